@@ -1,0 +1,51 @@
+"""The one exception for anything the caller can put right, and the checks that raise it."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class InitBenchError(ValueError):
+    """Anything the caller can put right by changing what they asked for."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``": did you mean 'x'?"`` for the known name nearest to ``name``, else ``"."``."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else "."
+
+
+def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
+    """Return ``menu[name]``; if there is none, say what was asked, what exists and what to do.
+
+    Raises:
+        InitBenchError: ``name`` is not on the menu.
+
+    Example:
+        >>> lookup({"relu": 1}, "relu", kind="activation")
+        1
+    """
+    if name in menu:
+        return menu[name]
+    known = ", ".join(menu)
+    raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu)} Known: {known}.")
+
+
+def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
+    """Return ``value`` as a float, or say which argument has to be a finite number.
+
+    Raises:
+        InitBenchError: ``value`` is no number, not finite, or below ``minimum``.
+
+    Example:
+        >>> finite(2, "std", minimum=0)
+        2.0
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < minimum:  # type: ignore[operator, arg-type]
+        bound = f" >= {minimum:g}" if math.isfinite(minimum) else ""
+        raise InitBenchError(f"{name} must be a finite number{bound}, got {value!r}")
+    return float(value)  # type: ignore[arg-type]

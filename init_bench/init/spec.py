@@ -1,0 +1,137 @@
+"""Spec strings: ``name`` or ``name(key=value, …)`` with Python literals, parsed, never run."""
+
+import ast
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from init_bench.errors import InitBenchError, lookup, nearest
+from init_bench.init.builtin import DEFAULT
+from init_bench.init.menu import ALIASES, INITS
+
+Value = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class InitSpec:
+    """An initialiser and its arguments.
+
+    Attributes:
+        name: canonical name on the menu, aliases resolved.
+        arguments: what the spec string gave, in its order of writing.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        """Return the canonical spec string: ``normal(std=1.0)`` is ``normal(std=1)``."""
+        given = ", ".join(f"{key}={_literal(value)}" for key, value in self.arguments)
+        return f"{self.name}({given})" if given else self.name
+
+    def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Fill ``tensor`` in place."""
+        fill = INITS[self.name]
+        return fill(tensor, generator=generator, **dict(self.arguments))
+
+
+def parse(text: str) -> InitSpec:
+    """Return the initialiser that ``text`` names.
+
+    Raises:
+        InitBenchError: ``text`` is malformed, names no initialiser, or gives arguments that the
+            initialiser does not take. Nothing in ``text`` is ever evaluated but literals.
+
+    Example:
+        >>> str(parse("kaiming_normal( mode = 'fan_out' )"))
+        "he_normal(mode='fan_out')"
+        >>> parse("normal(sd=1)")
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: init 'normal(sd=1)': normal takes no 'sd': did you mean 'std'? It takes: mean, std.
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    if not isinstance(text, str):
+        raise InitBenchError(f"an init is a string such as 'normal(std=0.01)', got {text!r}")
+    name, keywords = _read(text)
+    name = ALIASES.get(name, name)
+    if name == DEFAULT:
+        if keywords:
+            raise InitBenchError(f"init {text!r}: {DEFAULT} takes no arguments")
+        return InitSpec(name)
+    lookup({**INITS, **dict.fromkeys(ALIASES), DEFAULT: None}, name, kind="init")
+    arguments = {keyword.arg or "**": _value(keyword.value, text) for keyword in keywords}
+    _bind(text, name, arguments)
+    return InitSpec(name, tuple(arguments.items()))
+
+
+def canonical(text: str) -> str:
+    """Return ``text`` as tables, keys and figures spell it."""
+    return str(parse(text))
+
+
+def _read(text: str) -> tuple[str, list[ast.keyword]]:
+    """Return the name and the keyword arguments that ``text`` spells, nothing evaluated."""
+    malformed = InitBenchError(
+        f"init {text!r} is malformed: write name or name(key=value, ...) with literal values, "
+        f"such as he_normal, normal(std=0.01) or torch.kaiming_normal(mode='fan_out')"
+    )
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise malformed from None
+    keywords: list[ast.keyword] = []
+    if isinstance(tree, ast.Call):
+        if tree.args:
+            raise malformed
+        tree, keywords = tree.func, tree.keywords
+    if not isinstance(tree, ast.Name | ast.Attribute):
+        raise malformed
+    names = [keyword.arg for keyword in keywords]
+    if None in names or len(set(names)) < len(names):
+        raise malformed
+    return ast.unparse(tree), keywords
+
+
+def _value(node: ast.expr, text: str) -> Value:
+    """Return the literal that ``node`` spells."""
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        value = node
+    if not isinstance(value, Value):
+        raise InitBenchError(
+            f"init {text!r}: {ast.unparse(node)} is no literal; "
+            f"a value is a number, a quoted string, True, False or None"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InitBenchError(f"init {text!r}: {ast.unparse(node)} is not finite")
+    return value
+
+
+def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> None:
+    """Check ``arguments`` against the initialiser's signature."""
+    parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
+    taken = {parameter.name: parameter for parameter in parameters if parameter.name != "generator"}
+    listed = ", ".join(taken) or "no arguments"
+    for key in arguments:
+        if key not in taken:
+            raise InitBenchError(
+                f"init {text!r}: {name} takes no {key!r}{nearest(key, taken)} It takes: {listed}."
+            )
+    required = [key for key, parameter in taken.items() if parameter.default is parameter.empty]
+    missing = [key for key in required if key not in arguments]
+    if missing:
+        example = ", ".join(f"{key}=0.5" for key in missing)
+        raise InitBenchError(
+            f"init {text!r}: {name} needs {', '.join(missing)}, as in {name}({example})"
+        )
+
+
+def _literal(value: Value) -> str:
+    """Return ``value`` as it is written in a spec, whole floats without their point."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)

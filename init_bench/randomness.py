@@ -1,0 +1,61 @@
+"""Randomness has a name, not an order: a stream is set by a seed and a purpose."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+def stream(seed: int, purpose: str) -> torch.Generator:
+    """Return a CPU generator that depends on ``seed`` and ``purpose`` alone.
+
+    Who drew before, from what and on which device makes no difference, so the weights of
+    ``"fc2.weight"`` are the same in every network that has a parameter of that name.
+
+    Example:
+        >>> a, b = stream(0, "fc1.weight"), stream(0, "fc1.weight")
+        >>> torch.equal(torch.randn(3, generator=a), torch.randn(3, generator=b))
+        True
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+class drawing_from(TorchDispatchMode):  # noqa: N801 - reads as a verb: `with drawing_from(g):`
+    """Context in which random fills that name no generator draw from ``generator``.
+
+    ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
+    stream; inside this context they draw from ours, and the global one does not move. The
+    context holds for the current thread only.
+
+    Example:
+        >>> before = torch.get_rng_state()
+        >>> with drawing_from(stream(0, "fc1.weight")):
+        ...     layer = torch.nn.Linear(3, 2)
+        >>> torch.equal(before, torch.get_rng_state())
+        True
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        takes = _takes_generator(func)
+        if takes is None or kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        return takes(*args, **{**kwargs, "generator": self.generator})
+
+
+def _takes_generator(func: Any) -> Callable[..., Any] | None:
+    """Return ``func``, or its overload, that accepts ``generator``; ``None`` if none does."""
+    if any(argument.name == "generator" for argument in func._schema.arguments):
+        overload: Callable[..., Any] = func
+        return overload
+    sibling: Callable[..., Any] | None = getattr(func.overloadpacket, "generator", None)
+    return sibling
