@@ -1,0 +1,76 @@
+"""IDX files, the format MNIST came in: checked before torchvision reads them."""
+
+import hashlib
+import math
+import struct
+from pathlib import Path
+
+from torch import Tensor
+
+from init_bench.errors import InitBenchError
+
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+_UNSIGNED_BYTE = 8
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(folder: Path) -> dict[str, Tensor]:
+    """Return the four tensors of a folder of raw IDX files: images (uint8) and labels (int64).
+
+    Raises:
+        InitBenchError: a file is missing, compressed, no IDX file of bytes, cut short or too
+            long, or images and labels differ in number.
+    """
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    for name in FILES.values():
+        check(folder / name)
+    tensors = {
+        part: (read_image_file if "images" in part else read_label_file)(str(folder / name))
+        for part, name in FILES.items()
+    }
+    for split in ("train", "test"):
+        images, labels = len(tensors[f"{split}_images"]), len(tensors[f"{split}_labels"])
+        if images != labels:
+            raise InitBenchError(f"{folder}: {images} {split} images but {labels} {split} labels")
+    return tensors
+
+
+def check(path: Path) -> None:
+    """Raise unless ``path`` is a raw IDX file of bytes, as long as its own header says.
+
+    Raises:
+        InitBenchError: as stated, with what was found and what should be there.
+    """
+    expected = ", ".join(FILES.values())
+    if not path.is_file():
+        zipped = path.with_name(path.name + ".gz")
+        hint = f"unpack it first: gunzip -k {zipped}" if zipped.is_file() else f"expected: {expected}"
+        raise InitBenchError(f"no file {path}; {hint}")
+    dimensions = 3 if "idx3" in path.name else 1
+    with path.open("rb") as file:
+        header = file.read(4 + 4 * dimensions)
+    magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
+    if header[:4] != magic or len(header) < 4 + 4 * dimensions:
+        raise InitBenchError(
+            f"{path} is no IDX file of {dimensions}-dimensional bytes: it starts with "
+            f"{header[:4].hex(' ') or 'nothing'}, expected {magic.hex(' ')}"
+        )
+    sizes = struct.unpack(f">{dimensions}I", header[4:])
+    wanted, found = len(header) + math.prod(sizes), path.stat().st_size
+    if found != wanted:
+        state = "cut short" if found < wanted else "longer than its header says"
+        raise InitBenchError(
+            f"{path} is {state}: header {'×'.join(map(str, sizes))} means {wanted} bytes, "
+            f"the file has {found}; copy it again"
+        )

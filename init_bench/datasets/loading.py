@@ -1,0 +1,139 @@
+"""The menu of data sets and the one function that loads them."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from init_bench.datasets import idx
+from init_bench.datasets.bundled import cache_folder, unpacked_mnist
+from init_bench.errors import InitBenchError, lookup
+
+PREFIX = "idx:"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images in [0, 1], flattened, and their classes.
+
+    Attributes:
+        inputs: ``(N, features)`` float32, pixels / 255, no further normalisation.
+        targets: ``(N,)`` int64 classes.
+        test_inputs, test_targets: the same for the test part.
+        classes: number of classes.
+        sha256: of the four raw tensors, the identity of the data.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+    classes: int
+    sha256: str
+
+    @property
+    def features(self) -> int:
+        """Number of inputs of the first layer."""
+        return self.inputs.shape[1]
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the same data on ``device``; on the CPU the very same tensors."""
+        moved = (self.inputs, self.targets, self.test_inputs, self.test_targets)
+        return Dataset(*(t.to(device) for t in moved), self.classes, self.sha256)
+
+
+def _mnist() -> dict[str, Tensor]:
+    return _torchvision("MNIST", unpacked_mnist(), download=False)
+
+
+def _torchvision(name: str, root: Path, *, download: bool = True) -> dict[str, Tensor]:
+    """Return the tensors of one of torchvision's MNIST-like data sets."""
+    from torchvision import datasets
+
+    kind = getattr(datasets, name)
+    try:
+        train, test = (kind(str(root), train=part, download=download) for part in (True, False))
+    except (OSError, RuntimeError) as cause:
+        raise InitBenchError(
+            f"torchvision could not download {name} into {root}: {cause}; "
+            f"with the four IDX files at hand use idx:FOLDER instead"
+        ) from cause
+    return {
+        "train_images": train.data,
+        "train_labels": train.targets,
+        "test_images": test.data,
+        "test_labels": test.targets,
+    }
+
+
+DATASETS: dict[str, Callable[[], dict[str, Tensor]]] = {
+    "mnist": _mnist,
+    "fashion_mnist": lambda: _torchvision("FashionMNIST", cache_folder()),
+    "kmnist": lambda: _torchvision("KMNIST", cache_folder()),
+}
+
+SOURCES = {
+    "mnist": "70 000 digits, in the package; LeCun et al., 1998",
+    "fashion_mnist": "70 000 garments, downloaded by torchvision; Xiao et al., 2017",
+    "kmnist": "70 000 hiragana, downloaded by torchvision; Clanuwat et al., 2018",
+    "idx:FOLDER": "your own four files in MNIST's format: " + ", ".join(idx.FILES.values()),
+}
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if a data set of that name can be asked for; a folder as absolute path.
+
+    Raises:
+        InitBenchError: ``name`` is not on the menu, or ``idx:FOLDER`` names no readable folder of
+            IDX files.
+
+    Example:
+        >>> check_name("mnist")
+        'mnist'
+    """
+    if not name.startswith(PREFIX):
+        lookup({**DATASETS, "idx:FOLDER": None}, name, kind="dataset")
+        return name
+    folder = Path(name.removeprefix(PREFIX)).expanduser().absolute()
+    if not folder.is_dir():
+        raise InitBenchError(f"dataset {name!r}: no folder {folder}")
+    for file in idx.FILES.values():
+        idx.check(folder / file)
+    return PREFIX + str(folder)
+
+
+@functools.lru_cache(maxsize=2)
+def load(name: str) -> Dataset:
+    """Return the data set ``name`` on the CPU.
+
+    Raises:
+        InitBenchError: ``name`` is unknown, or its files are missing or damaged.
+
+    Example:
+        >>> data = load("mnist")
+        >>> data.inputs.shape, data.classes
+        (torch.Size([60000, 784]), 10)
+    """
+    if check_name(name).startswith(PREFIX):
+        raw = idx.read(Path(name.removeprefix(PREFIX)).expanduser())
+    else:
+        raw = DATASETS[name]()
+    digest = hashlib.sha256()
+    for part in idx.FILES:
+        digest.update(raw[part].to(torch.uint8).numpy().tobytes())
+    return Dataset(
+        inputs=_pixels(raw["train_images"]),
+        targets=raw["train_labels"].long(),
+        test_inputs=_pixels(raw["test_images"]),
+        test_targets=raw["test_labels"].long(),
+        classes=int(max(raw["train_labels"].max(), raw["test_labels"].max())) + 1,
+        sha256=digest.hexdigest(),
+    )
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.reshape(len(images), -1).to(torch.float32).div_(255)

@@ -1,0 +1,241 @@
+"""Grid → cells → cohorts → chunks: names and numbers only, checked before any work starts."""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from init_bench import datasets
+from init_bench.activations import ACTIVATIONS
+from init_bench.errors import InitBenchError, lookup, nearest
+from init_bench.init import canonical
+from init_bench.models import MODELS, build
+
+T = TypeVar("T")
+
+OPTIMIZERS = ("sgd",)
+CHUNK_CELLS = 15
+"""Cells trained as one stack: their weights and activations stay in the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training run: all that decides its numbers, and nothing else.
+
+    Made by ``Grid``, which checks every value. ``capture_at`` lists the steps before whose update
+    the layers are looked at; ``None`` is the start and the end.
+    """
+
+    dataset: str = "mnist"
+    model: str = "mlp"
+    width: int = 100
+    depth: int = 5
+    activation: str = "relu"
+    init: str = "he_normal"
+    optimizer: str = "sgd"
+    lr: float = 0.01
+    batch_size: int = 128
+    steps: int = 2000
+    seed: int = 0
+    capture_at: tuple[int, ...] | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the cell's canonical JSON.
+
+        Fields at their default are left out, so that a field added later leaves the keys of
+        stored runs as they are.
+        """
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed = {f.name: given[f.name] for f in fields(self) if given[f.name] != f.default}
+        text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """The columns that every stored table repeats, in order."""
+        return {name: getattr(self, name) for name in AXES}
+
+    @property
+    def captured_steps(self) -> tuple[int, ...]:
+        """Steps at which the layers are looked at, ``steps`` being after the last update."""
+        wanted = (0, self.steps) if self.capture_at is None else self.capture_at
+        return tuple(sorted({step for step in wanted if step <= self.steps}))
+
+    @property
+    def cohort(self) -> tuple[Any, ...]:
+        """What cells must share to be trained as one stack."""
+        shape = (self.dataset, self.model, self.width, self.depth, self.optimizer)
+        return (*shape, self.batch_size, self.steps, self.captured_steps)
+
+
+AXES = tuple(f.name for f in fields(Cell) if f.name != "capture_at")
+
+
+def _as_tuple(value: object) -> object:
+    """Take one value for an axis of one; numpy's numbers for Python's."""
+    many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    items = tuple(value) if many else (value,)  # type: ignore[arg-type]
+    return tuple(item.item() if hasattr(item, "item") else item for item in items)
+
+
+def _some_and_distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if not values:
+        raise InitBenchError("an axis needs at least one value")
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise InitBenchError(f"{twice[0]!r} is given twice")
+    return values
+
+
+def _one_of(menu: Mapping[str, object] | Sequence[str], kind: str) -> AfterValidator:
+    def check(name: str) -> str:
+        lookup(menu if isinstance(menu, Mapping) else dict.fromkeys(menu), name, kind=kind)
+        return name
+
+    return AfterValidator(check)
+
+
+Axis = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), AfterValidator(_some_and_distinct)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Grid(BaseModel):
+    """Axes whose product is the cells. Every axis takes one value or several.
+
+    The defaults are those of the book's experiment: MNIST, pixels in [0, 1], a
+    784-100-100-100-100-10 MLP, zero biases, SGD with lr 0.01, minibatches of 128 drawn with
+    replacement, 2000 steps.
+
+    Raises:
+        InitBenchError: naming every unknown axis and every bad value in one message.
+
+    Example:
+        >>> grid = Grid(init=["normal(std=0.01)", "kaiming_normal"], seed=range(5))
+        >>> len(grid.cells), grid.init
+        (10, ('normal(std=0.01)', 'he_normal'))
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    dataset: Axis[Annotated[str, AfterValidator(datasets.check_name)]] = ("mnist",)
+    model: Axis[Annotated[str, _one_of(MODELS, "model")]] = ("mlp",)
+    width: Axis[Positive] = (100,)
+    depth: Axis[Positive] = (5,)
+    activation: Axis[Annotated[str, _one_of(ACTIVATIONS, "activation")]] = ("relu",)
+    init: Axis[Annotated[str, AfterValidator(canonical)]] = ("he_normal",)
+    optimizer: Axis[Annotated[str, _one_of(OPTIMIZERS, "optimizer")]] = ("sgd",)
+    lr: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = (0.01,)
+    batch_size: Axis[Positive] = (128,)
+    steps: Axis[Positive] = (2000,)
+    seed: Axis[Annotated[int, Field(ge=0)]] = (0,)
+    capture_at: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0)], ...],
+            BeforeValidator(_as_tuple),
+            AfterValidator(_some_and_distinct),
+        ]
+        | None
+    ) = None
+
+    def __init__(self, **axes: Any) -> None:
+        try:
+            super().__init__(**axes)
+        except ValidationError as error:
+            raise InitBenchError(_explain(error)) from None
+        self._try_inits()
+
+    def _try_inits(self) -> None:
+        """Fill a small network with every init once: a bad argument costs a millisecond."""
+        for init, model, width in itertools.product(self.init, self.model, self.width):
+            try:
+                build(lambda m=model, w=width: MODELS[m](4, 2, w, 3, "relu"), init, seed=0)  # type: ignore[misc]
+            except InitBenchError as cause:
+                raise InitBenchError(f"init {init!r}: {cause}") from cause
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The product of the axes, the last axis (seed) running fastest."""
+        product = itertools.product(*(getattr(self, name) for name in AXES))
+        return [
+            Cell(**dict(zip(AXES, values, strict=True)), capture_at=self.capture_at)
+            for values in product
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the resolved axes as plain lists."""
+        resolved: dict[str, Any] = json.loads(self.model_dump_json(exclude_none=True))
+        return resolved
+
+
+def read_grid(path: Path) -> Grid:
+    """Return the grid that a TOML file describes: a key per axis.
+
+    Raises:
+        InitBenchError: the file is missing, no TOML, or describes no grid; the message names the
+            file and everything that is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            return Grid(**tomllib.load(file))
+    except OSError as cause:
+        raise InitBenchError(f"cannot read grid file {path}: {cause.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise InitBenchError(
+            f"{path} is no TOML: {cause}. A grid file has a line per axis, such as\n"
+            f'  init = ["he_normal", "normal(std=0.01)"]\n  seed = [0, 1, 2]'
+        ) from None
+    except InitBenchError as cause:
+        raise InitBenchError(f"{path}:\n{cause}") from None
+
+
+def chunks(cells: Iterable[Cell], workers: int = 1) -> list[list[Cell]]:
+    """Return the cells in stacks of one cohort each, cells of a seed together.
+
+    Every cohort is cut into equal parts of at most ``CHUNK_CELLS`` cells, their number a multiple
+    of ``workers`` where there are cells enough.
+
+    Example:
+        >>> [len(chunk) for chunk in chunks(Grid(seed=range(32)).cells, workers=2)]
+        [8, 8, 8, 8]
+    """
+    cohorts: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        cohorts.setdefault(cell.cohort, []).append(cell)
+    return [part for cohort in cohorts.values() for part in _equal_parts(cohort, workers)]
+
+
+def _equal_parts(cohort: list[Cell], workers: int) -> list[list[Cell]]:
+    cohort = sorted(cohort, key=lambda cell: cell.seed)
+    number = -(-len(cohort) // CHUNK_CELLS)
+    number = min(len(cohort), -(-number // workers) * workers)
+    edges = [round(i * len(cohort) / number) for i in range(number + 1)]
+    return [cohort[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def describe_cell(cell: Cell) -> dict[str, Any]:
+    """Return the cell as plain JSON."""
+    return asdict(cell)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return every fault of a grid in one message, a line each, with the way out."""
+    return "\n".join(f"  {_fault(fault)}" for fault in error.errors())
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"][:1])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(Grid.model_fields)
+        return f"unknown axis {where!r}{nearest(where, Grid.model_fields)} Known: {known}."
+    reason = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{where}: {reason}"
+    return f"{where}: {reason}, got {fault['input']!r}"
