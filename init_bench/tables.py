@@ -112,7 +112,7 @@ def _table(name: str, rows: dict[str, Any], cell: Cell) -> pa.Table:
     length = len(next(iter(rows.values())))
     fixed = {"key": cell.key, **cell.axes}
     columns = [
-        pa.array(rows[field.name], type=field.type, from_pandas=True)
+        pa.array(rows[field.name], type=field.type)
         if field.name in rows
         else pa.repeat(pa.scalar(fixed[field.name], type=field.type), length)
         for field in schema

@@ -1,0 +1,39 @@
+"""Device words → ``torch.device``, once, at the top; workers are told, they never guess."""
+
+import torch
+
+from init_bench.errors import InitBenchError
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Return the device ``name``; ``auto`` is the accelerator of this machine, else the CPU.
+
+    Raises:
+        InitBenchError: torch knows no such device, or this machine has none.
+
+    Example:
+        >>> resolve_device("cpu")
+        device(type='cpu')
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as cause:
+        reason = str(cause).splitlines()[0]
+        here = ", ".join(available_devices())
+        raise InitBenchError(
+            f"device {name!r} is not to be had: {reason}. On this machine: auto, {here}."
+        ) from None
+    if device.type == "meta":
+        raise InitBenchError("device 'meta' holds no numbers; use auto or cpu")
+    return device
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine, ``cpu`` first."""
+    kind = torch.accelerator.current_accelerator(check_available=True)
+    count = torch.accelerator.device_count() if kind else 0
+    return ["cpu", *(f"{kind.type}:{i}" for i in range(count) if kind)]

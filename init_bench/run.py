@@ -1,0 +1,119 @@
+"""The job of a grid: resolve, skip what is stored, train the rest, store each chunk."""
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from init_bench import datasets
+from init_bench.devices import resolve_device
+from init_bench.engine import Tick, train_chunk
+from init_bench.errors import InitBenchError, lookup
+from init_bench.executors import EXECUTORS
+from init_bench.grid import Cell, Grid, chunks
+from init_bench.progress import Progress
+from init_bench.store import Results, Store, load
+from init_bench.tables import CellResult
+
+VERSIONS = ("init_bench", "torch", "torchvision", "numpy", "pandas", "pyarrow")
+
+
+def run(
+    grid: Grid,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    executor: str = "local",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Results:
+    """Train every cell of ``grid`` that ``out`` does not hold yet; return the grid's results.
+
+    Each chunk is stored as soon as it is done; Ctrl-C or a failure loses none of those, and the
+    same call goes on from there. Chunks found damaged are set aside in ``out/damaged`` and
+    computed anew. Same grid, same device: the same bits in every column but ``train_seconds``,
+    whatever ``executor`` and ``workers`` are.
+
+    Args:
+        grid: what to train.
+        out: folder of the run, made if need be.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
+        executor: ``local`` (worker threads) or ``serial``.
+        workers: worker threads; ``None`` is one per core on the CPU, one on an accelerator.
+        progress: show a bar on a terminal and log lines elsewhere.
+
+    Raises:
+        InitBenchError: a bad device, executor or folder, before any work starts.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> results = run(Grid(init="he_normal", steps=2), folder, device="cpu", progress=False)
+        >>> results.cells["status"].tolist(), len(results.curves)
+        (['ok'], 2)
+    """
+    target = resolve_device(device)
+    execute = lookup(EXECUTORS, executor, kind="executor")
+    if workers is not None and workers < 1:
+        raise InitBenchError(f"workers must be at least 1, got {workers}")
+    workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
+    store = Store(Path(out))
+    data = {name: datasets.load(name) for name in grid.dataset}
+    store.open(_manifest(grid, target, {name: d.sha256 for name, d in data.items()}))
+    for path in store.set_aside_damaged():
+        _warn(f"{path} is damaged; set aside in {store.folder / 'damaged'} and computed anew")
+
+    def train(cells: list[Cell], tick: Tick) -> list[CellResult]:
+        return train_chunk(cells, data[cells[0].dataset], target, tick)
+
+    done = store.done()
+    missing = [cell for cell in grid.cells if cell.key not in done]
+    shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
+    failures = []
+    try:
+        parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1)
+        for cells, outcome in execute(parts, train, shown.step, workers):  # type: ignore[arg-type]
+            if isinstance(outcome, Exception):
+                failures.append(store.write_failure(cells, outcome))
+            else:
+                store.write(outcome)
+            shown.finish(len(cells))
+    finally:
+        shown.close()
+    return _only(load(store.folder), {cell.key for cell in grid.cells}, tuple(failures))
+
+
+def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Results:
+    """Return the rows of the grid's own cells: a folder may hold more."""
+    frames = (stored.cells, stored.curves, stored.layers)
+    own = [frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in frames]
+    return Results(*own, folder=stored.folder, failures=failures)
+
+
+def _manifest(grid: Grid, device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
+    return {
+        "grid": grid.to_json(),
+        "device": str(device),
+        "dataset_sha256": sha256,
+        "versions": versions(),
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in VERSIONS}
+
+
+def _warn(message: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(message)

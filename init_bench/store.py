@@ -1,0 +1,209 @@
+"""A run's folder: immutable Parquet files that appear whole or not at all, and what they hold."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from init_bench.errors import InitBenchError
+from init_bench.grid import Cell
+from init_bench.tables import SCHEMAS, CellResult, to_tables
+
+MANIFEST = "manifest.json"
+COMMIT_ORDER = ("curves", "layers", "cells")
+"""``cells`` comes last: a chunk whose ``cells`` file is there is whole."""
+
+
+class Store:
+    """The folder of one run.
+
+    Raises:
+        InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if folder.exists() and not folder.is_dir():
+            raise InitBenchError(f"output {folder} is a file; give a folder")
+        others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+        if others and MANIFEST not in others:
+            raise InitBenchError(
+                f"output folder {folder} holds other files ({', '.join(sorted(others)[:3])}) "
+                f"and no run of init_bench; give a new or empty folder"
+            )
+        present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+        if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
+            raise InitBenchError(f"output folder {folder} cannot be made: {present} is not writable")
+
+    def open(self, manifest: dict[str, Any]) -> None:
+        """Make the folders and write the manifest, unless one of the same grid stands.
+
+        Raises:
+            InitBenchError: the folder's results are of other data of the same name.
+        """
+        old = self.manifest()
+        if old is not None and old["dataset_sha256"] != manifest["dataset_sha256"]:
+            shared = old["dataset_sha256"].keys() & manifest["dataset_sha256"].keys()
+            changed = [
+                n for n in shared if old["dataset_sha256"][n] != manifest["dataset_sha256"][n]
+            ]
+            if changed:
+                raise InitBenchError(
+                    f"{self.folder} holds results on other data named {changed[0]!r}; "
+                    f"its files have changed since: give a new folder"
+                )
+        for name in (*SCHEMAS, "failures", "figures"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if old is None or old["grid"] != manifest["grid"]:
+            text = json.dumps(manifest, indent=1)
+            write_whole(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the manifest, ``None`` where there is none yet."""
+        path = self.folder / MANIFEST
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as cause:
+            raise InitBenchError(f"{path} is damaged ({cause}); give a new folder") from None
+        return found
+
+    def write(self, results: Sequence[CellResult]) -> None:
+        """Store a chunk: its three tables, each whole or not at all, ``cells`` last."""
+        name, tables = chunk_name([r.cell for r in results]), to_tables(results)
+        for kind in COMMIT_ORDER:
+            write = functools.partial(pq.write_table, tables[kind], write_page_checksum=True)
+            write_whole(self.folder / kind / f"{name}.parquet", write)
+
+    def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
+        """Store what failed with the spec to repeat it."""
+        failure = {"error": repr(error), "cells": [asdict(cell) for cell in cells]}
+        path = self.folder / "failures" / f"{chunk_name(cells)}.json"
+        text = json.dumps(failure, indent=1)
+        write_whole(path, lambda part: part.write_text(text))
+        return path
+
+    def set_aside_damaged(self) -> list[Path]:
+        """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
+        moved = []
+        for name in sorted(self._chunks() - self._whole_chunks()):
+            for path in self._files(name):
+                if path.exists():
+                    target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.move(path, target)
+                    moved.append(path)
+        return moved
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the three tables, all chunks of each in one.
+
+        Raises:
+            InitBenchError: a file is damaged or missing; the message names it.
+        """
+        whole = self._whole_chunks()
+        bad = [p for name in sorted(self._chunks() - whole) for p in self._files(name)]
+        if bad:
+            listed = "\n  ".join(str(path) for path in bad)
+            raise InitBenchError(
+                f"a stored chunk is damaged or incomplete:\n  {listed}\n"
+                f"run the same command again: it sets the chunk aside and computes it anew"
+            )
+        return {
+            kind: pa.concat_tables(
+                [schema.empty_table()]
+                + [_read(self.folder / kind / f"{name}.parquet") for name in sorted(whole)]
+            )
+            for kind, schema in SCHEMAS.items()
+        }
+
+    def done(self) -> set[str]:
+        """Return the keys of all stored cells."""
+        return set(self.tables()["cells"]["key"].to_pylist())
+
+    def _files(self, name: str) -> list[Path]:
+        return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
+
+    def _chunks(self) -> set[str]:
+        return {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+
+    def _whole_chunks(self) -> set[str]:
+        return {name for name in self._chunks() if all(map(_readable, self._files(name)))}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run measured, as DataFrames.
+
+    Attributes:
+        cells: a row per cell: axes, status, final loss, test accuracy.
+        curves: loss per cell and step, before the update of that step.
+        layers: layer statistics per cell, step, layer and tensor kind.
+        folder: where they are stored.
+        failures: files about chunks that failed in this call.
+    """
+
+    cells: pd.DataFrame
+    curves: pd.DataFrame
+    layers: pd.DataFrame
+    folder: Path
+    failures: tuple[Path, ...] = ()
+
+
+def load(folder: str | Path) -> Results:
+    """Return the results stored in ``folder``.
+
+    Raises:
+        InitBenchError: ``folder`` holds no run, or a file of it is damaged.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
+    tables = Store(path).tables()
+    frames = {kind: table.to_pandas() for kind, table in tables.items()}
+    return Results(**{kind: _ordered(frame) for kind, frame in frames.items()}, folder=path)
+
+
+def chunk_name(cells: Iterable[Cell]) -> str:
+    """Return the name of a chunk: a hash of the keys of its cells."""
+    keys = ",".join(sorted(cell.key for cell in cells))
+    return hashlib.sha256(keys.encode()).hexdigest()[:16]
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sort rows by what they are: the same order however the grid was cut into chunks."""
+    by = [name for name in ("init", "activation", "seed", "key", "step", "index") if name in frame]
+    return frame.sort_values(by, kind="stable", ignore_index=True)
+
+
+def _read(path: Path) -> pa.Table:
+    return pq.read_table(path, page_checksum_verification=True, memory_map=False)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return bool(_read(path).schema.equals(SCHEMAS[path.parent.name]))
+    except (OSError, pa.ArrowException):
+        return False
