@@ -1,0 +1,14 @@
+"""Tables → pictures: each function takes a frame and returns a matplotlib ``Figure``."""
+
+from init_bench.figures.curves import loss_curves, smooth, symmetry
+from init_bench.figures.histograms import activation_histograms
+from init_bench.figures.profiles import expressiveness, gradients
+
+__all__ = [
+    "activation_histograms",
+    "expressiveness",
+    "gradients",
+    "loss_curves",
+    "smooth",
+    "symmetry",
+]

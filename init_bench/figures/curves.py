@@ -1,0 +1,128 @@
+"""Figure 6-15 and `symmetry`: what happens during training."""
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import ndimage, signal
+
+from init_bench.figures.style import (
+    RC,
+    add_caption,
+    label_of,
+    line_of,
+    need,
+    new_figure,
+    seeds_of,
+)
+
+SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
+"""The book's smoothing: a Kaiser window of 11 steps, β = 2, the ends mirrored."""
+
+
+def loss_curves(frame: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
+
+    Args:
+        frame: columns ``init``, ``seed``, ``step``, ``loss``; a curve may end early (diverged).
+        caption: written below, followed by what the lines are.
+
+    Returns:
+        A figure outside pyplot's state; neither the frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+    """
+    need(frame, "init", "seed", "step", "loss")
+    figure = new_figure(7.2, 4.8)
+    with mpl.rc_context(RC):
+        ax = figure.subplots()
+        _draw_losses(ax, frame)
+        ax.legend(frameon=False, fontsize=9)
+        add_caption(
+            figure,
+            f"{caption} Line: mean over {seeds_of(frame)}, smoothed as in the book (Kaiser window, "
+            "11 steps); band: ±1 standard deviation over seeds; faint: mean, not smoothed.",
+        )
+    return figure
+
+
+def symmetry(layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw the number of distinct hidden units over training, beside the loss.
+
+    Args:
+        layers: rows of kind ``weight`` of the hidden layers: ``init``, ``seed``, ``step``,
+            ``layer``, ``distinct``. The most over layers is drawn, the mean over seeds.
+        curves: as for ``loss_curves``.
+        caption: written below.
+
+    Returns:
+        A figure outside pyplot's state; neither frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+    """
+    need(layers, "init", "seed", "step", "layer", "distinct")
+    need(curves, "init", "seed", "step", "loss")
+    most = layers.groupby(["init", "seed", "step"])["distinct"].max()
+    mean = most.groupby(["init", "step"]).mean().reset_index()
+    figure = new_figure(10, 4.4)
+    with mpl.rc_context(RC):
+        left, right = figure.subplots(1, 2)
+        for init, part in mean.groupby("init", sort=False):
+            line = line_of(str(init))
+            # Two inits that both stay at 1 would hide each other: the sizes differ.
+            size = 10 if line["linestyle"] == (0, (4, 2)) else 5
+            left.plot(part["step"], part["distinct"], label=label_of(str(init)), ms=size, **line)
+        left.set(yscale="log", xlabel="step", ylabel="distinct units (most of any hidden layer)")
+        left.set_title("how many hidden units differ", fontsize=10)
+        left.set_ylim(0.8, 150)
+        left.set_yticks([1, 10, 100], ["1", "10", "100"])
+        left.legend(frameon=False, fontsize=8.5, loc="center right")
+        _draw_losses(right, curves)
+        right.set_title("loss", fontsize=10)
+        add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")
+    return figure
+
+
+def smooth(losses: np.ndarray) -> np.ndarray:
+    """Return ``losses`` smoothed as in the book.
+
+    Source:
+        Saito, Deep Learning from Scratch, 2016, ``common/util.py``.
+
+    Example:
+        >>> smooth(np.ones(20)).round(6).tolist() == [1.0] * 20
+        True
+    """
+    window = signal.windows.kaiser(SMOOTHING_STEPS, SMOOTHING_BETA)
+    smoothed: np.ndarray = ndimage.convolve1d(losses, window / window.sum(), mode="mirror")
+    return smoothed
+
+
+def _draw_losses(ax: Axes, frame: pd.DataFrame) -> None:
+    for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
+        by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
+        raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
+        mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
+        line = line_of(str(init), position)
+        style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
+        ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
+        ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
+        ax.plot(raw.index, mean, linewidth=1.8, label=label_of(str(init)), **style)
+    ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
+    ax.set_ylim(bottom=0)
+    ax.axhline(math.log(10), color="#555555", linewidth=0.8, linestyle=":")
+    ax.annotate(
+        "chance, log 10",
+        (1, math.log(10)),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color="#555555",
+    )

@@ -1,0 +1,78 @@
+"""Figures 6-10 to 6-14: how the activations of each layer are spread."""
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure
+
+TALLEST = 0.2
+"""Top of the share axis: a bar above it is cut and its share written on it."""
+
+RANGES = {"book": "the book's range, 0 to 1", "full": "full range, signed"}
+
+
+def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw the share of activations by value, a panel per layer, a row per initialiser.
+
+    Args:
+        frame: columns ``init``, ``activation``, ``layer``, ``range`` (``book`` or ``full``; a
+            column of panels for each), ``centre``, ``width``, ``share`` (of all activations of
+            the layer, mean over seeds), ``std``, ``sample_std``, ``seeds``.
+        caption: written below, followed by the number of seeds.
+
+    Returns:
+        A figure outside pyplot's state; neither the frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+    """
+    need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
+    inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
+    layers = frame["layer"].nunique()
+    figure = new_figure(1.75 * layers * len(ranges) + 0.6, 1.75 * len(inits) + 1.5)
+    with mpl.rc_context(RC):
+        parts = figure.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
+        for part, name in zip(parts, ranges, strict=True):
+            _draw_range(part, frame[frame["range"] == name], inits)
+            if len(ranges) > 1:
+                part.suptitle(RANGES[name], fontsize=10)
+        seeds = int(frame["seeds"].iloc[0])
+        add_caption(figure, f"{caption} Mean over {seeds} seed{'s' * (seeds > 1)}.")
+    return figure
+
+
+def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:
+    layers = list(frame["layer"].unique())
+    axes = part.subplots(len(inits), len(layers), sharey=True, sharex="row", squeeze=False)
+    for row, init in zip(axes, inits, strict=True):
+        for ax, layer in zip(row, layers, strict=True):
+            _draw_layer(ax, frame[(frame["init"] == init) & (frame["layer"] == layer)])
+            ax.set_title(f"layer {layer}", fontsize=9)
+        row[0].set_ylabel(f"{label_of(init)}\nshare".replace(" (", "\n("), fontsize=8.5)
+    for ax in axes[-1]:
+        ax.set_xlabel("activation z", fontsize=8.5)
+
+
+def _draw_layer(ax: Axes, bins: pd.DataFrame) -> None:
+    color = line_of(bins["init"].iloc[0])["color"]
+    ax.bar(bins["centre"], bins["share"], width=bins["width"], color=color)
+    ax.set_ylim(0, TALLEST)
+    ax.tick_params(labelsize=7.5)
+    for _, cut in bins[bins["share"] > TALLEST].iterrows():
+        right = cut["centre"] > bins["centre"].median()
+        ax.annotate(
+            f"{cut['share']:.0%}",
+            (cut["centre"], TALLEST * 0.97),
+            xytext=(-4 if right else 4, 0),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="top",
+            fontsize=7.5,
+            fontweight="bold",
+        )
+    numbers = bins.iloc[0]
+    text = f"std {numbers['std']:.2g}\nsample_std {numbers['sample_std']:.1g}"
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+    ax.text(0.5, 0.8, text, transform=ax.transAxes, fontsize=7, va="top", ha="center", bbox=box)

@@ -1,0 +1,86 @@
+"""One look for all figures: a palette safe for colour-blind eyes, white ground, captions below."""
+
+import textwrap
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.errors import InitBenchError
+
+# Okabe & Ito, "Color Universal Design", 2008; lines differ in dash and marker as well.
+_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
+LINES: dict[str, dict[str, Any]] = {
+    "normal(std=0.01)": {"color": _RED, "linestyle": (0, (4, 2)), "marker": "s"},
+    "normal(std=1)": {"color": _PURPLE, "linestyle": (0, (1, 1)), "marker": "D"},
+    "lecun_normal": {"color": _BLUE, "linestyle": "-", "marker": "o"},
+    "he_normal": {"color": _GREEN, "linestyle": (0, (6, 1, 1, 1)), "marker": "^"},
+    "zeros": {"color": _ORANGE, "linestyle": (0, (4, 2)), "marker": "s"},
+    "constant(value=0.01)": {"color": _SKY, "linestyle": (0, (1, 1)), "marker": "D"},
+}
+_OTHERS = ("#000000", "#7F7F7F", *(line["color"] for line in LINES.values()))
+
+GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
+"""The book's word beside ours: its Xavier is 1/√n, which the field calls LeCun normal."""
+
+RC = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "svg.hashsalt": "init_bench",
+    "svg.fonttype": "none",
+}
+
+
+def line_of(init: str, position: int = 0) -> dict[str, Any]:
+    """Return colour, dash and marker of an initialiser; any other gets one by ``position``."""
+    other = {"color": _OTHERS[position % len(_OTHERS)], "linestyle": "-", "marker": "v"}
+    return LINES.get(init, other)
+
+
+def label_of(init: str) -> str:
+    """Return the initialiser's spec, with the book's word where it has another."""
+    return GLOSS.get(init, init)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure on white, laid out without overlap, outside pyplot's state."""
+    with mpl.rc_context(RC):
+        return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """Write ``text`` below the panels, as wide as the figure."""
+    columns = int(figure.get_figwidth() * 15.5)
+    lines = textwrap.fill(text, columns)
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=8.5, color="#333333")
+
+
+def need(frame: pd.DataFrame, *columns: str) -> None:
+    """Raise unless ``frame`` has ``columns`` and at least one row.
+
+    Raises:
+        InitBenchError: naming what is missing.
+    """
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise InitBenchError(f"the frame lacks {', '.join(missing)}; it has {', '.join(frame)}")
+    if frame.empty:
+        raise InitBenchError("the frame has no rows to draw")
+
+
+def seeds_of(frame: pd.DataFrame) -> str:
+    """Return how many seeds a frame holds, in words."""
+    number = frame["seed"].nunique()
+    return "1 seed" if number == 1 else f"{number} seeds"

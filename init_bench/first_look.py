@@ -1,0 +1,110 @@
+"""The book's first experiment: five layers at random weights, looked at before any training."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from init_bench.activations import ACTIVATIONS
+from init_bench.capture import capture
+from init_bench.models import build, mlp
+from init_bench.randomness import stream
+
+SAMPLES, UNITS, LAYERS, BINS = 1000, 100, 5, 30
+PAIRS = (
+    ("normal(std=1)", "sigmoid"),
+    *(
+        (init, activation)
+        for activation in ("sigmoid", "relu", "tanh")
+        for init in ("normal(std=0.01)", "lecun_normal", "he_normal")
+    ),
+)
+"""Initialiser and nonlinearity of every histogram of the section, and the exercise's."""
+
+
+def first_look(seeds: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return histograms and layer statistics of five layers of 100 units on N(0, 1) input.
+
+    1000 samples pass five layers of 100 units without bias; weights and samples are drawn
+    anew for each seed, the samples being the same for all initialisers of a seed.
+
+    Returns:
+        histograms: ``init, activation, layer, range, centre, width, share, std, sample_std,
+        seeds``; share is the mean over seeds of the share of the layer's activations in the bin.
+        layers: ``init, activation, seed, layer`` and the statistics of ``capture``.
+
+    Source:
+        Saito, Deep Learning from Scratch, 2016, sec. 6.2.2, ``weight_init_activation_histogram``.
+    """
+    seeds = list(seeds)
+    looks = {
+        (init, activation): [_activations(init, activation, seed) for seed in seeds]
+        for init, activation in PAIRS
+    }
+    layers = pd.concat(
+        [
+            frame.assign(init=init, activation=activation, seed=seed)
+            for (init, activation), found in looks.items()
+            for seed, (frame, _) in zip(seeds, found, strict=True)
+        ],
+        ignore_index=True,
+    )
+    spreads = layers.groupby(["init", "activation", "layer"])[["std", "sample_std"]].mean()
+    histograms = pd.concat(
+        [
+            _histogram(values, span).assign(
+                init=init, activation=activation, layer=layer, range=name, seeds=len(seeds)
+            )
+            for (init, activation), found in looks.items()
+            for layer, values in _by_layer([outputs for _, outputs in found])
+            for name, span in _spans(found, activation)
+        ],
+        ignore_index=True,
+    )
+    return histograms.join(spreads, on=["init", "activation", "layer"]), layers
+
+
+def _activations(init: str, activation: str, seed: int) -> tuple[pd.DataFrame, list[Tensor]]:
+    """Return the statistics and the values of the five activation layers."""
+
+    def factory() -> nn.Module:
+        return mlp(UNITS, UNITS, UNITS, LAYERS + 1, activation)[:-1]
+
+    network = build(factory, init, seed)
+    x = torch.randn((SAMPLES, UNITS), generator=stream(seed, "first_look"))
+    with torch.no_grad(), capture(network, keep=True) as record:
+        network(x)
+    table = record.table()
+    table = table[table["kind"] == "activation"].copy()
+    table["layer"] = table["layer"].str.removeprefix("act").astype(int)
+    return table, [record[f"act{layer}"] for layer in range(1, LAYERS + 1)]
+
+
+def _by_layer(found: list[list[Tensor]]) -> Iterator[tuple[int, list[Tensor]]]:
+    """Yield each layer's number with its values, a tensor per seed."""
+    for layer, values in enumerate(zip(*found, strict=True), start=1):
+        yield layer, list(values)
+
+
+def _spans(
+    found: list[tuple[pd.DataFrame, list[Tensor]]], activation: str
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield the book's range and, where it hides values, the full one."""
+    yield "book", (0.0, 1.0)
+    bounds = ACTIVATIONS[activation].bounds
+    if bounds != (0.0, 1.0):
+        largest = max(float(frame[["min", "max"]].abs().to_numpy().max()) for frame, _ in found)
+        top = bounds[1] if bounds else max(largest, math.ulp(1.0))
+        yield "full", (-top, top)
+
+
+def _histogram(values: list[Tensor], span: tuple[float, float]) -> pd.DataFrame:
+    """Return bin centres and the share of all values in each, mean over seeds."""
+    counts = [np.histogram(seed.numpy(), bins=BINS, range=span)[0] for seed in values]
+    width = (span[1] - span[0]) / BINS
+    centres = span[0] + width * (np.arange(BINS) + 0.5)
+    share = np.mean(counts, axis=0) / values[0].numel()
+    return pd.DataFrame({"centre": centres, "width": width, "share": share})
