@@ -1,0 +1,69 @@
+"""Which initial weights let a network train, and why do the others fail? Measured, in PyTorch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from init_bench import figures, init, statistics
+    from init_bench.activations import ACTIVATIONS, Activation, register_activation
+    from init_bench.book import reproduce
+    from init_bench.capture import Record, capture
+    from init_bench.errors import InitBenchError
+    from init_bench.grid import Cell, Grid, read_grid
+    from init_bench.init import initialize, register_init
+    from init_bench.run import run
+    from init_bench.store import Results, load
+
+_HOMES = {
+    "Grid": "grid",
+    "Cell": "grid",
+    "read_grid": "grid",
+    "run": "run",
+    "load": "store",
+    "Results": "store",
+    "reproduce": "book",
+    "initialize": "init",
+    "register_init": "init",
+    "capture": "capture",
+    "Record": "capture",
+    "ACTIVATIONS": "activations",
+    "Activation": "activations",
+    "register_activation": "activations",
+    "InitBenchError": "errors",
+}
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Cell",
+    "Grid",
+    "InitBenchError",
+    "Record",
+    "Results",
+    "capture",
+    "figures",
+    "init",
+    "initialize",
+    "load",
+    "read_grid",
+    "register_activation",
+    "register_init",
+    "reproduce",
+    "run",
+    "statistics",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
+    if name in ("figures", "init", "statistics"):
+        return import_module(f"init_bench.{name}")
+    if name in _HOMES:
+        # A function may share its module's name (run, capture): bind it over the submodule.
+        globals()[name] = getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
+        return globals()[name]
+    raise AttributeError(f"module 'init_bench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

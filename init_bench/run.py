@@ -1,8 +1,10 @@
 """The job of a grid: resolve, skip what is stored, train the rest, store each chunk."""
 
+import logging
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,11 +22,13 @@ from init_bench.progress import Progress
 from init_bench.store import Results, Store, load
 from init_bench.tables import CellResult
 
+log = logging.getLogger(__name__)
+
 VERSIONS = ("init_bench", "torch", "torchvision", "numpy", "pandas", "pyarrow")
 
 
 def run(
-    grid: Grid,
+    grid: Grid | Sequence[Grid],
     out: str | Path,
     *,
     device: str = "auto",
@@ -40,7 +44,7 @@ def run(
     whatever ``executor`` and ``workers`` are.
 
     Args:
-        grid: what to train.
+        grid: what to train; several grids share the folder and the work.
         out: folder of the run, made if need be.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
         executor: ``local`` (worker threads) or ``serial``.
@@ -57,35 +61,38 @@ def run(
         >>> results.cells["status"].tolist(), len(results.curves)
         (['ok'], 2)
     """
+    grids = [grid] if isinstance(grid, Grid) else list(grid)
+    cells = {cell.key: cell for each in grids for cell in each.cells}
     target = resolve_device(device)
     execute = lookup(EXECUTORS, executor, kind="executor")
     if workers is not None and workers < 1:
         raise InitBenchError(f"workers must be at least 1, got {workers}")
     workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
     store = Store(Path(out))
-    data = {name: datasets.load(name) for name in grid.dataset}
-    store.open(_manifest(grid, target, {name: d.sha256 for name, d in data.items()}))
+    data = {name: datasets.load(name) for each in grids for name in each.dataset}
+    store.open(_manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():
-        _warn(f"{path} is damaged; set aside in {store.folder / 'damaged'} and computed anew")
+        aside = store.folder / "damaged"
+        log.warning("%s is damaged; set aside in %s and computed anew", path, aside)
 
-    def train(cells: list[Cell], tick: Tick) -> list[CellResult]:
-        return train_chunk(cells, data[cells[0].dataset], target, tick)
+    def train(chunk: Sequence[Cell], tick: Tick) -> list[CellResult]:
+        return train_chunk(chunk, data[chunk[0].dataset], target, tick)
 
     done = store.done()
-    missing = [cell for cell in grid.cells if cell.key not in done]
+    missing = [cell for key, cell in cells.items() if key not in done]
     shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
     failures = []
     try:
         parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1)
-        for cells, outcome in execute(parts, train, shown.step, workers):  # type: ignore[arg-type]
+        for chunk, outcome in execute(parts, train, shown.step, workers):
             if isinstance(outcome, Exception):
-                failures.append(store.write_failure(cells, outcome))
+                failures.append(store.write_failure(chunk, outcome))
             else:
                 store.write(outcome)
-            shown.finish(len(cells))
+            shown.finish(len(chunk))
     finally:
         shown.close()
-    return _only(load(store.folder), {cell.key for cell in grid.cells}, tuple(failures))
+    return _only(load(store.folder), set(cells), tuple(failures))
 
 
 def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Results:
@@ -95,9 +102,9 @@ def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Result
     return Results(*own, folder=stored.folder, failures=failures)
 
 
-def _manifest(grid: Grid, device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
+def _manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
     return {
-        "grid": grid.to_json(),
+        "grid": [grid.to_json() for grid in grids],
         "device": str(device),
         "dataset_sha256": sha256,
         "versions": versions(),
@@ -111,9 +118,3 @@ def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     found = {"python": platform.python_version()}
     return found | {name: metadata.version(name) for name in VERSIONS}
-
-
-def _warn(message: str) -> None:
-    import logging
-
-    logging.getLogger(__name__).warning(message)

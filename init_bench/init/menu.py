@@ -1,12 +1,11 @@
 """The menu of initialisers: one place to read, ordered; it feeds specs, CLI, docs and tests."""
 
-import inspect
-import re
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from init_bench.docstrings import section
 from init_bench.errors import InitBenchError
 from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
 from init_bench.init.constant import constant_, normal_, ones_, uniform_, zeros_
@@ -80,7 +79,7 @@ def menu_rows() -> list[dict[str, str]]:
         ['W_ij = 0.']
     """
     ours = [
-        {"name": name, "formula": _section(init, "Formula"), "source": _section(init, "Source")}
+        {"name": name, "formula": section(init, "Formula"), "source": section(init, "Source")}
         for name, init in INITS.items()
         if name not in TORCH_INITS
     ]
@@ -95,14 +94,7 @@ def menu_rows() -> list[dict[str, str]]:
     default = {
         "name": DEFAULT,
         "formula": "as the module's reset_parameters",
-        "source": _section(reset_, "Source"),
+        "source": section(reset_, "Source"),
     }
     rows = [*ours, *torchs, default]
     return [{**row, "needs": "module" if row is default else "tensor"} for row in rows]
-
-
-def _section(init: object, title: str) -> str:
-    """Return one section of a docstring as one line, empty where there is none."""
-    text = inspect.getdoc(init) or ""
-    found = re.search(rf"^{title}:\n((?:    .*\n?)+)", text, flags=re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""

@@ -1,0 +1,213 @@
+"""The command line: parse, one library call, print."""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from init_bench.errors import InitBenchError, lookup
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    help="Which initial weights let a network train, and why do the others fail?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")]
+Executor = Annotated[str, typer.Option(help="local (worker threads) or serial.")]
+Workers = Annotated[int | None, typer.Option(help="Worker threads; default: one per core.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON records and nothing else.")]
+
+
+@app.command()
+def book(
+    out: Out = Path("results/book"),
+    only: Annotated[list[str] | None, typer.Option(help="A figure, e.g. 6-10; repeat.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 of everything.")] = 5,
+    steps: Annotated[int, typer.Option(help="SGD steps of each training run.")] = 2000,
+    device: Device = "auto",
+) -> None:
+    """Reproduce every figure of the book's section 6.2, with a verdict for each claim."""
+    if more and not only:
+        raise InitBenchError(f"unexpected argument {more[0]!r}; figures go behind --only")
+    from init_bench.book import reproduce
+
+    made = reproduce(
+        out, only=[*(only or ()), *(more or ())], seeds=seeds, steps=steps, device=device
+    )
+    _end_if_failed(made.failures)
+    for path in made.figures:
+        _say(f"wrote {path}")
+    _print_claims(made.claims)
+    held = (made.claims["verdict"] == "holds").sum()
+    print(f"{held} of {len(made.claims)} claims hold. Tables and figures: {made.folder}")
+
+
+@app.command()
+def run(
+    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="A key per axis.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; default results/<grid name>.")] = None,
+    device: Device = "auto",
+    executor: Executor = "local",
+    workers: Workers = None,
+) -> None:
+    """Run a grid, or go on with one."""
+    from init_bench.grid import read_grid
+    from init_bench.run import run as run_grid
+
+    folder = out or Path("results") / grid.stem
+    results = run_grid(
+        read_grid(grid), folder, device=device, executor=executor, workers=workers
+    )
+    axes = [name for name in ("init", "activation", "lr") if name in results.cells]
+    summary = results.cells.groupby(axes).agg(
+        cells=("key", "size"),
+        diverged=("status", lambda status: (status == "diverged").sum()),
+        final_loss=("final_loss", "mean"),
+        loss_sd=("final_loss", "std"),
+        test_accuracy=("test_accuracy", "mean"),
+    )
+    print(summary.reset_index().to_string(index=False, float_format="{:.4g}".format))
+    print(f"Tables: {folder}")
+    _end_if_failed(results.failures)
+
+
+@app.command("list")
+def list_menu(
+    what: Annotated[str, typer.Argument(metavar="inits|activations|models|datasets")],
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, with formula and source."""
+    rows = lookup(_MENUS, what, kind="menu")()
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
+    import torchvision
+
+    from init_bench import datasets
+    from init_bench.devices import available_devices
+    from init_bench.run import versions
+
+    rows = [{"check": name, "found": version} for name, version in versions().items()]
+    rows.append({"check": "torchvision operators", "found": _operators(torchvision)})
+    rows.append({"check": "devices", "found": ", ".join(available_devices())})
+    rows.append({"check": "mnist sha256", "found": datasets.load("mnist").sha256})
+    _print_rows(rows, as_json)
+
+
+def main() -> None:
+    """Run the command line; a fault of the caller's is one message and exit code 2."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app(standalone_mode=True)
+    except InitBenchError as error:
+        _say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say(f"\nstopped; what was done is stored. Go on with:\n  {_command()}")
+        sys.exit(1)
+
+
+def _operators(torchvision: Any) -> str:
+    try:
+        import torch
+
+        boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+        torchvision.ops.nms(boxes, torch.ones(1), 0.5)
+    except (RuntimeError, AttributeError) as error:
+        return f"do not load beside this torch: {error}"
+    return "load beside this torch"
+
+
+def _end_if_failed(failures: Sequence[Path]) -> None:
+    if failures:
+        listed = "\n  ".join(map(str, failures))
+        _say(f"failed, see\n  {listed}\nthe rest is stored. Go on with:\n  {_command()}")
+        sys.exit(1)
+
+
+def _command() -> str:
+    return shlex.join(["init-bench", *sys.argv[1:]])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _print_claims(claims: "pd.DataFrame") -> None:
+    """Print a claim a block: words, number, verdict."""
+    for row in claims.to_dict("records"):
+        value = f"{row['value']:.4g}"
+        if row["ci_low"] == row["ci_low"]:
+            value += f" [{row['ci_low']:.4g}, {row['ci_high']:.4g}]"
+        print(f"{row['verdict'].upper():<14} {row['figure']:<14} {row['statement']}")
+        print(f"{'':<14} {value} (threshold {row['threshold']}; {row['seeds']} seeds)")
+        print(f"{'':<14} {row['quantity']}")
+        if row["note"]:
+            print(f"{'':<14} note: {row['note']}")
+
+
+def _print_rows(rows: list[dict[str, str]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    names = list(rows[0])
+    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names[:-1]]
+    for row in [dict(zip(names, names, strict=True)), *rows]:
+        head = "  ".join(f"{row[n]:<{w}}" for n, w in zip(names, widths, strict=False))
+        print(f"{head}  {row[names[-1]]}")
+
+
+def _init_rows() -> list[dict[str, str]]:
+    from init_bench.init import menu_rows
+
+    order = ("name", "needs", "formula", "source")
+    return [{column: row[column] for column in order} for row in menu_rows()]
+
+
+def _activation_rows() -> list[dict[str, str]]:
+    from init_bench.activations import ACTIVATIONS
+
+    return [
+        {"name": name, "formula": phi.formula, "source": phi.source}
+        for name, phi in ACTIVATIONS.items()
+    ]
+
+
+def _model_rows() -> list[dict[str, str]]:
+    from init_bench.docstrings import section
+    from init_bench.models import MODELS
+
+    return [
+        {"name": name, "formula": section(model, "Formula"), "source": section(model, "Source")}
+        for name, model in MODELS.items()
+    ]
+
+
+def _dataset_rows() -> list[dict[str, str]]:
+    from init_bench.datasets import SOURCES
+
+    return [{"name": name, "source": source} for name, source in SOURCES.items()]
+
+
+_MENUS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "inits": _init_rows,
+    "activations": _activation_rows,
+    "models": _model_rows,
+    "datasets": _dataset_rows,
+}
