@@ -26,9 +26,7 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(
-        formula="a", source="linear network", module=nn.Identity
-    ),
+    "identity": Activation(formula="a", source="linear network", module=nn.Identity),
     "sigmoid": Activation(
         formula="1 / (1 + exp(-a))",
         source="logistic function",

@@ -98,7 +98,8 @@ def _forward_hook(record: Record, path: str, keep: bool, hooks: ExitStack) -> An
         if isinstance(weight, Tensor) and weight.dim() > 1:
             record.rows.append({**where, "kind": "weight", **describe_weight(weight)})
         if output.requires_grad:
-            hooks.callback(output.register_hook(_gradient_hook(record, where)).remove)
+            handle = output.register_hook(_gradient_hook(record, where))  # type: ignore[no-untyped-call]
+            hooks.callback(handle.remove)
 
     return torch.no_grad()(note)
 

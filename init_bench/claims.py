@@ -194,7 +194,14 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     *(
         claim
-        for init, words in (("zeros", "zero weights"), ("constant(value=0.01)", "equal weights"))
+        for init, words, note in (
+            ("zeros", "zero weights", ""),
+            (
+                "constant(value=0.01)",
+                "equal weights",
+                "not quite at chance: it learns what a network of one unit per layer can",
+            ),
+        )
         for claim in (
             Claim(
                 name=f"symmetry-{init}",
@@ -213,6 +220,7 @@ CLAIMS: tuple[Claim, ...] = (
                 frame="cells",
                 measure=_cell(init, "relu", "test_accuracy"),
                 high=0.3,
+                note=note,
             ),
         )
     ),

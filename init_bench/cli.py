@@ -68,9 +68,7 @@ def run(
     from init_bench.run import run as run_grid
 
     folder = out or Path("results") / grid.stem
-    results = run_grid(
-        read_grid(grid), folder, device=device, executor=executor, workers=workers
-    )
+    results = run_grid(read_grid(grid), folder, device=device, executor=executor, workers=workers)
     axes = [name for name in ("init", "activation", "lr") if name in results.cells]
     summary = results.cells.groupby(axes).agg(
         cells=("key", "size"),

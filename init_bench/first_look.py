@@ -1,7 +1,7 @@
 """The book's first experiment: five layers at random weights, looked at before any training."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,31 +40,31 @@ def first_look(seeds: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
         Saito, Deep Learning from Scratch, 2016, sec. 6.2.2, ``weight_init_activation_histogram``.
     """
     seeds = list(seeds)
-    looks = {
-        (init, activation): [_activations(init, activation, seed) for seed in seeds]
-        for init, activation in PAIRS
-    }
-    layers = pd.concat(
-        [
-            frame.assign(init=init, activation=activation, seed=seed)
-            for (init, activation), found in looks.items()
-            for seed, (frame, _) in zip(seeds, found, strict=True)
-        ],
-        ignore_index=True,
-    )
+    looks = [_look(init, activation, seeds) for init, activation in PAIRS]
+    layers = pd.concat([frame for _, frame in looks], ignore_index=True)
+    histograms = pd.concat([frame for frame, _ in looks], ignore_index=True)
     spreads = layers.groupby(["init", "activation", "layer"])[["std", "sample_std"]].mean()
+    return histograms.join(spreads, on=["init", "activation", "layer"]), layers
+
+
+def _look(init: str, activation: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return histograms and layer statistics of one initialiser under one nonlinearity."""
+    found = [_activations(init, activation, seed) for seed in seeds]
+    layers = pd.concat(
+        [frame.assign(seed=seed) for seed, (frame, _) in zip(seeds, found, strict=True)]
+    )
+    by_layer = zip(*(outputs for _, outputs in found), strict=True)
     histograms = pd.concat(
         [
-            _histogram(values, span).assign(
-                init=init, activation=activation, layer=layer, range=name, seeds=len(seeds)
-            )
-            for (init, activation), found in looks.items()
-            for layer, values in _by_layer([outputs for _, outputs in found])
-            for name, span in _spans(found, activation)
-        ],
-        ignore_index=True,
+            _histogram(values, span).assign(layer=layer, range=name)
+            for layer, values in enumerate(by_layer, start=1)
+            for name, span in _spans(layers, activation)
+        ]
     )
-    return histograms.join(spreads, on=["init", "activation", "layer"]), layers
+    return (
+        histograms.assign(init=init, activation=activation, seeds=len(seeds)),
+        layers.assign(init=init, activation=activation),
+    )
 
 
 def _activations(init: str, activation: str, seed: int) -> tuple[pd.DataFrame, list[Tensor]]:
@@ -83,25 +83,17 @@ def _activations(init: str, activation: str, seed: int) -> tuple[pd.DataFrame, l
     return table, [record[f"act{layer}"] for layer in range(1, LAYERS + 1)]
 
 
-def _by_layer(found: list[list[Tensor]]) -> Iterator[tuple[int, list[Tensor]]]:
-    """Yield each layer's number with its values, a tensor per seed."""
-    for layer, values in enumerate(zip(*found, strict=True), start=1):
-        yield layer, list(values)
-
-
-def _spans(
-    found: list[tuple[pd.DataFrame, list[Tensor]]], activation: str
-) -> Iterator[tuple[str, tuple[float, float]]]:
+def _spans(layers: pd.DataFrame, activation: str) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yield the book's range and, where it hides values, the full one."""
     yield "book", (0.0, 1.0)
     bounds = ACTIVATIONS[activation].bounds
     if bounds != (0.0, 1.0):
-        largest = max(float(frame[["min", "max"]].abs().to_numpy().max()) for frame, _ in found)
+        largest = float(layers[["min", "max"]].abs().to_numpy().max())
         top = bounds[1] if bounds else max(largest, math.ulp(1.0))
         yield "full", (-top, top)
 
 
-def _histogram(values: list[Tensor], span: tuple[float, float]) -> pd.DataFrame:
+def _histogram(values: Sequence[Tensor], span: tuple[float, float]) -> pd.DataFrame:
     """Return bin centres and the share of all values in each, mean over seeds."""
     counts = [np.histogram(seed.numpy(), bins=BINS, range=span)[0] for seed in values]
     width = (span[1] - span[0]) / BINS

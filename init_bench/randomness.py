@@ -23,7 +23,7 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-class drawing_from(TorchDispatchMode):  # noqa: N801 - reads as a verb: `with drawing_from(g):`
+class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Context in which random fills that name no generator draw from ``generator``.
 
     ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
@@ -39,11 +39,15 @@ class drawing_from(TorchDispatchMode):  # noqa: N801 - reads as a verb: `with dr
     """
 
     def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generator = generator
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         takes = _takes_generator(func)

@@ -97,12 +97,16 @@ def run(
 
 def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Results:
     """Return the rows of the grid's own cells: a folder may hold more."""
-    frames = (stored.cells, stored.curves, stored.layers)
-    own = [frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in frames]
-    return Results(*own, folder=stored.folder, failures=failures)
+    cells, curves, layers = (
+        frame[frame["key"].isin(keys)].reset_index(drop=True)
+        for frame in (stored.cells, stored.curves, stored.layers)
+    )
+    return Results(cells, curves, layers, folder=stored.folder, failures=failures)
 
 
-def _manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
+def _manifest(
+    grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]
+) -> dict[str, Any]:
     return {
         "grid": [grid.to_json() for grid in grids],
         "device": str(device),

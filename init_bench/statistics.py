@@ -86,8 +86,8 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     """Return the statistics of a weight: moments, zeros, effective rank and distinct units.
 
     ``distinct`` is the number of different rows, a row being a unit's incoming weights; rows
-    that agree to 1e-5 of the largest entry are the same. The rest is as in ``describe``; what
-    speaks of samples is nan.
+    that agree to 1e-5 of the largest entry are the same (equal units drift apart by rounding).
+    The rest is as in ``describe``; what speaks of samples is nan.
 
     Shapes:
         weight: ``(n_out, *inputs)``.
@@ -137,7 +137,7 @@ def _correlation(z: Tensor) -> float:
         return math.nan
     unit = unit / unit.norm(dim=1, keepdim=True)
     pairs = len(unit) * (len(unit) - 1)
-    return (((unit @ unit.T).abs().sum() - len(unit)) / pairs).item()
+    return float(((unit @ unit.T).abs().sum().item() - len(unit)) / pairs)
 
 
 def _effective_rank(z: Tensor) -> float:
@@ -149,8 +149,8 @@ def _effective_rank(z: Tensor) -> float:
 
 
 def _distinct_rows(rows: Tensor) -> int:
-    """Count rows that differ; sorting by a projection first would miss near ties, so compare all."""
+    """Count rows that differ, each compared with each."""
     tolerance = 1e-5 * rows.abs().max()
     same = torch.cdist(rows, rows, p=math.inf) <= tolerance
     first_equal = same.double().argmax(dim=1)
-    return len(first_equal.unique())
+    return len(set(first_equal.tolist()))

@@ -42,7 +42,9 @@ class Store:
             )
         present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
         if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
-            raise InitBenchError(f"output folder {folder} cannot be made: {present} is not writable")
+            raise InitBenchError(
+                f"output folder {folder} cannot be made: {present} is not writable"
+            )
 
     def open(self, manifest: dict[str, Any]) -> None:
         """Make the folders and write the manifest, unless one of the same grid stands.
@@ -171,7 +173,8 @@ def load(folder: str | Path) -> Results:
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
     tables = Store(path).tables()
     frames = {kind: table.to_pandas() for kind, table in tables.items()}
-    return Results(**{kind: _ordered(frame) for kind, frame in frames.items()}, folder=path)
+    cells, curves, layers = (_ordered(frames[kind]) for kind in ("cells", "curves", "layers"))
+    return Results(cells, curves, layers, folder=path)
 
 
 def chunk_name(cells: Iterable[Cell]) -> str:

@@ -55,7 +55,7 @@ def unpacked_mnist() -> Path:
             _unpack(packed / f"{name}.gz", target)
     except OSError as cause:
         raise InitBenchError(
-            f"cannot unpack MNIST into {raw}: {cause}; set INIT_BENCH_CACHE to a folder you may write"
+            f"cannot unpack MNIST into {raw}: {cause}; set INIT_BENCH_CACHE to a writable folder"
         ) from cause
     return root
 

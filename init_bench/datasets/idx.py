@@ -55,7 +55,9 @@ def check(path: Path) -> None:
     expected = ", ".join(FILES.values())
     if not path.is_file():
         zipped = path.with_name(path.name + ".gz")
-        hint = f"unpack it first: gunzip -k {zipped}" if zipped.is_file() else f"expected: {expected}"
+        hint = (
+            f"unpack it first: gunzip -k {zipped}" if zipped.is_file() else f"expected: {expected}"
+        )
         raise InitBenchError(f"no file {path}; {hint}")
     dimensions = 3 if "idx3" in path.name else 1
     with path.open("rb") as file:
@@ -71,6 +73,6 @@ def check(path: Path) -> None:
     if found != wanted:
         state = "cut short" if found < wanted else "longer than its header says"
         raise InitBenchError(
-            f"{path} is {state}: header {'×'.join(map(str, sizes))} means {wanted} bytes, "
+            f"{path} is {state}: header {' x '.join(map(str, sizes))} means {wanted} bytes, "
             f"the file has {found}; copy it again"
         )

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,8 +42,8 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the same data on ``device``; on the CPU the very same tensors."""
-        moved = (self.inputs, self.targets, self.test_inputs, self.test_targets)
-        return Dataset(*(t.to(device) for t in moved), self.classes, self.sha256)
+        names = ("inputs", "targets", "test_inputs", "test_targets")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def _mnist() -> dict[str, Tensor]:
@@ -124,7 +124,7 @@ def load(name: str) -> Dataset:
         raw = DATASETS[name]()
     digest = hashlib.sha256()
     for part in idx.FILES:
-        digest.update(raw[part].to(torch.uint8).numpy().tobytes())
+        digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)
     return Dataset(
         inputs=_pixels(raw["train_images"]),
         targets=raw["train_labels"].long(),

@@ -67,8 +67,8 @@ def symmetry(layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str) -> Fig
     """
     need(layers, "init", "seed", "step", "layer", "distinct")
     need(curves, "init", "seed", "step", "loss")
-    most = layers.groupby(["init", "seed", "step"])["distinct"].max()
-    mean = most.groupby(["init", "step"]).mean().reset_index()
+    most = layers.groupby(["init", "seed", "step"], sort=False)["distinct"].max()
+    mean = most.groupby(["init", "step"], sort=False).mean().reset_index()
     figure = new_figure(10, 4.4)
     with mpl.rc_context(RC):
         left, right = figure.subplots(1, 2)

@@ -35,7 +35,7 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
     with mpl.rc_context(RC):
         parts = figure.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
         for part, name in zip(parts, ranges, strict=True):
-            _draw_range(part, frame[frame["range"] == name], inits)
+            _draw_range(part, frame[frame["range"] == name], inits, numbers=name == ranges[0])
             if len(ranges) > 1:
                 part.suptitle(RANGES[name], fontsize=10)
         seeds = int(frame["seeds"].iloc[0])
@@ -43,19 +43,23 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
     return figure
 
 
-def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:
+def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str], *, numbers: bool) -> None:
     layers = list(frame["layer"].unique())
     axes = part.subplots(len(inits), len(layers), sharey=True, sharex="row", squeeze=False)
     for row, init in zip(axes, inits, strict=True):
         for ax, layer in zip(row, layers, strict=True):
-            _draw_layer(ax, frame[(frame["init"] == init) & (frame["layer"] == layer)])
-            ax.set_title(f"layer {layer}", fontsize=9)
+            bins = frame[(frame["init"] == init) & (frame["layer"] == layer)]
+            _draw_bars(ax, bins)
+            if numbers:
+                _write_numbers(ax, bins)
         row[0].set_ylabel(f"{label_of(init)}\nshare".replace(" (", "\n("), fontsize=8.5)
+    for ax, layer in zip(axes[0], layers, strict=True):
+        ax.set_title(f"layer {layer}", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("activation z", fontsize=8.5)
 
 
-def _draw_layer(ax: Axes, bins: pd.DataFrame) -> None:
+def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
     color = line_of(bins["init"].iloc[0])["color"]
     ax.bar(bins["centre"], bins["share"], width=bins["width"], color=color)
     ax.set_ylim(0, TALLEST)
@@ -72,6 +76,9 @@ def _draw_layer(ax: Axes, bins: pd.DataFrame) -> None:
             fontsize=7.5,
             fontweight="bold",
         )
+
+
+def _write_numbers(ax: Axes, bins: pd.DataFrame) -> None:
     numbers = bins.iloc[0]
     text = f"std {numbers['std']:.2g}\nsample_std {numbers['sample_std']:.1g}"
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}

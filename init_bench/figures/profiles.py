@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -69,10 +70,10 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
             for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
                 _draw_profile(ax, part, "sample_std", str(init), label=label_of(str(init)))
                 _draw_profile(ax, part, "std", str(init), faint=True)
-            ax.set(title=name, xlabel="layer", yscale="log")
+            ax.set(title=name, xlabel="layer", ylabel="", yscale="log")
+            ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
             ax.set_xticks(sorted(frame["layer"].unique()))
         axes[0].set_ylabel("sample_std of activations (faint: std)")
-        axes[0].legend(frameon=False, fontsize=8, loc="lower left")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
@@ -80,16 +81,15 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
 def _draw_profile(
     ax: Axes, part: pd.DataFrame, column: str, init: str, label: str = "", *, faint: bool = False
 ) -> None:
-    """Draw the geometric range over seeds as a band and the mean as a line."""
+    """Draw the mean over seeds as a line and, unless ``faint``, their range as a band."""
     depth = "depth_index" if "depth_index" in part else "layer"
-    by_layer = part.groupby(depth)[column].agg(["mean", "min", "max"])
     line = line_of(init)
     if faint:
-        ax.plot(by_layer.index, by_layer["mean"], color=line["color"], alpha=0.45, lw=1, ls=":")
+        style = {"color": line["color"], "alpha": 0.45, "linewidth": 1, "linestyle": ":"}
+        sns.lineplot(part, x=depth, y=column, errorbar=None, ax=ax, **style)
         return
-    ax.plot(by_layer.index, by_layer["mean"], label=label, linewidth=1.8, **line)
-    ax.fill_between(
-        by_layer.index, by_layer["min"], by_layer["max"], color=line["color"], alpha=0.2, lw=0
+    sns.lineplot(
+        part, x=depth, y=column, errorbar=("pi", 100), ax=ax, label=label, linewidth=1.8, **line
     )
 
 

@@ -31,7 +31,7 @@ _OTHERS = ("#000000", "#7F7F7F", *(line["color"] for line in LINES.values()))
 GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
 """The book's word beside ours: its Xavier is 1/√n, which the field calls LeCun normal."""
 
-RC = {
+RC: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -75,7 +75,9 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
     """
     missing = [name for name in columns if name not in frame]
     if missing:
-        raise InitBenchError(f"the frame lacks {', '.join(missing)}; it has {', '.join(frame)}")
+        raise InitBenchError(
+            f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+        )
     if frame.empty:
         raise InitBenchError("the frame has no rows to draw")
 

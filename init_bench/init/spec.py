@@ -86,7 +86,8 @@ def _read(text: str) -> tuple[str, list[ast.keyword]]:
     if isinstance(tree, ast.Call):
         if tree.args:
             raise malformed
-        tree, keywords = tree.func, tree.keywords
+        keywords = tree.keywords
+        tree = tree.func
     if not isinstance(tree, ast.Name | ast.Attribute):
         raise malformed
     names = [keyword.arg for keyword in keywords]

@@ -13,7 +13,7 @@ Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
 TRUNCATED_STD = 0.8796256610342398
-"""Std of a standard normal cut at ±2: √(1 − 2·2φ(2)/(2Φ(2)−1))."""
+"""Std of a standard normal cut at ±2: √(1 - 4 φ(2) / (2 Φ(2) - 1))."""
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
