@@ -7,25 +7,26 @@ if TYPE_CHECKING:
     from init_bench import figures, init, statistics
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
-    from init_bench.capture import Record, capture
+    from init_bench.recording import Record, capture
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
-    from init_bench.run import run
+    from init_bench.running import run
     from init_bench.store import Results, load
 
+# No module may have the name of a function it exports: once imported, the module would hide it.
 _HOMES = {
     "Grid": "grid",
     "Cell": "grid",
     "read_grid": "grid",
-    "run": "run",
+    "run": "running",
     "load": "store",
     "Results": "store",
     "reproduce": "book",
     "initialize": "init",
     "register_init": "init",
-    "capture": "capture",
-    "Record": "capture",
+    "capture": "recording",
+    "Record": "recording",
     "ACTIVATIONS": "activations",
     "Activation": "activations",
     "register_activation": "activations",
@@ -59,9 +60,7 @@ def __getattr__(name: str) -> Any:
     if name in ("figures", "init", "statistics"):
         return import_module(f"init_bench.{name}")
     if name in _HOMES:
-        # A function may share its module's name (run, capture): bind it over the submodule.
-        globals()[name] = getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
-        return globals()[name]
+        return getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'init_bench' has no attribute {name!r}")
 
 

@@ -4,7 +4,8 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,9 +45,10 @@ def book(
         raise InitBenchError(f"unexpected argument {more[0]!r}; figures go behind --only")
     from init_bench.book import reproduce
 
-    made = reproduce(
-        out, only=[*(only or ()), *(more or ())], seeds=seeds, steps=steps, device=device
-    )
+    with _stoppable():
+        made = reproduce(
+            out, only=[*(only or ()), *(more or ())], seeds=seeds, steps=steps, device=device
+        )
     _end_if_failed(made.failures)
     for path in made.figures:
         _say(f"wrote {path}")
@@ -65,10 +67,13 @@ def run(
 ) -> None:
     """Run a grid, or go on with one."""
     from init_bench.grid import read_grid
-    from init_bench.run import run as run_grid
+    from init_bench.running import run as run_grid
 
     folder = out or Path("results") / grid.stem
-    results = run_grid(read_grid(grid), folder, device=device, executor=executor, workers=workers)
+    with _stoppable():
+        results = run_grid(
+            read_grid(grid), folder, device=device, executor=executor, workers=workers
+        )
     axes = [name for name in ("init", "activation", "lr") if name in results.cells]
     summary = results.cells.groupby(axes).agg(
         cells=("key", "size"),
@@ -99,7 +104,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     from init_bench import datasets
     from init_bench.devices import available_devices
-    from init_bench.run import versions
+    from init_bench.running import versions
 
     rows = [{"check": name, "found": version} for name, version in versions().items()]
     rows.append({"check": "torchvision operators", "found": _operators(torchvision)})
@@ -116,9 +121,16 @@ def main() -> None:
     except InitBenchError as error:
         _say(f"error: {error}")
         sys.exit(2)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn Ctrl-C into exit code 1 and the command to go on with."""
+    try:
+        yield
     except KeyboardInterrupt:
         _say(f"\nstopped; what was done is stored. Go on with:\n  {_command()}")
-        sys.exit(1)
+        raise typer.Exit(1) from None
 
 
 def _operators(torchvision: Any) -> str:

@@ -44,8 +44,11 @@ def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
         >>> finite(2, "std", minimum=0)
         2.0
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < minimum:  # type: ignore[operator, arg-type]
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        number = math.inf
+    if isinstance(value, bool) or not math.isfinite(number) or number < minimum:
         bound = f" >= {minimum:g}" if math.isfinite(minimum) else ""
         raise InitBenchError(f"{name} must be a finite number{bound}, got {value!r}")
-    return float(value)  # type: ignore[arg-type]
+    return number

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations import ACTIVATIONS
-from init_bench.capture import capture
+from init_bench.recording import capture
 from init_bench.models import build, mlp
 from init_bench.randomness import stream
 

@@ -1,4 +1,7 @@
-"""Tensor → numbers: what a layer's output says about its network. All variances divide by n."""
+"""Tensor → numbers: what a layer's output says about its network. All variances divide by n.
+
+Reduced in float64 on the CPU, which every accelerator can reach and some cannot compute in.
+"""
 
 import math
 
@@ -66,7 +69,7 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
         (0.5, 1.0, 0.125)
     """
-    z = values.detach().reshape(len(values), -1).double()
+    z = values.detach().cpu().reshape(len(values), -1).double()
     numbers = _moments(z)
     if numbers["nonfinite"]:
         return numbers
@@ -96,7 +99,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
         >>> describe_weight(torch.ones(3, 2))["distinct"]
         1.0
     """
-    rows = weight.detach().reshape(len(weight), -1).double()
+    rows = weight.detach().cpu().reshape(len(weight), -1).double()
     numbers = _moments(rows)
     if numbers["nonfinite"]:
         return numbers
@@ -153,4 +156,4 @@ def _distinct_rows(rows: Tensor) -> int:
     tolerance = 1e-5 * rows.abs().max()
     same = torch.cdist(rows, rows, p=math.inf) <= tolerance
     first_equal = same.double().argmax(dim=1)
-    return len(set(first_equal.tolist()))
+    return int((first_equal == torch.arange(len(rows), device=rows.device)).sum().item())

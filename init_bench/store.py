@@ -20,7 +20,8 @@ from init_bench.tables import SCHEMAS, CellResult, to_tables
 
 MANIFEST = "manifest.json"
 COMMIT_ORDER = ("curves", "layers", "cells")
-"""``cells`` comes last: a chunk whose ``cells`` file is there is whole."""
+CHECKSUMS = "checksums"
+"""A chunk is whole where its checksum file, written last, agrees with its three tables."""
 
 
 class Store:
@@ -63,7 +64,7 @@ class Store:
                     f"{self.folder} holds results on other data named {changed[0]!r}; "
                     f"its files have changed since: give a new folder"
                 )
-        for name in (*SCHEMAS, "failures", "figures"):
+        for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         if old is None or old["grid"] != manifest["grid"]:
             text = json.dumps(manifest, indent=1)
@@ -81,11 +82,12 @@ class Store:
         return found
 
     def write(self, results: Sequence[CellResult]) -> None:
-        """Store a chunk: its three tables, each whole or not at all, ``cells`` last."""
+        """Store a chunk: its three tables, each whole or not at all, then their checksums."""
         name, tables = chunk_name([r.cell for r in results]), to_tables(results)
-        for kind in COMMIT_ORDER:
-            write = functools.partial(pq.write_table, tables[kind], write_page_checksum=True)
-            write_whole(self.folder / kind / f"{name}.parquet", write)
+        for path in self._files(name):
+            write_whole(path, functools.partial(pq.write_table, tables[path.parent.name]))
+        sums = json.dumps({path.parent.name: _sha256(path) for path in self._files(name)})
+        write_whole(self._sums(name), lambda part: part.write_text(sums + "\n"))
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
         """Store what failed with the spec to repeat it."""
@@ -99,7 +101,7 @@ class Store:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
         moved = []
         for name in sorted(self._chunks() - self._whole_chunks()):
-            for path in self._files(name):
+            for path in (*self._files(name), self._sums(name)):
                 if path.exists():
                     target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
                     target.parent.mkdir(exist_ok=True)
@@ -124,7 +126,7 @@ class Store:
         return {
             kind: pa.concat_tables(
                 [schema.empty_table()]
-                + [_read(self.folder / kind / f"{name}.parquet") for name in sorted(whole)]
+                + [pq.read_table(self.folder / kind / f"{name}.parquet") for name in sorted(whole)]
             )
             for kind, schema in SCHEMAS.items()
         }
@@ -136,11 +138,21 @@ class Store:
     def _files(self, name: str) -> list[Path]:
         return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
 
+    def _sums(self, name: str) -> Path:
+        return self.folder / CHECKSUMS / f"{name}.json"
+
     def _chunks(self) -> set[str]:
         return {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
 
     def _whole_chunks(self) -> set[str]:
-        return {name for name in self._chunks() if all(map(_readable, self._files(name)))}
+        return {name for name in self._chunks() if self._is_whole(name)}
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            stated = json.loads(self._sums(name).read_text())
+            return all(_sha256(p) == stated[p.parent.name] for p in self._files(name))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
 
 @dataclass(frozen=True)
@@ -201,12 +213,6 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(by, kind="stable", ignore_index=True)
 
 
-def _read(path: Path) -> pa.Table:
-    return pq.read_table(path, page_checksum_verification=True, memory_map=False)
-
-
-def _readable(path: Path) -> bool:
-    try:
-        return bool(_read(path).schema.equals(SCHEMAS[path.parent.name]))
-    except (OSError, pa.ArrowException):
-        return False
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from init_bench.capture import COLUMNS
+from init_bench.recording import COLUMNS
 from init_bench.grid import AXES, Cell
 
 LAST_STEPS = 50

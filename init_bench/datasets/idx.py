@@ -69,6 +69,10 @@ def check(path: Path) -> None:
             f"{header[:4].hex(' ') or 'nothing'}, expected {magic.hex(' ')}"
         )
     sizes = struct.unpack(f">{dimensions}I", header[4:])
+    if 0 in sizes:
+        raise InitBenchError(
+            f"{path} holds no samples: its header says {' x '.join(map(str, sizes))}"
+        )
     wanted, found = len(header) + math.prod(sizes), path.stat().st_size
     if found != wanted:
         state = "cut short" if found < wanted else "longer than its header says"

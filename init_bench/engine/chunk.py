@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.capture import capture
+from init_bench.recording import capture
 from init_bench.datasets import Dataset
 from init_bench.engine.minibatches import minibatches
 from init_bench.engine.stacked_mlp import StackedMLP

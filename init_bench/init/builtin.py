@@ -48,7 +48,8 @@ def reset_(module: nn.Module, *, generator: torch.Generator) -> None:
     """Fill ``module``'s own parameters as torch does when it builds the module.
 
     Source:
-        ``reset_parameters`` of the module's class.
+        ``reset_parameters`` of the module's class, which a few of torch's call
+        ``_reset_parameters``.
 
     Example:
         >>> layer = nn.Linear(4, 3)
@@ -56,7 +57,7 @@ def reset_(module: nn.Module, *, generator: torch.Generator) -> None:
         >>> layer.weight.abs().max().item() <= 0.5
         True
     """
-    reset = getattr(module, "reset_parameters", None)
+    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
     if reset is not None:
         with drawing_from(generator):
             reset()

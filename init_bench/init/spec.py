@@ -100,7 +100,7 @@ def _value(node: ast.expr, text: str) -> Value:
     """Return the literal that ``node`` spells."""
     try:
         value = ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         value = node
     if not isinstance(value, Value):
         raise InitBenchError(

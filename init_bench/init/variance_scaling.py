@@ -259,6 +259,7 @@ def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
 _GAINS = {
     "linear": 1.0,
     "identity": 1.0,
+    **{f"conv{transposed}{n}d": 1.0 for transposed in ("", "_transpose") for n in (1, 2, 3)},
     "sigmoid": 1.0,
     "tanh": 5.0 / 3,
     "relu": math.sqrt(2.0),

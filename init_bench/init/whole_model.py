@@ -26,7 +26,8 @@ def initialize(model: nn.Module, spec: str | InitSpec, *, seed: int = 0) -> nn.M
         (0.5, 0.0)
     """
     init = parse(spec) if isinstance(spec, str) else spec
-    for path, module in model.named_modules():
+    # Children first: torch's attention and transformer overwrite some of what their parts drew.
+    for path, module in reversed(list(model.named_modules())):
         matrices = {n: p for n, p in module.named_parameters(path, recurse=False) if p.dim() > 1}
         if init.name == DEFAULT or not matrices:
             reset_(module, generator=stream(seed, f"{path}.weight".lstrip(".")))

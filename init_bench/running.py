@@ -24,7 +24,7 @@ from init_bench.tables import CellResult
 
 log = logging.getLogger(__name__)
 
-VERSIONS = ("init_bench", "torch", "torchvision", "numpy", "pandas", "pyarrow")
+VERSIONS = ("init_bench", "torchvision", "numpy", "pandas", "pyarrow")
 
 
 def run(
@@ -120,5 +120,5 @@ def _manifest(
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "torch": torch.__version__}
     return found | {name: metadata.version(name) for name in VERSIONS}

@@ -1,0 +1,47 @@
+"""Fixtures that several test modules share: small data, and hypothesis without a clock."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from init_bench.datasets.idx import FILES
+
+TRAIN, TEST, SIDE, CLASSES = 200, 50, 28, 10
+
+settings.register_profile("init_bench", deadline=None, max_examples=40)
+settings.load_profile("init_bench")
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """Write ``values`` as a raw IDX file of unsigned bytes."""
+    header = struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+def write_dataset(folder: Path) -> None:
+    """Write a data set of random images and labels, every class in both parts."""
+    random = np.random.default_rng(0)
+    for split, number in (("train", TRAIN), ("test", TEST)):
+        images = random.integers(0, 256, (number, SIDE, SIDE))
+        write_idx(folder / FILES[f"{split}_images"], images)
+        write_idx(folder / FILES[f"{split}_labels"], np.arange(number) % CLASSES)
+
+
+@pytest.fixture(scope="session")
+def fake_idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound data set of four IDX files; read it, do not change it."""
+    folder = tmp_path_factory.mktemp("idx")
+    write_dataset(folder)
+    return folder
+
+
+@pytest.fixture
+def own_idx(tmp_path: Path) -> Path:
+    """The same data set in a folder of the test's own, to be damaged."""
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    write_dataset(folder)
+    return folder

@@ -1,0 +1,161 @@
+"""What holds for every initialiser on the menu, ours and torch's, found by walking the menu."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from init_bench import init
+from init_bench.errors import InitBenchError
+from init_bench.init import ALIASES, INITS, menu_rows, register_init
+from init_bench.init.builtin import DEFAULT, TORCH_INITS
+from init_bench.randomness import stream
+
+SHAPES = ((8, 6), (5, 7, 3), (6, 4, 3, 3))
+OURS = [name for name in INITS if name not in TORCH_INITS]
+
+
+def required(fill: Any) -> dict[str, float]:
+    """Return 0.5 for every argument that ``fill`` cannot do without."""
+    parameters = list(inspect.signature(fill).parameters.values())[1:]
+    return {p.name: 0.5 for p in parameters if p.default is p.empty and p.name != "generator"}
+
+
+def fill(name: str, tensor: Tensor, *, seed: int = 0) -> Tensor:
+    arguments: dict[str, Any] = required(INITS[name])
+    return INITS[name](tensor, generator=stream(seed, name), **arguments)
+
+
+def takes(name: str, shape: tuple[int, ...]) -> bool:
+    try:
+        fill(name, torch.empty(shape))
+    except InitBenchError:
+        return False
+    return True
+
+
+CASES = [(name, shape) for name in INITS for shape in SHAPES if takes(name, shape)]
+
+
+@pytest.mark.parametrize("name", INITS)
+def test_every_init_takes_some_shape(name: str) -> None:
+    assert name in dict(CASES)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", OURS)
+def test_inits_of_ours_take_every_weight(name: str, shape: tuple[int, ...]) -> None:
+    assert (name, shape) in CASES
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_an_init_fills_in_place_and_returns_its_tensor(name: str, shape: tuple[int, ...]) -> None:
+    weight = torch.full(shape, torch.nan)
+    assert fill(name, weight) is weight
+    assert weight.shape == shape
+    assert weight.isfinite().all(), "left a value as it was"
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_the_same_stream_gives_the_same_weights(name: str, shape: tuple[int, ...]) -> None:
+    assert torch.equal(fill(name, torch.empty(shape)), fill(name, torch.full(shape, 7.0)))
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_the_global_stream_is_untouched(name: str, shape: tuple[int, ...]) -> None:
+    before = torch.get_rng_state()
+    weight = fill(name, torch.empty(shape))
+    assert torch.equal(before, torch.get_rng_state()), "drew from the global stream"
+    torch.rand(7)  # nor may the global stream's state matter
+    assert torch.equal(weight, fill(name, torch.empty(shape)))
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_an_init_draws_from_its_stream_or_is_a_constant(name: str, shape: tuple[int, ...]) -> None:
+    weight, generator = torch.empty(shape), stream(0, name)
+    before = generator.get_state()
+    arguments: dict[str, Any] = required(INITS[name])
+    INITS[name](weight, generator=generator, **arguments)
+    drew = not torch.equal(before, generator.get_state())
+    assert drew == (not torch.equal(weight, fill(name, torch.empty(shape), seed=1)))
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_a_parameter_stays_a_leaf_without_history(
+    name: str, shape: tuple[int, ...], requires_grad: bool
+) -> None:
+    parameter = nn.Parameter(torch.empty(shape), requires_grad=requires_grad)
+    assert fill(name, parameter) is parameter
+    assert parameter.requires_grad is requires_grad
+    assert parameter.is_leaf and parameter.grad_fn is None and parameter.grad is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", OURS)
+def test_inits_of_ours_keep_the_dtype(name: str, dtype: torch.dtype) -> None:
+    weight = fill(name, torch.full((8, 6), torch.nan, dtype=dtype))
+    assert weight.dtype is dtype
+    assert weight.isfinite().all()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_inits_of_ours_fill_a_view_that_is_not_contiguous(name: str) -> None:
+    base = torch.full((6, 8), torch.nan)
+    fill(name, base.T)
+    assert base.isfinite().all()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_inits_of_ours_leave_an_empty_weight_empty(name: str) -> None:
+    assert fill(name, torch.empty(0, 3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_an_alias_is_no_name_of_its_own(name: str) -> None:
+    assert ALIASES[name] in INITS
+    assert name not in INITS
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_init_of_ours_is_exported_with_an_underscore(name: str) -> None:
+    assert getattr(init, f"{name}_") is INITS[name]
+    assert f"{name}_" in init.__all__
+
+
+@pytest.mark.parametrize("row", menu_rows(), ids=lambda row: row["name"])
+def test_every_row_of_the_menu_is_filled(row: dict[str, str]) -> None:
+    assert set(row) == {"name", "formula", "source", "needs"}
+    assert all(row.values())
+
+
+def test_the_rows_are_the_menu() -> None:
+    assert [row["name"] for row in menu_rows()] == [*INITS, DEFAULT]
+
+
+@pytest.mark.parametrize("name", [*INITS, *ALIASES])
+def test_a_taken_name_is_refused_and_not_replaced(name: str) -> None:
+    before = dict(INITS)
+    reason = "must be a Python name" if "." in name else "is taken"
+    with pytest.raises(InitBenchError, match=f"'{name}' {reason}"):
+        register_init(name, INITS["zeros"])
+    assert before == INITS
+
+
+@pytest.mark.parametrize("name", ["", "half he", "2he", "a.b", "he-normal"])
+def test_a_name_no_spec_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(InitBenchError, match=f"init name '{name}' must be a Python name"):
+        register_init(name, INITS["zeros"])
+    assert name not in INITS
+
+
+def test_a_registered_init_is_on_the_menu_and_in_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sevens_(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return tensor.data.fill_(7.0)
+
+    monkeypatch.setitem(INITS, "placeholder", sevens_)  # restores the whole entry afterwards
+    del INITS["placeholder"]
+    register_init("placeholder", sevens_)
+    assert init.parse("placeholder")(torch.empty(2)).tolist() == [7.0, 7.0]

@@ -1,0 +1,125 @@
+"""The command line as a shell sees it: one process each, exit codes, one screen of error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from init_bench.activations import ACTIVATIONS
+from init_bench.init import INITS
+
+
+def _cli(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "init_bench", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _refused(done: subprocess.CompletedProcess[str], *said: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) < 25
+    for words in said:
+        assert words in done.stderr
+
+
+GRID = 'init = ["he_normal", "zeros"]\nwidth = 8\ndepth = 3\nbatch_size = 16\nsteps = 10\n'
+
+
+def test_run_trains_a_grid_and_resumes_it(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    first = _cli("run", "grid.toml", "--device", "cpu", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "he_normal" in first.stdout
+    assert "2/2 cells" in first.stderr
+    second = _cli("run", "grid.toml", "--device", "cpu", cwd=tmp_path)
+    assert second.stdout == first.stdout
+    assert "cells," not in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('init = ["he_norml"]', "did you mean 'he_normal'"),
+        ('activation = "relo"', "did you mean 'relu'"),
+        ('model = "mpl"', "did you mean 'mlp'"),
+        ('dataset = "minst"', "did you mean 'mnist'"),
+        ("learning_rate = 0.1\nwidht = 3", "did you mean 'width'"),
+        ("steps = 0", "greater than 0"),
+        ("lr = nan", "finite"),
+        ('steps = "ten"', "'ten'"),
+        ("seed = [0, 0]", "given twice"),
+        ("init = []", "at least one"),
+        ("lr = 1\nlr = 2", "no TOML"),
+        ('init = "normal(std=-1)"', "got -1"),
+        ("init = \"__import__('os')\"", "malformed"),
+    ],
+)
+def test_a_bad_grid_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    _refused(_cli("run", "bad.toml", cwd=tmp_path), "bad.toml", said)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "taken").write_text("mine")
+    _refused(_cli("run", "grid.toml", "--out", "taken", cwd=tmp_path), "taken is a file")
+
+
+def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _refused(_cli("run", "grid.toml", "--out", ".", cwd=tmp_path), "holds other files")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("book", "--seeds", "0"), ("book", "--steps", "-1"), ("book", "--only", "6-16")],
+    ids=str,
+)
+def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    _refused(_cli(*words, cwd=tmp_path), words[-1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_menu_is_refused(tmp_path: Path) -> None:
+    _refused(_cli("list", "init", cwd=tmp_path), "did you mean 'inits'")
+
+
+def test_list_json_holds_the_whole_menu_and_nothing_else(tmp_path: Path) -> None:
+    rows = json.loads(_cli("list", "inits", "--json", cwd=tmp_path).stdout)
+    assert [row["name"] for row in rows] == [*INITS, "torch.default"]
+    assert all(row["formula"] and row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("menu", ["activations", "models", "datasets"])
+def test_list_prints_every_menu(tmp_path: Path, menu: str) -> None:
+    done = _cli("list", menu, cwd=tmp_path)
+    assert done.returncode == 0
+    known = {"activations": list(ACTIVATIONS), "models": ["mlp"], "datasets": ["mnist"]}
+    assert all(name in done.stdout for name in known[menu])
+
+
+def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+    rows = json.loads(_cli("doctor", "--json", cwd=tmp_path).stdout)
+    found = {row["check"]: row["found"] for row in rows}
+    assert found["torchvision operators"] == "load beside this torch"
+    assert found["devices"].startswith("cpu")
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
+    """A run stopped by Ctrl-C exits 1 with the command, and its folder goes on."""
+    (tmp_path / "long.toml").write_text("steps = 1000000\nwidth = 8\n")
+    command = [sys.executable, "-m", "init_bench", "run", "long.toml", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
+    assert child.stderr is not None
+    assert b"steps/s" in child.stderr.readline()
+    child.send_signal(2)
+    said = child.stderr.read().decode()
+    assert child.wait(timeout=60) == 1
+    assert "init-bench run long.toml" in said
+    assert "Traceback" not in said
+    child.stderr.close()

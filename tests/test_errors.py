@@ -1,0 +1,76 @@
+"""Errors name the bad value, the allowed ones and the fix."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from init_bench.errors import InitBenchError, finite, lookup, nearest
+
+MENU = {"he_normal": 1, "lecun_normal": 2, "zeros": 3}
+
+
+def test_the_one_exception_is_a_value_error() -> None:
+    assert issubclass(InitBenchError, ValueError)
+
+
+@given(menu=st.dictionaries(st.text(), st.integers(), min_size=1), data=st.data())
+def test_lookup_finds_what_is_there(menu: dict[str, int], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(menu)))
+    assert lookup(menu, name, kind="thing") == menu[name]
+
+
+def test_lookup_says_what_was_asked_what_is_near_and_what_exists() -> None:
+    expected = (
+        r"^unknown init 'he_norml': did you mean 'he_normal'\? "
+        r"Known: he_normal, lecun_normal, zeros\.$"
+    )
+    with pytest.raises(InitBenchError, match=expected):
+        lookup(MENU, "he_norml", kind="init")
+
+
+def test_lookup_guesses_nothing_where_nothing_is_near() -> None:
+    expected = r"^unknown init 'qqq'\. Known: he_normal, lecun_normal, zeros\.$"
+    with pytest.raises(InitBenchError, match=expected):
+        lookup(MENU, "qqq", kind="init")
+
+
+@given(name=st.text(max_size=12).filter(lambda name: name not in MENU))
+def test_lookup_names_every_choice_whatever_was_asked(name: str) -> None:
+    with pytest.raises(InitBenchError, match="Known: he_normal, lecun_normal, zeros") as caught:
+        lookup(MENU, name, kind="init")
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("zero", ": did you mean 'zeros'?"), ("qqq", "."), ("", ".")]
+)
+def test_nearest_ends_the_sentence(name: str, guess: str) -> None:
+    assert nearest(name, MENU) == guess
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
+def test_finite_returns_a_number_as_float(value: float) -> None:
+    assert finite(value, "std") == value
+    assert type(finite(value, "std")) is float
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, "1", None, True, [1], 1j, 10**400]
+)
+def test_finite_refuses_what_is_no_finite_number(value: Any) -> None:
+    with pytest.raises(InitBenchError, match=r"^std must be a finite number, got") as caught:
+        finite(value, "std")
+    assert str(caught.value).endswith(f"got {value!r}")
+
+
+@pytest.mark.parametrize("value", [-1, -1e-300, -math.inf])
+def test_finite_refuses_what_is_below_the_minimum(value: float) -> None:
+    with pytest.raises(InitBenchError, match=rf"^std must be a finite number >= 0, got {value!r}$"):
+        finite(value, "std", minimum=0)
+
+
+def test_the_minimum_itself_is_allowed() -> None:
+    assert finite(0, "std", minimum=0) == 0.0
