@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from init_bench import figures, init, statistics
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
-    from init_bench.recording import Record, capture
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
+    from init_bench.recording import Record, capture
     from init_bench.running import run
     from init_bench.store import Results, load
 

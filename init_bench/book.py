@@ -10,13 +10,13 @@ import torch
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.recording import capture
 from init_bench.claims import CLAIMS, gradient_profile, judge
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.style import RC
 from init_bench.first_look import first_look
 from init_bench.grid import Grid
 from init_bench.models import mlp
+from init_bench.recording import capture
 from init_bench.running import run
 from init_bench.store import Results, Store, write_whole
 

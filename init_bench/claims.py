@@ -100,7 +100,8 @@ def _last(init: str, activation: str, column: str) -> Values:
 
     def measure(look: pd.DataFrame) -> pd.Series:
         rows = _of(look, init, activation)
-        return rows[rows["layer"] == rows["layer"].max()].set_index("seed")[column]
+        last: pd.Series = rows[rows["layer"] == rows["layer"].max()].set_index("seed")[column]
+        return last
 
     return measure
 
@@ -161,7 +162,8 @@ def _least_sigmoid_loss(cells: pd.DataFrame) -> pd.Series:
 def _he_ahead(curves: pd.DataFrame) -> pd.Series:
     """Return mean loss over all steps of lecun_normal less that of he_normal, paired by seed."""
     area = curves[curves["activation"] == "relu"].groupby(["init", "seed"])["loss"].mean()
-    return area["lecun_normal"] - area["he_normal"]
+    ahead: pd.Series = area["lecun_normal"] - area["he_normal"]
+    return ahead
 
 
 _STD5 = "std of the activations of layer 5"

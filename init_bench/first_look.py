@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations import ACTIVATIONS
-from init_bench.recording import capture
 from init_bench.models import build, mlp
 from init_bench.randomness import stream
+from init_bench.recording import capture
 
 SAMPLES, UNITS, LAYERS, BINS = 1000, 100, 5, 30
 PAIRS = (

@@ -1,5 +1,6 @@
 """Results of cells → Arrow tables of one fixed schema each."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from init_bench.recording import COLUMNS
 from init_bench.grid import AXES, Cell
+from init_bench.recording import COLUMNS
 
 LAST_STEPS = 50
 """``final_loss`` is the mean loss of this many last steps: one minibatch alone is noise."""
@@ -68,7 +69,8 @@ class CellResult:
     @property
     def final_loss(self) -> float:
         """Mean loss of the last 50 steps, nan where the run diverged."""
-        return float(np.mean(self.losses[-LAST_STEPS:], dtype=np.float64))
+        last = np.mean(self.losses[-LAST_STEPS:], dtype=np.float64)
+        return float(last) if self.status == "ok" else math.nan
 
 
 def to_tables(results: Iterable[CellResult]) -> dict[str, pa.Table]:

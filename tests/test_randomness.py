@@ -32,7 +32,7 @@ DRAWS: dict[str, Callable[[], Tensor]] = {
     "dropout": lambda: nn.functional.dropout(torch.ones(8, 8)),
     "sparse_": lambda: nn.init.sparse_(torch.empty(8, 8), 0.5),
     "linear": lambda: nn.Linear(4, 4).weight.detach(),
-    "lstm": lambda: nn.LSTM(4, 4).weight_ih_l0.detach(),
+    "lstm": lambda: next(nn.LSTM(4, 4).parameters()).detach(),
     "embedding": lambda: nn.Embedding(4, 4).weight.detach(),
 }
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from init_bench.recording import COLUMNS, capture
 from init_bench.errors import InitBenchError
+from init_bench.recording import COLUMNS, capture
 from init_bench.statistics import describe, describe_weight
 
 
@@ -170,7 +170,7 @@ def test_the_numbers_are_those_of_the_tensors() -> None:
     rows = {(row["layer"], row["kind"]): row for row in record.rows}
     for kind, numbers in (
         ("pre_activation", describe(hidden)),
-        ("weight", describe_weight(model[0].weight)),
+        ("weight", describe_weight(next(model.parameters()))),
         ("gradient", describe(gradient)),
     ):
         found = {name: rows["0", kind][name] for name in numbers}

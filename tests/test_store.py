@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from init_bench.capture import COLUMNS
 
 from init_bench.errors import InitBenchError
 from init_bench.grid import AXES, Cell
+from init_bench.recording import COLUMNS
 from init_bench.store import MANIFEST, Store, chunk_name, load, write_whole
 from init_bench.tables import LAST_STEPS, SCHEMAS, CellResult
 

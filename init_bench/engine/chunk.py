@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.recording import capture
 from init_bench.datasets import Dataset
 from init_bench.engine.minibatches import minibatches
 from init_bench.engine.stacked_mlp import StackedMLP
 from init_bench.grid import Cell
 from init_bench.models import MODELS, build
+from init_bench.recording import capture
 from init_bench.tables import CellResult
 
 CAPTURED_SAMPLES = 512

@@ -26,7 +26,7 @@ def main() -> int:
     cells = Grid(init=["he_normal", "torch.default"], activation=["relu", "tanh"], **axes).cells
     cells.sort(key=lambda cell: cell.seed)
     here = train_chunk(cells, data, torch.device("cpu"))
-    with EmulatedAccelerator():
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = train_chunk(cells, data, DEVICE)
     same = [np.array_equal(a.losses, b.losses) for a, b in zip(here, there, strict=True)]
     # Not to the bit: eigenvalues come from another LAPACK routine where the emulation is active.

@@ -81,7 +81,7 @@ def _plain_losses(cell: Cell) -> list[float]:
     for _, (inputs, targets) in zip(range(cell.steps), batches, strict=False):
         loss = nn.functional.cross_entropy(model(inputs[cell.seed]), targets[cell.seed])
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(loss.item())
     return losses

@@ -1,0 +1,316 @@
+"""Figures: the data in them, not pixels; frames and theme are left as they were."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from init_bench import figures
+from init_bench.errors import InitBenchError
+
+INITS = ("normal(std=0.01)", "lecun_normal", "torch.orthogonal")
+SEEDS, STEPS, LAYERS, BINS = 3, 30, 2, 5
+
+
+def product_frame(**axes: Any) -> pd.DataFrame:
+    """Return a row for every combination of the axes' values."""
+    rows = list(itertools.product(*axes.values()))
+    return pd.DataFrame(rows, columns=list(axes))
+
+
+def random(number: int) -> np.ndarray:
+    return np.random.default_rng(number).uniform(0.1, 1.0, number)
+
+
+def histogram_frame() -> pd.DataFrame:
+    centres = (np.arange(BINS) + 0.5) / BINS
+    frame = product_frame(init=INITS, layer=[1, 2], range=["book", "full"], centre=centres)
+    share = random(len(frame)) / 4
+    return frame.assign(activation="tanh", width=0.2, share=share, std=0.3, sample_std=0.2, seeds=3)
+
+
+def loss_frame() -> pd.DataFrame:
+    frame = product_frame(init=INITS, seed=range(SEEDS), step=range(STEPS))
+    return frame.assign(loss=(3 * random(len(frame))).astype(np.float32))
+
+
+def distinct_frame() -> pd.DataFrame:
+    frame = product_frame(init=INITS, seed=range(SEEDS), step=[0, 10, 30], layer=["fc1", "fc2"])
+    return frame.assign(distinct=np.round(100 * random(len(frame))))
+
+
+def gradient_frame() -> pd.DataFrame:
+    axes = {"init": INITS, "activation": ["relu", "tanh"], "seed": range(SEEDS)}
+    frame = product_frame(**axes, depth_index=[1, 2, 3])
+    return frame.assign(rms=random(len(frame)))
+
+
+def spread_frame() -> pd.DataFrame:
+    axes = {"init": INITS, "activation": ["relu", "tanh"], "seed": range(SEEDS)}
+    frame = product_frame(**axes, layer=[1, 2, 3])
+    return frame.assign(std=random(len(frame)), sample_std=random(len(frame)) / 2)
+
+
+Draw = Callable[..., Figure]
+FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
+    "activation_histograms": (figures.activation_histograms, (histogram_frame,)),
+    "loss_curves": (figures.loss_curves, (loss_frame,)),
+    "symmetry": (figures.symmetry, (distinct_frame, loss_frame)),
+    "gradients": (figures.gradients, (gradient_frame,)),
+    "expressiveness": (figures.expressiveness, (spread_frame,)),
+}
+COLUMNS = [
+    (name, position, column)
+    for name, (_, makers) in FIGURES.items()
+    for position, make in enumerate(makers)
+    for column in make().columns
+    if (name, column) != ("activation_histograms", "activation")  # said in the caption
+]
+
+
+def drawn(name: str) -> Figure:
+    draw, makers = FIGURES[name]
+    return draw(*(make() for make in makers), caption="What it shows.")
+
+
+def axes_of(figure: Figure) -> list[Axes]:
+    """Return all axes, those of subfigures too, in the order they were made."""
+    return list(figure.axes)
+
+
+def lines_of(ax: Axes) -> dict[str, np.ndarray]:
+    """Return x and y of the labelled lines that hold data."""
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    return {str(line.get_label()): np.asarray(line.get_xydata()) for line in lines}
+
+
+def spec_of(label: str) -> str:
+    """Return the initialiser's spec without the book's word behind it."""
+    return label.split(" (book")[0]
+
+
+def assert_lines_are(ax: Axes, expected: pd.Series) -> None:
+    """Compare the labelled lines with means indexed by (init, x)."""
+    lines = {spec_of(label): points for label, points in lines_of(ax).items()}
+    assert list(lines) == list(INITS)
+    found = {init: dict(points) for init, points in lines.items()}
+    assert found == {init: pytest.approx(expected[init].to_dict()) for init in INITS}
+
+
+def test_every_public_figure_is_tested() -> None:
+    assert set(FIGURES) == set(figures.__all__) - {"smooth"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_frames_are_left_as_they_were(name: str) -> None:
+    draw, makers = FIGURES[name]
+    frames = [make() for make in makers]
+    before = [frame.copy(deep=True) for frame in frames]
+    draw(*frames, caption="")
+    assert all(frame.equals(old) for frame, old in zip(frames, before, strict=True))
+    assert all(list(f.columns) == list(b.columns) for f, b in zip(frames, before, strict=True))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_global_theme_is_left_as_it_was(name: str) -> None:
+    before = dict(mpl.rcParams)
+    drawn(name)
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_outside_pyplots_state(name: str) -> None:
+    figure = drawn(name)
+    assert type(figure) is Figure
+    assert "FigureCanvasBase" in type(figure.canvas).__name__
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_can_be_rendered_without_a_warning(name: str, tmp_path: Path) -> None:
+    drawn(name).savefig(tmp_path / "figure.png", dpi=40)
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_caption_is_written_below(name: str) -> None:
+    figure = drawn(name)
+    assert "What it shows." in figure.get_supxlabel()
+    assert "3 seeds" in " ".join(figure.get_supxlabel().split())
+
+
+@pytest.mark.parametrize(("name", "position", "column"), COLUMNS)
+def test_a_missing_column_is_named(name: str, position: int, column: str) -> None:
+    draw, makers = FIGURES[name]
+    frames = [make() for make in makers]
+    frames[position] = frames[position].drop(columns=column)
+    with pytest.raises(InitBenchError, match=rf"the frame lacks {column}; it has "):
+        draw(*frames, caption="")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_frame_without_rows_is_refused(name: str) -> None:
+    draw, makers = FIGURES[name]
+    with pytest.raises(InitBenchError, match="the frame has no rows to draw"):
+        draw(*(make().iloc[:0] for make in makers), caption="")
+
+
+def bars_of(ax: Axes) -> list[Rectangle]:
+    """Return the bars of an axes, however they were drawn, from left to right."""
+    containers = [c for c in ax.containers if isinstance(c, BarContainer)]
+    bars = [bar for container in containers for bar in container.patches]
+    return sorted(bars, key=lambda bar: bar.get_x())
+
+
+def test_the_bars_are_the_shares() -> None:
+    frame = histogram_frame()
+    figure = figures.activation_histograms(frame, caption="")
+    panels = [ax for ax in axes_of(figure) if bars_of(ax)]
+    expected = [
+        part.sort_values("centre")["share"].tolist()
+        for _, part in frame.groupby(["range", "init", "layer"], sort=False)
+    ]
+    found = [[bar.get_height() for bar in bars_of(ax)] for ax in panels]
+    # Panels come range by range; inside one a row per init, inside that a column per layer.
+    by_range = frame.groupby("range", sort=False).ngroups * len(INITS) * LAYERS
+    assert len(found) == by_range
+    assert sorted(found) == [pytest.approx(heights) for heights in sorted(expected)]
+
+
+def test_the_bars_stand_on_their_bins() -> None:
+    figure = figures.activation_histograms(histogram_frame(), caption="")
+    panels = [bars_of(ax) for ax in axes_of(figure) if bars_of(ax)]
+    edges = [[bar.get_x() for bar in bars] for bars in panels]
+    assert edges == [pytest.approx([0, 0.2, 0.4, 0.6, 0.8], abs=1e-12)] * len(edges)
+    assert {round(bar.get_width(), 9) for bars in panels for bar in bars} == {0.2}
+
+
+def test_a_bar_that_is_cut_has_its_share_written_on_it() -> None:
+    frame = histogram_frame().assign(share=0.01)
+    frame.loc[0, "share"] = 0.87
+    figure = figures.activation_histograms(frame, caption="")
+    written = [text.get_text() for ax in axes_of(figure) for text in ax.texts]
+    assert [text for text in written if text.endswith("%")] == ["87%"]
+
+
+def test_the_loss_lines_are_the_smoothed_mean_over_seeds() -> None:
+    frame = loss_frame()
+    mean = frame.groupby(["init", "step"])["loss"].mean()
+    smoothed = mean.groupby("init").transform(lambda part: figures.smooth(part.to_numpy(float)))
+    figure = figures.loss_curves(frame, caption="")
+    assert_lines_are(figure.axes[0], smoothed)
+
+
+def test_the_faint_loss_lines_are_the_mean_itself() -> None:
+    frame = loss_frame()
+    mean = frame.groupby(["init", "step"])["loss"].mean()
+    figure = figures.loss_curves(frame, caption="")
+    drawn_y = [np.asarray(line.get_ydata(), dtype=float) for line in figure.axes[0].lines]
+    curves = [mean[init].to_numpy(float) for init in INITS]
+    shown = [any(y.shape == m.shape and np.allclose(y, m) for y in drawn_y) for m in curves]
+    assert shown == [True] * len(INITS)
+
+
+def test_the_loss_band_is_one_standard_deviation_over_seeds() -> None:
+    frame = loss_frame().query(f"init == {INITS[0]!r}")
+    by_step = frame.groupby("step")["loss"]
+    mean, sd = (figures.smooth(s.to_numpy(float)) for s in (by_step.mean(), by_step.std(ddof=1)))
+    figure = figures.loss_curves(frame, caption="")
+    (band,) = figure.axes[0].collections
+    y = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    expected = [(mean - sd).min(), (mean + sd).max()]
+    assert [y.min(), y.max()] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_curve_that_ends_early_is_drawn_as_far_as_it_goes() -> None:
+    frame = loss_frame()
+    frame = frame[(frame["init"] != INITS[0]) | (frame["step"] < 12)]
+    lines = lines_of(figures.loss_curves(frame, caption="").axes[0])
+    assert lines[INITS[0]][:, 0].tolist() == list(range(12))
+    assert np.isfinite(lines[INITS[0]]).all()
+
+
+def test_the_loss_of_one_seed_has_a_line() -> None:
+    frame = loss_frame().query("seed == 0")
+    figure = figures.loss_curves(frame, caption="")
+    assert all(np.isfinite(points).all() for points in lines_of(figure.axes[0]).values())
+    assert "1 seed," in " ".join(figure.get_supxlabel().split())
+
+
+def test_losses_that_stay_below_chance_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    low = loss_frame().assign(loss=lambda frame: frame["loss"] / 10)
+    figure = figures.loss_curves(low, caption="What it shows.")
+    figure.savefig(tmp_path / "figure.png", dpi=40)
+    assert figure.axes[0].get_position().width > 0.5
+
+
+def test_symmetry_draws_the_most_distinct_units_of_any_layer() -> None:
+    frame = distinct_frame()
+    most = frame.groupby(["init", "seed", "step"])["distinct"].max()
+    figure = figures.symmetry(frame, loss_frame(), caption="")
+    assert_lines_are(figure.axes[0], most.groupby(["init", "step"]).mean())
+
+
+@pytest.mark.parametrize(("position", "activation"), [(0, "relu"), (1, "tanh")])
+def test_gradients_are_the_mean_over_seeds(position: int, activation: str) -> None:
+    frame = gradient_frame()
+    part = frame[frame["activation"] == activation]
+    ax = figures.gradients(frame, caption="").axes[position]
+    assert ax.get_title() == activation
+    assert_lines_are(ax, part.groupby(["init", "depth_index"])["rms"].mean())
+
+
+@pytest.mark.parametrize(("position", "activation"), [(0, "relu"), (1, "tanh")])
+def test_expressiveness_is_the_mean_sample_std(position: int, activation: str) -> None:
+    frame = spread_frame()
+    part = frame[frame["activation"] == activation]
+    ax = figures.expressiveness(frame, caption="").axes[position]
+    assert ax.get_title() == activation
+    assert_lines_are(ax, part.groupby(["init", "layer"])["sample_std"].mean())
+
+
+def test_expressiveness_draws_the_std_faintly() -> None:
+    frame = spread_frame()
+    part = frame[frame["activation"] == "relu"]
+    expected = part.groupby(["init", "layer"])["std"].mean()
+    faint = figures.expressiveness(frame, caption="").axes[0].lines
+    drawn_y = [np.asarray(line.get_ydata(), dtype=float) for line in faint]
+    curves = [expected[init].to_numpy() for init in INITS]
+    shown = [any(y.shape == m.shape and np.allclose(y, m) for y in drawn_y) for m in curves]
+    assert shown == [True] * len(INITS)
+
+
+@pytest.mark.parametrize("name", ["loss_curves", "gradients", "expressiveness"])
+def test_the_books_word_stands_beside_ours(name: str) -> None:
+    labels = [label for ax in drawn(name).axes for label in lines_of(ax)]
+    assert 'lecun_normal (book: "Xavier")' in labels
+
+
+@pytest.mark.parametrize("name", ["loss_curves", "gradients", "expressiveness"])
+def test_initialisers_are_told_apart_without_colour(name: str) -> None:
+    lines = [
+        line for line in drawn(name).axes[0].lines if not str(line.get_label()).startswith("_")
+    ]
+    looks = {(str(line.get_marker()), str(line.get_linestyle())) for line in lines}
+    assert len({marker for marker, _ in looks}) == len(INITS)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 11, 200])
+def test_smoothing_keeps_length_and_a_constant(steps: int) -> None:
+    assert figures.smooth(np.full(steps, 2.5)) == pytest.approx(np.full(steps, 2.5))
+
+
+def test_smoothing_is_the_books() -> None:
+    curve = random(40)
+    window = np.kaiser(11, 2)
+    padded = np.r_[curve[10:0:-1], curve, curve[-2:-12:-1]]
+    expected = np.convolve(padded, window / window.sum(), mode="valid")[5:-5]
+    assert figures.smooth(curve) == pytest.approx(expected)
