@@ -134,9 +134,10 @@ def test_the_key_of_the_default_cell_is_pinned() -> None:
 
 
 def test_the_key_of_another_cell_is_pinned() -> None:
-    # SHA-256 of {"init":"normal(std=0.01)","lr":0.1,"seed":3}: stored results rest on it.
-    cell = Grid(init="normal(std=1e-2)", lr=0.1, seed=3).cells[0]
-    assert cell.key == "e804d93c0e3b3a91f5199bd0626e1b81cd5c119069776ff7c6c075cf3cb751cb"
+    # SHA-256 of {"activation":"tanh","init":"normal(std=0.01)","lr":0.1,"seed":3,"width":50}:
+    # names in alphabetical order, no spaces; stored results rest on it.
+    cell = Grid(width=50, activation="tanh", init="normal(std=1e-2)", lr=0.1, seed=3).cells[0]
+    assert cell.key == "b4b558c29b46699dfbe8bf8cb0649c76f4ac432c9d73d18d5d183ba31f8c9d83"
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -315,6 +316,13 @@ def test_cells_of_a_seed_stand_together(grid: Grid, data: st.DataObject) -> None
     cells = data.draw(st.permutations(grid.cells))
     seeds = [[cell.seed for cell in chunk] for chunk in chunks(cells)]
     assert all(chunk == sorted(chunk) for chunk in seeds)
+
+
+@pytest.mark.parametrize("number", range(1, 3 * CHUNK_CELLS + 2))
+def test_there_are_as_few_chunks_as_their_size_allows(number: int) -> None:
+    sizes = [len(chunk) for chunk in chunks(Grid(seed=range(number)).cells)]
+    assert len(sizes) == -(-number // CHUNK_CELLS)
+    assert max(sizes) <= CHUNK_CELLS and sum(sizes) == number
 
 
 def test_no_cells_make_no_chunks() -> None:

@@ -114,7 +114,7 @@ def _draw_losses(ax: Axes, frame: pd.DataFrame) -> None:
         ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
         ax.plot(raw.index, mean, linewidth=1.8, label=label_of(str(init)), **style)
     ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * math.log(10)))
     ax.axhline(math.log(10), color="#555555", linewidth=0.8, linestyle=":")
     ax.annotate(
         "chance, log 10",

@@ -39,10 +39,10 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
         for ax, name in zip(axes, names, strict=True):
             for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
                 _draw_profile(ax, part, "rms", str(init), label=label_of(str(init)))
-            ax.set(title=name, xlabel="hidden layer (the loss is on the right)", yscale="log")
+            ax.set(title=name, xlabel="hidden layer (the loss is on the right)")
             ax.set_xticks(sorted(frame["depth_index"].unique()))
             ax.legend(frameon=False, fontsize=8)
-        axes[0].set_ylabel("RMS of ∂loss/∂z at the start")
+        axes[0].set(ylabel="RMS of ∂loss/∂z at the start", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
@@ -70,10 +70,10 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
             for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
                 _draw_profile(ax, part, "sample_std", str(init), label=label_of(str(init)))
                 _draw_profile(ax, part, "std", str(init), faint=True)
-            ax.set(title=name, xlabel="layer", ylabel="", yscale="log")
+            ax.set(title=name, xlabel="layer", ylabel="")
             ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
             ax.set_xticks(sorted(frame["layer"].unique()))
-        axes[0].set_ylabel("sample_std of activations (faint: std)")
+        axes[0].set(ylabel="sample_std of activations (faint: std)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
@@ -81,7 +81,10 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
 def _draw_profile(
     ax: Axes, part: pd.DataFrame, column: str, init: str, label: str = "", *, faint: bool = False
 ) -> None:
-    """Draw the mean over seeds as a line and, unless ``faint``, their range as a band."""
+    """Draw the mean over seeds as a line and, unless ``faint``, their range as a band.
+
+    To be called before the axis is made logarithmic: seaborn averages in the axis' own scale.
+    """
     depth = "depth_index" if "depth_index" in part else "layer"
     line = line_of(init)
     if faint:

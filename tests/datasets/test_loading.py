@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -44,6 +45,16 @@ for process in processes:
 print(json.dumps([found, "torchvision" in sys.modules]))
 """
 
+
+class Race(NamedTuple):
+    """What ten processes did that unpacked at once."""
+
+    cache: Path
+    answers: list[str]
+    torchvision: bool
+    log: str
+
+
 Damage = Callable[[Path], object]
 
 
@@ -67,8 +78,8 @@ def flipped(content: bytes, at: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def race(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], bool]:
-    """Ten processes that unpack at once: the cache, what each returned, was torchvision loaded."""
+def race(tmp_path_factory: pytest.TempPathFactory) -> Race:
+    """Let ten processes unpack MNIST into a fresh cache at once."""
     cache = tmp_path_factory.mktemp("race")
     done = subprocess.run(
         [sys.executable, "-c", RACE],
@@ -79,28 +90,29 @@ def race(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], boo
         timeout=120,
     )
     answers, torchvision = json.loads(done.stdout)
-    return cache, answers, torchvision
+    return Race(cache, answers, torchvision, done.stderr)
 
 
 @pytest.fixture
-def cache(
-    race: tuple[Path, list[str], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def cache(race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own with MNIST unpacked; change files by ``replace`` only."""
     own = tmp_path / "cache"
-    shutil.copytree(race[0], own, copy_function=os.link)
+    shutil.copytree(race.cache, own, copy_function=os.link)
     monkeypatch.setenv("INIT_BENCH_CACHE", str(own))
     return own
 
 
-def test_ten_processes_unpack_at_once(race: tuple[Path, list[str], bool]) -> None:
-    folder, answers, torchvision = race
-    assert answers == [str(folder / "mnist")] * PROCESSES
-    assert not torchvision
+def test_ten_processes_unpack_at_once(race: Race) -> None:
+    assert race.answers == [str(race.cache / "mnist")] * PROCESSES
+    assert not race.torchvision
 
 
-def test_the_unpacked_files_are_whole_and_alone(race: tuple[Path, list[str], bool]) -> None:
-    files = {path.name: idx.sha256(path) for path in raw(race[0] / "mnist").iterdir()}
+def test_no_process_ever_sees_half_a_file(race: Race) -> None:
+    assert "is damaged" not in race.log
+
+
+def test_the_unpacked_files_are_whole_and_alone(race: Race) -> None:
+    files = {path.name: idx.sha256(path) for path in raw(race.cache / "mnist").iterdir()}
     assert files == SHA256, "temporary files left, or a file differs"
 
 
@@ -123,6 +135,14 @@ def test_a_flipped_byte_is_repaired_with_a_warning(
     assert target.read_bytes() == content
     assert [r.getMessage() for r in caplog.records] == [f"{target} is damaged; unpacking it again"]
     assert len(list(target.parent.iterdir())) == len(FILES)
+
+
+def test_a_repaired_file_takes_the_damaged_ones_place_whole(cache: Path) -> None:
+    target = raw(cache / "mnist") / FILES["test_labels"]
+    replace(target, b"damaged")
+    before = target.stat().st_ino
+    unpacked_mnist()
+    assert target.stat().st_ino != before, "written in place: others may read half a file"
 
 
 def test_a_missing_file_is_unpacked_without_a_warning(
