@@ -106,7 +106,6 @@ def check_name(name: str) -> str:
     return PREFIX + str(folder)
 
 
-@functools.lru_cache(maxsize=2)
 def load(name: str) -> Dataset:
     """Return the data set ``name`` on the CPU.
 
@@ -119,9 +118,17 @@ def load(name: str) -> Dataset:
         (torch.Size([60000, 784]), 10)
     """
     if check_name(name).startswith(PREFIX):
-        raw = idx.read(Path(name.removeprefix(PREFIX)).expanduser())
-    else:
-        raw = DATASETS[name]()
+        return _dataset(idx.read(Path(name.removeprefix(PREFIX)).expanduser()))
+    return _load_once(name)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_once(name: str) -> Dataset:
+    """Keep the data sets of the menu, which do not change; a user's folder may."""
+    return _dataset(DATASETS[name]())
+
+
+def _dataset(raw: dict[str, Tensor]) -> Dataset:
     digest = hashlib.sha256()
     for part in idx.FILES:
         digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)

@@ -22,7 +22,7 @@ class InitSpec:
 
     Attributes:
         name: canonical name on the menu, aliases resolved.
-        arguments: what the spec string gave, in its order of writing.
+        arguments: what the spec string gave, in the order of the initialiser's signature.
     """
 
     name: str
@@ -63,8 +63,8 @@ def parse(text: str) -> InitSpec:
         return InitSpec(name)
     lookup({**INITS, **dict.fromkeys(ALIASES), DEFAULT: None}, name, kind="init")
     arguments = {keyword.arg or "**": _value(keyword.value, text) for keyword in keywords}
-    _bind(text, name, arguments)
-    return InitSpec(name, tuple(arguments.items()))
+    order = _bind(text, name, arguments)
+    return InitSpec(name, tuple((key, arguments[key]) for key in order if key in arguments))
 
 
 def canonical(text: str) -> str:
@@ -112,8 +112,8 @@ def _value(node: ast.expr, text: str) -> Value:
     return value
 
 
-def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> None:
-    """Check ``arguments`` against the initialiser's signature."""
+def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
+    """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
     parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
     taken = {parameter.name: parameter for parameter in parameters if parameter.name != "generator"}
     listed = ", ".join(taken) or "no arguments"
@@ -129,6 +129,7 @@ def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> None:
         raise InitBenchError(
             f"init {text!r}: {name} needs {', '.join(missing)}, as in {name}({example})"
         )
+    return list(taken)
 
 
 def _literal(value: Value) -> str:

@@ -160,3 +160,7 @@ def test_nothing_in_a_spec_is_run(tmp_path: Path) -> None:
 def test_a_number_too_large_for_a_float_is_refused_when_filling() -> None:
     with pytest.raises(InitBenchError, match=r"(not finite|must be a finite number)"):
         parse("normal(std=1" + "0" * 400 + ")")(torch.empty(2, 2))
+
+
+def test_the_order_of_arguments_makes_no_other_cell() -> None:
+    assert canonical("normal(std=2, mean=1)") == "normal(mean=1, std=2)"
