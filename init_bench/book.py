@@ -226,7 +226,7 @@ FIGURES: dict[str, BookFigure] = {
         "relu",
         THREE,
         f"Figure 6-14. {_SETTING} ReLU. {_XAVIER} The book: std 0.01 hardly passes anything on, "
-        "1/√n shrinks layer by layer, He stays level. A bar above 20 % is cut, its share written.",
+        "1/√n shrinks layer by layer, He stays level.",
     ),
     "6-14-tanh": _histograms(
         "tanh",

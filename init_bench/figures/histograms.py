@@ -31,30 +31,29 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
     need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
     inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
     layers = frame["layer"].nunique()
-    figure = new_figure(1.75 * layers * len(ranges) + 0.6, 1.75 * len(inits) + 1.5)
+    figure = new_figure(1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2)
     with mpl.rc_context(RC):
         parts = figure.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
         for part, name in zip(parts, ranges, strict=True):
-            _draw_range(part, frame[frame["range"] == name], inits, numbers=name == ranges[0])
+            _draw_range(part, frame[frame["range"] == name], inits)
             if len(ranges) > 1:
                 part.suptitle(RANGES[name], fontsize=10)
         seeds = int(frame["seeds"].iloc[0])
-        add_caption(figure, f"{caption} Mean over {seeds} seed{'s' * (seeds > 1)}.")
+        mean = f"Mean over {seeds} seed{'s' * (seeds > 1)}"
+        add_caption(figure, f"{caption} {mean}; a bar above 20 % is cut, its share written.")
     return figure
 
 
-def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str], *, numbers: bool) -> None:
+def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:
     layers = list(frame["layer"].unique())
     axes = part.subplots(len(inits), len(layers), sharey=True, sharex="row", squeeze=False)
     for row, init in zip(axes, inits, strict=True):
         for ax, layer in zip(row, layers, strict=True):
             bins = frame[(frame["init"] == init) & (frame["layer"] == layer)]
             _draw_bars(ax, bins)
-            if numbers:
-                _write_numbers(ax, bins)
+            lines = [f"layer {layer}"] if init == inits[0] else []
+            ax.set_title("\n".join(lines + _numbers(bins)), fontsize=8)
         row[0].set_ylabel(f"{label_of(init)}\nshare".replace(" (", "\n("), fontsize=8.5)
-    for ax, layer in zip(axes[0], layers, strict=True):
-        ax.set_title(f"layer {layer}", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("activation z", fontsize=8.5)
 
@@ -63,23 +62,27 @@ def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
     color = line_of(bins["init"].iloc[0])["color"]
     ax.bar(bins["centre"], bins["share"], width=bins["width"], color=color)
     ax.set_ylim(0, TALLEST)
+    ax.set_yticks([0, TALLEST / 2, TALLEST])
     ax.tick_params(labelsize=7.5)
-    for _, cut in bins[bins["share"] > TALLEST].iterrows():
-        right = cut["centre"] > bins["centre"].median()
-        ax.annotate(
-            f"{cut['share']:.0%}",
-            (cut["centre"], TALLEST * 0.97),
-            xytext=(-4 if right else 4, 0),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="top",
-            fontsize=7.5,
-            fontweight="bold",
-        )
+    low, high = bins["centre"].min(), bins["centre"].max()
+    for centre, width, share in bins[["centre", "width", "share"]].to_numpy():
+        if share > TALLEST:
+            # Away from the middle where the bar is near it, inwards where it is near an end.
+            position = (centre - low) / (high - low)
+            side = 1 if position < 0.25 or 0.5 <= position < 0.75 else -1
+            ax.annotate(
+                f"{share:.0%}",
+                (centre + side * width / 2, TALLEST * 0.98),
+                xytext=(2 * side, 0),
+                textcoords="offset points",
+                ha="left" if side > 0 else "right",
+                va="top",
+                fontsize=7.5,
+                fontweight="bold",
+            )
 
 
-def _write_numbers(ax: Axes, bins: pd.DataFrame) -> None:
-    numbers = bins.iloc[0]
-    text = f"std {numbers['std']:.2g}\nsample_std {numbers['sample_std']:.1g}"
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-    ax.text(0.5, 0.8, text, transform=ax.transAxes, fontsize=7, va="top", ha="center", bbox=box)
+def _numbers(bins: pd.DataFrame) -> list[str]:
+    """Return the two spreads of a layer as lines of a title."""
+    row = bins.iloc[0]
+    return [f"std {row['std']:.2g}", f"sample_std {row['sample_std']:.1g}"]
