@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from init_bench import figures
 from init_bench.claims import CLAIMS, gradient_profile, judge
+from init_bench.devices import resolve_device
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.style import RC
 from init_bench.first_look import first_look
 from init_bench.grid import Grid
 from init_bench.models import mlp
 from init_bench.recording import capture
-from init_bench.running import run
+from init_bench.running import manifest, run
 from init_bench.store import Results, Store, write_whole
 
 Frames = dict[str, pd.DataFrame]
@@ -78,14 +79,16 @@ def reproduce(
     folder, frames = Path(out), {"neuron": _neuron()}
     failures: tuple[Path, ...] = ()
     needs = {need for figure in wanted.values() for need in figure.needs}
-    Store(folder)
+    store = Store(folder)
+    target = resolve_device(device)
     if needs & {"cells", "curves", "layers"}:
         training = _train(seeds, steps, folder, device, progress)
         failures = training.failures
         frames |= {kind: getattr(training, kind) for kind in ("cells", "curves", "layers")}
     if failures:
         return Book(pd.DataFrame(), folder, failures=failures)
-    folder.mkdir(parents=True, exist_ok=True)
+    if store.manifest() is None:
+        store.open(manifest([], target, {}))
     if needs & {"histograms", "look"}:
         frames["histograms"], frames["look"] = first_look(range(seeds))
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames)

@@ -5,7 +5,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -219,11 +219,6 @@ def _equal_parts(cohort: list[Cell], workers: int) -> list[list[Cell]]:
     number = min(len(cohort), -(-number // workers) * workers)
     edges = [round(i * len(cohort) / number) for i in range(number + 1)]
     return [cohort[a:b] for a, b in itertools.pairwise(edges)]
-
-
-def describe_cell(cell: Cell) -> dict[str, Any]:
-    """Return the cell as plain JSON."""
-    return asdict(cell)
 
 
 def _explain(error: ValidationError) -> str:

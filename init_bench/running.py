@@ -70,7 +70,7 @@ def run(
     workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
     store = Store(Path(out))
     data = {name: datasets.load(name) for each in grids for name in each.dataset}
-    store.open(_manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
+    store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():
         aside = store.folder / "damaged"
         log.warning("%s is damaged; set aside in %s and computed anew", path, aside)
@@ -104,9 +104,8 @@ def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Result
     return Results(cells, curves, layers, folder=stored.folder, failures=failures)
 
 
-def _manifest(
-    grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]
-) -> dict[str, Any]:
+def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
+    """Return what a run's manifest says: grids, data, versions, device, machine, command."""
     return {
         "grid": [grid.to_json() for grid in grids],
         "device": str(device),

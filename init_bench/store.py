@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 from init_bench.errors import InitBenchError
 from init_bench.grid import Cell
 from init_bench.tables import SCHEMAS, CellResult, to_tables
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 COMMIT_ORDER = ("curves", "layers", "cells")
@@ -71,15 +74,16 @@ class Store:
             write_whole(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return the manifest, ``None`` where there is none yet."""
+        """Return the manifest, ``None`` where there is none yet or it is damaged."""
         path = self.folder / MANIFEST
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
+            found = json.loads(path.read_text())
+            return found if {"grid", "dataset_sha256"} <= found.keys() else None
         except FileNotFoundError:
             return None
-        except ValueError as cause:
-            raise InitBenchError(f"{path} is damaged ({cause}); give a new folder") from None
-        return found
+        except (ValueError, AttributeError):
+            log.warning("%s is damaged; written anew", path)
+            return None
 
     def write(self, results: Sequence[CellResult]) -> None:
         """Store a chunk: its three tables, each whole or not at all, then their checksums."""

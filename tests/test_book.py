@@ -86,7 +86,9 @@ def test_one_figure_needs_no_training(tmp_path: Path) -> None:
     made = reproduce(tmp_path / "one", only=["6-10"], seeds=2, device="cpu", progress=False)
     assert [path.name for path in made.figures] == ["6-10.png"]
     assert made.claims["claim"].tolist() == ["std-1-sigmoid-piles-up"]
-    assert not (tmp_path / "one" / "cells").exists()
+    assert list((tmp_path / "one" / "cells").iterdir()) == []
+    again = reproduce(tmp_path / "one", only=["6-11"], seeds=2, device="cpu", progress=False)
+    assert [path.name for path in again.figures] == ["6-11.png"]
 
 
 def test_the_same_book_twice_gives_the_same_bits(tmp_path: Path) -> None:

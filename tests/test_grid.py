@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from init_bench import datasets
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import InitBenchError
-from init_bench.grid import AXES, CHUNK_CELLS, Cell, Grid, chunks, describe_cell, read_grid
+from init_bench.grid import AXES, CHUNK_CELLS, Cell, Grid, chunks, read_grid
 
 OTHER: dict[str, Any] = {
     "dataset": "kmnist",
@@ -93,7 +94,7 @@ def grid_strategy() -> st.SearchStrategy[Grid]:
 
 def test_the_defaults_are_the_books() -> None:
     assert Grid().cells == [Cell()]
-    assert describe_cell(Cell()) == {
+    assert asdict(Cell()) == {
         "dataset": "mnist",
         "model": "mlp",
         "width": 100,

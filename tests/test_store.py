@@ -331,7 +331,11 @@ def test_the_manifest_of_the_same_grid_is_kept(store: Store) -> None:
     assert (store.folder / MANIFEST).read_bytes() == before
 
 
-def test_a_damaged_manifest_is_named(store: Store) -> None:
-    (store.folder / MANIFEST).write_text("{")
-    with pytest.raises(InitBenchError, match=rf"{store.folder / MANIFEST} is damaged"):
-        Store(store.folder).open(manifest())
+def test_a_damaged_manifest_is_named_and_written_anew(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = store.folder / MANIFEST
+    path.write_text("{")
+    Store(store.folder).open(manifest())
+    assert f"{path} is damaged" in caplog.text
+    assert json.loads(path.read_text()) == manifest()
