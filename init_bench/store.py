@@ -67,8 +67,11 @@ class Store:
                     f"{self.folder} holds results on other data named {changed[0]!r}; "
                     f"its files have changed since: give a new folder"
                 )
-        for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise InitBenchError(f"output folder {self.folder} cannot be made: {cause}") from None
         if old is None or old["grid"] != manifest["grid"]:
             text = json.dumps(manifest, indent=1)
             write_whole(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))

@@ -69,6 +69,13 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     _refused(_cli("run", "grid.toml", "--out", "taken", cwd=tmp_path), "taken is a file")
 
 
+def test_an_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _refused(
+        _cli("run", "grid.toml", "--out", "/proc/run", cwd=tmp_path), "/proc/run cannot be made"
+    )
+
+
 def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     _refused(_cli("run", "grid.toml", "--out", ".", cwd=tmp_path), "holds other files")
