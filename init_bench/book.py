@@ -94,10 +94,21 @@ def reproduce(
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames)
     drawn = {name: figure.draw(frames) for name, figure in wanted.items() if figure.draw}
     paths = [path for name, picture in drawn.items() for path in _save(picture, folder, name)]
-    tables = {"claims": claims} | {k: frames[k] for k in ("histograms", "look") if k in frames}
+    tables = {"claims": _with_earlier(claims, folder / "claims.parquet")} | {
+        k: frames[k] for k in ("histograms", "look") if k in frames
+    }
     for name, table in tables.items():
         write_whole(folder / f"{name}.parquet", table.to_parquet)
     return Book(claims, folder, tuple(path for path in paths if path.suffix == ".png"))
+
+
+def _with_earlier(claims: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return ``claims`` after the stored ones that ``only`` left out: nothing judged is lost."""
+    if not path.is_file():
+        return claims
+    earlier = pd.read_parquet(path)
+    kept = earlier[~earlier["claim"].isin(claims["claim"])]
+    return pd.concat([kept, claims], ignore_index=True)
 
 
 def _train(seeds: int, steps: int, folder: Path, device: str, progress: bool) -> Results:

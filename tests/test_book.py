@@ -91,6 +91,12 @@ def test_one_figure_needs_no_training(tmp_path: Path) -> None:
     assert [path.name for path in again.figures] == ["6-11.png"]
 
 
+def test_a_figure_made_alone_keeps_the_claims_of_the_others(tmp_path: Path) -> None:
+    for name in ("6-10", "6-14"):
+        reproduce(tmp_path / "b", only=[name], seeds=2, device="cpu", progress=False)
+    assert set(pd.read_parquet(tmp_path / "b" / "claims.parquet")["figure"]) == {"6-10", "6-14"}
+
+
 def test_the_same_book_twice_gives_the_same_bits(tmp_path: Path) -> None:
     options = {"seeds": 2, "steps": 6, "device": "cpu", "progress": False}
     books = [reproduce(tmp_path / name, **options) for name in "ab"]  # type: ignore[arg-type]
