@@ -108,7 +108,8 @@ def _with_earlier(claims: pd.DataFrame, path: Path) -> pd.DataFrame:
         return claims
     earlier = pd.read_parquet(path)
     kept = earlier[~earlier["claim"].isin(claims["claim"])]
-    return pd.concat([kept, claims], ignore_index=True)
+    parts = [part for part in (kept, claims) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else claims
 
 
 def _train(seeds: int, steps: int, folder: Path, device: str, progress: bool) -> Results:

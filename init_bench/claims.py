@@ -9,6 +9,10 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+COLUMNS = (
+    *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
+    *("threshold", "verdict", "note"),
+)
 Values = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -41,9 +45,8 @@ def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame]) -> pd.DataFr
     The interval is Student's t over seeds. A claim holds where all of the interval lies within
     the threshold; an interval that straddles it does not show the claim, and the note says so.
     """
-    return pd.DataFrame(
-        [_row(claim, frames[claim.frame]) for claim in claims if claim.frame in frames]
-    )
+    rows = [_row(claim, frames[claim.frame]) for claim in claims if claim.frame in frames]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def interval(values: pd.Series) -> tuple[float, float, float]:

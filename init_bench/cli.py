@@ -54,7 +54,8 @@ def book(
         _say(f"wrote {path}")
     _print_claims(made.claims)
     held = (made.claims["verdict"] == "holds").sum()
-    print(f"{held} of {len(made.claims)} claims hold. Tables and figures: {made.folder}")
+    counted = f"{held} of {len(made.claims)} claims hold. " if len(made.claims) else ""
+    print(f"{counted}Tables and figures: {made.folder}")
 
 
 @app.command()
