@@ -5,7 +5,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,8 +20,8 @@ from init_bench.models import MODELS, build, mlp
 
 T = TypeVar("T")
 
-OPTIMIZERS = ("sgd",)
-CHUNK_CELLS = 15
+OPTIMIZERS = ("sgd", "momentum", "adagrad", "adam", "adamw")
+CHUNK_CELLS = 30
 """Cells trained as one stack: their weights and activations stay in the cache."""
 
 
@@ -30,17 +30,21 @@ class Cell:
     """One training run: all that decides its numbers, and nothing else.
 
     Made by ``Grid``, which checks every value. ``capture_at`` lists the steps before whose update
-    the layers are looked at; ``None`` is the start and the end.
+    the layers are looked at; ``None`` is the start and the end. ``momentum`` counts for the
+    optimizer ``momentum`` alone, ``weight_decay`` for all.
     """
 
     dataset: str = "mnist"
     model: str = "mlp"
     width: int = 100
     depth: int = 5
+    bias: bool = True
     activation: str = "relu"
     init: str = "he_normal"
     optimizer: str = "sgd"
     lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
     batch_size: int = 128
     steps: int = 2000
     seed: int = 0
@@ -72,8 +76,8 @@ class Cell:
     @property
     def cohort(self) -> tuple[Any, ...]:
         """What cells must share to be trained as one stack."""
-        shape = (self.dataset, self.model, self.width, self.depth, self.optimizer)
-        return (*shape, self.batch_size, self.steps, self.captured_steps)
+        shape = (self.dataset, self.model, self.width, self.depth, self.bias)
+        return (*shape, self.optimizer, self.batch_size, self.steps, self.captured_steps)
 
 
 AXES = tuple(f.name for f in fields(Cell) if f.name != "capture_at")
@@ -139,10 +143,13 @@ class Grid(BaseModel):
     model: Axis[Annotated[str, _one_of(MODELS, "model")]] = ("mlp",)
     width: Axis[Positive] = (100,)
     depth: Axis[Positive] = (5,)
+    bias: Axis[bool] = (True,)
     activation: Axis[Annotated[str, _one_of(ACTIVATIONS, "activation")]] = ("relu",)
     init: Axis[Annotated[str, AfterValidator(_usable_init)]] = ("he_normal",)
     optimizer: Axis[Annotated[str, _one_of(OPTIMIZERS, "optimizer")]] = ("sgd",)
     lr: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = (0.01,)
+    momentum: Axis[Annotated[float, Field(ge=0, lt=1)]] = (0.9,)
+    weight_decay: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = (0.0,)
     batch_size: Axis[Positive] = (128,)
     steps: Axis[Positive] = (2000,)
     seed: Axis[Annotated[int, Field(ge=0)]] = (0,)
@@ -163,17 +170,25 @@ class Grid(BaseModel):
 
     @property
     def cells(self) -> list[Cell]:
-        """The product of the axes, the last axis (seed) running fastest."""
+        """The product of the axes, the last axis (seed) running fastest.
+
+        ``momentum`` makes no cells for an optimizer that has none.
+        """
         product = itertools.product(*(getattr(self, name) for name in AXES))
-        return [
+        cells = (
             Cell(**dict(zip(AXES, values, strict=True)), capture_at=self.capture_at)
             for values in product
-        ]
+        )
+        return list(dict.fromkeys(_without_idle_momentum(cell) for cell in cells))
 
     def to_json(self) -> dict[str, Any]:
         """Return the resolved axes as plain lists."""
         resolved: dict[str, Any] = json.loads(self.model_dump_json(exclude_none=True))
         return resolved
+
+
+def _without_idle_momentum(cell: Cell) -> Cell:
+    return cell if cell.optimizer == "momentum" else replace(cell, momentum=Cell.momentum)
 
 
 def read_grid(path: Path) -> Grid:
@@ -204,8 +219,8 @@ def chunks(cells: Iterable[Cell], workers: int = 1) -> list[list[Cell]]:
     of ``workers`` where there are cells enough.
 
     Example:
-        >>> [len(chunk) for chunk in chunks(Grid(seed=range(32)).cells, workers=2)]
-        [8, 8, 8, 8]
+        >>> [len(chunk) for chunk in chunks(Grid(seed=range(70)).cells, workers=2)]
+        [18, 17, 17, 18]
     """
     cohorts: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
@@ -214,7 +229,7 @@ def chunks(cells: Iterable[Cell], workers: int = 1) -> list[list[Cell]]:
 
 
 def _equal_parts(cohort: list[Cell], workers: int) -> list[list[Cell]]:
-    cohort = sorted(cohort, key=lambda cell: cell.seed)
+    cohort = sorted(cohort, key=lambda cell: (cell.seed, cell.activation))
     number = -(-len(cohort) // CHUNK_CELLS)
     number = min(len(cohort), -(-number // workers) * workers)
     edges = [round(i * len(cohort) / number) for i in range(number + 1)]

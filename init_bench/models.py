@@ -10,10 +10,12 @@ from init_bench.activations import ACTIVATIONS
 from init_bench.errors import lookup
 from init_bench.init import InitSpec, initialize
 
-Factory = Callable[[int, int, int, int, str], nn.Module]
+Factory = Callable[..., nn.Module]
 
 
-def mlp(features: int, classes: int, width: int, depth: int, activation: str) -> nn.Sequential:
+def mlp(
+    features: int, classes: int, width: int, depth: int, activation: str, *, bias: bool = True
+) -> nn.Sequential:
     """Return a multilayer perceptron: fc1, act1, fc2, …, fc<depth>, the last without φ.
 
     Formula:
@@ -25,6 +27,7 @@ def mlp(features: int, classes: int, width: int, depth: int, activation: str) ->
         width: units of each hidden layer.
         depth: number of weight layers.
         activation: a name on the menu of activations.
+        bias: whether the layers have biases b_l.
 
     Raises:
         InitBenchError: ``activation`` is unknown.
@@ -40,7 +43,7 @@ def mlp(features: int, classes: int, width: int, depth: int, activation: str) ->
     sizes = [features, *[width] * (depth - 1), classes]
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index in range(1, depth + 1):
-        layers[f"fc{index}"] = nn.Linear(sizes[index - 1], sizes[index])
+        layers[f"fc{index}"] = nn.Linear(sizes[index - 1], sizes[index], bias=bias)
         if index < depth:
             layers[f"act{index}"] = phi.module()
     return nn.Sequential(layers)

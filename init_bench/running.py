@@ -69,7 +69,7 @@ def run(
         raise InitBenchError(f"workers must be at least 1, got {workers}")
     workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
     store = Store(Path(out))
-    data = {name: datasets.load(name) for each in grids for name in each.dataset}
+    data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
     store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():
         aside = store.folder / "damaged"

@@ -131,16 +131,22 @@ class Store:
                 f"run the same command again: it sets the chunk aside and computes it anew"
             )
         return {
-            kind: pa.concat_tables(
-                [schema.empty_table()]
-                + [pq.read_table(self.folder / kind / f"{name}.parquet") for name in sorted(whole)]
-            )
+            kind: pa.concat_tables([schema.empty_table(), *self._read(kind, sorted(whole))])
             for kind, schema in SCHEMAS.items()
         }
 
     def done(self) -> set[str]:
         """Return the keys of all stored cells."""
         return set(self.tables()["cells"]["key"].to_pylist())
+
+    def _read(self, kind: str, names: Iterable[str]) -> list[pa.Table]:
+        tables = [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
+        if any(table.schema != SCHEMAS[kind] for table in tables):
+            raise InitBenchError(
+                f"{self.folder / kind} has other columns than this version of init_bench writes; "
+                f"give a new folder, or read the files with pandas.read_parquet"
+            )
+        return tables
 
     def _files(self, name: str) -> list[Path]:
         return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]

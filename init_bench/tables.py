@@ -18,7 +18,8 @@ LAST_STEPS = 50
 _NAMES = {
     **dict.fromkeys(AXES, pa.string()),
     **dict.fromkeys(("width", "depth", "batch_size", "steps", "seed"), pa.int64()),
-    "lr": pa.float64(),
+    **dict.fromkeys(("lr", "momentum", "weight_decay"), pa.float64()),
+    "bias": pa.bool_(),
 }
 _CELL = [("key", pa.string()), *((name, _NAMES[name]) for name in AXES)]
 

@@ -23,10 +23,13 @@ OTHER: dict[str, Any] = {
     "model": "other",
     "width": 101,
     "depth": 6,
+    "bias": False,
     "activation": "tanh",
     "init": "zeros",
     "optimizer": "adam",
     "lr": 0.02,
+    "momentum": 0.5,
+    "weight_decay": 0.1,
     "batch_size": 64,
     "steps": 2001,
     "seed": 1,
@@ -99,10 +102,13 @@ def test_the_defaults_are_the_books() -> None:
         "model": "mlp",
         "width": 100,
         "depth": 5,
+        "bias": True,
         "activation": "relu",
         "init": "he_normal",
         "optimizer": "sgd",
         "lr": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
         "batch_size": 128,
         "steps": 2000,
         "seed": 0,
@@ -338,3 +344,10 @@ def test_what_may_differ_in_a_cohort_does_not_split_it() -> None:
 @pytest.mark.parametrize("name", datasets.DATASETS)
 def test_every_data_set_on_the_menu_is_taken(name: str) -> None:
     assert Grid(dataset=name).cells[0].dataset == name
+
+
+def test_momentum_makes_cells_for_its_own_optimizer_alone() -> None:
+    cells = Grid(optimizer=["sgd", "momentum"], momentum=[0.5, 0.9]).cells
+    assert [(c.optimizer, c.momentum) for c in cells] == [
+        ("sgd", 0.9), ("momentum", 0.5), ("momentum", 0.9)
+    ]  # fmt: skip

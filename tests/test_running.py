@@ -15,7 +15,7 @@ from init_bench.errors import InitBenchError
 from init_bench.store import Results
 
 AXES: dict[str, Any] = {"width": 8, "depth": 3, "batch_size": 16, "steps": 12}
-GRID = ib.Grid(init=["he_normal", "normal(std=1)"], lr=[0.01, 1e30], seed=range(3), **AXES)
+GRID = ib.Grid(init=["he_normal", "normal(std=1)"], lr=[0.01, 3e38], seed=range(3), **AXES)
 
 
 def _run(grid: ib.Grid, out: Path, **options: Any) -> Results:

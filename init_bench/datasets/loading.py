@@ -4,6 +4,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from init_bench.datasets import idx
 from init_bench.datasets.bundled import cache_folder, unpacked_mnist
+from init_bench.datasets.sorted_columns import SortedColumns, sort_columns
 from init_bench.errors import InitBenchError, lookup
 
 PREFIX = "idx:"
@@ -40,8 +42,15 @@ class Dataset:
         """Number of inputs of the first layer."""
         return self.inputs.shape[1]
 
+    @cached_property
+    def sorted_columns(self) -> SortedColumns:
+        """The training inputs with the columns that are used most often first, made once."""
+        return sort_columns(self.inputs)
+
     def to(self, device: torch.device) -> "Dataset":
-        """Return the same data on ``device``; on the CPU the very same tensors."""
+        """Return the same data on ``device``; itself where it is there already."""
+        if self.inputs.device == device:
+            return self
         names = ("inputs", "targets", "test_inputs", "test_targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 

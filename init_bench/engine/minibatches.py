@@ -1,6 +1,7 @@
 """Which samples a seed sees: the same for every cell of that seed, data set and batch size."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,26 +12,69 @@ from init_bench.randomness import stream
 BLOCK = 64
 """Steps whose indices are drawn at once; a constant, so that ``steps`` changes no draw."""
 
+LANES = 32
+"""Minibatches are filled up to a multiple of this. Torch computes the last values of a tensor,
+where they do not fill a vector register, by another formula; full lanes keep a cell's bits from
+depending on its place in the stack."""
+
+COLUMNS = 16
+"""The used columns are rounded up to a multiple of this, a cache line of float32."""
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The samples of one step and seed, filled up with copies of the first one.
+
+    Shapes:
+        inputs: ``(lanes, columns)``, the leading columns of the sorted inputs: all others are 0
+        in every sample; targets: ``(lanes,)``. Both on the device of the data.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+
+def lanes(batch_size: int) -> int:
+    """Return ``batch_size`` rounded up to full lanes.
+
+    Example:
+        >>> lanes(128), lanes(5)
+        (128, 32)
+    """
+    return -(-batch_size // LANES) * LANES
+
+
+def draws(samples: int, seed: int, batch_size: int) -> Iterator[Tensor]:
+    """Yield, step after step, the indices ``(batch_size,)`` that a seed draws with replacement.
+
+    Example:
+        >>> next(draws(60000, seed=0, batch_size=3)).shape
+        torch.Size([3])
+    """
+    generator = stream(seed, "minibatches")
+    while True:
+        yield from torch.randint(samples, (BLOCK, batch_size), generator=generator)
+
 
 def minibatches(
     data: Dataset, seeds: Iterable[int], batch_size: int
-) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
-    """Yield, step after step, inputs and targets by seed, drawn with replacement.
-
-    Shapes:
-        inputs[seed]: ``(batch_size, features)``; targets[seed]: ``(batch_size,)``, both on the
-        device of ``data``.
-    """
-    streams = {seed: stream(seed, "minibatches") for seed in sorted(set(seeds))}
+) -> Iterator[dict[int, Minibatch]]:
+    """Yield, step after step, the minibatch of each seed, in buffers that the next step reuses."""
+    sources = {seed: _minibatches_of(data, seed, batch_size) for seed in sorted(set(seeds))}
     while True:
-        drawn = {
-            seed: torch.randint(len(data.inputs), (BLOCK, batch_size), generator=generator)
-            for seed, generator in streams.items()
-        }
-        block = {seed: indices.to(data.inputs.device) for seed, indices in drawn.items()}
-        for step in range(BLOCK):
-            chosen = {seed: indices[step] for seed, indices in block.items()}
-            yield (
-                {seed: data.inputs[indices] for seed, indices in chosen.items()},
-                {seed: data.targets[indices] for seed, indices in chosen.items()},
-            )
+        yield {seed: next(source) for seed, source in sources.items()}
+
+
+def _minibatches_of(data: Dataset, seed: int, batch_size: int) -> Iterator[Minibatch]:
+    columns = data.sorted_columns
+    inputs = columns.inputs.new_empty((lanes(batch_size), data.features))
+    source = draws(len(data.targets), seed, batch_size)
+    while True:
+        drawn = torch.stack([next(source) for _ in range(BLOCK)])
+        filler = drawn[:, :1].expand(-1, lanes(batch_size) - batch_size)
+        drawn = torch.cat([drawn, filler], dim=1)
+        used: list[int] = columns.used[drawn].amax(dim=1).tolist()
+        for indices, count in zip(drawn.to(inputs.device), used, strict=True):
+            torch.index_select(columns.inputs, 0, indices, out=inputs)
+            width = min(-(-count // COLUMNS) * COLUMNS, data.features)
+            yield Minibatch(inputs[:, :width], data.targets[indices])

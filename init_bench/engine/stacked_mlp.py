@@ -1,4 +1,4 @@
-"""Many small MLPs as one: weights stacked over cells, products by ``baddbmm``."""
+"""Many small MLPs as one: weights stacked over cells, the way back written by hand."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,124 +7,163 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations import ACTIVATIONS
+from init_bench.engine.minibatches import Minibatch, lanes
+from init_bench.engine.nonlinearities import kernel
+from init_bench.engine.optimizers import RULES, Rule
 from init_bench.grid import Cell
 
 T = TypeVar("T")
 
 
 class StackedMLP:
-    """The MLPs of one chunk, trained by SGD side by side.
+    """The MLPs of one chunk, trained side by side; cells of equal seed stand together.
 
-    Shapes, with G cells, B samples in a minibatch:
-        weights[l]: ``(G, n_out, n_in)``; biases[l]: ``(G, n_out)``.
+    Shapes, with G cells, g of them in a run of equal seed, B lanes of a minibatch:
+        first[r]: ``(features, g, units)``, columns sorted by use, one matrix product for all g;
+        weights[l]: ``(G, n_out, n_in)``; biases[l]: ``(G, n_out, 1)``;
+        activations are feature-major: ``(G, units, B)``.
 
-    Every product is one matrix product per cell, so that with one intra-op thread a cell's
-    numbers do not depend on which others share the stack.
+    With one intra-op thread a cell's numbers do not depend on which others share the stack.
     """
 
-    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], device: torch.device):
+    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], order: Tensor) -> None:
+        self.order = order
         states = [network.state_dict() for network in networks]
-        layers = range(1, cells[0].depth + 1)
+        rule, depth = RULES[cells[0].optimizer], cells[0].depth
 
-        def stacked(name: str) -> list[Tensor]:
-            parts = (torch.stack([state[f"fc{i}.{name}"] for state in states]) for i in layers)
-            return [part.to(device) for part in parts]
+        def stacked(name: str, part: slice) -> Tensor:
+            return torch.stack([state[name] for state in states[part]]).to(order.device)
 
-        self.weights, self.biases = stacked("weight"), stacked("bias")
-        self.lr = torch.tensor([cell.lr for cell in cells], dtype=torch.float32).to(device)
+        def own(values: Tensor, axis: int, part: slice = slice(None)) -> Rule:
+            return rule(values.contiguous(), axis, cells[part])
+
+        everything = slice(None)
+        self.first = [
+            own(stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order), 1, part)
+            for _, part in _runs([cell.seed for cell in cells])
+        ]
+        layers = range(1, depth + 1)
+        self.weights = [own(stacked(f"fc{i}.weight", everything), 0) for i in layers[1:]]
+        self.biases = [
+            own(stacked(f"fc{i}.bias", everything).unsqueeze(2), 0) for i in layers if cells[0].bias
+        ]
+        self._allocate(cells)
+
+    def _allocate(self, cells: Sequence[Cell]) -> None:
+        """Make the buffers of a step once; they hold until cells leave."""
+        self.cells = list(cells)
         self.by_seed = _runs([cell.seed for cell in cells])
-        runs = _runs([cell.activation for cell in cells])
-        self.by_activation = [(ACTIVATIONS[name].module(), span) for name, span in runs]
+        self.kernels = [(kernel(n), s) for n, s in _runs([cell.activation for cell in cells])]
+        values = self.first[0].values
+        count, size = len(cells), cells[0].batch_size
+        widths = [values.shape[2], *(rule.values.shape[1] for rule in self.weights)]
+        self.a = [values.new_empty((count, width, lanes(size))) for width in widths]
+        apart = any(phi.needs_a for phi, _ in self.kernels)
+        self.z = [torch.empty_like(a) if apart else a for a in self.a[:-1]]
+        self.upstream = [torch.empty_like(a) for a in self.a[:-1]]
+        self.sums = [values.new_empty((count, width, 1)) for width in widths]
+        share = values.new_zeros((1, 1, lanes(size)))
+        share[..., :size] = 1 / size
+        folds = self.first[0].folds_lr
+        rates = [cell.lr if folds else 1.0 for cell in cells]
+        self.scale = share * torch.tensor(rates, dtype=values.dtype).view(-1, 1, 1).to(
+            values.device
+        )
 
     @torch.no_grad()
-    def step(self, inputs: dict[int, Tensor], targets: dict[int, Tensor]) -> Tensor:
-        """Do one SGD step for every cell; return the losses ``(G,)`` before it.
-
-        The learning rates scale the gradient at the loss, so that every weight's update is one
-        product added in place: W −= lr · δᵀz, no gradient is ever stored.
-
-        Shapes:
-            inputs[seed]: ``(B, features)``; targets[seed]: ``(B,)``.
-        """
-        hidden, logits = self._forward(inputs)
-        y = torch.cat([targets[seed].expand(_size(span), -1) for seed, span in self.by_seed])
-        losses, delta = self._loss(logits, y.unsqueeze(2))
-        for weight, bias, layer in zip(
-            reversed(self.weights[1:]), reversed(self.biases[1:]), reversed(hidden), strict=True
-        ):
-            upstream = torch.bmm(delta, weight)
-            weight.baddbmm_(delta.mT, layer.z, alpha=-1)
-            bias.sub_(delta.sum(dim=1))
-            delta = layer.backward(upstream)
-        for seed, span in self.by_seed:
-            x = inputs[seed].expand(_size(span), -1, -1)
-            self.weights[0][span].baddbmm_(delta[span].mT, x, alpha=-1)
-        self.biases[0].sub_(delta.sum(dim=1))
+    def step(self, batches: dict[int, Minibatch]) -> Tensor:
+        """Do one update of every cell; return the losses ``(G,)`` before it."""
+        self._forward(batches)
+        y = torch.cat([batches[seed].targets.expand(_size(s), -1) for seed, s in self.by_seed])
+        losses, delta = self._loss(y.unsqueeze(1))
+        for i in range(len(self.weights), 0, -1):
+            rule = self.weights[i - 1]
+            upstream = torch.bmm(rule.values.mT, delta, out=self.upstream[i - 1])
+            rule.before()
+            rule.sink.baddbmm_(delta, self.z[i - 1].mT, beta=rule.beta, alpha=rule.alpha)
+            rule.after()
+            self._update_bias(i, delta)
+            for phi, part in self.kernels:
+                phi.backward(upstream[part], self.a[i - 1][part], self.z[i - 1][part])
+            delta = upstream
+        for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
+            self._update_first(rule, batches[seed].inputs, delta[part].flatten(0, 1))
+        self._update_bias(0, delta)
         return losses
 
     def load_into(self, network: nn.Module, index: int) -> None:
         """Copy the weights of cell ``index`` into its own network."""
         own = dict(network.named_parameters())
-        with torch.no_grad():
-            for i, (weight, bias) in enumerate(
-                zip(self.weights, self.biases, strict=True), start=1
-            ):
-                own[f"fc{i}.weight"].copy_(weight[index])
-                own[f"fc{i}.bias"].copy_(bias[index])
-
-    def finite(self) -> list[bool]:
-        """Return, by cell, whether all weights and biases are finite."""
-        checks = [
-            p.detach().isfinite().flatten(1).all(dim=1) for p in (*self.weights, *self.biases)
-        ]
-        flags: list[bool] = torch.stack(checks).all(dim=0).cpu().tolist()
-        return flags
-
-    def _forward(self, inputs: dict[int, Tensor]) -> tuple[list["_Activated"], Tensor]:
-        """Return the activated hidden layers and the logits ``(G, B, classes)``."""
-        a = _joined([self._first(inputs[seed], span) for seed, span in self.by_seed])
-        hidden = []
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            hidden.append(_Activated(a, self.by_activation))
-            a = torch.baddbmm(bias.unsqueeze(1), hidden[-1].z, weight.mT)
-        return hidden, a
-
-    def _first(self, x: Tensor, span: slice) -> Tensor:
-        weight, bias = self.weights[0][span], self.biases[0][span]
-        return torch.baddbmm(bias.unsqueeze(1), x.expand(_size(span), -1, -1), weight.mT)
-
-    def _loss(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the softmax cross-entropies ``(G,)`` and lr · ∂loss/∂logits."""
-        log_p = torch.log_softmax(logits, dim=2)
-        losses = -log_p.gather(2, y).squeeze(2).mean(dim=1)
-        delta = log_p.exp_().scatter_add_(2, y, torch.full_like(logits[..., :1], -1.0))
-        return losses, delta.mul_((self.lr / logits.shape[1]).view(-1, 1, 1))
-
-
-class _Activated:
-    """z = φ(a) with each cell's own φ, and the way back through it.
-
-    Only the elementwise φ goes through autograd: any nonlinearity of the menu has its derivative.
-    """
-
-    def __init__(self, a: Tensor, by_activation: Sequence[tuple[nn.Module, slice]]) -> None:
-        self.parts = []
-        with torch.enable_grad():
-            for phi, span in by_activation:
-                leaf = a[span].detach().requires_grad_()
-                self.parts.append((leaf, phi(leaf), span))
-        self.z = _joined([z.detach() for _, z, _ in self.parts])
-
-    def backward(self, upstream: Tensor) -> Tensor:
-        """Return ∂/∂a for ``upstream`` = ∂/∂z."""
-        return _joined(
-            [torch.autograd.grad(z, leaf, upstream[span])[0] for leaf, z, span in self.parts]
+        run, part = next(
+            (rule, part)
+            for rule, (_, part) in zip(self.first, self.by_seed, strict=True)
+            if part.start <= index < part.stop
         )
+        with torch.no_grad():
+            own["fc1.weight"][:, self.order] = run.values[:, index - part.start].mT
+            for i, rule in enumerate(self.weights, start=2):
+                own[f"fc{i}.weight"].copy_(rule.values[index])
+            for i, rule in enumerate(self.biases, start=1):
+                own[f"fc{i}.bias"].copy_(rule.values[index, :, 0])
 
+    def keep(self, indices: Sequence[int]) -> None:
+        """Let all cells but those at ``indices`` leave, so that the rest run at full speed."""
+        chosen = [self.cells[i] for i in indices]
+        everywhere = torch.tensor(indices).to(self.order.device)
+        for rule in (*self.weights, *self.biases):
+            rule.keep(everywhere)
+        runs = []
+        for rule, (_, part) in zip(self.first, self.by_seed, strict=True):
+            local = [i - part.start for i in indices if part.start <= i < part.stop]
+            if local:
+                rule.keep(torch.tensor(local).to(self.order.device))
+                runs.append(rule)
+        self.first = runs
+        self._allocate(chosen)
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+    def _forward(self, batches: dict[int, Minibatch]) -> None:
+        """Fill ``a`` and ``z`` of every layer; the last ``a`` are the logits."""
+        for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
+            x = batches[seed].inputs
+            weight = rule.values[: x.shape[1]].flatten(1)
+            torch.mm(weight.mT, x.mT, out=self.a[0][part].view(weight.shape[1], -1))
+        for i, a in enumerate(self.a):
+            if i:
+                torch.bmm(self.weights[i - 1].values, self.z[i - 1], out=a)
+            if self.biases:
+                a.add_(self.biases[i].values)
+            if i < len(self.z):
+                for phi, part in self.kernels:
+                    phi.forward(a[part], self.z[i][part])
+
+    def _loss(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
+        log_p = torch.log_softmax(self.a[-1], dim=1)
+        picked = log_p.gather(1, y).squeeze(1)[:, : self.cells[0].batch_size]
+        losses = picked.mean(dim=1).neg_()
+        delta = log_p.exp_().scatter_add_(1, y, torch.full_like(log_p[:, :1], -1.0))
+        return losses, delta.mul_(self.scale)
+
+    def _update_bias(self, layer: int, delta: Tensor) -> None:
+        if not self.biases:
+            return
+        rule, total = self.biases[layer], self.sums[layer]
+        torch.sum(delta, dim=2, keepdim=True, out=total)
+        rule.before()
+        if rule.beta == 0:
+            rule.sink.copy_(total)
+        else:
+            rule.sink.add_(total, alpha=rule.alpha)
+        rule.after()
+
+    def _update_first(self, rule: Rule, x: Tensor, delta: Tensor) -> None:
+        """Add the product to the rows of the used columns; the others' gradient is 0."""
+        rule.before()
+        sink = rule.sink.flatten(1)
+        sink[: x.shape[1]].addmm_(x.mT, delta.mT, beta=rule.beta, alpha=rule.alpha)
+        if rule.beta == 0:
+            sink[x.shape[1] :].zero_()
+        rule.after()
 
 
 def _runs(values: Sequence[T]) -> list[tuple[T, slice]]:
