@@ -69,19 +69,27 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
         (0.5, 1.0, 0.125)
     """
-    z = values.detach().cpu().reshape(len(values), -1).double()
-    numbers = _moments(z)
-    if numbers["nonfinite"]:
-        return numbers
-    variance, mean = torch.var_mean(z, dim=0, correction=0)
-    spread = z.amax(dim=0) - z.amin(dim=0)
-    return numbers | {
-        "saturated": _saturated(z, bounds),
-        "dead": (spread == 0).double().mean().item(),
-        "sample_std": variance.mean().sqrt().item(),
-        "unit_std": mean.std(correction=0).item(),
+    raw = values.detach().cpu().reshape(len(values), -1)
+    low, high = torch.aminmax(raw, dim=0)
+    if not math.isfinite(low.min().item()) or not math.isfinite(high.max().item()):
+        return _nothing_but_nonfinite(raw)
+    z = raw.double()
+    mean = z.mean(dim=0)
+    variance = (z - mean).square_().mean(dim=0)
+    within, between = variance.mean().item(), mean.var(correction=0).item()
+    return dict.fromkeys(STATISTICS, math.nan) | {
+        "mean": mean.mean().item(),
+        "std": math.sqrt(within + between),
+        "min": low.min().item(),
+        "max": high.max().item(),
+        "zero": _zeros(raw),
+        "saturated": _saturated(raw, bounds),
+        "dead": (low == high).double().mean().item(),
+        "sample_std": math.sqrt(within),
+        "unit_std": math.sqrt(between),
         "correlation": _correlation(z[:PAIRED_SAMPLES]),
         "effective_rank": _effective_rank(z[:RANKED_SAMPLES]),
+        "nonfinite": 0.0,
     }
 
 
@@ -100,28 +108,27 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
         1.0
     """
     rows = weight.detach().cpu().reshape(len(weight), -1).double()
-    numbers = _moments(rows)
-    if numbers["nonfinite"]:
-        return numbers
-    return numbers | {
+    if not rows.isfinite().all():
+        return _nothing_but_nonfinite(rows)
+    return dict.fromkeys(STATISTICS, math.nan) | {
+        "mean": rows.mean().item(),
+        "std": rows.std(correction=0).item(),
+        "min": rows.min().item(),
+        "max": rows.max().item(),
+        "zero": _zeros(rows),
         "effective_rank": _effective_rank(rows),
         "distinct": float(_distinct_rows(rows)),
+        "nonfinite": 0.0,
     }
 
 
-def _moments(values: Tensor) -> dict[str, float]:
-    """Return moments, extremes, zeros and non-finite share; the other statistics as nan."""
-    numbers = dict.fromkeys(STATISTICS, math.nan)
-    numbers["nonfinite"] = 1 - torch.isfinite(values).double().mean().item()
-    if numbers["nonfinite"]:
-        return numbers
-    return numbers | {
-        "mean": values.mean().item(),
-        "std": values.std(correction=0).item(),
-        "min": values.min().item(),
-        "max": values.max().item(),
-        "zero": (values == 0).double().mean().item(),
-    }
+def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
+    share = 1 - torch.isfinite(values).double().mean().item()
+    return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
+
+
+def _zeros(values: Tensor) -> float:
+    return 1 - int(torch.count_nonzero(values).item()) / values.numel()
 
 
 def _saturated(z: Tensor, bounds: tuple[float, float] | None) -> float:
@@ -152,8 +159,16 @@ def _effective_rank(z: Tensor) -> float:
 
 
 def _distinct_rows(rows: Tensor) -> int:
-    """Count rows that differ, each compared with each."""
+    """Count rows that differ from every row counted before them.
+
+    Rows that agree to a tolerance have sums that agree to as many times that as there are
+    columns: only those few are compared entry by entry.
+    """
     tolerance = 1e-5 * rows.abs().max()
-    same = torch.cdist(rows, rows, p=math.inf) <= tolerance
-    first_equal = same.double().argmax(dim=1)
-    return int((first_equal == torch.arange(len(rows), device=rows.device)).sum().item())
+    sums, reach = rows.sum(dim=1), tolerance * rows.shape[1]
+    counted = torch.zeros(len(rows), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        near = counted & ((sums - sums[i]).abs() <= reach)
+        if not near.any() or ((rows[near] - row).abs().amax(dim=1) > tolerance).all():
+            counted[i] = True
+    return int(counted.sum().item())

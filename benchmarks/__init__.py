@@ -1,0 +1,1 @@
+"""Ratios against peers, measured in one run, in turn. Each module is a command."""

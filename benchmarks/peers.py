@@ -1,0 +1,295 @@
+"""The other ways to train the book's MLP. Each returns microseconds per model and step."""
+
+import functools
+import importlib
+import itertools
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from init_bench import datasets
+from init_bench.datasets.bundled import unpacked_mnist
+from init_bench.engine.minibatches import Minibatch, minibatches
+from init_bench.engine.stacked_mlp import StackedMLP
+from init_bench.grid import Cell, Grid, chunks
+from init_bench.models import build, mlp
+
+BATCH, LR, READ, WARM = 128, 0.01, 50, 10
+SIZES = (784, 100, 100, 100, 100, 10)
+FLOP = 2 * BATCH * (2 * 784 * 100 + 3 * (3 * 100 * 100 + 100 * 10))
+"""Of the dense products of a model-step: forward, and back but for the first layer's input."""
+
+
+Ready = tuple[StackedMLP, Iterator[dict[int, Minibatch]]]
+
+
+@functools.cache
+def mnist(device: str) -> datasets.Dataset:
+    return datasets.load("mnist").to(torch.device(device))
+
+
+def cells(seeds: int, per_seed: int) -> list[Cell]:
+    """Return the book's MLP for ``seeds`` × ``per_seed`` cells, which differ in their rates."""
+    return Grid(lr=[LR * (1 + i / 1000) for i in range(per_seed)], seed=range(seeds)).cells
+
+
+def book_mlp() -> nn.Sequential:
+    return mlp(784, 10, width=100, depth=5, activation="relu")
+
+
+def wait(device: str) -> None:
+    """Let all work given to an accelerator end before the clock is read."""
+    if torch.device(device).type != "cpu":
+        torch.accelerator.synchronize()
+
+
+def ours(chosen: Sequence[Cell], steps: int, device: str = "cpu", workers: int = 2) -> float:
+    """Step the stacks of all chunks on worker threads with one intra-op thread each."""
+    data = mnist(device)
+    order = data.sorted_columns.order
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def made(chunk: list[Cell]) -> StackedMLP:
+        return StackedMLP(chunk, [build(book_mlp, c.init, c.seed) for c in chunk], order)
+
+    def warm(stack: StackedMLP) -> Ready:
+        batches = minibatches(data, (cell.seed for cell in stack.cells), BATCH)
+        for _ in range(WARM):
+            stack.step(next(batches))
+        return stack, batches
+
+    def train(ready: Ready) -> None:
+        stack, batches = ready
+        torch.set_num_threads(1)
+        for start in range(0, steps, READ):
+            torch.stack([stack.step(next(batches)) for _ in range(min(READ, steps - start))]).cpu()
+
+    with ThreadPoolExecutor(workers) as pool:
+        stacks = [warm(made(chunk)) for chunk in chunks(chosen, workers)]
+        started = time.perf_counter()
+        list(pool.map(train, stacks))
+        wait(device)
+        seconds = time.perf_counter() - started
+    torch.set_num_threads(before)
+    return seconds / steps / len(chosen) * 1e6
+
+
+def dataloader_idiom(steps: int, device: str = "cpu") -> float:
+    """Item by item through ``DataLoader`` and ``ToTensor``: what most people write."""
+    from torchvision import transforms
+    from torchvision.datasets import MNIST
+
+    part = MNIST(str(unpacked_mnist()), transform=transforms.ToTensor())
+    loader = torch.utils.data.DataLoader(part, batch_size=BATCH, shuffle=True)
+    model = nn.Sequential(nn.Flatten(), book_mlp()).to(device)
+    return _loop(model, ((x.to(device), y.to(device)) for x, y in loader), steps, device)
+
+
+def preloaded_loop(steps: int, threads: int, device: str = "cpu") -> float:
+    """The same model from one tensor that holds all data."""
+    data, before = mnist(device), torch.get_num_threads()
+    torch.set_num_threads(threads)
+
+    def batches() -> Any:
+        while True:
+            chosen = torch.randint(len(data.targets), (BATCH,)).to(device)
+            yield data.inputs[chosen], data.targets[chosen]
+
+    took = _loop(book_mlp().to(device), batches(), steps, device)
+    torch.set_num_threads(before)
+    return took
+
+
+def _loop(model: nn.Module, batches: Any, steps: int, device: str) -> float:
+    optimiser = torch.optim.SGD(model.parameters(), lr=LR)
+    started = 0.0
+    for step, (x, y) in zip(range(steps + WARM), batches, strict=False):
+        if step == WARM:
+            wait(device)
+            started = time.perf_counter()
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        loss.item()
+    wait(device)
+    return (time.perf_counter() - started) / steps * 1e6
+
+
+def _in_process(steps: int, barrier: Any, answers: Any) -> None:
+    torch.set_num_threads(1)
+    preloaded_loop(20, threads=1)
+    barrier.wait()
+    answers.put(preloaded_loop(steps, threads=1))
+
+
+def two_processes(steps: int) -> float:
+    """Two preloaded loops side by side, one thread each."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    both = [context.Process(target=_in_process, args=(steps, barrier, answers)) for _ in range(2)]
+    for process in both:
+        process.start()
+    times = [answers.get() for _ in both]
+    for process in both:
+        process.join()
+    return float(sum(times)) / 4
+
+
+def torch_func(count: int, steps: int, device: str = "cpu", threads: int = 2) -> float:
+    """``stack_module_state`` and ``vmap(grad)``, as PyTorch's tutorial on ensembles has it."""
+    from torch.func import functional_call, grad, stack_module_state, vmap
+
+    data, before = mnist(device), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    models = [book_mlp().to(device) for _ in range(count)]
+    params, buffers = stack_module_state(models)
+    base = models[0]
+
+    def loss(p: Any, b: Any, x: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(functional_call(base, (p, b), (x,)), y)
+
+    gradient = vmap(grad(loss), in_dims=(0, 0, None, None))
+    started = 0.0
+    for step in range(steps + WARM):
+        if step == WARM:
+            wait(device)
+            started = time.perf_counter()
+        chosen = torch.randint(len(data.targets), (BATCH,)).to(device)
+        found = gradient(params, buffers, data.inputs[chosen], data.targets[chosen])
+        with torch.no_grad():
+            for name, p in params.items():
+                p.sub_(found[name], alpha=LR)
+    wait(device)
+    torch.set_num_threads(before)
+    return (time.perf_counter() - started) / steps / count * 1e6
+
+
+def numpy_book(steps: int) -> float:
+    """The arithmetic of the book's script: float32 images, float64 weights; the gradients with
+    the loss they need, the update, and the loss once more, each loss with its (zero) decay term.
+    """
+    data, draw = mnist("cpu"), np.random.default_rng(0)
+    x_train, y_train, decay = data.inputs.numpy(), data.targets.numpy(), 0.0
+    weights = [draw.normal(0, (2 / i) ** 0.5, (i, o)) for i, o in itertools.pairwise(SIZES)]
+    biases = [np.zeros(o) for o in SIZES[1:]]
+
+    def forward(x: Any) -> list[Any]:
+        z = [x]
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            a = z[-1] @ w + b
+            z.append(np.maximum(a, 0) if i < len(weights) - 1 else a)
+        return z
+
+    def softmax(a: Any) -> Any:
+        e = np.exp(a - a.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def loss(p: Any, y: Any) -> Any:
+        penalty = sum(0.5 * decay * np.sum(w**2) for w in weights)
+        return -np.log(p[np.arange(BATCH), y] + 1e-7).mean() + penalty
+
+    started = time.perf_counter()
+    for _ in range(steps):
+        chosen = draw.integers(0, len(x_train), BATCH)
+        x, y = x_train[chosen], y_train[chosen]
+        z = forward(x)
+        delta = softmax(z[-1])
+        loss(delta, y)
+        delta[np.arange(BATCH), y] -= 1
+        delta /= BATCH
+        gradients = []
+        for i in range(len(weights) - 1, -1, -1):
+            gradients.append((z[i].T @ delta + decay * weights[i], delta.sum(axis=0)))
+            delta = delta @ weights[i].T
+            if i:
+                delta[z[i] <= 0] = 0
+        for i, (dw, db) in enumerate(reversed(gradients)):
+            weights[i] -= LR * dw
+            biases[i] -= LR * db
+        loss(softmax(forward(x)[-1]), y)
+    return (time.perf_counter() - started) / steps * 1e6
+
+
+def jax_scan(seeds: int, per_seed: int, steps: int) -> Callable[[], float]:
+    """Return a measurement of ``vmap`` + ``jit`` + ``scan``, compiled beforehand."""
+    jax: Any = importlib.import_module("jax")
+    jnp: Any = jax.numpy
+
+    data = mnist("cpu")
+    x_train, y_train = jnp.asarray(data.inputs.numpy()), jnp.asarray(data.targets.numpy())
+    draw = np.random.default_rng(0)
+    params = [
+        (
+            jnp.asarray(draw.normal(0, (2 / i) ** 0.5, (seeds, per_seed, i, o)), jnp.float32),
+            jnp.zeros((seeds, per_seed, o), jnp.float32),
+        )
+        for i, o in itertools.pairwise(SIZES)
+    ]
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        for w, b in p[:-1]:
+            x = jax.nn.relu(x @ w + b)
+        logits = x @ p[-1][0] + p[-1][1]
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1).mean()
+
+    one = jax.value_and_grad(loss)
+    every = jax.vmap(jax.vmap(one, in_axes=(0, None, None)), in_axes=(0, 0, 0))
+
+    def update(p: Any, chosen: Any) -> Any:
+        losses, found = every(p, x_train[chosen], y_train[chosen])
+        return jax.tree.map(lambda w, g: w - LR * g, p, found), losses
+
+    run = jax.jit(lambda p, indices: jax.lax.scan(update, p, indices))
+    indices = jnp.asarray(draw.integers(0, len(y_train), (steps, seeds, BATCH)))
+    jax.block_until_ready(run(params, indices))
+
+    def measure() -> float:
+        started = time.perf_counter()
+        jax.block_until_ready(run(params, indices))
+        return (time.perf_counter() - started) / steps / (seeds * per_seed) * 1e6
+
+    return measure
+
+
+def products_at_peak(device: str = "cpu", workers: int = 2) -> float:
+    """The time of a model-step's dense products at the best rate ``bmm`` or ``mm`` reaches."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    shapes = [(30, 100, 100, 128), (8, 256, 256, 256), (1, 1024, 1024, 1024), (1, 3000, 784, 128)]
+    best = max(_rate(*shape, device, workers) for shape in shapes)
+    torch.set_num_threads(before)
+    return FLOP / best * 1e6
+
+
+def _rate(count: int, m: int, k: int, n: int, device: str, workers: int) -> float:
+    """Return FLOP per second of ``workers`` threads that multiply side by side."""
+    barrier, times = threading.Barrier(workers), []
+    rounds = max(1, int(4e9 / (2 * count * m * k * n)))
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        a, b = torch.rand((count, m, k)).to(device), torch.rand((count, k, n)).to(device)
+        out = torch.bmm(a, b)
+        barrier.wait()
+        wait(device)
+        started = time.perf_counter()
+        for _ in range(rounds):
+            torch.bmm(a, b, out=out)
+        wait(device)
+        times.append(time.perf_counter() - started)
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return workers * rounds * 2 * count * m * k * n / max(times)
