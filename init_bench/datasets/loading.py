@@ -49,7 +49,7 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the same data on ``device``; itself where it is there already."""
-        if self.inputs.device == device:
+        if self.inputs.to(device) is self.inputs:
             return self
         names = ("inputs", "targets", "test_inputs", "test_targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})

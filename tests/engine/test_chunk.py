@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from init_bench.activations import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
@@ -306,3 +307,34 @@ def test_a_diverged_cell_leaves_and_is_looked_at_once_more() -> None:
         assert len(broken.losses) <= 50 and broken.layers[-1]["nonfinite"].max() > 0
         assert (fine.status, len(fine.losses)) == ("ok", 120)
         assert [frame["step"].iloc[0] for frame in fine.layers] == [0, 120]
+
+
+class _Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations for which an accelerator's host must wait."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_to_copy")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func.overloadpacket.__name__ in self.WAITS:
+            self.seen.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
+    axes = {**SMALL, "optimizer": optimizer, "weight_decay": 0.1, "activation": list(ACTIVATIONS)}
+    cells = Grid(init="he_normal", **axes).cells
+    stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
+    batches = minibatches(DATA, [0], 16)
+    with _Syncs() as syncs:
+        torch.zeros(1).item()
+        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
+        for _ in range(3):
+            stack.step(next(batches))
+    assert syncs.seen == ["_local_scalar_dense"]
