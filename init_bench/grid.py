@@ -16,11 +16,13 @@ from init_bench import datasets
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.init import parse
-from init_bench.models import MODELS, build, mlp
+from init_bench.models import SHAPING, build, factory_of, mlp, takes
 
 T = TypeVar("T")
 
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "adam", "adamw")
+NORMS = ("none", "batch")
+PRECISIONS = ("float32", "bfloat16")
 CHUNK_CELLS = 30
 """Cells trained as one stack: their weights and activations stay in the cache."""
 
@@ -31,7 +33,9 @@ class Cell:
 
     Made by ``Grid``, which checks every value. ``capture_at`` lists the steps before whose update
     the layers are looked at; ``None`` is the start and the end. ``momentum`` counts for the
-    optimizer ``momentum`` alone, ``weight_decay`` for all.
+    optimizer ``momentum`` alone, ``weight_decay`` for all. ``norm="batch"`` puts a batch
+    normalisation before each nonlinearity of an ``mlp``. ``precision="bfloat16"`` rounds what the
+    matrix products take and give; weights, their updates and the loss stay float32.
     """
 
     dataset: str = "mnist"
@@ -39,6 +43,7 @@ class Cell:
     width: int = 100
     depth: int = 5
     bias: bool = True
+    norm: str = "none"
     activation: str = "relu"
     init: str = "he_normal"
     optimizer: str = "sgd"
@@ -47,6 +52,7 @@ class Cell:
     weight_decay: float = 0.0
     batch_size: int = 128
     steps: int = 2000
+    precision: str = "float32"
     seed: int = 0
     capture_at: tuple[int, ...] | None = None
 
@@ -74,10 +80,21 @@ class Cell:
         return tuple(sorted({step for step in wanted if step <= self.steps}))
 
     @property
+    def is_plain_mlp(self) -> bool:
+        """Whether the network is linear layers and nonlinearities alone."""
+        return self.model == "mlp" and self.norm == "none"
+
+    @property
     def cohort(self) -> tuple[Any, ...]:
-        """What cells must share to be trained as one stack."""
-        shape = (self.dataset, self.model, self.width, self.depth, self.bias)
-        return (*shape, self.optimizer, self.batch_size, self.steps, self.captured_steps)
+        """What cells must share to be trained as one stack.
+
+        Nonlinearities may be mixed where the engine knows them; elsewhere a stack is copies of
+        one module.
+        """
+        shape = (self.dataset, self.model, self.width, self.depth, self.bias, self.norm)
+        module = None if self.is_plain_mlp else self.activation
+        how = (self.optimizer, self.batch_size, self.steps, self.precision, self.captured_steps)
+        return (*shape, module, *how)
 
 
 AXES = tuple(f.name for f in fields(Cell) if f.name != "capture_at")
@@ -107,6 +124,12 @@ def _one_of(menu: Mapping[str, object] | Sequence[str], kind: str) -> AfterValid
     return AfterValidator(check)
 
 
+def _usable_model(name: str) -> str:
+    """Return ``name`` if its factory is there: a missing one costs a millisecond and no night."""
+    factory_of(name)
+    return name
+
+
 def _usable_init(text: str) -> str:
     """Return the canonical spec once it has filled a small network: a bad value costs no night."""
     spec = parse(text)
@@ -118,7 +141,9 @@ def _usable_init(text: str) -> str:
 
 
 Axis = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), AfterValidator(_some_and_distinct)]
-Positive = Annotated[int, Field(gt=0)]
+INT64 = 2**63
+"""What the tables' integers stay below."""
+Positive = Annotated[int, Field(gt=0, lt=INT64)]
 
 
 class Grid(BaseModel):
@@ -140,10 +165,11 @@ class Grid(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     dataset: Axis[Annotated[str, AfterValidator(datasets.check_name)]] = ("mnist",)
-    model: Axis[Annotated[str, _one_of(MODELS, "model")]] = ("mlp",)
+    model: Axis[Annotated[str, AfterValidator(_usable_model)]] = ("mlp",)
     width: Axis[Positive] = (100,)
     depth: Axis[Positive] = (5,)
     bias: Axis[bool] = (True,)
+    norm: Axis[Annotated[str, _one_of(NORMS, "norm")]] = ("none",)
     activation: Axis[Annotated[str, _one_of(ACTIVATIONS, "activation")]] = ("relu",)
     init: Axis[Annotated[str, AfterValidator(_usable_init)]] = ("he_normal",)
     optimizer: Axis[Annotated[str, _one_of(OPTIMIZERS, "optimizer")]] = ("sgd",)
@@ -152,7 +178,8 @@ class Grid(BaseModel):
     weight_decay: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = (0.0,)
     batch_size: Axis[Positive] = (128,)
     steps: Axis[Positive] = (2000,)
-    seed: Axis[Annotated[int, Field(ge=0)]] = (0,)
+    precision: Axis[Annotated[str, _one_of(PRECISIONS, "precision")]] = ("float32",)
+    seed: Axis[Annotated[int, Field(ge=0, lt=INT64)]] = (0,)
     capture_at: (
         Annotated[
             tuple[Annotated[int, Field(ge=0)], ...],
@@ -172,14 +199,16 @@ class Grid(BaseModel):
     def cells(self) -> list[Cell]:
         """The product of the axes, the last axis (seed) running fastest.
 
-        ``momentum`` makes no cells for an optimizer that has none.
+        An axis makes no cells where it changes nothing: ``momentum`` for an optimizer that has
+        none, ``width``, ``depth``, ``bias``, ``norm`` and ``activation`` for a model that does
+        not take them.
         """
         product = itertools.product(*(getattr(self, name) for name in AXES))
         cells = (
             Cell(**dict(zip(AXES, values, strict=True)), capture_at=self.capture_at)
             for values in product
         )
-        return list(dict.fromkeys(_without_idle_momentum(cell) for cell in cells))
+        return list(dict.fromkeys(_without_idle_axes(cell) for cell in cells))
 
     def to_json(self) -> dict[str, Any]:
         """Return the resolved axes as plain lists."""
@@ -187,8 +216,13 @@ class Grid(BaseModel):
         return resolved
 
 
-def _without_idle_momentum(cell: Cell) -> Cell:
-    return cell if cell.optimizer == "momentum" else replace(cell, momentum=Cell.momentum)
+def _without_idle_axes(cell: Cell) -> Cell:
+    """Return the cell with every field that cannot change it at its default."""
+    idle = set(SHAPING) - takes(factory_of(cell.model))
+    if cell.optimizer != "momentum":
+        idle.add("momentum")
+    defaults: dict[str, Any] = {f.name: f.default for f in fields(Cell) if f.name in idle}
+    return replace(cell, **defaults)
 
 
 def read_grid(path: Path) -> Grid:

@@ -1,20 +1,37 @@
-"""Networks that a grid can name."""
+"""Networks that a grid can name: those of the menu, and a user's own ``module:factory``."""
 
+import importlib
+import inspect
+import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-import torch
 from torch import nn
 
 from init_bench.activations import ACTIVATIONS
-from init_bench.errors import lookup
+from init_bench.errors import InitBenchError, lookup
 from init_bench.init import InitSpec, initialize
+from init_bench.randomness import drawing_from, stream
 
 Factory = Callable[..., nn.Module]
+Norm = Literal["none", "batch"]
+T = TypeVar("T")
+
+SHAPING = ("width", "depth", "bias", "norm", "activation")
+"""Axes of a grid that a factory may take by name; those it does not take make no cells."""
 
 
 def mlp(
-    features: int, classes: int, width: int, depth: int, activation: str, *, bias: bool = True
+    features: int,
+    classes: int,
+    width: int,
+    depth: int,
+    activation: str,
+    *,
+    bias: bool = True,
+    norm: Norm = "none",
 ) -> nn.Sequential:
     """Return a multilayer perceptron: fc1, act1, fc2, …, fc<depth>, the last without φ.
 
@@ -28,6 +45,7 @@ def mlp(
         depth: number of weight layers.
         activation: a name on the menu of activations.
         bias: whether the layers have biases b_l.
+        norm: ``batch`` puts norm<l>, a batch normalisation, between a_l and φ.
 
     Raises:
         InitBenchError: ``activation`` is unknown.
@@ -45,23 +63,164 @@ def mlp(
     for index in range(1, depth + 1):
         layers[f"fc{index}"] = nn.Linear(sizes[index - 1], sizes[index], bias=bias)
         if index < depth:
+            if norm == "batch":
+                layers[f"norm{index}"] = nn.BatchNorm1d(sizes[index])
             layers[f"act{index}"] = phi.module()
     return nn.Sequential(layers)
 
 
-MODELS: dict[str, Factory] = {"mlp": mlp}
+def lenet(image: tuple[int, int, int], classes: int, activation: str) -> nn.Sequential:
+    """Return a LeNet-5: two convolutions with pooling, three linear layers.
+
+    Formula:
+        conv 6@5×5 (padding 2), φ, max-pool 2, conv 16@5×5, φ, max-pool 2, linear 120, φ, 84, φ,
+        classes.
+
+    Args:
+        image: channels, height, width of an image; height and width at least 12.
+        classes: outputs of the last layer.
+        activation: a name on the menu of activations.
+
+    Raises:
+        InitBenchError: the images are too small, or ``activation`` is unknown.
+
+    Source:
+        LeCun et al., Gradient-based learning applied to document recognition, 1998, fig. 2, with
+        max-pooling and full connections.
+
+    Example:
+        >>> lenet((1, 28, 28), 10, "relu")(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+    phi = lookup(ACTIVATIONS, activation, kind="activation")
+    channels, *sides = image
+    height, width = ((side // 2 - 4) // 2 for side in sides)
+    if min(height, width) < 1:
+        raise InitBenchError(f"lenet needs images of at least 12 x 12 pixels, got {sides}")
+    layers = OrderedDict(
+        conv1=nn.Conv2d(channels, 6, 5, padding=2),
+        act1=phi.module(),
+        pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(6, 16, 5),
+        act2=phi.module(),
+        pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(16 * height * width, 120),
+        act3=phi.module(),
+        fc2=nn.Linear(120, 84),
+        act4=phi.module(),
+        fc3=nn.Linear(84, classes),
+    )
+    return nn.Sequential(layers)
+
+
+def resnet18(image: tuple[int, int, int], classes: int) -> nn.Module:
+    """Return torchvision's ResNet-18 with a first convolution for the images' channels.
+
+    Formula:
+        as torchvision.models.resnet18, conv1 taking image[0] channels.
+
+    Args:
+        image: channels, height, width of an image.
+        classes: outputs of the last layer.
+
+    Source:
+        He et al., Deep residual learning for image recognition, 2016, table 1.
+
+    Example:
+        >>> resnet18((1, 28, 28), 10).conv1.weight.shape
+        torch.Size([64, 1, 7, 7])
+    """
+    from torchvision import models
+
+    network: nn.Module = models.resnet18(num_classes=classes)
+    network.conv1 = nn.Conv2d(image[0], 64, 7, stride=2, padding=3, bias=False)
+    return network
+
+
+MODELS: dict[str, Factory] = {"mlp": mlp, "lenet": lenet, "resnet18": resnet18}
+
+OWN = "module:factory"
+
+
+def factory_of(name: str) -> Factory:
+    """Return the factory that ``name`` names: one of the menu, or ``package.module:function``.
+
+    A user's factory is called with those of ``image`` (channels, height, width), ``features``,
+    ``classes``, ``width``, ``depth``, ``bias``, ``norm`` and ``activation`` that its signature
+    names, and returns an ``nn.Module`` from images ``(B, *image)`` to logits ``(B, classes)``.
+    The current folder is searched first.
+
+    Raises:
+        InitBenchError: the menu has no such name, or it cannot be imported.
+
+    Example:
+        >>> factory_of("lenet") is lenet, factory_of("torch.nn:Flatten") is nn.Flatten
+        (True, True)
+    """
+    if ":" not in name:
+        return lookup({**MODELS, OWN: mlp}, name, kind="model")
+    where, _, what = name.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(where), what)
+    except Exception as cause:
+        raise InitBenchError(
+            f"model {name!r} cannot be imported: {type(cause).__name__}: {cause}. "
+            f"Write package.module:function; searched from {here}."
+        ) from cause
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        raise InitBenchError(f"model {name!r} is a {type(found).__name__}, not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def takes(factory: Factory) -> frozenset[str]:
+    """Return the names that ``factory`` takes as keywords.
+
+    Example:
+        >>> sorted(takes(resnet18))
+        ['classes', 'image']
+    """
+    return frozenset(inspect.signature(factory).parameters)
+
+
+def make(name: str, offered: Mapping[str, Any]) -> nn.Module:
+    """Return the network ``name``, its factory called with what it takes of ``offered``.
+
+    Raises:
+        InitBenchError: the factory fails, or returns no module.
+    """
+    factory = factory_of(name)
+    taken = takes(factory)
+    try:
+        found = factory(**{key: value for key, value in offered.items() if key in taken})
+    except InitBenchError:
+        raise
+    except Exception as cause:
+        raise InitBenchError(
+            f"model {name!r} could not be built: {type(cause).__name__}: {cause}. "
+            f"Its factory may take: {', '.join(offered)}."
+        ) from cause
+    if not isinstance(found, nn.Module):
+        raise InitBenchError(f"model {name!r} returned a {type(found).__name__}, no nn.Module")
+    return found
 
 
 def build(factory: Callable[[], nn.Module], init: str | InitSpec, seed: int) -> nn.Module:
     """Return ``factory()`` on the CPU with weights from ``init`` and ``seed`` alone.
 
-    The module is made on the meta device first, so that torch draws nothing it then throws away.
+    What the initialiser does not fill keeps what the factory gave it, drawn from a stream of the
+    seed.
 
     Example:
         >>> net = build(lambda: mlp(4, 2, 3, 2, "relu"), "zeros", seed=0)
         >>> net.fc1.weight.sum().item()
         0.0
     """
-    with torch.device("meta"):
+    with drawing_from(stream(seed, "factory")):
         model = factory()
-    return initialize(model.to_empty(device="cpu"), init, seed=seed)
+    initialize(model, init, seed=seed)
+    return model

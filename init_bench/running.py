@@ -14,7 +14,7 @@ import torch
 
 from init_bench import datasets
 from init_bench.devices import resolve_device
-from init_bench.engine import Tick, train_chunk
+from init_bench.engine import Tick, check, train_chunk
 from init_bench.errors import InitBenchError, lookup
 from init_bench.executors import EXECUTORS
 from init_bench.grid import Cell, Grid, chunks
@@ -70,6 +70,8 @@ def run(
     workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
     store = Store(Path(out))
     data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
+    for cell in {cell.cohort: cell for cell in cells.values() if not cell.is_plain_mlp}.values():
+        check(cell, data[cell.dataset])
     store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():
         aside = store.folder / "damaged"

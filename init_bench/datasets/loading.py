@@ -28,6 +28,7 @@ class Dataset:
         test_inputs, test_targets: the same for the test part.
         classes: number of classes.
         sha256: of the four raw tensors, the identity of the data.
+        image: shape of one image (channels, height, width); empty where samples are none.
     """
 
     inputs: Tensor
@@ -36,6 +37,7 @@ class Dataset:
     test_targets: Tensor
     classes: int
     sha256: str
+    image: tuple[int, ...] = ()
 
     @property
     def features(self) -> int:
@@ -148,6 +150,7 @@ def _dataset(raw: dict[str, Tensor]) -> Dataset:
         test_targets=raw["test_labels"].long(),
         classes=int(max(raw["train_labels"].max(), raw["test_labels"].max())) + 1,
         sha256=digest.hexdigest(),
+        image=(1, *raw["train_images"].shape[1:]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Train one chunk: draw the weights, step, look at the layers, test."""
+"""Train one chunk: draw the weights, choose the engine, step, look at the layers, test."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -6,18 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from init_bench.datasets import Dataset
-from init_bench.engine.minibatches import Minibatch, minibatches
+from init_bench.engine.minibatches import Minibatch, minibatches, whole_minibatches
+from init_bench.engine.modules import SeparateModules, StackedModules, stack_modules
 from init_bench.engine.stacked_mlp import StackedMLP
+from init_bench.errors import InitBenchError
 from init_bench.grid import Cell
-from init_bench.models import MODELS, build
+from init_bench.models import build, make
+from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 from init_bench.tables import CellResult
 
 CAPTURED_SAMPLES = 512
 """Layers are looked at on this many samples: the first of the training part."""
+
+TESTED_SAMPLES = 2000
+"""Test samples that go through the network together: bounds the memory."""
 
 TICK_STEPS = 50
 """Steps between two reports of progress, each a chance to stop."""
@@ -40,10 +47,60 @@ def train_chunk(
     at once more; the others go on. Same bits for a cell whatever shares the chunk holds with one
     intra-op thread, which the executors see to.
     """
-    data = data.to(device)
-    units = cells[0].width if cells[0].depth > 1 else data.classes
-    stacks = [cells] if units >= SHARED_UNITS else [[cell] for cell in cells]
+    data, first = data.to(device), cells[0]
+    units = first.width if first.depth > 1 else data.classes
+    alone = first.is_plain_mlp and units < SHARED_UNITS
+    stacks = [[cell] for cell in cells] if alone else [cells]
     return [result for stack in stacks for result in _Training(stack, data).run(tick)]
+
+
+def network_of(cell: Cell, data: Dataset) -> nn.Module:
+    """Return the cell's network on the CPU with its initial weights.
+
+    Raises:
+        InitBenchError: the model's factory fails on this data set.
+    """
+    offered = {
+        "features": data.features,
+        "image": data.image or (data.features,),
+        "classes": data.classes,
+        "width": cell.width,
+        "depth": cell.depth,
+        "bias": cell.bias,
+        "norm": cell.norm,
+        "activation": cell.activation,
+    }
+    return build(lambda: make(cell.model, offered), cell.init, cell.seed)
+
+
+def check(cell: Cell, data: Dataset) -> None:
+    """Let two samples through the cell's network: what does not fit is told before any work.
+
+    Raises:
+        InitBenchError: the network cannot be made, cannot take the samples, or does not return a
+            row of ``classes`` logits for each.
+    """
+    network = network_of(cell, data).eval()
+    shape = (2, *input_shape(cell, data))
+    try:
+        with torch.no_grad(), drawing_from(stream(cell.seed, "check")):
+            logits = network(data.test_inputs[:2].cpu().view(shape))
+    except Exception as cause:
+        raise InitBenchError(
+            f"model {cell.model!r} cannot take inputs of shape {shape} ({cell.dataset}): "
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
+    if not isinstance(logits, Tensor) or logits.shape != (2, data.classes):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InitBenchError(
+            f"model {cell.model!r} must return logits of shape (samples, classes), here "
+            f"{(2, data.classes)} for {cell.dataset}; it returned {found}"
+        )
+
+
+def input_shape(cell: Cell, data: Dataset) -> tuple[int, ...]:
+    """Return the shape of one sample as the cell's network takes it."""
+    return (data.features,) if cell.model == "mlp" else data.image or (data.features,)
 
 
 class _Training:
@@ -51,10 +108,9 @@ class _Training:
 
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
-        self.device = data.inputs.device
-        networks = [_network(cell, data) for cell in cells]
-        self.stack = StackedMLP(cells, networks, data.sorted_columns.order)
-        self.networks = [network.to(self.device) for network in networks]
+        self.device, self.shape = data.inputs.device, input_shape(cells[0], data)
+        self.networks = [network_of(cell, data).to(self.device) for cell in cells]
+        self.stack, self.batches = self._stacked()
         self.alive = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
         self.frames: list[list[pd.DataFrame]] = [[] for _ in cells]
@@ -63,16 +119,28 @@ class _Training:
         """Do all steps in pieces of ``TICK_STEPS``; the losses are read back once a piece."""
         started = time.perf_counter()
         steps, first = self.cells[0].steps, self.cells[0]
-        batches = minibatches(self.data, (cell.seed for cell in self.cells), first.batch_size)
         for start in range(0, steps, TICK_STEPS):
             stop = min(start + TICK_STEPS, steps)
             if self.alive:
-                self._piece(range(start, stop), batches)
+                self._piece(range(start, stop))
             tick(len(self.cells) * (stop - start))
         if steps in first.captured_steps:
             self._look(self.alive, steps)
         self._load(self.alive)
         return self._results((time.perf_counter() - started) / len(self.cells))
+
+    def _stacked(
+        self,
+    ) -> tuple[StackedMLP | StackedModules | SeparateModules, Iterator[dict[int, Minibatch]]]:
+        """Return what steps, and its minibatches: an engine of its own for plain MLPs."""
+        cells, data, size = self.cells, self.data, self.cells[0].batch_size
+        seeds = [cell.seed for cell in cells]
+        if cells[0].is_plain_mlp:
+            order = data.sorted_columns.order
+            return StackedMLP(cells, self.networks, order), minibatches(data, seeds, size)
+        batches = whole_minibatches(data, seeds, size, self.shape)
+        x, y = data.inputs[:2].view(-1, *self.shape), data.targets[:2]
+        return stack_modules(cells, self.networks, x, y), batches
 
     def _results(self, seconds: float) -> list[CellResult]:
         return [
@@ -80,7 +148,7 @@ class _Training:
                 cell=cell,
                 status="ok" if np.isfinite(curve).all() and _is_finite(network) else "diverged",
                 losses=_until_divergence(curve),
-                test_accuracy=_accuracy(network, self.data),
+                test_accuracy=_accuracy(network, self.data, self.shape),
                 train_seconds=seconds,
                 device=str(self.device),
                 layers=frames,
@@ -90,13 +158,13 @@ class _Training:
             )
         ]
 
-    def _piece(self, steps: range, batches: Iterator[dict[int, Minibatch]]) -> None:
+    def _piece(self, steps: range) -> None:
         """Do some steps; then let cells whose loss is not finite leave."""
         losses = []
         for step in steps:
             if step in self.cells[0].captured_steps:
                 self._look(self.alive, step)
-            losses.append(self.stack.step(next(batches)))
+            losses.append(self.stack.step(next(self.batches)))
         read = torch.stack(losses).cpu().numpy()
         self.curves[steps.start : steps.stop, self.alive] = read
         finite = np.isfinite(read).all(axis=0)
@@ -112,7 +180,8 @@ class _Training:
     def _look(self, chosen: Sequence[int], step: int) -> None:
         self._load(chosen)
         for i in chosen:
-            self.frames[i].append(_layer_table(self.networks[i], self.data).assign(step=step))
+            table = _layer_table(self.networks[i], self.cells[i], self.data, self.shape)
+            self.frames[i].append(table.assign(step=step))
 
     def _load(self, chosen: Sequence[int]) -> None:
         """Bring the networks of these cells, all still in the stack, up to date."""
@@ -120,23 +189,21 @@ class _Training:
             self.stack.load_into(self.networks[i], self.alive.index(i))
 
 
-def _network(cell: Cell, data: Dataset) -> nn.Module:
-    """Return the cell's network on the CPU with its initial weights."""
+def _layer_table(
+    network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]
+) -> pd.DataFrame:
+    """Return the layer statistics, gradients included, on the first training samples.
 
-    def factory() -> nn.Module:
-        return MODELS[cell.model](
-            data.features, data.classes, cell.width, cell.depth, cell.activation, bias=cell.bias
-        )
-
-    return build(factory, cell.init, cell.seed)
-
-
-def _layer_table(network: nn.Module, data: Dataset) -> pd.DataFrame:
-    """Return the layer statistics, gradients included, on the first training samples."""
-    inputs, targets = data.inputs[:CAPTURED_SAMPLES], data.targets[:CAPTURED_SAMPLES]
-    with capture(network) as record:
-        loss = nn.functional.cross_entropy(network(inputs), targets)
-        torch.autograd.grad(loss, list(network.parameters()))
+    The network is looked at as it trains: normalised by the samples' own statistics, its buffers
+    left as they were, random layers drawing from a stream of the seed.
+    """
+    inputs = data.inputs[:CAPTURED_SAMPLES].view(-1, *shape)
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    trained = [p for p in network.parameters() if p.requires_grad]
+    with drawing_from(stream(cell.seed, "look")), capture(network) as record:
+        logits: Tensor = functional_call(network, buffers, (inputs,))
+        loss = nn.functional.cross_entropy(logits, data.targets[:CAPTURED_SAMPLES])
+        torch.autograd.grad(loss, trained, allow_unused=True)
     return record.table()
 
 
@@ -144,10 +211,12 @@ def _is_finite(network: nn.Module) -> bool:
     return all(bool(p.detach().isfinite().all().item()) for p in network.parameters())
 
 
-def _accuracy(network: nn.Module, data: Dataset) -> float:
+def _accuracy(network: nn.Module, data: Dataset, shape: tuple[int, ...]) -> float:
     """Return the share of test samples classified rightly; nan logits are wrong."""
+    network.eval()
     with torch.no_grad():
-        logits = network(data.test_inputs)
+        parts = torch.split(data.test_inputs.view(-1, *shape), TESTED_SAMPLES)
+        logits = torch.cat([network(part) for part in parts])
     right = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)
     return float(right.sum().item()) / len(right)
 

@@ -56,6 +56,23 @@ def draws(samples: int, seed: int, batch_size: int) -> Iterator[Tensor]:
         yield from torch.randint(samples, (BLOCK, batch_size), generator=generator)
 
 
+def whole_minibatches(
+    data: Dataset, seeds: Iterable[int], batch_size: int, shape: tuple[int, ...]
+) -> Iterator[dict[int, Minibatch]]:
+    """Yield the same samples as ``minibatches``, all columns in their order, none filled up.
+
+    Shapes:
+        inputs: ``(batch_size, *shape)``; targets: ``(batch_size,)``.
+    """
+    sources = {s: draws(len(data.targets), s, batch_size) for s in sorted(set(seeds))}
+    while True:
+        drawn = {seed: next(source).to(data.inputs.device) for seed, source in sources.items()}
+        yield {
+            seed: Minibatch(data.inputs[chosen].view(-1, *shape), data.targets[chosen])
+            for seed, chosen in drawn.items()
+        }
+
+
 def minibatches(
     data: Dataset, seeds: Iterable[int], batch_size: int
 ) -> Iterator[dict[int, Minibatch]]:

@@ -48,6 +48,19 @@ class SGD:
     def after(self) -> None:
         """Do what comes after."""
 
+    def add(self, product: Tensor) -> None:
+        """Add a product that is there already, the rate in it where ``folds_lr`` says so."""
+        if self.beta == 0:
+            self.sink.copy_(product)
+        else:
+            self.sink.add_(product, alpha=self.alpha)
+
+    def update(self, gradient: Tensor) -> None:
+        """Do one step with the gradient itself."""
+        self.before()
+        self.add(gradient * self.lr if self.folds_lr else gradient)
+        self.after()
+
     def keep(self, indices: Tensor) -> None:
         """Forget all cells but those at ``indices``."""
         for name, held in vars(self).items():

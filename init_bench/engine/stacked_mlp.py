@@ -24,6 +24,8 @@ class StackedMLP:
         activations are feature-major: ``(G, units, B)``.
 
     With one intra-op thread a cell's numbers do not depend on which others share the stack.
+    With ``precision="bfloat16"`` all of ``a``, ``z`` and their gradients are bfloat16, so that the
+    products take and give it; weights, what is added to them and the loss stay float32.
     """
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], order: Tensor) -> None:
@@ -56,8 +58,9 @@ class StackedMLP:
         self.kernels = [(kernel(n), s) for n, s in _runs([cell.activation for cell in cells])]
         values = self.first[0].values
         count, size = len(cells), cells[0].batch_size
+        self.dtype = torch.bfloat16 if cells[0].precision == "bfloat16" else values.dtype
         widths = [values.shape[2], *(rule.values.shape[1] for rule in self.weights)]
-        self.a = [values.new_empty((count, width, lanes(size))) for width in widths]
+        self.a = [values.new_empty((count, w, lanes(size)), dtype=self.dtype) for w in widths]
         apart = any(phi.needs_a for phi, _ in self.kernels)
         self.z = [torch.empty_like(a) if apart else a for a in self.a[:-1]]
         self.upstream = [torch.empty_like(a) for a in self.a[:-1]]
@@ -78,9 +81,10 @@ class StackedMLP:
         losses, delta = self._loss(y.unsqueeze(1))
         for i in range(len(self.weights), 0, -1):
             rule = self.weights[i - 1]
-            upstream = torch.bmm(rule.values.mT, delta, out=self.upstream[i - 1])
+            weight = rule.values.to(self.dtype)
+            upstream = torch.bmm(weight.mT, delta, out=self.upstream[i - 1])
             rule.before()
-            rule.sink.baddbmm_(delta, self.z[i - 1].mT, beta=rule.beta, alpha=rule.alpha)
+            _accumulate(rule, rule.sink, delta, self.z[i - 1].mT)
             rule.after()
             self._update_bias(i, delta)
             for phi, part in self.kernels:
@@ -124,12 +128,12 @@ class StackedMLP:
     def _forward(self, batches: dict[int, Minibatch]) -> None:
         """Fill ``a`` and ``z`` of every layer; the last ``a`` are the logits."""
         for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
-            x = batches[seed].inputs
-            weight = rule.values[: x.shape[1]].flatten(1)
+            x = batches[seed].inputs.to(self.dtype)
+            weight = rule.values[: x.shape[1]].flatten(1).to(self.dtype)
             torch.mm(weight.mT, x.mT, out=self.a[0][part].view(weight.shape[1], -1))
         for i, a in enumerate(self.a):
             if i:
-                torch.bmm(self.weights[i - 1].values, self.z[i - 1], out=a)
+                torch.bmm(self.weights[i - 1].values.to(self.dtype), self.z[i - 1], out=a)
             if self.biases:
                 a.add_(self.biases[i].values)
             if i < len(self.z):
@@ -138,32 +142,40 @@ class StackedMLP:
 
     def _loss(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
-        log_p = torch.log_softmax(self.a[-1], dim=1)
+        log_p = torch.log_softmax(self.a[-1], dim=1, dtype=self.scale.dtype)
         picked = log_p.gather(1, y).squeeze(1)[:, : self.cells[0].batch_size]
         losses = picked.mean(dim=1).neg_()
         delta = log_p.exp_().scatter_add_(1, y, torch.full_like(log_p[:, :1], -1.0))
-        return losses, delta.mul_(self.scale)
+        return losses, delta.mul_(self.scale).to(self.dtype)
 
     def _update_bias(self, layer: int, delta: Tensor) -> None:
         if not self.biases:
             return
         rule, total = self.biases[layer], self.sums[layer]
-        torch.sum(delta, dim=2, keepdim=True, out=total)
+        torch.sum(delta, dim=2, keepdim=True, dtype=total.dtype, out=total)
         rule.before()
-        if rule.beta == 0:
-            rule.sink.copy_(total)
-        else:
-            rule.sink.add_(total, alpha=rule.alpha)
+        rule.add(total)
         rule.after()
 
     def _update_first(self, rule: Rule, x: Tensor, delta: Tensor) -> None:
         """Add the product to the rows of the used columns; the others' gradient is 0."""
         rule.before()
         sink = rule.sink.flatten(1)
-        sink[: x.shape[1]].addmm_(x.mT, delta.mT, beta=rule.beta, alpha=rule.alpha)
+        _accumulate(rule, sink[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
         if rule.beta == 0:
             sink[x.shape[1] :].zero_()
         rule.after()
+
+
+def _accumulate(rule: Rule, sink: Tensor, left: Tensor, right: Tensor) -> None:
+    """Let ``sink`` ← beta · sink + alpha · left · right, stacked or not."""
+    if left.dtype != sink.dtype:
+        product = torch.matmul(left, right)
+        sink.copy_(product) if rule.beta == 0 else sink.add_(product, alpha=rule.alpha)
+    elif sink.dim() == 2:
+        sink.addmm_(left, right, beta=rule.beta, alpha=rule.alpha)
+    else:
+        sink.baddbmm_(left, right, beta=rule.beta, alpha=rule.alpha)
 
 
 def _runs(values: Sequence[T]) -> list[tuple[T, slice]]:
