@@ -1,7 +1,7 @@
 """The main job: every figure of the book's section 6.2, with a verdict for each of its claims."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -40,6 +40,7 @@ class Book:
 
     Attributes:
         claims: a row per claim: value, interval, threshold, verdict.
+        folder: where all is stored.
         figures: paths of the PNGs.
         failures: files about chunks that failed.
     """
@@ -47,7 +48,7 @@ class Book:
     claims: pd.DataFrame
     folder: Path
     figures: tuple[Path, ...] = ()
-    failures: tuple[Path, ...] = field(default=())
+    failures: tuple[Path, ...] = ()
 
 
 def reproduce(
@@ -91,7 +92,7 @@ def reproduce(
         store.open(manifest([], target, {}))
     if needs & {"histograms", "look"}:
         frames["histograms"], frames["look"] = first_look(range(seeds))
-    claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames)
+    claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames, steps)
     drawn = {name: figure.draw(frames) for name, figure in wanted.items() if figure.draw}
     paths = [path for name, picture in drawn.items() for path in _save(picture, folder, name)]
     tables = {"claims": _with_earlier(claims, folder / "claims.parquet")} | {

@@ -11,7 +11,7 @@ from scipy import stats
 CONFIDENCE = 0.95
 COLUMNS = (
     *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
-    *("threshold", "verdict", "note"),
+    *("steps", "threshold", "verdict", "note"),
 )
 Values = Callable[[pd.DataFrame], pd.Series]
 
@@ -39,18 +39,22 @@ class Claim:
     note: str = ""
 
 
-def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame], steps: int = 0) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
+
+    ``steps`` says how long the runs were that the claims are judged on.
 
     The interval is Student's t over seeds. A claim holds where all of the interval lies within
     the threshold; an interval that straddles it does not show the claim, and the note says so.
     """
     rows = [_row(claim, frames[claim.frame]) for claim in claims if claim.frame in frames]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
 
 
 def interval(values: pd.Series) -> tuple[float, float, float]:
     """Return the mean and its 95 % interval over seeds, both ends nan for one seed.
+
+    All three are nan where a seed has no value (it diverged): the rest would flatter.
 
     Formula:
         mean ± t(0.975, n − 1) · s / √n.
@@ -59,7 +63,7 @@ def interval(values: pd.Series) -> tuple[float, float, float]:
         >>> [round(x, 3) for x in interval(pd.Series([1.0, 2.0, 3.0]))]
         [2.0, -0.484, 4.484]
     """
-    n, mean = len(values), float(values.mean())
+    n, mean = len(values), float(values.mean(skipna=False))
     if n < 2:
         return mean, math.nan, math.nan
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
@@ -73,6 +77,8 @@ def _row(claim: Claim, frame: pd.DataFrame) -> dict[str, object]:
     holds = claim.low <= ends[0] and ends[1] <= claim.high
     straddles = not holds and claim.low <= mean <= claim.high
     care = ["the interval straddles the threshold: more seeds are needed"] if straddles else []
+    without = int(values.isna().sum())
+    care += [f"{without} of {len(values)} seeds diverged or were not measured"] if without else []
     return {
         "claim": claim.name,
         "figure": claim.figure,
@@ -159,12 +165,14 @@ def _least_sigmoid_loss(cells: pd.DataFrame) -> pd.Series:
     """Return the least final loss of the book's three inits under sigmoid, by seed."""
     three = ("normal(std=0.01)", "lecun_normal", "he_normal")
     rows = cells[(cells["activation"] == "sigmoid") & cells["init"].isin(three)]
-    return rows.groupby("seed")["final_loss"].min()
+    return rows.pivot(index="seed", columns="init", values="final_loss").min(axis=1, skipna=False)
 
 
 def _he_ahead(curves: pd.DataFrame) -> pd.Series:
     """Return mean loss over all steps of lecun_normal less that of he_normal, paired by seed."""
-    area = curves[curves["activation"] == "relu"].groupby(["init", "seed"])["loss"].mean()
+    relu = curves[curves["activation"] == "relu"]
+    finite = relu.assign(loss=relu["loss"].where(np.isfinite(relu["loss"])))
+    area = finite.groupby(["init", "seed"])["loss"].agg(lambda loss: loss.mean(skipna=False))
     ahead: pd.Series = area["lecun_normal"] - area["he_normal"]
     return ahead
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,7 +67,7 @@ def run(
     workers: Workers = None,
 ) -> None:
     """Run a grid, or go on with one."""
-    from init_bench.grid import read_grid
+    from init_bench.grid import AXES, read_grid
     from init_bench.running import run as run_grid
 
     folder = out or Path("results") / grid.stem
@@ -75,7 +75,8 @@ def run(
         results = run_grid(
             read_grid(grid), folder, device=device, executor=executor, workers=workers
         )
-    axes = [name for name in ("init", "activation", "lr") if name in results.cells]
+    several = [name for name in AXES if results.cells[name].nunique() > 1 and name != "seed"]
+    axes = list(dict.fromkeys(["init", "activation", "lr", *several]))
     summary = results.cells.groupby(axes).agg(
         cells=("key", "size"),
         diverged=("status", lambda status: (status == "diverged").sum()),
@@ -101,17 +102,21 @@ def list_menu(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
-    import torchvision
-
     from init_bench import datasets
     from init_bench.devices import available_devices
     from init_bench.running import versions
 
     rows = [{"check": name, "found": version} for name, version in versions().items()]
-    rows.append({"check": "torchvision operators", "found": _operators(torchvision)})
+    rows.append({"check": "torchvision operators", "found": (operators := _operators())})
     rows.append({"check": "devices", "found": ", ".join(available_devices())})
-    rows.append({"check": "mnist sha256", "found": datasets.load("mnist").sha256})
+    try:
+        digest = datasets.load("mnist").sha256
+    except (InitBenchError, ImportError, RuntimeError) as error:
+        digest = f"cannot be read: {error}"
+    rows.append({"check": "mnist sha256", "found": digest})
     _print_rows(rows, as_json)
+    if operators != OPERATORS_LOAD or digest.startswith("cannot"):
+        raise typer.Exit(1)
 
 
 def main() -> None:
@@ -134,15 +139,19 @@ def _stoppable() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _operators(torchvision: Any) -> str:
+OPERATORS_LOAD = "load beside this torch"
+
+
+def _operators() -> str:
     try:
         import torch
+        import torchvision
 
         boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
         torchvision.ops.nms(boxes, torch.ones(1), 0.5)
-    except (RuntimeError, AttributeError) as error:
+    except (ImportError, RuntimeError, AttributeError) as error:
         return f"do not load beside this torch: {error}"
-    return "load beside this torch"
+    return OPERATORS_LOAD
 
 
 def _end_if_failed(failures: Sequence[Path]) -> None:

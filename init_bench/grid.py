@@ -61,9 +61,12 @@ class Cell:
         """SHA-256 of the cell's canonical JSON.
 
         Fields at their default are left out, so that a field added later leaves the keys of
-        stored runs as they are.
+        stored runs as they are. What was registered, and a model of your own, is known by its
+        name alone: changed code wants another name, or another folder.
         """
         given = {f.name: getattr(self, f.name) for f in fields(self)}
+        looks = self.captured_steps
+        given["capture_at"] = None if looks == (0, self.steps) else looks
         changed = {f.name: given[f.name] for f in fields(self) if given[f.name] != f.default}
         text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

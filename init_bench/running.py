@@ -91,7 +91,7 @@ def run(
                 failures.append(store.write_failure(chunk, outcome))
             else:
                 store.write(outcome)
-            shown.finish(len(chunk))
+                shown.finish(len(chunk))
     finally:
         shown.close()
     return _only(load(store.folder), set(cells), tuple(failures))

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,11 +52,13 @@ class Store:
             )
 
     def open(self, manifest: dict[str, Any]) -> None:
-        """Make the folders and write the manifest, unless one of the same grid stands.
+        """Make the folders and write the manifest; an earlier one's grids and data stay in it.
 
         Raises:
-            InitBenchError: the folder's results are of other data of the same name.
+            InitBenchError: the folder's results are of other data of the same name, or of another
+                version's columns.
         """
+        self._check_columns()
         old = self.manifest()
         if old is not None and old["dataset_sha256"] != manifest["dataset_sha256"]:
             shared = old["dataset_sha256"].keys() & manifest["dataset_sha256"].keys()
@@ -72,6 +75,11 @@ class Store:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as cause:
             raise InitBenchError(f"output folder {self.folder} cannot be made: {cause}") from None
+        if old is not None:
+            manifest = manifest | {
+                "grid": [*old["grid"], *(g for g in manifest["grid"] if g not in old["grid"])],
+                "dataset_sha256": old["dataset_sha256"] | manifest["dataset_sha256"],
+            }
         if old is None or old["grid"] != manifest["grid"]:
             text = json.dumps(manifest, indent=1)
             write_whole(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
@@ -95,11 +103,14 @@ class Store:
             write_whole(path, functools.partial(pq.write_table, tables[path.parent.name]))
         sums = json.dumps({path.parent.name: _sha256(path) for path in self._files(name)})
         write_whole(self._sums(name), lambda part: part.write_text(sums + "\n"))
+        self._failure(name).unlink(missing_ok=True)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
         """Store what failed with the spec to repeat it."""
-        failure = {"error": repr(error), "cells": [asdict(cell) for cell in cells]}
-        path = self.folder / "failures" / f"{chunk_name(cells)}.json"
+        trace = "".join(traceback.format_exception(error))
+        told = {"error": repr(error), "traceback": trace}
+        failure = told | {"cells": [asdict(cell) for cell in cells]}
+        path = self._failure(chunk_name(cells))
         text = json.dumps(failure, indent=1)
         write_whole(path, lambda part: part.write_text(text))
         return path
@@ -122,6 +133,20 @@ class Store:
         Raises:
             InitBenchError: a file is damaged or missing; the message names it.
         """
+        self._check_columns()
+        names = self._sound_chunks()
+        return {
+            kind: pa.concat_tables([schema.empty_table(), *self._read(kind, names)])
+            for kind, schema in SCHEMAS.items()
+        }
+
+    def done(self) -> set[str]:
+        """Return the keys of all stored cells."""
+        tables = self._read("cells", self._sound_chunks())
+        return {key for table in tables for key in table["key"].to_pylist()}
+
+    def _sound_chunks(self) -> list[str]:
+        """Return the names of all chunks; raise where one is damaged."""
         whole = self._whole_chunks()
         bad = [p for name in sorted(self._chunks() - whole) for p in self._files(name)]
         if bad:
@@ -130,26 +155,26 @@ class Store:
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
                 f"run the same command again: it sets the chunk aside and computes it anew"
             )
-        return {
-            kind: pa.concat_tables([schema.empty_table(), *self._read(kind, sorted(whole))])
-            for kind, schema in SCHEMAS.items()
-        }
+        return sorted(whole)
 
-    def done(self) -> set[str]:
-        """Return the keys of all stored cells."""
-        return set(self.tables()["cells"]["key"].to_pylist())
+    def _check_columns(self) -> None:
+        """Raise where a stored table has other columns than this version writes."""
+        for name in sorted(self._whole_chunks()):
+            for path in self._files(name):
+                if pq.read_schema(path) != SCHEMAS[path.parent.name]:
+                    raise InitBenchError(
+                        f"{path.parent} has other columns than this version of init_bench writes; "
+                        f"give a new folder, or read the files with pandas.read_parquet"
+                    )
 
     def _read(self, kind: str, names: Iterable[str]) -> list[pa.Table]:
-        tables = [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
-        if any(table.schema != SCHEMAS[kind] for table in tables):
-            raise InitBenchError(
-                f"{self.folder / kind} has other columns than this version of init_bench writes; "
-                f"give a new folder, or read the files with pandas.read_parquet"
-            )
-        return tables
+        return [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
 
     def _files(self, name: str) -> list[Path]:
         return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
+
+    def _failure(self, name: str) -> Path:
+        return self.folder / "failures" / f"{name}.json"
 
     def _sums(self, name: str) -> Path:
         return self.folder / CHECKSUMS / f"{name}.json"

@@ -70,6 +70,9 @@ def _unpack(source: Traversable, target: Path) -> None:
                 shutil.copyfileobj(stream, out)
         if sha256(temporary) != SHA256[target.name]:
             raise zlib.error("SHA-256 differs")
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would shut other users of the cache out
         temporary.replace(target)
     except (EOFError, gzip.BadGzipFile, zlib.error) as cause:
         raise InitBenchError(

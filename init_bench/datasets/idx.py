@@ -43,6 +43,9 @@ def read(folder: Path) -> dict[str, Tensor]:
         images, labels = len(tensors[f"{split}_images"]), len(tensors[f"{split}_labels"])
         if images != labels:
             raise InitBenchError(f"{folder}: {images} {split} images but {labels} {split} labels")
+    train, test = (tuple(tensors[f"{split}_images"].shape[1:]) for split in ("train", "test"))
+    if train != test:
+        raise InitBenchError(f"{folder}: train images are {train} pixels, test images {test}")
     return tensors
 
 

@@ -86,9 +86,9 @@ KERNELS: dict[str, Kernel] = {
 """Derivatives by hand, by name on the menu of activations."""
 
 
-def kernel(name: str) -> Kernel:
+def kernel(name: str, device: torch.device) -> Kernel:
     """Return the kernel of an activation; one that was registered goes through autograd."""
-    return KERNELS.get(name) or _by_autograd(ACTIVATIONS[name].module())
+    return KERNELS.get(name) or _by_autograd(ACTIVATIONS[name].module().to(device))
 
 
 def _by_autograd(phi: nn.Module) -> Kernel:

@@ -55,8 +55,11 @@ class StackedMLP:
         """Make the buffers of a step once; they hold until cells leave."""
         self.cells = list(cells)
         self.by_seed = _runs([cell.seed for cell in cells])
-        self.kernels = [(kernel(n), s) for n, s in _runs([cell.activation for cell in cells])]
         values = self.first[0].values
+        self.kernels = [
+            (kernel(name, values.device), part)
+            for name, part in _runs([cell.activation for cell in cells])
+        ]
         count, size = len(cells), cells[0].batch_size
         self.dtype = torch.bfloat16 if cells[0].precision == "bfloat16" else values.dtype
         widths = [values.shape[2], *(rule.values.shape[1] for rule in self.weights)]

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from scipy import ndimage, signal
 
+from init_bench.errors import InitBenchError
 from init_bench.figures.style import (
     RC,
     add_caption,
@@ -23,24 +25,27 @@ SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
 """The book's smoothing: a Kaiser window of 11 steps, β = 2, the ends mirrored."""
 
 
-def loss_curves(frame: pd.DataFrame, *, caption: str) -> Figure:
+def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figure:
     """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
 
     Args:
-        frame: columns ``init``, ``seed``, ``step``, ``loss``; a curve may end early (diverged).
+        frame: columns ``init``, ``seed``, ``step``, ``loss``; a line ends where the first of its
+            seeds diverged.
         caption: written below, followed by what the lines are.
+        classes: of the data set: their log is the loss of chance.
 
     Returns:
         A figure outside pyplot's state; neither the frame nor the global theme is altered.
 
     Raises:
-        InitBenchError: a column is missing or there are no rows.
+        InitBenchError: a column is missing, there are no rows, or there is more than one curve
+            for an initialiser and seed.
     """
     need(frame, "init", "seed", "step", "loss")
     figure = new_figure(7.2, 4.8)
     with mpl.rc_context(RC):
         ax = figure.subplots()
-        _draw_losses(ax, frame)
+        _draw_losses(ax, frame, classes)
         ax.legend(frameon=False, fontsize=9)
         add_caption(
             figure,
@@ -50,13 +55,15 @@ def loss_curves(frame: pd.DataFrame, *, caption: str) -> Figure:
     return figure
 
 
-def symmetry(layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str) -> Figure:
+def symmetry(
+    layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int = 10
+) -> Figure:
     """Draw the number of distinct hidden units over training, beside the loss.
 
     Args:
         layers: rows of kind ``weight`` of the hidden layers: ``init``, ``seed``, ``step``,
             ``layer``, ``distinct``. The most over layers is drawn, the mean over seeds.
-        curves: as for ``loss_curves``.
+        curves, classes: as for ``loss_curves``.
         caption: written below.
 
     Returns:
@@ -72,17 +79,17 @@ def symmetry(layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str) -> Fig
     figure = new_figure(10, 4.4)
     with mpl.rc_context(RC):
         left, right = figure.subplots(1, 2)
-        for init, part in mean.groupby("init", sort=False):
-            line = line_of(str(init))
+        for position, (init, part) in enumerate(mean.groupby("init", sort=False)):
+            line = line_of(str(init), position)
             # Two inits that both stay at 1 would hide each other: the sizes differ.
             size = 10 if line["linestyle"] == (0, (4, 2)) else 5
             left.plot(part["step"], part["distinct"], label=label_of(str(init)), ms=size, **line)
         left.set(yscale="log", xlabel="step", ylabel="distinct units (most of any hidden layer)")
         left.set_title("how many hidden units differ", fontsize=10)
-        left.set_ylim(0.8, 150)
-        left.set_yticks([1, 10, 100], ["1", "10", "100"])
+        left.set_ylim(0.8, 1.5 * mean["distinct"].max())
+        left.yaxis.set_major_formatter(ScalarFormatter())
         left.legend(frameon=False, fontsize=8.5, loc="center right")
-        _draw_losses(right, curves)
+        _draw_losses(right, curves, classes)
         right.set_title("loss", fontsize=10)
         add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")
     return figure
@@ -103,9 +110,16 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def _draw_losses(ax: Axes, frame: pd.DataFrame) -> None:
+def _draw_losses(ax: Axes, frame: pd.DataFrame, classes: int) -> None:
+    if frame.duplicated(["init", "seed", "step"]).any():
+        raise InitBenchError(
+            "the frame has several curves for one init and seed; choose the rows of one value of "
+            "every other axis first, such as frame[frame['lr'] == 0.01]"
+        )
+    chance = math.log(classes)
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
+        by_seed = by_seed[np.isfinite(by_seed).all(axis=1)]
         raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
         mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
         line = line_of(str(init), position)
@@ -114,11 +128,11 @@ def _draw_losses(ax: Axes, frame: pd.DataFrame) -> None:
         ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
         ax.plot(raw.index, mean, linewidth=1.8, label=label_of(str(init)), **style)
     ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
-    ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * math.log(10)))
-    ax.axhline(math.log(10), color="#555555", linewidth=0.8, linestyle=":")
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * chance))
+    ax.axhline(chance, color="#555555", linewidth=0.8, linestyle=":")
     ax.annotate(
-        "chance, log 10",
-        (1, math.log(10)),
+        f"chance, log {classes}",
+        (1, chance),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
         textcoords="offset points",

@@ -27,6 +27,8 @@ LINES: dict[str, dict[str, Any]] = {
     "constant(value=0.01)": {"color": _SKY, "linestyle": (0, (1, 1)), "marker": "D"},
 }
 _OTHERS = ("#000000", "#7F7F7F", *(line["color"] for line in LINES.values()))
+_DASHES = ("-", (0, (4, 2)), (0, (1, 1)))
+_MARKERS = ("v", "P", "X", "<", ">")
 
 GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
 """The book's word beside ours: its Xavier is 1/√n, which the field calls LeCun normal."""
@@ -45,7 +47,11 @@ RC: dict[Any, Any] = {
 
 def line_of(init: str, position: int = 0) -> dict[str, Any]:
     """Return colour, dash and marker of an initialiser; any other gets one by ``position``."""
-    other = {"color": _OTHERS[position % len(_OTHERS)], "linestyle": "-", "marker": "v"}
+    other = {
+        "color": _OTHERS[position % len(_OTHERS)],
+        "linestyle": _DASHES[position % len(_DASHES)],
+        "marker": _MARKERS[position % len(_MARKERS)],
+    }
     return LINES.get(init, other)
 
 
