@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from init_bench import figures, init, statistics
+    from init_bench import figures, init, statistics, theory
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
     from init_bench.errors import InitBenchError
@@ -52,12 +52,13 @@ __all__ = [
     "reproduce",
     "run",
     "statistics",
+    "theory",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
-    if name in ("figures", "init", "statistics"):
+    if name in ("figures", "init", "statistics", "theory"):
         return import_module(f"init_bench.{name}")
     if name in _HOMES:
         return getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
