@@ -10,7 +10,10 @@ from init_bench.mean_field.quadrature import Array
 _LENGTHS = np.logspace(-12, 12, 49)
 """Where a fixed point of the length map is looked for."""
 
-SMALL = 1e-4
+_NO_BIAS = 1e-17
+"""A σ_b² below this counts as 0: its fixed point would be shorter than any in ``_LENGTHS``."""
+
+_SMALL = 1e-4
 """A signal this small shows whether it grows from 0."""
 
 _NEUTRAL = 1 + 1e-9
@@ -40,7 +43,7 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
         (1.760955, 2.0)
     """
     phi, sigma_b2 = Nonlinearity(activation), finite(sigma_b2, "sigma_b2", minimum=0)
-    if sigma_b2 == 0 and phi.phi(np.zeros(1)).item() == 0:
+    if sigma_b2 < _NO_BIAS and phi.phi(np.zeros(1)).item() == 0:
         found = _at_the_origin(phi)
     else:
         found = _at_a_length(phi, sigma_b2)
@@ -55,7 +58,7 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
 def _at_the_origin(phi: Nonlinearity) -> float | None:
     """Return 1 / E[φ'²] as q → 0, or ``None`` if q grows from there."""
     sigma_w2 = 1 / float(phi.slope_moment(1e-20))
-    return sigma_w2 if sigma_w2 * phi.second_moment(SMALL) <= SMALL * _NEUTRAL else None
+    return sigma_w2 if sigma_w2 * phi.second_moment(_SMALL) <= _SMALL * _NEUTRAL else None
 
 
 def _at_a_length(phi: Nonlinearity, sigma_b2: float) -> float | None:
@@ -78,7 +81,7 @@ def _bias_variance(phi: Nonlinearity, q: Array) -> Array:
 
 def _elsewhere(phi: Nonlinearity) -> str:
     """Return the smallest σ_b² found at which ``phi`` has a critical point, in words."""
-    q = _LENGTHS[_LENGTHS >= SMALL]
+    q = _LENGTHS[_LENGTHS >= _SMALL]
     bias = _bias_variance(phi, q)
     stays = (phi.growth(q) <= phi.slope_moment(q) * _NEUTRAL) & (bias >= 0)
     if not stays.any():

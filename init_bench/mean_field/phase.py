@@ -105,7 +105,10 @@ class MeanField:
             return math.log(self.sigma_w2 * self.nonlinearity.spread(self._q, own) / length) - log
 
         near = math.log(1e-12)
-        return 1 - math.exp(_root(growth, near, 0.0)) if growth(near) > 0 > growth(0.0) else 1.0
+        if growth(near) <= 0:
+            return 1.0
+        # Odd φ without biases: the map is 0 at 0, and there is nothing below to bracket.
+        return 1 - math.exp(_root(growth, near, 0.0)) if growth(0.0) < -1e-12 else 0.0
 
     @cached_property
     def xi_q(self) -> float:
