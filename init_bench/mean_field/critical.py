@@ -11,7 +11,7 @@ _LENGTHS = np.logspace(-12, 12, 49)
 """Where a fixed point of the length map is looked for."""
 
 _NO_BIAS = 1e-17
-"""A σ_b² below this counts as 0: its fixed point would be shorter than any in ``_LENGTHS``."""
+"""A bias variance below this counts as 0: its fixed point would be below ``_LENGTHS``."""
 
 _SMALL = 1e-4
 """A signal this small shows whether it grows from 0."""

@@ -68,6 +68,11 @@ class Nonlinearity:
         """Return E[φ(a)], a ~ N(0, q)."""
         return self._expect(self.phi, q)
 
+    def variance(self, q: float) -> Array:
+        """Return Var[φ(a)], a ~ N(0, q)."""
+        mean = self.mean(q)
+        return self._expect(lambda a: (self.phi(a) - mean) ** 2, q)
+
     def second_moment(self, q: ArrayLike) -> Array:
         """Return E[φ(a)²], a ~ N(0, q)."""
         return self._expect(lambda a: self.phi(a) ** 2, q)
@@ -93,6 +98,8 @@ class Nonlinearity:
 
         As the mean of Var[φ(s + noise)] given s, it keeps its digits however small d is.
         """
+        if d < SMALLEST:
+            return d * float(self.slope_moment(q))
         if d > q / 2:
             return float(self.second_moment(q)) - self.kernel(q, 1 - d / q)
         own = np.sqrt(d)

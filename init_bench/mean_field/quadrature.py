@@ -16,6 +16,9 @@ Array = NDArray[np.float64]
 CUT = 10.0
 """Values beyond this many standard deviations, a share of 2e-23, are left out."""
 
+FAR = 1e12
+"""Beyond this f is taken to bend no more, but for what its growth asks: |a|, a², a constant."""
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _PANELS = np.arange(-CUT, CUT + 1)
 
@@ -55,7 +58,7 @@ def gaussian_mean(
 def _edges(mean: Array, std: Array, kinks: tuple[float, ...], finest: float) -> Array:
     """Return the panels' ends in standard deviations from ``mean``, in ascending order."""
     reach = CUT * std.max() + np.abs(mean).max() + max(map(abs, kinks))
-    steps = finest * 2.0 ** np.arange(max(1, np.ceil(np.log2(reach / finest))))
+    steps = finest * 2.0 ** np.arange(max(1, np.ceil(np.log2(min(reach, FAR) / finest))))
     around = np.concatenate([-steps, [0.0], steps])
     near = np.unique([kink + around for kink in kinks])
     fine = np.clip((near - mean) / std, -CUT, CUT)

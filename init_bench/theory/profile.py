@@ -15,6 +15,9 @@ from init_bench.theory.weights import layers_of
 COLUMNS = ("layer", "index", "kind", "mean", "std", "sample_std", "unit_std", "correlation")
 """Columns of ``expected_profile``, which mean what they do in ``capture``'s table."""
 
+_CONSTANT = 1e-14
+"""Up to this variance, as a share of mean², outputs are constant over units: no correlation."""
+
 
 def expected_profile(
     widths: Sequence[int],
@@ -71,17 +74,16 @@ def expected_profile(
     layers = layers_of(widths, init, activation, sigma_b2, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # a signal that blows up is a result
         signal = list(_propagated(layers, batch))
-        slopes = [
-            _slope_moment(layer, q) for layer, (_, q, _) in zip(layers, signal[::2], strict=True)
-        ]
+        lengths = [variance for _, variance, _ in signal[::2]]
+        slopes = [_slope_moment(*pair) for pair in zip(layers, lengths, strict=True)]
     rows = [_signal_row(at, moments, batch.samples) for at, moments in enumerate(signal, start=1)]
     frame = pd.DataFrame([*rows, *_gradient_rows(layers, slopes, widths)], columns=list(COLUMNS))
     return frame.sort_values("index", kind="stable", ignore_index=True)
 
 
 Moments = tuple[float, float, float]
-"""Of a layer's output, over units: mean, second moment, and how much less the mean product of two
-samples is than that."""
+"""Of a layer's output: mean and variance over units, and by how much the covariance of two
+samples is less than that variance."""
 
 
 def _propagated(layers: Sequence[MeanField], batch: Inputs) -> Iterator[Moments]:
@@ -91,15 +93,16 @@ def _propagated(layers: Sequence[MeanField], batch: Inputs) -> Iterator[Moments]
         q, d = layer.sigma_w2 * moment + layer.sigma_b2, layer.sigma_w2 * apart
         yield 0.0, q, d
         if number < len(layers):
-            mean, moment, apart = _through(layer.nonlinearity, q, d)
-            yield mean, moment, apart
+            mean, variance, apart = _through(layer.nonlinearity, q, d)
+            moment = variance + mean**2
+            yield mean, variance, apart
 
 
 def _through(phi: Nonlinearity, q: float, d: float) -> Moments:
     """Return the moments of φ(a) for those of a."""
     if not math.isfinite(q):
         return math.nan, math.nan, math.nan
-    return float(phi.mean(q)), float(phi.second_moment(q)), phi.spread(q, d)
+    return float(phi.mean(q)), float(phi.variance(q)), phi.spread(q, d)
 
 
 def _slope_moment(layer: MeanField, q: float) -> float:
@@ -107,10 +110,8 @@ def _slope_moment(layer: MeanField, q: float) -> float:
 
 
 def _signal_row(index: int, moments: Moments, samples: float) -> dict[str, Any]:
-    mean, second, apart = moments
-    variance = second - mean**2
+    mean, variance, apart = moments
     within = apart * (1 - 1 / samples)
-    covariance = variance - apart
     return {
         **_where(index),
         "kind": "pre_activation" if index % 2 else "activation",
@@ -118,7 +119,7 @@ def _signal_row(index: int, moments: Moments, samples: float) -> dict[str, Any]:
         "std": _root(variance),
         "sample_std": _root(within),
         "unit_std": _root(variance - within),
-        "correlation": abs(covariance / variance) if variance > 1e-14 * second else math.nan,
+        "correlation": abs(1 - apart / variance) if variance > _CONSTANT * mean**2 else math.nan,
     }
 
 
