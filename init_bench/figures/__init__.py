@@ -2,10 +2,12 @@
 
 from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.histograms import activation_histograms
+from init_bench.figures.overlays import depth_profile
 from init_bench.figures.profiles import expressiveness, gradients
 
 __all__ = [
     "activation_histograms",
+    "depth_profile",
     "expressiveness",
     "gradients",
     "loss_curves",
