@@ -82,7 +82,7 @@ def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
     """Draw mean and range over seeds; to be called before the axis is made logarithmic."""
     lines = _lines(list(points["init"].unique()))
     for init, part in points.groupby("init", sort=False):
-        look = {**lines[init], "linestyle": "-", "markersize": 4, "linewidth": 1.4}
+        look = {**lines[str(init)], "linestyle": "-", "markersize": 4, "linewidth": 1.4}
         label = f"{label_of(str(init))}, measured"
         sns.lineplot(
             part,
