@@ -69,9 +69,8 @@ def _by_depth(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:
     keys = [*network, "layer", "index"]
     hidden = frame.loc[frame["kind"] == "activation", [*keys, "sample_std", "correlation"]]
     gradient = frame.loc[frame["kind"] == "gradient", [*keys, "std"]]
-    gradient = gradient.sort_values(
-        "index", ignore_index=True
-    )  # stacked tables repeat their labels
+    # Stacked tables repeat their row labels.
+    gradient = gradient.sort_values("index", ignore_index=True)
     last = gradient.groupby(network)["std"].transform("last")
     relative = gradient.assign(gradient=gradient["std"] / last).drop(columns="std")
     rows = hidden.merge(relative, on=keys, how="left")
@@ -81,8 +80,9 @@ def _by_depth(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:
 def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
     """Draw mean and range over seeds; to be called before the axis is made logarithmic."""
     lines = _lines(list(points["init"].unique()))
+    every = max(1, int(points["depth"].max()) // 25)
     for init, part in points.groupby("init", sort=False):
-        look = {**lines[str(init)], "linestyle": "-", "markersize": 4, "linewidth": 1.4}
+        look = {**lines[str(init)], "linestyle": "-", "markersize": 4, "markevery": every}
         label = f"{label_of(str(init))}, measured"
         sns.lineplot(
             part,
@@ -92,6 +92,7 @@ def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
             ax=ax,
             label=label,
             legend=False,
+            linewidth=1.4,
             **look,
         )
 

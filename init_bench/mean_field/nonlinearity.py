@@ -19,8 +19,11 @@ Phi = str | Activation | Callable[[Any], Any]
 function of a tensor. A function may have a kink at 0; one with others is an ``Activation``."""
 
 
-SMALLEST = 1e-30
+SMALLEST = 1e-280
 """A variance below this counts as this."""
+
+_NEAR = 1e-10
+"""Below this variance φ differs from a constant by few of its digits, or by none."""
 
 
 class Nonlinearity:
@@ -68,10 +71,12 @@ class Nonlinearity:
         """Return E[φ(a)], a ~ N(0, q)."""
         return self._expect(self.phi, q)
 
-    def variance(self, q: float) -> Array:
+    def variance(self, q: float) -> float:
         """Return Var[φ(a)], a ~ N(0, q)."""
+        if q < _NEAR:
+            return self.spread(q, q)
         mean = self.mean(q)
-        return self._expect(lambda a: (self.phi(a) - mean) ** 2, q)
+        return float(self._expect(lambda a: (self.phi(a) - mean) ** 2, q))
 
     def second_moment(self, q: ArrayLike) -> Array:
         """Return E[φ(a)²], a ~ N(0, q)."""
@@ -96,10 +101,11 @@ class Nonlinearity:
     def spread(self, q: float, d: float) -> float:
         """Return E[φ(a)²] - E[φ(a) φ(b)], (a, b) Gaussian of variance q and covariance q - d.
 
-        As the mean of Var[φ(s + noise)] given s, it keeps its digits however small d is.
+        It keeps its digits however near a and b are: as the mean of Var[φ(s + noise)] given s,
+        and below ``_NEAR``, where φ rounds to a constant, as the integral of φ' over d.
         """
-        if d < SMALLEST:
-            return d * float(self.slope_moment(q))
+        if d < _NEAR:
+            return self._slope_integral(max(q, SMALLEST), d)
         if d > q / 2:
             return float(self.second_moment(q)) - self.kernel(q, 1 - d / q)
         own = np.sqrt(d)
@@ -113,6 +119,14 @@ class Nonlinearity:
         return float(
             gaussian_mean(variance, np.sqrt(q - d), kinks=self._kinks, finest=min(1.0, own))
         )
+
+    def _slope_integral(self, q: float, d: float) -> float:
+        """Return ∫ E[φ'(a) φ'(b)] over covariances from q - d to q, as one over their angle."""
+        widest = 2 * np.arcsin(min(1.0, np.sqrt(d / (2 * q))))
+        nodes, weights = np.polynomial.legendre.leggauss(8)
+        angles = widest * (nodes + 1) / 2
+        slopes = [self.slope_kernel(q, 1 - 2 * np.sin(angle / 2) ** 2) for angle in angles]
+        return float(q * widest / 2 * (weights * np.sin(angles) * slopes).sum())
 
     def _expect(self, f: Callable[[Array], Array], q: ArrayLike) -> Array:
         return gaussian_mean(f, np.sqrt(np.maximum(q, SMALLEST)), kinks=self._kinks)

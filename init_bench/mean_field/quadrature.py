@@ -61,6 +61,7 @@ def _edges(mean: Array, std: Array, kinks: tuple[float, ...], finest: float) -> 
     steps = finest * 2.0 ** np.arange(max(1, np.ceil(np.log2(min(reach, FAR) / finest))))
     around = np.concatenate([-steps, [0.0], steps])
     near = np.unique([kink + around for kink in kinks])
+    near = near[(near > (mean - CUT * std).min()) & (near < (mean + CUT * std).max())]
     fine = np.clip((near - mean) / std, -CUT, CUT)
     coarse = np.broadcast_to(_PANELS, (*std.shape[:-1], len(_PANELS)))
     return np.sort(np.concatenate([coarse, fine], axis=-1), axis=-1)

@@ -102,7 +102,7 @@ def _through(phi: Nonlinearity, q: float, d: float) -> Moments:
     """Return the moments of φ(a) for those of a."""
     if not math.isfinite(q):
         return math.nan, math.nan, math.nan
-    return float(phi.mean(q)), float(phi.variance(q)), phi.spread(q, d)
+    return float(phi.mean(q)), phi.variance(q) if q > 0 else 0.0, phi.spread(q, d)
 
 
 def _slope_moment(layer: MeanField, q: float) -> float:

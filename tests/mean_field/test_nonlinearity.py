@@ -104,10 +104,29 @@ def test_the_spread_is_the_difference_of_the_moments(name: str, share: float) ->
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_spread_of_near_inputs_keeps_its_digits(name: str) -> None:
-    """As d → 0 it is d E[φ'²], up to √d where φ' jumps; the difference would be all rounding."""
-    phi, d = Nonlinearity(name), 1e-14
-    assert phi.spread(1.0, d) / d == pytest.approx(float(phi.slope_moment(1.0)), rel=3e-7)
+@pytest.mark.parametrize("d", [1e-30, 1e-14, 0.9e-10, 1.1e-10])
+def test_the_spread_of_near_inputs_keeps_its_digits(name: str, d: float) -> None:
+    """As d → 0 it is d E[φ'²], less a share √d where φ' jumps; the difference is all rounding."""
+    phi = Nonlinearity(name)
+    expected = float(phi.slope_moment(1.0))
+    assert phi.spread(1.0, d) / d == pytest.approx(expected, rel=2 * math.sqrt(d) + 1e-9)
+
+
+@given(q=st.floats(-200, 0).map(lambda log: 10**log), c=st.floats(-1, 1))
+def test_the_spread_of_relu_is_its_kernels_at_any_length(q: float, c: float) -> None:
+    angle = math.acos(c)
+    kernel = (math.sqrt(1 - c * c) + (math.pi - angle) * c) / (2 * math.pi)
+    expected = 0.5 - kernel
+    found = Nonlinearity("relu").spread(q, q * (1 - c)) / q
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("q", [3.0, 1e-9, 1e-11])
+def test_the_variance_is_what_the_mean_leaves(name: str, q: float) -> None:
+    phi = Nonlinearity(name)
+    expected = float(phi.second_moment(q)) - float(phi.mean(q)) ** 2
+    assert phi.variance(q) == pytest.approx(expected, rel=1e-9, abs=1e-15)
 
 
 def test_a_slope_needs_functions_of_torch() -> None:
