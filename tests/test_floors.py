@@ -28,7 +28,7 @@ FLOORS: tuple[set[str], ...] = (
     {"tables"},
     {"engine", "store"},
     {"executors", "figures"},
-    {"first_look", "claims"},
+    {"first_look", "claims", "coordinates"},
     {"running"},
     {"book"},
     {"cli"},

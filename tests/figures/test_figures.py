@@ -76,6 +76,21 @@ def expected_frame() -> pd.DataFrame:
     return frame[frame["seed"] == 1].drop(columns="seed").reset_index(drop=True)
 
 
+def change_frame() -> pd.DataFrame:
+    layers = [("fc1", 1), ("act1", 2)]
+    axes = {"width": [16, 64, 256], "seed": range(SEEDS), "step": [0, 1, 2], "place": layers}
+    frame = product_frame(**axes)
+    frame[["layer", "index"]] = frame["place"].tolist()
+    return frame.drop(columns="place").assign(change=random(len(frame)))
+
+
+def slope_frame() -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {"layer": ["fc1", "act1"], "slope": [0.5, np.nan], "low": 0.3, "high": 0.7}
+    )
+    return frame.assign(verdict=["blows up", "does not move"])
+
+
 STATISTICS = ("std", "sample_std", "correlation")
 Draw = Callable[..., Figure]
 FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
@@ -83,6 +98,7 @@ FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
     "loss_curves": (figures.loss_curves, (loss_frame,)),
     "symmetry": (figures.symmetry, (distinct_frame, loss_frame)),
     "gradients": (figures.gradients, (gradient_frame,)),
+    "coordinate_curves": (figures.coordinate_curves, (change_frame, slope_frame)),
     "depth_profile": (figures.depth_profile, (captured_frame, expected_frame)),
     "expressiveness": (figures.expressiveness, (spread_frame,)),
 }
@@ -179,6 +195,22 @@ def test_a_frame_without_rows_is_refused(name: str) -> None:
     draw, makers = FIGURES[name]
     with pytest.raises(InitBenchError, match="the frame has no rows to draw"):
         draw(*(make().iloc[:0] for make in makers), caption="")
+
+
+def test_the_coordinate_curves_are_the_mean_change_at_the_last_step() -> None:
+    frame = change_frame().query("step == 2")
+    figure = figures.coordinate_curves(change_frame(), slope_frame(), caption="")
+    lines = lines_of(figure.axes[0])
+    assert list(lines) == ["fc1: 0.50 [0.30, 0.70], blows up", "act1: does not move"]
+    for layer, points in zip(("fc1", "act1"), lines.values(), strict=True):
+        mean = frame[frame["layer"] == layer].groupby("width")["change"].mean()
+        assert dict(points) == pytest.approx(mean.to_dict())
+
+
+def test_changes_that_are_all_nan_or_0_are_drawn(tmp_path: Path) -> None:
+    for value in (np.nan, 0.0):
+        frame = change_frame().assign(change=value)
+        figures.coordinate_curves(frame, slope_frame(), caption="").savefig(tmp_path / "figure.png")
 
 
 def bars_of(ax: Axes) -> list[Rectangle]:
