@@ -85,7 +85,7 @@ more seeds or widths would tell. Does not move: no change at some width and seed
 def coord_check(
     factory: Callable[[int], nn.Module],
     widths: Sequence[int],
-    batch: tuple[Any, Any],
+    batch: tuple[Tensor, Any],
     *,
     loss_fn: Loss,
     optimizer: Optimizer,
@@ -116,8 +116,8 @@ def coord_check(
         ``CoordCheck``: ``.rows``, ``.slopes``, ``.verdict``, ``.figure()``.
 
     Raises:
-        InitBenchError: fewer than two widths or seeds, no steps, no module from the factory, or
-            layers that differ from width to width.
+        InitBenchError: fewer than two widths or seeds, no steps, no module from the factory,
+            layers that differ from width to width, or weights that are the same for all seeds.
 
     Source:
         Yang et al., Tensor Programs V, 2022, and the coordinate check of its package mup.
@@ -141,6 +141,7 @@ def coord_check(
         for row in _trained(factory, width, seed, batch, loss_fn, optimizer, steps)
     ]
     frame = pd.DataFrame(rows)
+    _check_that_seeds_differ(frame)
     return CoordCheck(rows=frame, slopes=_slopes(frame))
 
 
@@ -154,11 +155,21 @@ def _check(widths: Sequence[int], seeds: Sequence[int], steps: int) -> None:
         raise InitBenchError(f"steps must be 1 or more, got {steps}")
 
 
+def _check_that_seeds_differ(rows: pd.DataFrame) -> None:
+    """Refuse networks that are all the same: their interval would have no width."""
+    start = rows[rows["step"] == 0].groupby(["width", "index"])["size"]
+    if (start.nunique() <= 1).all():
+        raise InitBenchError(
+            "the networks of all seeds are the same: the factory must draw its weights without a "
+            "seed or generator of its own, as init.he_normal_(layer.weight) does"
+        )
+
+
 def _trained(
     factory: Callable[[int], nn.Module],
     width: int,
     seed: int,
-    batch: tuple[Any, Any],
+    batch: tuple[Tensor, Any],
     loss_fn: Loss,
     optimizer: Optimizer,
     steps: int,
@@ -190,7 +201,7 @@ def _noise(inputs: Tensor, seed: int) -> Any:
 
 
 def _rms(values: Tensor) -> float:
-    return math.sqrt(values.double().square().mean().item())
+    return math.sqrt(values.detach().cpu().double().square().mean().item())
 
 
 def _slopes(rows: pd.DataFrame) -> pd.DataFrame:

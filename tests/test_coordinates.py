@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from init_bench import CoordCheck, coord_check
 from init_bench.coordinates import TOLERANCE, VERDICTS
 from init_bench.errors import InitBenchError
+from init_bench.init import initialize
 from init_bench.randomness import stream
 
 WIDTHS = (32, 64, 128)
@@ -212,3 +213,11 @@ def test_layers_that_differ_between_widths_are_named() -> None:
         InitBenchError, match="layer '2' does not run in the same place at every width"
     ):
         checked(growing, steps=1)
+
+
+def test_weights_that_do_not_depend_on_the_seed_are_refused() -> None:
+    def seeded(width: int) -> nn.Module:
+        return initialize(perceptron(width), "he_normal", seed=0)
+
+    with pytest.raises(InitBenchError, match="the networks of all seeds are the same"):
+        checked(seeded, steps=1)

@@ -22,7 +22,8 @@ def calculate_gain(
 
     Args:
         nonlinearity: a name of torch's, a name on the menu of activations, or any elementwise
-            function of a tensor, which gets the exact gain.
+            function of a tensor, which gets the exact gain: to rounding if it is smooth but at 0,
+            else to about 1e-3 (1e-2 if it jumps), unless an ``Activation`` names its kinks.
         param: the negative slope of leaky_relu; others take none and, as torch, ignore it.
         exact: take the exact gain where there is a convention, too.
 
