@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from init_bench import figures, init, statistics
+    from init_bench import figures, init, statistics, theory
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
+    from init_bench.coordinates import CoordCheck, coord_check
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
@@ -27,6 +28,8 @@ _HOMES = {
     "register_init": "init",
     "capture": "recording",
     "Record": "recording",
+    "coord_check": "coordinates",
+    "CoordCheck": "coordinates",
     "ACTIVATIONS": "activations",
     "Activation": "activations",
     "register_activation": "activations",
@@ -37,11 +40,13 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Cell",
+    "CoordCheck",
     "Grid",
     "InitBenchError",
     "Record",
     "Results",
     "capture",
+    "coord_check",
     "figures",
     "init",
     "initialize",
@@ -52,12 +57,13 @@ __all__ = [
     "reproduce",
     "run",
     "statistics",
+    "theory",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
-    if name in ("figures", "init", "statistics"):
+    if name in ("figures", "init", "statistics", "theory"):
         return import_module(f"init_bench.{name}")
     if name in _HOMES:
         return getattr(import_module(f"init_bench.{_HOMES[name]}"), name)

@@ -17,12 +17,15 @@ class Activation:
         source: paper or convention it comes from.
         module: builds the ``nn.Module`` that computes φ.
         bounds: infimum and supremum of φ where both are finite, else ``None``.
+        kinks: points besides 0 where φ or a derivative of it jumps: expectations are integrated
+            from kink to kink.
     """
 
     formula: str
     source: str
     module: Callable[[], nn.Module]
     bounds: tuple[float, float] | None = None
+    kinks: tuple[float, ...] = ()
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -95,6 +98,7 @@ ACTIVATIONS: dict[str, Activation] = {
         source="Collobert, 2004",
         module=nn.Hardtanh,
         bounds=(-1.0, 1.0),
+        kinks=(-1.0, 1.0),
     ),
 }
 

@@ -1,10 +1,11 @@
 """Initialisers in the dialect of ``torch.nn.init``: in place, trailing underscore, returned."""
 
 from init_bench.init.constant import constant_, normal_, ones_, uniform_, zeros_
+from init_bench.init.critical import critical_normal_
+from init_bench.init.gain import calculate_gain
 from init_bench.init.menu import ALIASES, INITS, Init, menu_rows, register_init
 from init_bench.init.spec import InitSpec, canonical, parse
 from init_bench.init.variance_scaling import (
-    calculate_gain,
     fans,
     he_normal_,
     he_uniform_,
@@ -24,6 +25,7 @@ __all__ = [
     "calculate_gain",
     "canonical",
     "constant_",
+    "critical_normal_",
     "fans",
     "he_normal_",
     "he_uniform_",

@@ -9,6 +9,7 @@ from init_bench.docstrings import section
 from init_bench.errors import InitBenchError
 from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
 from init_bench.init.constant import constant_, normal_, ones_, uniform_, zeros_
+from init_bench.init.critical import critical_normal_
 from init_bench.init.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -39,6 +40,7 @@ INITS: dict[str, Init] = {
     "he_normal": he_normal_,
     "he_uniform": he_uniform_,
     "variance_scaling": variance_scaling_,
+    "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
     **TORCH_INITS,
 }
 
@@ -48,6 +50,9 @@ ALIASES = {
     "glorot_normal": "xavier_normal",
     "glorot_uniform": "xavier_uniform",
 }
+
+BIAS_FILLERS = {"critical_normal"}
+"""Names whose biases are part of the initialiser: it fills a tensor of one dimension too."""
 
 
 def register_init(name: str, init: Init) -> None:

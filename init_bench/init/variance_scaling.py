@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, finite, lookup
+from init_bench.init.gain import calculate_gain
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
@@ -184,7 +185,7 @@ def he_normal_(
 
     Formula:
         std = gain / √fan; gain = √(2/(1 + a²)) for a (leaky) ReLU of negative slope ``a``,
-        √2 at the default; for other nonlinearities torch's conventional gain.
+        √2 at the default; for other nonlinearities the one ``calculate_gain`` returns.
 
     Shapes:
         tensor: ``(n_out, n_in, *kernel)``.
@@ -231,41 +232,6 @@ def he_uniform_(
         True
     """
     return _scaled_(tensor, calculate_gain(nonlinearity, a), mode, "uniform", generator)
-
-
-def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
-    """Return torch's conventional gain for ``nonlinearity``.
-
-    Formula:
-        1 for linear, identity, sigmoid and convolutions; 5/3 for tanh; √2 for relu;
-        √(2/(1 + param²)) for leaky_relu of negative slope ``param``; 3/4 for selu.
-
-    Raises:
-        InitBenchError: there is no conventional gain for ``nonlinearity``.
-
-    Source:
-        ``torch.nn.init.calculate_gain``.
-
-    Example:
-        >>> round(calculate_gain("relu"), 4)
-        1.4142
-    """
-    gain = lookup(_GAINS, nonlinearity, kind="nonlinearity")
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1 + finite(param, "a") ** 2))
-    return gain
-
-
-_GAINS = {
-    "linear": 1.0,
-    "identity": 1.0,
-    **{f"conv{transposed}{n}d": 1.0 for transposed in ("", "_transpose") for n in (1, 2, 3)},
-    "sigmoid": 1.0,
-    "tanh": 5.0 / 3,
-    "relu": math.sqrt(2.0),
-    "leaky_relu": math.sqrt(2.0),
-    "selu": 3.0 / 4,
-}
 
 
 def _scaled_(

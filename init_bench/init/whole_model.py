@@ -3,6 +3,7 @@
 from torch import nn
 
 from init_bench.init.builtin import DEFAULT, reset_
+from init_bench.init.menu import BIAS_FILLERS
 from init_bench.init.spec import InitSpec, parse
 from init_bench.randomness import stream
 
@@ -10,9 +11,10 @@ from init_bench.randomness import stream
 def initialize(model: nn.Module, spec: str | InitSpec, *, seed: int = 0) -> nn.Module:
     """Fill every parameter of ``model`` in place and return ``model``.
 
-    Weights of two or more dimensions are filled by ``spec``, their biases with 0. Modules
-    without such a weight (normalisation layers) get what torch gives them. ``torch.default``
-    leaves everything to torch, biases included.
+    Weights of two or more dimensions are filled by ``spec``, their biases with 0 unless they
+    are part of the initialiser, as in ``critical_normal``. Modules without such a weight
+    (normalisation layers) get what torch gives them. ``torch.default`` leaves everything to
+    torch, biases included.
 
     Each weight draws from a stream of (seed, qualified name): its values depend on no other
     layer, on no device and not on torch's global stream, which does not move.
@@ -33,7 +35,7 @@ def initialize(model: nn.Module, spec: str | InitSpec, *, seed: int = 0) -> nn.M
             reset_(module, generator=stream(seed, f"{path}.weight".lstrip(".")))
             continue
         for name, parameter in module.named_parameters(path, recurse=False):
-            if name in matrices:
+            if name in matrices or init.name in BIAS_FILLERS:
                 init(parameter.data, generator=stream(seed, name))
             else:
                 parameter.data.zero_()

@@ -60,12 +60,46 @@ def spread_frame() -> pd.DataFrame:
     return frame.assign(std=random(len(frame)), sample_std=random(len(frame)) / 2)
 
 
+def captured_frame() -> pd.DataFrame:
+    """Return tables as ``capture`` gives them, stacked: their row labels repeat."""
+    layers = [("fc1", 1), ("act1", 2), ("fc2", 3), ("act2", 4), ("fc3", 5)]
+    frame = product_frame(init=INITS, seed=range(SEEDS), place=layers, kind=["output", "gradient"])
+    frame[["layer", "index"]] = frame["place"].tolist()
+    kinds = np.where(frame["index"] % 2 == 0, "activation", "pre_activation")
+    frame["kind"] = np.where(frame["kind"] == "output", kinds, "gradient")
+    columns = {name: random(len(frame) + at)[: len(frame)] for at, name in enumerate(STATISTICS)}
+    return frame.drop(columns="place").assign(**columns).set_index(frame.index % 10)
+
+
+def expected_frame() -> pd.DataFrame:
+    frame = captured_frame()
+    return frame[frame["seed"] == 1].drop(columns="seed").reset_index(drop=True)
+
+
+def change_frame() -> pd.DataFrame:
+    layers = [("fc1", 1), ("act1", 2)]
+    axes = {"width": [16, 64, 256], "seed": range(SEEDS), "step": [0, 1, 2], "place": layers}
+    frame = product_frame(**axes)
+    frame[["layer", "index"]] = frame["place"].tolist()
+    return frame.drop(columns="place").assign(change=random(len(frame)))
+
+
+def slope_frame() -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {"layer": ["fc1", "act1"], "slope": [0.5, np.nan], "low": 0.3, "high": 0.7}
+    )
+    return frame.assign(verdict=["blows up", "does not move"])
+
+
+STATISTICS = ("std", "sample_std", "correlation")
 Draw = Callable[..., Figure]
 FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
     "activation_histograms": (figures.activation_histograms, (histogram_frame,)),
     "loss_curves": (figures.loss_curves, (loss_frame,)),
     "symmetry": (figures.symmetry, (distinct_frame, loss_frame)),
     "gradients": (figures.gradients, (gradient_frame,)),
+    "coordinate_curves": (figures.coordinate_curves, (change_frame, slope_frame)),
+    "depth_profile": (figures.depth_profile, (captured_frame, expected_frame)),
     "expressiveness": (figures.expressiveness, (spread_frame,)),
 }
 COLUMNS = [
@@ -161,6 +195,22 @@ def test_a_frame_without_rows_is_refused(name: str) -> None:
     draw, makers = FIGURES[name]
     with pytest.raises(InitBenchError, match="the frame has no rows to draw"):
         draw(*(make().iloc[:0] for make in makers), caption="")
+
+
+def test_the_coordinate_curves_are_the_mean_change_at_the_last_step() -> None:
+    frame = change_frame().query("step == 2")
+    figure = figures.coordinate_curves(change_frame(), slope_frame(), caption="")
+    lines = lines_of(figure.axes[0])
+    assert list(lines) == ["fc1: 0.50 [0.30, 0.70], blows up", "act1: does not move"]
+    for layer, points in zip(("fc1", "act1"), lines.values(), strict=True):
+        mean = frame[frame["layer"] == layer].groupby("width")["change"].mean()
+        assert dict(points) == pytest.approx(mean.to_dict())
+
+
+def test_changes_that_are_all_nan_or_0_are_drawn(tmp_path: Path) -> None:
+    for value in (np.nan, 0.0):
+        frame = change_frame().assign(change=value)
+        figures.coordinate_curves(frame, slope_frame(), caption="").savefig(tmp_path / "figure.png")
 
 
 def bars_of(ax: Axes) -> list[Rectangle]:
@@ -286,6 +336,53 @@ def test_expressiveness_draws_the_std_faintly() -> None:
     curves = [expected[init].to_numpy() for init in INITS]
     shown = [any(y.shape == m.shape and np.allclose(y, m) for y in drawn_y) for m in curves]
     assert shown == [True] * len(INITS)
+
+
+def relative_gradients(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:
+    """Return the gradient at each hidden activation over that of the same network's logits."""
+    wide = frame[frame["kind"] == "gradient"].pivot(index=network, columns="layer", values="std")
+    return wide[["act1", "act2"]].div(wide["fc3"], axis=0)
+
+
+@pytest.mark.parametrize(("panel", "column"), [(0, "sample_std"), (1, "correlation")])
+def test_the_depth_profile_draws_the_mean_over_seeds(panel: int, column: str) -> None:
+    frame = captured_frame()
+    frame = frame[frame["kind"] == "activation"].assign(depth=lambda f: f["index"] / 2)
+    ax = figures.depth_profile(captured_frame(), caption="").axes[panel]
+    lines = {label.removesuffix(", measured"): points for label, points in lines_of(ax).items()}
+    for label, points in lines.items():
+        part = frame[frame["init"] == spec_of(label)]
+        assert dict(points) == pytest.approx(part.groupby("depth")[column].mean().to_dict())
+    assert len(lines) == len(INITS)
+
+
+def test_the_depth_profile_draws_gradients_relative_to_the_logits() -> None:
+    expected = relative_gradients(captured_frame(), ["init", "seed"]).groupby("init").mean()
+    ax = figures.depth_profile(captured_frame(), caption="").axes[2]
+    for label, points in lines_of(ax).items():
+        row = expected.loc[spec_of(label.removesuffix(", measured"))]
+        assert points[:, 1] == pytest.approx(row.to_numpy())
+
+
+@pytest.mark.parametrize(("panel", "column"), [(0, "sample_std"), (1, "correlation"), (2, "std")])
+def test_theory_is_dashed_beside_measured(panel: int, column: str) -> None:
+    theory = expected_frame()
+    ax = figures.depth_profile(captured_frame(), theory, caption="").axes[panel]
+    dashed = [np.asarray(line.get_ydata()) for line in ax.lines if line.get_color() == "black"]
+    rows = theory[theory["kind"] == "activation"]
+    expected = [part[column].to_numpy() for _, part in rows.groupby("init", sort=False)]
+    if column == "std":
+        expected = list(relative_gradients(theory, ["init"]).loc[list(INITS)].to_numpy())
+    assert [pytest.approx(y) for y in dashed] == expected
+    assert [line.get_linestyle() for line in ax.lines if line.get_color() == "black"] == ["--"] * 3
+
+
+def test_a_profile_without_gradients_or_theory_is_drawn(tmp_path: Path) -> None:
+    frame = captured_frame().query("kind != 'gradient'")
+    figure = figures.depth_profile(frame, caption="")
+    figure.savefig(tmp_path / "figure.png", dpi=40)
+    assert len(lines_of(figure.axes[0])) == len(INITS)
+    assert "Dashed" not in figure.get_supxlabel()
 
 
 @pytest.mark.parametrize("name", ["loss_curves", "gradients", "expressiveness"])

@@ -1,0 +1,242 @@
+"""Coordinate check: do a few training steps change a layer's outputs as much at any width?"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+from torch import Tensor, nn
+
+from init_bench.errors import InitBenchError
+from init_bench.figures import coordinate_curves
+from init_bench.randomness import drawing_from, stream
+from init_bench.recording import capture
+
+TOLERANCE = 0.2
+"""A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
+
+Loss = Callable[[Any, Any], Tensor]
+Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordCheck:
+    """What ``coord_check`` measured.
+
+    Attributes:
+        rows: a row per width, seed, step and layer: ``size``, the RMS of the layer's output, and
+            ``change``, the RMS of its difference from step 0.
+        slopes: a row per layer: ``slope`` of log change at the last step against log width, mean
+            over seeds; ``low`` and ``high``, its 95 % interval (Student's t over the seeds'
+            slopes); ``verdict``.
+    """
+
+    rows: pd.DataFrame
+    slopes: pd.DataFrame
+
+    @property
+    def worst(self) -> str:
+        """The worst verdict of any layer, one of ``VERDICTS``."""
+        return min(map(str, self.slopes["verdict"]), key=VERDICTS.index)
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict in a sentence, with its layers and the numbers it rests on."""
+        found = self.slopes[self.slopes["verdict"] == self.worst]
+        layers = ", ".join(
+            f"{row['layer']} {row['slope']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+            for row in found.to_dict("records")
+        )
+        return (
+            f"{self.worst}: slope of log change against log width, 95 % interval: {layers}; "
+            f"within ±{TOLERANCE:g} counts as width-independent"
+        )
+
+    def figure(self) -> Figure:
+        """Draw each layer's change against width, with its slope and verdict."""
+        steps = int(self.rows["step"].max())
+        return coordinate_curves(
+            self.rows,
+            self.slopes,
+            caption=f"Change of each layer's output after {steps} training steps: {self.worst}. "
+            f"Slopes of log change against log width within ±{TOLERANCE:g} count as none.",
+        )
+
+
+VERDICTS = (
+    "diverges",
+    "blows up",
+    "shrinks",
+    "undecided",
+    "does not move",
+    "width-independent",
+)
+"""From worst to best. Diverges: a change is not finite. Blows up, shrinks: the whole interval is
+above or below the tolerance. Width-independent: it is within. Undecided: it crosses an end, and
+more seeds or widths would tell. Does not move: no change at some width and seed."""
+
+
+def coord_check(
+    factory: Callable[[int], nn.Module],
+    widths: Sequence[int],
+    batch: tuple[Tensor, Any],
+    *,
+    loss_fn: Loss,
+    optimizer: Optimizer,
+    steps: int = 3,
+    seeds: Iterable[int] = range(5),
+) -> CoordCheck:
+    """Train ``factory(width)`` for a few steps at every width and compare how far outputs move.
+
+    In a parametrisation that lets hyperparameters be carried from narrow to wide networks (μP),
+    every layer's outputs move by an amount that does not depend on width.
+
+    Formula:
+        change = √mean((z_t - z_0)²) over samples and units of a layer's output z on ``batch``,
+        after t = ``steps`` updates on that batch; slope = d log change / d log width, by least
+        squares over the widths, for each seed.
+
+    Args:
+        factory: builds the network of a width, weights included; what it draws without a
+            generator comes from a stream of (seed, width).
+        widths: two or more.
+        batch: inputs, on the device to use, and targets.
+        loss_fn: ``loss_fn(model(inputs), targets)``.
+        optimizer: builds the optimiser of a model: learning rates may depend on its widths.
+        steps: updates.
+        seeds: two or more: the interval is over them.
+
+    Returns:
+        ``CoordCheck``: ``.rows``, ``.slopes``, ``.verdict``, ``.figure()``.
+
+    Raises:
+        InitBenchError: fewer than two widths or seeds, no steps, no module from the factory,
+            layers that differ from width to width, or weights that are the same for all seeds.
+
+    Source:
+        Yang et al., Tensor Programs V, 2022, and the coordinate check of its package mup.
+
+    Example:
+        >>> inputs, targets = torch.ones(4, 8), torch.ones(4, 1)
+        >>> def perceptron(width):
+        ...     return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))
+        >>> check = coord_check(
+        ...     perceptron, [16, 64, 256], (inputs, targets), loss_fn=nn.functional.mse_loss,
+        ...     optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=1e-3))
+        >>> check.slopes["layer"].tolist(), check.slopes["verdict"].iloc[-1]
+        (['0', '1', '2'], 'blows up')
+    """
+    seeds = list(seeds)
+    _check(widths, seeds, steps)
+    rows = [
+        {"width": width, "seed": seed, **row}
+        for width in widths
+        for seed in seeds
+        for row in _trained(factory, width, seed, batch, loss_fn, optimizer, steps)
+    ]
+    frame = pd.DataFrame(rows)
+    _check_that_seeds_differ(frame)
+    return CoordCheck(rows=frame, slopes=_slopes(frame))
+
+
+def _check(widths: Sequence[int], seeds: Sequence[int], steps: int) -> None:
+    for name, values in (("widths", widths), ("seeds", seeds)):
+        if len(set(values)) < 2:
+            raise InitBenchError(f"{name} must be two or more different ones, got {list(values)}")
+    if min(widths) < 1:
+        raise InitBenchError(f"widths must be 1 or more, got {list(widths)}")
+    if steps < 1:
+        raise InitBenchError(f"steps must be 1 or more, got {steps}")
+
+
+def _check_that_seeds_differ(rows: pd.DataFrame) -> None:
+    """Refuse networks that are all the same: their interval would have no width."""
+    start = rows[rows["step"] == 0].groupby(["width", "index"])["size"]
+    if (start.nunique() <= 1).all():
+        raise InitBenchError(
+            "the networks of all seeds are the same: the factory must draw its weights without a "
+            "seed or generator of its own, as init.he_normal_(layer.weight) does"
+        )
+
+
+def _trained(
+    factory: Callable[[int], nn.Module],
+    width: int,
+    seed: int,
+    batch: tuple[Tensor, Any],
+    loss_fn: Loss,
+    optimizer: Optimizer,
+    steps: int,
+) -> Iterator[dict[str, object]]:
+    """Yield a row for every layer at every step, before the first update and after each."""
+    inputs, targets = batch
+    with drawing_from(stream(seed, f"width {width}")):
+        model = factory(width)
+    if not isinstance(model, nn.Module):
+        raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
+    update = optimizer(model.to(inputs.device))
+    start: dict[str, Tensor] = {}
+    for step in range(steps + 1):
+        with _noise(inputs, seed), capture(model, keep=True) as record:
+            loss = loss_fn(model(inputs), targets)
+        start = start or dict(record.outputs)
+        for index, (layer, output) in enumerate(record.outputs.items(), start=1):
+            size, change = _rms(output), _rms(output - start[layer])
+            yield {"step": step, "layer": layer, "index": index, "size": size, "change": change}
+        update.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        update.step()
+
+
+def _noise(inputs: Tensor, seed: int) -> Any:
+    """Return a context in which dropout draws the same at every step, on the CPU."""
+    on_cpu = inputs.device.type == "cpu"
+    return drawing_from(stream(seed, "noise")) if on_cpu else nullcontext()
+
+
+def _rms(values: Tensor) -> float:
+    return math.sqrt(values.detach().cpu().double().square().mean().item())
+
+
+def _slopes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return slope, interval and verdict of every layer, in order of execution."""
+    last = rows[rows["step"] == rows["step"].max()]
+    networks = last.groupby(["width", "seed"]).ngroups
+    found = []
+    for (index, layer), part in last.groupby(["index", "layer"]):
+        if len(part) < networks:
+            raise InitBenchError(
+                f"layer {layer!r} does not run in the same place at every width: "
+                f"the factory must return the same layers in the same order"
+            )
+        found.append({"layer": layer, "index": index, **_slope(part)})
+    return pd.DataFrame(found)
+
+
+def _slope(part: pd.DataFrame) -> dict[str, object]:
+    """Fit one layer's change, for each seed a line through its widths."""
+    change = part.pivot(index="seed", columns="width", values="change")
+    if not np.isfinite(change.to_numpy()).all():
+        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "diverges"}
+    if (change.to_numpy() == 0).any():
+        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "does not move"}
+    x = np.log(change.columns.to_numpy(float))
+    slopes = np.log(change.to_numpy()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
+    reach = float(stats.t(len(slopes) - 1).ppf(0.975) * stats.sem(slopes))
+    low, high = float(slopes.mean()) - reach, float(slopes.mean()) + reach
+    verdict = _verdict(low, high)
+    return {"slope": float(slopes.mean()), "low": low, "high": high, "verdict": verdict}
+
+
+def _verdict(low: float, high: float) -> str:
+    if low > TOLERANCE:
+        return "blows up"
+    if high < -TOLERANCE:
+        return "shrinks"
+    return "width-independent" if -TOLERANCE <= low and high <= TOLERANCE else "undecided"

@@ -1,0 +1,75 @@
+"""An MLP's weights as mean field sees them: σ_w² and σ_b² of each layer."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from init_bench.activations import ACTIVATIONS, Activation
+from init_bench.errors import InitBenchError, lookup
+from init_bench.init import initialize
+from init_bench.mean_field import MeanField, Phi
+
+
+def layers_of(
+    widths: Sequence[int],
+    init: str | float | Sequence[float],
+    activation: Phi,
+    sigma_b2: float | None,
+    seed: int,
+) -> list[MeanField]:
+    """Return what each weight layer and the φ behind it do to a signal."""
+    number = len(_checked(widths)) - 1
+    if isinstance(init, str):
+        variances = _measured(widths, init, activation, seed)
+    else:
+        sigma_w2 = [init] * number if isinstance(init, int | float) else list(init)
+        if len(sigma_w2) != number:
+            raise InitBenchError(
+                f"{number} weight layers need as many sigma_w2, got {len(sigma_w2)}: {sigma_w2}"
+            )
+        variances = [(value, 0.0) for value in sigma_w2]
+    return [
+        MeanField(activation=activation, sigma_w2=w2, sigma_b2=b2 if sigma_b2 is None else sigma_b2)
+        for w2, b2 in variances
+    ]
+
+
+def _measured(
+    widths: Sequence[int], spec: str, activation: Phi, seed: int
+) -> list[tuple[float, float]]:
+    """Return σ_w² and σ_b² of every layer, as ``spec`` fills them."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for at, (n_in, n_out) in enumerate(pairwise(widths), start=1):
+        parts |= {f"fc{at}": nn.Linear(n_in, n_out, device="meta"), f"act{at}": _module(activation)}
+    parts.popitem()
+    model = nn.Sequential(parts).to_empty(device="cpu")
+    initialize(model, spec, seed=seed)
+    return [_variances(part, spec) for part in model if isinstance(part, nn.Linear)]
+
+
+def _module(activation: Phi) -> nn.Module:
+    """Return φ for an initialiser that looks for it behind a layer."""
+    if isinstance(activation, str):
+        activation = lookup(ACTIVATIONS, activation, kind="activation")
+    return activation.module() if isinstance(activation, Activation) else nn.Identity()
+
+
+def _variances(layer: nn.Linear, spec: str) -> tuple[float, float]:
+    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+    mean, std = weight.mean().item(), weight.std(correction=0).item()
+    if abs(mean) > 6 * std / math.sqrt(weight.numel()):
+        raise InitBenchError(
+            f"mean field needs weights of mean 0; {spec!r} draws mean {mean:.3g} ± std {std:.3g}"
+        )
+    return layer.in_features * weight.square().mean().item(), bias.square().mean().item()
+
+
+def _checked(widths: Sequence[int]) -> Sequence[int]:
+    if len(widths) < 2 or any(not isinstance(width, int) or width < 1 for width in widths):
+        raise InitBenchError(
+            f"widths are whole numbers from inputs to outputs, as [784, 100, 10], got {widths!r}"
+        )
+    return widths
