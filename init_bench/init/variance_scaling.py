@@ -7,35 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite, lookup
+from init_bench.errors import finite, lookup
+from init_bench.init.fans import fans
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
 TRUNCATED_STD = 0.8796256610342398
 """Std of a standard normal cut at ±2: √(1 - 4 φ(2) / (2 Φ(2) - 1))."""
-
-
-def fans(tensor: Tensor) -> tuple[int, int]:
-    """Return ``(fan_in, fan_out)``: inputs and outputs of one unit, kernel positions counted.
-
-    Shapes:
-        tensor: ``(n_out, n_in, *kernel)``.
-
-    Raises:
-        InitBenchError: ``tensor`` has fewer than two dimensions.
-
-    Example:
-        >>> fans(torch.empty(20, 10)), fans(torch.empty(16, 8, 3, 3))
-        ((10, 20), (72, 144))
-    """
-    if tensor.dim() < 2:
-        raise InitBenchError(
-            f"fan_in and fan_out need a weight of 2 or more dimensions (n_out, n_in, *kernel), "
-            f"got shape {tuple(tensor.shape)}; for a bias or a scale use zeros_ or constant_"
-        )
-    kernel = math.prod(tensor.shape[2:])
-    return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
 def variance_scaling_(
