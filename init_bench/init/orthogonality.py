@@ -93,7 +93,7 @@ def looks_linear_(
     """Fill ``tensor`` in place with mirrored blocks: a network of ReLUs starts out linear.
 
     A pair of units (relu(v), relu(−v)) carries v, as a concatenated ReLU does; mirrored weights
-    turn pairs into pairs, so that the layers together are linear at first, and exactly so.
+    turn pairs into pairs, so that all layers together are linear before training.
 
     Formula:
         W = [[A, −A], [−A, A]] with A = gain times a semi-orthogonal matrix, as ``orthogonal_``.

@@ -27,8 +27,16 @@ def check_target(tensor: Tensor) -> None:
     """
     if type(tensor) not in _PLAIN:
         _check_kind(tensor)
-    if tensor.grad_fn is not None:
-        _check_memory(tensor)
+    # A view's own grad_fn cannot be read once another chunk of its base was filled.
+    base = tensor._base if tensor._is_view() else tensor
+    if base is not None and base.grad_fn is not None:
+        raise InitBenchError(
+            f"the tensor of shape {tuple(tensor.shape)} was computed ({base.grad_fn.name()}), so "
+            f"filling it would be lost. If it is the weight of a parametrised module "
+            f"(weight_norm, spectral_norm, ...), use init_bench.initialize(module, ...), or fill "
+            f"a new tensor and assign it: module.weight = w. Otherwise fill it before computing "
+            f"with it, or detach() it"
+        )
 
 
 def check_values(tensor: Tensor) -> None:
@@ -43,9 +51,9 @@ def check_values(tensor: Tensor) -> None:
         init_bench.errors.InitBenchError: the tensor of shape (3, 4) is expanded: several of its elements share one place in memory and cannot differ; fill the tensor it was expanded from, or a clone()
     """  # noqa: E501 - the doctest shows the message as a user sees it
     check_target(tensor)
-    if 0 in tensor.stride() and any(
-        step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)
-    ):
+    if 0 not in tensor.stride() or not tensor.numel():
+        return
+    if any(s == 0 and n > 1 for s, n in zip(tensor.stride(), tensor.shape, strict=True)):
         raise InitBenchError(
             f"the tensor of shape {tuple(tensor.shape)} is expanded: several of its elements "
             f"share one place in memory and cannot differ; fill the tensor it was expanded from, "
@@ -102,17 +110,4 @@ def _check_kind(tensor: object) -> None:
             f"the tensor of shape {tuple(tensor.shape)} is distributed: fill a plain tensor of "
             f"that shape on every rank from the same seed, then "
             f"w.copy_(distribute_tensor(full, w.device_mesh, w.placements)) under no_grad"
-        )
-
-
-def _check_memory(tensor: Tensor) -> None:
-    """Refuse a tensor whose memory is nobody's parameter: what is written there is lost."""
-    base = tensor._base if tensor._is_view() else tensor
-    if base is not None and base.grad_fn is not None:
-        raise InitBenchError(
-            f"the tensor of shape {tuple(tensor.shape)} was computed ({base.grad_fn.name()}), so "
-            f"filling it would be lost. If it is the weight of a parametrised module "
-            f"(weight_norm, spectral_norm, ...), use init_bench.initialize(module, ...), or fill "
-            f"a new tensor and assign it: module.weight = w. Otherwise fill it before computing "
-            f"with it, or detach() it"
         )

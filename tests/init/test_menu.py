@@ -113,7 +113,7 @@ def test_inits_of_ours_fill_a_view_that_is_not_contiguous_with_nothing_around_it
     name: str, shape: tuple[int, ...]
 ) -> None:
     base = torch.full((*shape[:0:-1], 2 * shape[0]), torch.nan)
-    view = base[..., ::2].permute(*reversed(range(len(shape))))
+    view = base[..., ::2].permute(tuple(reversed(range(len(shape)))))
     assert fill(name, view) is view
     assert view.isfinite().all()
     assert base[..., 1::2].isnan().all()
