@@ -31,13 +31,13 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     """
     check_target(tensor)
     try:
-        with torch.no_grad():
-            return tensor.fill_(val)
+        tensor.detach().fill_(val)
     except (TypeError, RuntimeError, OverflowError) as cause:
         raise InitBenchError(
             f"constant_ needs a number that {tensor.dtype} holds, got {val!r} for a tensor of "
             f"shape {tuple(tensor.shape)}"
         ) from cause
+    return tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -105,8 +105,8 @@ def normal_(
     """
     check_draws(tensor)
     mean, std = finite(mean, "mean"), finite(std, "std", minimum=0)
-    with torch.no_grad():
-        return tensor.normal_(mean, std, generator=generator)
+    tensor.detach().normal_(mean, std, generator=generator)
+    return tensor
 
 
 def uniform_(
@@ -138,8 +138,8 @@ def uniform_(
     a, b = finite(a, "a"), finite(b, "b")
     if a > b:
         raise InitBenchError(f"a must not exceed b, got a={a:g}, b={b:g}")
-    with torch.no_grad():
-        return tensor.uniform_(a, b, generator=generator)
+    tensor.detach().uniform_(a, b, generator=generator)
+    return tensor
 
 
 def trunc_normal_(

@@ -30,8 +30,9 @@ def fans(tensor: Tensor) -> tuple[int, int]:
             f"fan_in and fan_out need a weight of 2 or more dimensions (n_out, n_in, *kernel), "
             f"got shape {tuple(tensor.shape)}; for a bias or a scale use zeros_ or constant_"
         )
-    kernel = math.prod(tensor.shape[2:])
-    return tensor.shape[1] * kernel, tensor.shape[0] * kernel
+    n_out, n_in, *kernel = tensor.shape
+    positions = math.prod(kernel)
+    return n_in * positions, n_out * positions
 
 
 def module_fans(module: nn.Module, name: str) -> tuple[int, int]:
