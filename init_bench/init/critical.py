@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import finite
-from init_bench.init.variance_scaling import fans
+from init_bench.init.fans import fans
 from init_bench.mean_field import critical_line
 
 

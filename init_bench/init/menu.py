@@ -1,6 +1,9 @@
 """The menu of initialisers: one place to read, ordered; it feeds specs, CLI, docs and tests."""
 
-from typing import Protocol
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -8,8 +11,18 @@ from torch import Tensor
 from init_bench.docstrings import section
 from init_bench.errors import InitBenchError
 from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
-from init_bench.init.constant import constant_, normal_, ones_, uniform_, zeros_
+from init_bench.init.constants import (
+    constant_,
+    normal_,
+    ones_,
+    trunc_normal_,
+    uniform_,
+    zeros_,
+)
 from init_bench.init.critical import critical_normal_
+from init_bench.init.identities import dirac_, identity_
+from init_bench.init.orthogonality import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.sparsity import sparse_
 from init_bench.init.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -27,10 +40,29 @@ class Init(Protocol):
     def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
 
 
+def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
+    """Give ``fill``, which has torch's signature and draws nothing, the face of an ``Init``.
+
+    ``words`` are the names under which a spec string gives its arguments, where they differ.
+    """
+
+    @functools.wraps(fill)
+    def init_(
+        tensor: Tensor, *values: Any, generator: torch.Generator | None = None, **arguments: Any
+    ) -> Tensor:
+        return fill(tensor, *values, **{words.get(k, k): value for k, value in arguments.items()})
+
+    spoken = {parameter: word for word, parameter in words.items()}
+    own = inspect.signature(fill)
+    parameters = [p.replace(name=spoken.get(p.name, p.name)) for p in own.parameters.values()]
+    init_.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return init_
+
+
 INITS: dict[str, Init] = {
-    "zeros": zeros_,
-    "ones": ones_,
-    "constant": constant_,  # type: ignore[dict-item] # the spec must give its value
+    "zeros": _drawing_nothing(zeros_),
+    "ones": _drawing_nothing(ones_),
+    "constant": _drawing_nothing(constant_, value="val"),
     "normal": normal_,
     "uniform": uniform_,
     "lecun_normal": lecun_normal_,  # N(0, 1/fan_in), the book's "Xavier"
@@ -41,6 +73,13 @@ INITS: dict[str, Init] = {
     "he_uniform": he_uniform_,
     "variance_scaling": variance_scaling_,
     "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
+    "trunc_normal": trunc_normal_,
+    "orthogonal": orthogonal_,
+    "delta_orthogonal": delta_orthogonal_,
+    "looks_linear": looks_linear_,
+    "identity": _drawing_nothing(identity_),
+    "dirac": _drawing_nothing(dirac_),
+    "sparse": sparse_,  # type: ignore[dict-item] # the spec must give its sparsity
     **TORCH_INITS,
 }
 
@@ -49,6 +88,7 @@ ALIASES = {
     "kaiming_uniform": "he_uniform",
     "glorot_normal": "xavier_normal",
     "glorot_uniform": "xavier_uniform",
+    "eye": "identity",
 }
 
 BIAS_FILLERS = {"critical_normal"}
@@ -59,7 +99,8 @@ def register_init(name: str, init: Init) -> None:
     """Add ``init`` to the menu under ``name``; a taken name is refused, never replaced.
 
     Raises:
-        InitBenchError: ``name`` is taken, or is no name a spec string can hold.
+        InitBenchError: ``name`` is taken, or is no name a spec string can hold, or ``init`` is
+            not called as an initialiser is.
 
     Example:
         >>> def half_he_(tensor, *, generator=None):
@@ -73,7 +114,19 @@ def register_init(name: str, init: Init) -> None:
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
     if name in INITS or name in ALIASES:
         raise InitBenchError(f"init {name!r} is taken; choose another name")
+    _check_call(name, init)
     INITS[name] = init
+
+
+def _check_call(name: str, init: object) -> None:
+    """Refuse what cannot be called as ``init(tensor, generator=...)``."""
+    try:
+        inspect.signature(init).bind_partial(None, generator=None)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as cause:
+        raise InitBenchError(
+            f"init {name!r} must be a function init(tensor, *, generator=None) that fills the "
+            f"tensor in place and returns it, got {init!r}"
+        ) from cause
 
 
 def menu_rows() -> list[dict[str, str]]:
@@ -84,7 +137,7 @@ def menu_rows() -> list[dict[str, str]]:
         ['W_ij = 0.']
     """
     ours = [
-        {"name": name, "formula": section(init, "Formula"), "source": section(init, "Source")}
+        {"name": name, "formula": _formula(init), "source": section(init, "Source") or "own"}
         for name, init in INITS.items()
         if name not in TORCH_INITS
     ]
@@ -103,3 +156,9 @@ def menu_rows() -> list[dict[str, str]]:
     }
     rows = [*ours, *torchs, default]
     return [{**row, "needs": "module" if row is default else "tensor"} for row in rows]
+
+
+def _formula(init: Init) -> str:
+    """Return the formula, or the first line, of the docstring."""
+    first, *_ = (inspect.getdoc(init) or "not stated").splitlines()
+    return section(init, "Formula") or first

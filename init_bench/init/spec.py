@@ -115,7 +115,7 @@ def _value(node: ast.expr, text: str) -> Value:
 def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
     """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
     parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
-    taken = {parameter.name: parameter for parameter in parameters if parameter.name != "generator"}
+    taken = {p.name: p for p in parameters if p.name not in ("generator", "fans")}
     listed = ", ".join(taken) or "no arguments"
     for key in arguments:
         if key not in taken:

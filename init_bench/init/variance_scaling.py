@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite, lookup
+from init_bench.errors import finite, lookup
+from init_bench.init.fans import fans
 from init_bench.init.gain import calculate_gain
+from init_bench.init.targets import check_draws
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
@@ -17,45 +19,31 @@ TRUNCATED_STD = 0.8796256610342398
 """Std of a standard normal cut at ±2: √(1 - 4 φ(2) / (2 Φ(2) - 1))."""
 
 
-def fans(tensor: Tensor) -> tuple[int, int]:
-    """Return ``(fan_in, fan_out)``: inputs and outputs of one unit, kernel positions counted.
-
-    Shapes:
-        tensor: ``(n_out, n_in, *kernel)``.
-
-    Raises:
-        InitBenchError: ``tensor`` has fewer than two dimensions.
-
-    Example:
-        >>> fans(torch.empty(20, 10)), fans(torch.empty(16, 8, 3, 3))
-        ((10, 20), (72, 144))
-    """
-    if tensor.dim() < 2:
-        raise InitBenchError(
-            f"fan_in and fan_out need a weight of 2 or more dimensions (n_out, n_in, *kernel), "
-            f"got shape {tuple(tensor.shape)}; for a bias or a scale use zeros_ or constant_"
-        )
-    kernel = math.prod(tensor.shape[2:])
-    return tensor.shape[1] * kernel, tensor.shape[0] * kernel
-
-
 def variance_scaling_(
     tensor: Tensor,
     scale: float = 1.0,
     mode: Mode = "fan_in",
     distribution: Distribution = "truncated_normal",
     *,
+    fans: tuple[int, int] | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill ``tensor`` in place with variance ``scale / fan``.
+    """Fill ``tensor`` in place with variance ``scale / fan``.
 
     Formula:
         Var[W_ij] = scale / n with n = fan_in, fan_out or their mean (``fan_avg``);
         ``truncated_normal`` is cut at ±2 standard deviations of the uncut normal, whose std is
         made 1/0.8796 larger so that the variance is as stated.
 
+    The truncated normal is drawn by the inverse of its distribution function, in float32 for
+    half types too: z = √2 erf⁻¹(u), with u uniform on a grid of 2²⁴ numbers. Next to the cut
+    neighbouring values of z lie 1.1e-6 standard deviations apart, where float32 itself would
+    hold 2.4e-7; variance and kurtosis are exact to 1e-6. ``trunc_normal_`` has no such grid and
+    is slower.
+
     Shapes:
         tensor: ``(n_out, n_in, *kernel)``; fans count the kernel's positions.
+        fans: fan_in and fan_out where the shape does not tell them; ``module_fans`` does.
 
     Raises:
         InitBenchError: ``scale`` is negative or not finite, ``mode`` or ``distribution`` is
@@ -71,7 +59,7 @@ def variance_scaling_(
         2.0
     """
     gain = math.sqrt(finite(scale, "scale", minimum=0))
-    return _scaled_(tensor, gain, mode, distribution, generator)
+    return _scaled_(tensor, gain, mode, distribution, generator, fans)
 
 
 def lecun_normal_(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -240,13 +228,16 @@ def _scaled_(
     mode: str,
     distribution: str,
     generator: torch.Generator | None,
+    known: tuple[int, int] | None = None,
 ) -> Tensor:
     """Fill ``tensor`` with std = gain / √fan; the arithmetic every named initialiser shares."""
-    scaled = lookup(_STD, mode, kind="mode")
+    check_draws(tensor)
+    scaled = lookup(_STD, str(mode).lower(), kind="mode")
     draw = lookup(_DISTRIBUTIONS, distribution, kind="distribution")
-    std = scaled(gain, *fans(tensor)) if tensor.numel() else 0.0
-    with torch.no_grad():
-        return draw(tensor, std, generator)
+    if tensor.numel():
+        # detach() is a tenth of the price of no_grad() and shares memory and version counter.
+        draw(tensor.detach(), scaled(gain, *(known or fans(tensor))), generator)
+    return tensor
 
 
 # The same arithmetic, in the same order, as torch.nn.init: the last bit of std is torch's.
@@ -268,9 +259,14 @@ def _uniform_(tensor: Tensor, std: float, generator: torch.Generator | None) -> 
 
 def _truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
     """Draw by the inverse of the distribution function, then clamp what rounding put outside."""
-    edge = math.erf(2 / math.sqrt(2.0))
-    tensor.uniform_(-edge, edge, generator=generator).erfinv_()
-    return tensor.mul_(math.sqrt(2.0)).clamp_(-2.0, 2.0).mul_(std / TRUNCATED_STD)
+    if torch.finfo(tensor.dtype).bits < 32:
+        return tensor.copy_(_truncated_normal_(tensor.float(), std, generator))
+    std /= TRUNCATED_STD
+    tensor.uniform_(-_EDGE, _EDGE, generator=generator).erfinv_()
+    return tensor.mul_(math.sqrt(2.0) * std).clamp_(-2 * std, 2 * std)
+
+
+_EDGE = math.erf(2 / math.sqrt(2.0))
 
 
 _DISTRIBUTIONS = {
@@ -278,3 +274,7 @@ _DISTRIBUTIONS = {
     "uniform": _uniform_,
     "truncated_normal": _truncated_normal_,
 }
+
+# torch's names for the same functions
+kaiming_normal_ = he_normal_
+kaiming_uniform_ = he_uniform_

@@ -44,10 +44,17 @@ def test_every_init_takes_some_shape(name: str) -> None:
     assert name in dict(CASES)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, (), (3,), (0,), (0, 3), (3, 0, 2)], ids=str)
 @pytest.mark.parametrize("name", OURS)
-def test_inits_of_ours_take_every_weight(name: str, shape: tuple[int, ...]) -> None:
-    assert (name, shape) in CASES
+def test_inits_of_ours_fill_any_weight_or_name_the_shape_they_refuse(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    weight = torch.full(shape, torch.nan)
+    try:
+        assert fill(name, weight).isfinite().all()
+    except InitBenchError as error:
+        assert f"got shape {shape}" in str(error)
+        assert weight.isnan().all(), "refused, yet filled"
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
@@ -96,21 +103,28 @@ def test_a_parameter_stays_a_leaf_without_history(
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", OURS)
 def test_inits_of_ours_keep_the_dtype(name: str, dtype: torch.dtype) -> None:
-    weight = fill(name, torch.full((8, 6), torch.nan, dtype=dtype))
+    weight = fill(name, torch.full(dict(CASES)[name], torch.nan, dtype=dtype))
     assert weight.dtype is dtype
     assert weight.isfinite().all()
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_inits_of_ours_fill_a_view_that_is_not_contiguous(name: str) -> None:
-    base = torch.full((6, 8), torch.nan)
-    fill(name, base.T)
-    assert base.isfinite().all()
+@pytest.mark.parametrize(("name", "shape"), [(n, shape) for n, shape in CASES if n in OURS])
+def test_inits_of_ours_fill_a_view_that_is_not_contiguous_with_nothing_around_it(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    base = torch.full((*shape[:0:-1], 2 * shape[0]), torch.nan)
+    view = base[..., ::2].permute(tuple(reversed(range(len(shape)))))
+    assert fill(name, view) is view
+    assert view.isfinite().all()
+    assert base[..., 1::2].isnan().all()
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_inits_of_ours_leave_an_empty_weight_empty(name: str) -> None:
-    assert fill(name, torch.empty(0, 3)).shape == (0, 3)
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_an_init_leaves_a_meta_tensor_as_it_is_and_returns_it(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    weight = torch.empty(shape, device="meta")
+    assert fill(name, weight) is weight
 
 
 @pytest.mark.parametrize("name", ALIASES)
@@ -121,7 +135,7 @@ def test_an_alias_is_no_name_of_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_init_of_ours_is_exported_with_an_underscore(name: str) -> None:
-    assert getattr(init, f"{name}_") is INITS[name]
+    assert getattr(init, f"{name}_") is inspect.unwrap(INITS[name])
     assert f"{name}_" in init.__all__
 
 

@@ -1,0 +1,41 @@
+"""Initialisers that other packages bring, by an entry point of the group ``init_bench.inits``."""
+
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+
+from init_bench.errors import InitBenchError
+from init_bench.init.menu import register_init
+
+GROUP = "init_bench.inits"
+
+
+def load_plugins() -> None:
+    """Put every installed plug-in on the menu under its entry point's name.
+
+    A package offers an initialiser in its ``pyproject.toml``:
+
+        [project.entry-points."init_bench.inits"]
+        half_he = "my_package.inits:half_he_"
+
+    One that cannot be imported, or whose name is taken, is told in a warning and left out.
+    """
+    for point in entry_points(group=GROUP):
+        try:
+            _load(point)
+        except Exception as cause:  # another package's import may fail in any way
+            warnings.warn(
+                f"the plug-in init {point.name!r} ({point.value}, from {_origin(point)}) is left "
+                f"out: {type(cause).__name__}: {cause}",
+                stacklevel=2,
+            )
+
+
+def _load(point: EntryPoint) -> None:
+    init = point.load()
+    if not callable(init):
+        raise InitBenchError(f"it is no function but {init!r}")
+    register_init(point.name, init)
+
+
+def _origin(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unknown package"
