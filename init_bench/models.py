@@ -8,7 +8,8 @@ from torch import nn
 
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import lookup
-from init_bench.init import InitSpec, initialize
+from init_bench.init import InitSpec
+from init_bench.init.whole_model import fill_weights
 
 Factory = Callable[..., nn.Module]
 
@@ -64,4 +65,4 @@ def build(factory: Callable[[], nn.Module], init: str | InitSpec, seed: int) -> 
     """
     with torch.device("meta"):
         model = factory()
-    return initialize(model.to_empty(device="cpu"), init, seed=seed)
+    return fill_weights(model.to_empty(device="cpu"), init, seed=seed)

@@ -1,14 +1,24 @@
 """The menu of initialisers: one place to read, ordered; it feeds specs, CLI, docs and tests."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from init_bench.docstrings import section
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, lookup
 from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
 from init_bench.init.constant import constant_, normal_, ones_, uniform_, zeros_
+from init_bench.init.fixup import fixup_
+from init_bench.init.gpt2 import gpt2_
+from init_bench.init.gradinit import gradinit_
+from init_bench.init.krahenbuhl import krahenbuhl_
+from init_bench.init.lsuv import lsuv_
+from init_bench.init.metainit import metainit_
+from init_bench.init.siren import siren_
+from init_bench.init.skipinit import skipinit_
+from init_bench.init.t_fixup import t_fixup_
 from init_bench.init.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -18,12 +28,23 @@ from init_bench.init.variance_scaling import (
     xavier_normal_,
     xavier_uniform_,
 )
+from init_bench.init.zero import zero_
+from init_bench.init.zero_gamma import zero_gamma_
+
+if TYPE_CHECKING:
+    from init_bench.init.network import Network
 
 
 class Init(Protocol):
     """Fills a weight in place, draws only from ``generator``, returns the same tensor."""
 
     def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+class NetworkInit(Protocol):
+    """Fills a network through ``network``, which draws, keeps the record and every override."""
+
+    def __call__(self, network: "Network") -> None: ...
 
 
 INITS: dict[str, Init] = {
@@ -42,6 +63,34 @@ INITS: dict[str, Init] = {
     **TORCH_INITS,
 }
 
+MODULE_INITS: dict[str, NetworkInit] = {
+    "fixup": fixup_,
+    "skipinit": skipinit_,
+    "zero_gamma": zero_gamma_,
+    "zero": zero_,
+    "gpt2": gpt2_,
+    "t_fixup": t_fixup_,
+    "siren": siren_,
+}
+
+BATCH_INITS: dict[str, NetworkInit] = {"lsuv": lsuv_, "krahenbuhl": krahenbuhl_}
+
+LOSS_INITS: dict[str, NetworkInit] = {"metainit": metainit_, "gradinit": gradinit_}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "tensor": INITS,
+    "module": MODULE_INITS,
+    "batch": BATCH_INITS,
+    "loss": LOSS_INITS,
+}
+"""The four kinds of initialiser by what they must see."""
+
+BIAS_FILLERS: set[str] = set()
+"""Names whose biases are part of the initialiser: it fills a tensor of one dimension too."""
+
+NONLINEARITY_TAKERS = {"critical_normal"}
+"""Names made for the nonlinearity behind a layer: the traced one, unless the spec gives one."""
+
 ALIASES = {
     "kaiming_normal": "he_normal",
     "kaiming_uniform": "he_uniform",
@@ -50,11 +99,17 @@ ALIASES = {
 }
 
 
-def register_init(name: str, init: Init) -> None:
+def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor") -> None:
     """Add ``init`` to the menu under ``name``; a taken name is refused, never replaced.
 
+    Args:
+        name: how specs call it.
+        init: an ``Init`` if ``needs`` is ``tensor``, else a ``NetworkInit``.
+        needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``.
+
     Raises:
-        InitBenchError: ``name`` is taken, or is no name a spec string can hold.
+        InitBenchError: ``name`` is taken, or is no name a spec string can hold, or ``needs`` is
+            no kind.
 
     Example:
         >>> def half_he_(tensor, *, generator=None):
@@ -64,11 +119,27 @@ def register_init(name: str, init: Init) -> None:
         >>> INITS.pop("half_he") is half_he_
         True
     """
+    menu = lookup(KINDS, needs, kind="kind of init")
     if not name.isidentifier():
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
-    if name in INITS or name in ALIASES:
+    if name in all_inits() or name in ALIASES:
         raise InitBenchError(f"init {name!r} is taken; choose another name")
-    INITS[name] = init
+    menu[name] = init
+
+
+def all_inits() -> dict[str, Callable[..., Any]]:
+    """Return the initialisers of all kinds by name."""
+    return {name: init for menu in KINDS.values() for name, init in menu.items()}
+
+
+def needs_of(name: str) -> str:
+    """Return what the initialiser called ``name`` must see.
+
+    Example:
+        >>> needs_of("he_normal"), needs_of("lsuv"), needs_of("torch.default")
+        ('tensor', 'batch', 'module')
+    """
+    return next((kind for kind, menu in KINDS.items() if name in menu), "module")
 
 
 def menu_rows() -> list[dict[str, str]]:
@@ -80,7 +151,7 @@ def menu_rows() -> list[dict[str, str]]:
     """
     ours = [
         {"name": name, "formula": section(init, "Formula"), "source": section(init, "Source")}
-        for name, init in INITS.items()
+        for name, init in all_inits().items()
         if name not in TORCH_INITS
     ]
     torchs = [
@@ -97,4 +168,4 @@ def menu_rows() -> list[dict[str, str]]:
         "source": section(reset_, "Source"),
     }
     rows = [*ours, *torchs, default]
-    return [{**row, "needs": "module" if row is default else "tensor"} for row in rows]
+    return [{**row, "needs": needs_of(row["name"])} for row in rows]
