@@ -50,4 +50,4 @@ def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None
         network.fill(last, "zeros", "last of its residual branch")
         for slot in network.scalars_of(branch):
             network.fill(slot, "ones", "factor of its residual branch")
-    network.fill(network.weights[-1], "zeros", "classification layer")
+    network.fill(network.output_weight, "zeros", "classification layer")

@@ -149,23 +149,15 @@ def menu_rows() -> list[dict[str, str]]:
         >>> [row["formula"] for row in menu_rows() if row["name"] == "zeros"]
         ['W_ij = 0.']
     """
-    ours = [
-        {"name": name, "formula": section(init, "Formula"), "source": section(init, "Source")}
-        for name, init in all_inits().items()
-        if name not in TORCH_INITS
-    ]
-    torchs = [
-        {
-            "name": name,
-            "formula": f"as torch.nn.init.{name.removeprefix('torch.')}_",
-            "source": "torch.nn.init",
-        }
-        for name in TORCH_INITS
-    ]
-    default = {
-        "name": DEFAULT,
-        "formula": "as the module's reset_parameters",
-        "source": section(reset_, "Source"),
-    }
-    rows = [*ours, *torchs, default]
-    return [{**row, "needs": needs_of(row["name"])} for row in rows]
+    return [_row(name) for name in (*all_inits(), DEFAULT)]
+
+
+def _row(name: str) -> dict[str, str]:
+    if name == DEFAULT:
+        formula, source = "as the module's reset_parameters", section(reset_, "Source")
+    elif name in TORCH_INITS:
+        formula, source = f"as torch.nn.init.{name.removeprefix('torch.')}_", "torch.nn.init"
+    else:
+        init = all_inits()[name]
+        formula, source = section(init, "Formula"), section(init, "Source")
+    return {"name": name, "formula": formula, "source": source, "needs": needs_of(name)}

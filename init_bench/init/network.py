@@ -15,7 +15,7 @@ from init_bench.init.filling import draw_slot, fill_all, fill_slot, law_of, rese
 from init_bench.init.laws import Law
 from init_bench.init.objective import objective, run
 from init_bench.init.report import LEFT, RESET
-from init_bench.init.slots import Slot, matching, slots
+from init_bench.init.slots import Slot, can_reset, matching, slots
 from init_bench.init.snapshot import undisturbed
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tracing import Branch, Structure, is_norm, trace
@@ -76,13 +76,22 @@ class Network:
         """What tracing found: order, nonlinearities, residual branches."""
         return trace(self.model, [s.name for s in self.slots.values() if s.role == "weight"])
 
+    @property
+    def output_weight(self) -> Slot:
+        """The weight that runs last, parts that never run left aside."""
+        order = {path: index for index, path in enumerate(self.structure.order)}
+        run = [slot for slot in self.weights if _place(slot.path, order) < len(order)]
+        return (run or self.weights)[-1]
+
     def nonlinearity(self, slot: Slot) -> tuple[str, str]:
         """Return what follows the layer of a weight, and how that was found."""
         if slot.role != "weight":
             return "", ""
-        found = self.structure.follows.get(slot.path)
-        if found:
-            return found, self.structure.how
+        follows, path = self.structure.follows, slot.path
+        while path and path not in follows:  # torch's own module around it may be what runs
+            path = path.rpartition(".")[0]
+        if path in follows:
+            return follows[path], self.structure.how
         return self.activation, "activation=" if self.activation else "unknown"
 
     def start(self, spec: str | InitSpec) -> None:
@@ -98,10 +107,13 @@ class Network:
             self._override(self.slots[name], override)
 
     def _started(self, slot: Slot, init: InitSpec) -> Filled:
-        if init.name == DEFAULT or slot.role == "reset":
-            return Filled(initialiser=DEFAULT if init.name == DEFAULT else RESET, note=_why(slot))
-        if slot.role == "left":
-            return Filled(initialiser=LEFT, note=_why(slot))
+        kind = type(slot.module).__name__
+        if slot.role == "left" and (init.name != DEFAULT or not can_reset(slot.module)):
+            return Filled(initialiser=LEFT, note=f"{kind} does not say how it starts")
+        if init.name == DEFAULT:
+            return Filled(initialiser=DEFAULT)
+        if slot.role == "reset":
+            return Filled(initialiser=RESET, note=f"as {kind} gives it")
         law = law_of(slot, init, self.nonlinearity(slot)[0])
         name = "zeros" if slot.role == "bias" and law.std == 0 else str(init)
         return Filled(initialiser=name, law=law)
@@ -239,12 +251,3 @@ def _as_branch(path: str, module: nn.Module) -> Branch:
 
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
-
-
-def _why(slot: Slot) -> str:
-    kind = type(slot.module).__name__
-    if slot.role == "reset":
-        return f"no weight of {kind}: as torch gives it"
-    if slot.role == "left":
-        return f"neither a weight nor a bias, and {kind} does not say how it starts"
-    return ""

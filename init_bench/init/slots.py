@@ -63,7 +63,10 @@ class Slot:
         in_place = values.is_cpu and not self.parametrised
         drawn = values if in_place else torch.empty_like(values, device="cpu")
         for block in self.blocks(drawn):
-            fill(block, generator=generator)
+            if block.is_contiguous():
+                fill(block, generator=generator)
+            else:  # torch's orthogonal_ takes no other
+                block.copy_(fill(torch.empty(block.shape, dtype=block.dtype), generator=generator))
         if not in_place:
             self.write(drawn)
 

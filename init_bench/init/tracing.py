@@ -258,7 +258,8 @@ def _inside_transformers(model: nn.Module) -> Iterator[tuple[str, str]]:
         activation: Any = module.activation
         name = name_of(activation) or getattr(activation, "__name__", "")
         yield f"{prefix}linear1", name if name in NONLINEARITIES else "unknown"
-        yield f"{prefix}linear2", "identity"
+        for name in ("linear2", "self_attn", "multihead_attn"):
+            yield f"{prefix}{name}", "identity"
 
 
 def _transformer_branches(model: nn.Module) -> Iterator[Branch]:
