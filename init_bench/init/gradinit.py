@@ -128,7 +128,12 @@ def _descend(problem: _Problem, steps: int, rate: float) -> list[_State]:
         if not all(map(math.isfinite, values)):
             break
         seen.append(
-            _State(factors=factors.tolist(), norm=values[0], after=values[1], gamma=problem.gamma)
+            _State(
+                factors=factors.detach().cpu().tolist(),
+                norm=values[0],
+                after=values[1],
+                gamma=problem.gamma,
+            )
         )
         if step < steps:
             target = norm if values[0] > problem.gamma else after

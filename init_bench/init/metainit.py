@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, finite
+from init_bench.init.objective import differentiating
 
 if TYPE_CHECKING:
     from init_bench.init.network import Network
@@ -59,7 +60,7 @@ def metainit_(
     network.start(start)
     tuned = [slot for slot in network.trainable() if slot.role == "weight"]
     descent = _Descent(network, tuned, lr, momentum)
-    with network.looking():
+    with network.looking(), differentiating("metainit", "three times"):
         for _ in range(steps):
             descent.step()
         descent.quotient()

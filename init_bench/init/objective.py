@@ -1,10 +1,12 @@
 """Running a user's model and a user's loss: what does not fit is said in the user's words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from init_bench.errors import InitBenchError
 
@@ -55,6 +57,23 @@ def objective(model: Model, batch: Any, loss: Callable[..., Any] | None) -> Tens
         form = "loss(model)" if batch is None else "loss(output, *targets)"
         raise InitBenchError(f"the loss, called as {form}, fails: {cause}") from cause
     return _scalar(value)
+
+
+@contextmanager
+def differentiating(name: str, times: str) -> Iterator[None]:
+    """Let a loss be differentiated more than once, or say that its model does not allow it.
+
+    Raises:
+        InitBenchError: a derivative is missing, as batch norm's third.
+    """
+    try:
+        with sdpa_kernel(SDPBackend.MATH):  # the fast kernels have one derivative
+            yield
+    except RuntimeError as cause:
+        raise InitBenchError(
+            f"{name} differentiates the loss {times}, which a layer of this model does not allow "
+            f"({cause}); batch norm does in eval mode"
+        ) from cause
 
 
 def _targets(batch: Any) -> tuple[Any, ...]:
