@@ -115,6 +115,11 @@ def _own_slots(path: str, module: nn.Module, seen: set[int]) -> Iterator[Slot]:
     own = {name: value for name, value in module._parameters.items() if value is not None}
     for name, parameter in own.items():
         _check(f"{path}.{name}".lstrip("."), parameter)
+    if {"weight_g", "weight_v"} <= set(own):
+        raise InitBenchError(
+            f"module {path!r} uses torch.nn.utils.weight_norm, which torch has deprecated: use "
+            f"torch.nn.utils.parametrizations.weight_norm"
+        )
     computed = _computed(module)
     shapes: dict[str, Tensor] = {**own, **computed}
     weights = {name for name, value in shapes.items() if _is_weight(module, name, value)}
@@ -186,6 +191,21 @@ def _check(name: str, value: Tensor) -> None:
             f"parameter {name!r} is distributed: initialise the model on every rank before you "
             f"distribute it; the same seed gives every rank the same values"
         )
+
+
+def first_names(model: nn.Module) -> dict[str, str]:
+    """Return the name under which each parameter is filled, by every name that it has.
+
+    Example:
+        >>> layer = nn.Linear(2, 2, bias=False)
+        >>> first_names(nn.ModuleDict({"a": layer, "b": layer}))
+        {'a.weight': 'a.weight', 'b.weight': 'a.weight'}
+    """
+    first: dict[int, str] = {}
+    own = {slot.name: slot.name for slot in slots(model)}
+    names = model.named_parameters(remove_duplicate=False)
+    tied = {name: first.setdefault(id(value), name) for name, value in names}
+    return own | {name: owner for name, owner in tied.items() if owner in own}
 
 
 def matching(pattern: str, names: Iterable[str]) -> list[str]:

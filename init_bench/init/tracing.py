@@ -147,23 +147,24 @@ def _in_order(model: nn.Module, layers: set[str]) -> Structure:
     for path, module in model.named_modules():
         if type(module) is nn.Sequential:
             parts = list(_leaves(path, module))
+            at_the_end = "" if path else "identity"  # what runs behind an inner one is not known
             for index, (name, _) in enumerate(parts):
-                behind = _first_behind(parts[index + 1 :], layers)
-                if name in layers and behind and name not in follows:
-                    follows[name] = behind
+                behind = _first_behind(parts[index + 1 :], layers, at_the_end)
+                if name in layers and behind:
+                    follows.setdefault(name, behind)
     order = tuple(path for path, module in model.named_modules() if not any(module.children()))
     return Structure(order=order, follows=follows, branches=(), how="order")
 
 
-def _first_behind(parts: list[tuple[str, nn.Module]], layers: set[str]) -> str | None:
+def _first_behind(parts: list[tuple[str, nn.Module]], layers: set[str], at_the_end: str) -> str:
     for name, module in parts:
         if name in layers:
             return "identity"
         if any(module.children()):
-            return None  # a block of its own: what it does first is not known
+            return ""  # a block of its own: what it does first is not known
         if found := name_of(module):
             return found
-    return "identity"
+    return at_the_end
 
 
 def _leaves(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

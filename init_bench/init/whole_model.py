@@ -13,7 +13,7 @@ from init_bench.init.filling import fill_all, nonlinearities
 from init_bench.init.menu import INITS, all_inits
 from init_bench.init.network import Network, Override
 from init_bench.init.report import Report, Row
-from init_bench.init.slots import Slot, matching, slots
+from init_bench.init.slots import Slot, first_names, matching, slots
 from init_bench.init.snapshot import all_or_nothing
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tracing import NONLINEARITIES
@@ -88,6 +88,9 @@ def initialize(
             network.start(init)
         else:
             all_inits()[init.name](network, **dict(init.arguments))
+        for alias, name in first_names(model).items():
+            if alias != name:
+                network.note(network.slots[name], f"tied to {alias}")
         rows = tuple(_row(network, slot) for slot in network.slots.values())
     return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
 
@@ -129,7 +132,8 @@ def _check(
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
     if activation is not None:
-        lookup(dict.fromkeys(sorted(NONLINEARITIES)), activation, kind="activation")
+        known = dict.fromkeys(("identity", *sorted(NONLINEARITIES)))
+        lookup(known, activation, kind="activation")
     missing = {"batch": batch is None, "loss": loss is None}.get(init.needs, False)
     if missing:
         raise InitBenchError(
@@ -141,7 +145,8 @@ def _check(
 def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict[str, Override]:
     """Return the override of each parameter whose name, or whose module's, a pattern matches."""
     found: dict[str, Override] = {}
-    names = {slot.name: slot for slot in slots(model)}
+    found_slots = {slot.name: slot for slot in slots(model)}
+    names = {alias: found_slots[name] for alias, name in first_names(model).items()}
     paths = {path: None for path, _ in model.named_modules() if path}
     for pattern, spec in patterns.items():
         init = parse(spec) if isinstance(spec, str) else spec
@@ -154,7 +159,7 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
         for name, slot in names.items():
             if any(f"{name}.".startswith(f"{hit}.") for hit in hits):
                 by_name = slot.role == "bias" and "bias" in pattern.rpartition(".")[2]
-                found[name] = Override(init=init, by_name=by_name)
+                found[slot.name] = Override(init=init, by_name=by_name)
     return found
 
 

@@ -257,6 +257,22 @@ def test_a_tied_weight_is_drawn_once_under_its_first_name() -> None:
     assert torch.equal(weights(alone, "normal(std=0.02)")["embedding.weight"], model.head.weight)
 
 
+@pytest.mark.parametrize("pattern", ["head.weight", "head", "embedding.*"])
+def test_a_tied_weight_is_overridden_by_any_of_its_names(pattern: str) -> None:
+    model = Tied()
+    report = initialize(model, "he_normal", overrides={pattern: "constant(value=0.5)"})
+    assert (model.head.weight[3] == 0.5).all()
+    assert report.rows[2].note == "override; tied to head.weight"
+
+
+def test_the_old_weight_norm_is_refused_with_the_new_one() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated is the reason
+        model = nn.Sequential(torch.nn.utils.weight_norm(nn.Linear(2, 2)))
+    with pytest.raises(InitBenchError, match=r"module '0' .*parametrizations\.weight_norm"):
+        initialize(model, "he_normal")
+
+
 def test_the_padding_row_of_an_embedding_stays_zero() -> None:
     model = Tied()
     initialize(model, "he_normal")
@@ -318,6 +334,26 @@ def test_the_report_tells_what_follows_and_how_it_was_found() -> None:
     assert found(conv_net()) == {"0.weight": ("relu", "order"), "4.weight": ("identity", "order")}
     assert set(found(Untraceable()).values()) == {("", "unknown")}
     assert set(found(Untraceable(), activation="gelu").values()) == {("gelu", "activation=")}
+
+
+def test_the_end_of_an_inner_sequence_is_known_only_by_tracing() -> None:
+    class Inner(nn.Module):
+        def __init__(self, *, stubborn: bool) -> None:
+            super().__init__()
+            self.stubborn = stubborn
+            self.body = nn.Sequential(nn.Linear(2, 2), nn.GELU(), nn.Linear(2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(self.body(abs(x) if self.stubborn and x.sum() > 0 else x))
+
+    assert found(Inner(stubborn=False)) == {
+        "body.0.weight": ("gelu", "fx"),
+        "body.2.weight": ("sin", "fx"),
+    }
+    assert found(Inner(stubborn=True)) == {
+        "body.0.weight": ("gelu", "order"),
+        "body.2.weight": ("", "unknown"),
+    }
 
 
 def test_a_report_says_why_a_model_could_not_be_traced() -> None:
