@@ -165,9 +165,9 @@ def test_a_registered_init_is_on_the_menu_and_in_specs(monkeypatch: pytest.Monke
 def test_an_init_is_registered_under_the_kind_it_needs(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS[kind], "placeholder", INITS["zeros"])
+    monkeypatch.setitem(KINDS[kind], "placeholder", INITS["normal"])
     del KINDS[kind]["placeholder"]
-    register_init("placeholder", INITS["zeros"], needs=kind)
+    register_init("placeholder", INITS["normal"], needs=kind)
     assert init.parse("placeholder").needs == kind
     assert [row["needs"] for row in menu_rows() if row["name"] == "placeholder"] == [kind]
 
