@@ -55,12 +55,23 @@ def affine_layers(network: "Network") -> list[Affine]:
     for slot in network.weights:
         layer = _affine(network, slot)
         shared = users.get(id(getattr(slot.module, slot.attribute)), 0) > 1
-        if layer is None or shared:
-            why = "used by more than one layer" if shared else "no layer that is affine in it"
-            network.note(slot, f"not scaled: {why}")
-        else:
+        if layer is not None and not shared and _keeps_a_scale(slot):
             found.append(layer)
+            continue
+        why = "its parametrisation sets its scale" if layer else "no layer that is affine in it"
+        network.note(slot, f"not scaled: {'used by more than one layer' if shared else why}")
     return found
+
+
+def _keeps_a_scale(slot: "Slot") -> bool:
+    """Return whether a weight twice as large stays so: behind spectral norm it does not."""
+    if not slot.parametrised:
+        return True
+    before = slot.values.clone()
+    slot.write(before * 2)
+    kept = torch.allclose(slot.values, before * 2, rtol=1e-3)
+    slot.write(before)
+    return kept
 
 
 def _affine(network: "Network", slot: "Slot") -> Affine | None:

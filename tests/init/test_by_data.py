@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from init_bench.init import Report, initialize
 from init_bench.init.metainit import gradient_quotient
@@ -112,6 +113,14 @@ def test_what_lsuv_cannot_scale_is_told() -> None:
     assert "no layer that is affine in it" in notes["lstm.weight_ih_l0"]
     assert "used by more than one layer" in notes["one.weight"]
     assert "the batch does not reach it" in notes["unused.weight"]
+
+
+def test_a_parametrised_layer_is_scaled_where_that_lasts() -> None:
+    model = nn.Sequential(weight_norm(nn.Linear(5, 9)), spectral_norm(nn.Linear(9, 8)))
+    x = networks.batch()[0]
+    notes = notes_of(initialize(model, "lsuv", batch=x))
+    assert outputs(model, x)["0"].var(correction=0).item() == pytest.approx(1, abs=1e-4)
+    assert "its parametrisation sets its scale" in notes["1.weight"]
 
 
 def notes_of(report: Report) -> dict[str, str]:
