@@ -165,7 +165,9 @@ def _least_sigmoid_loss(cells: pd.DataFrame) -> pd.Series:
     """Return the least final loss of the book's three inits under sigmoid, by seed."""
     three = ("normal(std=0.01)", "lecun_normal", "he_normal")
     rows = cells[(cells["activation"] == "sigmoid") & cells["init"].isin(three)]
-    return rows.pivot(index="seed", columns="init", values="final_loss").min(axis=1, skipna=False)
+    wide = rows.pivot(index="seed", columns="init", values="final_loss")
+    least: pd.Series = wide.apply(lambda row: row.min(skipna=False), axis=1)
+    return least
 
 
 def _he_ahead(curves: pd.DataFrame) -> pd.Series:
@@ -173,8 +175,8 @@ def _he_ahead(curves: pd.DataFrame) -> pd.Series:
     relu = curves[curves["activation"] == "relu"]
     finite = relu.assign(loss=relu["loss"].where(np.isfinite(relu["loss"])))
     area = finite.groupby(["init", "seed"])["loss"].agg(lambda loss: loss.mean(skipna=False))
-    ahead: pd.Series = area["lecun_normal"] - area["he_normal"]
-    return ahead
+    wide = area.unstack("init")
+    return wide["lecun_normal"] - wide["he_normal"]
 
 
 _STD5 = "std of the activations of layer 5"

@@ -12,7 +12,8 @@ from torch import nn
 
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import InitBenchError, lookup
-from init_bench.init import InitSpec, initialize
+from init_bench.init import InitSpec
+from init_bench.init.whole_model import fill_weights
 from init_bench.randomness import drawing_from, stream
 
 Factory = Callable[..., nn.Module]
@@ -222,5 +223,4 @@ def build(factory: Callable[[], nn.Module], init: str | InitSpec, seed: int) -> 
     """
     with drawing_from(stream(seed, "factory")):
         model = factory()
-    initialize(model, init, seed=seed)
-    return model
+    return fill_weights(model, init, seed=seed)

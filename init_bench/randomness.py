@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -53,7 +54,18 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
         takes = _takes_generator(func)
         if takes is None or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
+        if args and isinstance(args[0], Tensor) and args[0].device != self.generator.device:
+            return self._drawn_elsewhere(func, takes, args, kwargs)
         return takes(*args, **{**kwargs, "generator": self.generator})
+
+    def _drawn_elsewhere(self, func: Any, takes: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Fill a tensor of another device with what the generator's draws: the same values."""
+        target = args[0]
+        if not func._schema.is_mutable:
+            return func(*args, **kwargs)
+        drawn = torch.empty(target.shape, dtype=target.dtype, device=self.generator.device)
+        takes(drawn, *args[1:], **{**kwargs, "generator": self.generator})
+        return target.copy_(drawn)
 
 
 def _takes_generator(func: Any) -> Callable[..., Any] | None:

@@ -119,7 +119,7 @@ def _draw_losses(ax: Axes, frame: pd.DataFrame, classes: int) -> None:
     chance = math.log(classes)
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
-        by_seed = by_seed[np.isfinite(by_seed).all(axis=1)]
+        by_seed = by_seed.replace([np.inf, -np.inf], np.nan).dropna()
         raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
         mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
         line = line_of(str(init), position)

@@ -28,13 +28,36 @@ from init_bench.init.deprecated import (
     xavier_uniform,
 )
 from init_bench.init.fans import fans, module_fans
+from init_bench.init.fixup import fixup_
 from init_bench.init.gain import calculate_gain
+from init_bench.init.gpt2 import gpt2_
+from init_bench.init.gradinit import gradinit_
 from init_bench.init.identities import dirac_, eye_, identity_
-from init_bench.init.menu import ALIASES, INITS, Init, menu_rows, register_init
+from init_bench.init.krahenbuhl import krahenbuhl_
+from init_bench.init.lsuv import lsuv_
+from init_bench.init.menu import (
+    ALIASES,
+    BATCH_INITS,
+    INITS,
+    KINDS,
+    LOSS_INITS,
+    MODULE_INITS,
+    Init,
+    NetworkInit,
+    all_inits,
+    menu_rows,
+    register_init,
+)
+from init_bench.init.metainit import metainit_
+from init_bench.init.network import Network
 from init_bench.init.orthogonality import delta_orthogonal_, looks_linear_, orthogonal_
 from init_bench.init.plugins import load_plugins
+from init_bench.init.report import Report
+from init_bench.init.siren import siren_
+from init_bench.init.skipinit import skipinit_
 from init_bench.init.sparsity import sparse_
 from init_bench.init.spec import InitSpec, canonical, parse
+from init_bench.init.t_fixup import t_fixup_
 from init_bench.init.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -47,12 +70,22 @@ from init_bench.init.variance_scaling import (
     xavier_uniform_,
 )
 from init_bench.init.whole_model import initialize
+from init_bench.init.zero import zero_
+from init_bench.init.zero_gamma import zero_gamma_
 
 __all__ = [
     "ALIASES",
+    "BATCH_INITS",
     "INITS",
+    "KINDS",
+    "LOSS_INITS",
+    "MODULE_INITS",
     "Init",
     "InitSpec",
+    "Network",
+    "NetworkInit",
+    "Report",
+    "all_inits",
     "calculate_gain",
     "canonical",
     "constant",
@@ -64,6 +97,9 @@ __all__ = [
     "eye",
     "eye_",
     "fans",
+    "fixup_",
+    "gpt2_",
+    "gradinit_",
     "he_normal_",
     "he_uniform_",
     "identity_",
@@ -72,10 +108,13 @@ __all__ = [
     "kaiming_normal_",
     "kaiming_uniform",
     "kaiming_uniform_",
+    "krahenbuhl_",
     "lecun_normal_",
     "lecun_uniform_",
     "looks_linear_",
+    "lsuv_",
     "menu_rows",
+    "metainit_",
     "module_fans",
     "normal",
     "normal_",
@@ -84,8 +123,11 @@ __all__ = [
     "orthogonal_",
     "parse",
     "register_init",
+    "siren_",
+    "skipinit_",
     "sparse",
     "sparse_",
+    "t_fixup_",
     "trunc_normal_",
     "uniform",
     "uniform_",
@@ -94,6 +136,8 @@ __all__ = [
     "xavier_normal_",
     "xavier_uniform",
     "xavier_uniform_",
+    "zero_",
+    "zero_gamma_",
     "zeros_",
 ]
 

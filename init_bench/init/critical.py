@@ -8,6 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import finite
 from init_bench.init.fans import fans
+from init_bench.init.targets import check_draws
 from init_bench.mean_field import critical_line
 
 
@@ -49,14 +50,15 @@ def critical_normal_(
         >>> round(b.var().item(), 2)
         0.05
     """
+    check_draws(tensor)
     sigma_b2 = finite(sigma_b2, "sigma_b2", minimum=0)
     sigma_w2 = _critical_line(nonlinearity, sigma_b2)
     if tensor.dim() == 1:
         variance = sigma_b2
     else:
         variance = sigma_w2 / fans(tensor)[0] if tensor.numel() else 0.0
-    with torch.no_grad():
-        return tensor.normal_(0.0, math.sqrt(variance), generator=generator)
+    tensor.detach().normal_(0.0, math.sqrt(variance), generator=generator)
+    return tensor
 
 
 @functools.lru_cache

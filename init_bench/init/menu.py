@@ -3,13 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from init_bench.docstrings import section
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, lookup
 from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
 from init_bench.init.constants import (
     constant_,
@@ -20,9 +20,18 @@ from init_bench.init.constants import (
     zeros_,
 )
 from init_bench.init.critical import critical_normal_
+from init_bench.init.fixup import fixup_
+from init_bench.init.gpt2 import gpt2_
+from init_bench.init.gradinit import gradinit_
 from init_bench.init.identities import dirac_, identity_
+from init_bench.init.krahenbuhl import krahenbuhl_
+from init_bench.init.lsuv import lsuv_
+from init_bench.init.metainit import metainit_
 from init_bench.init.orthogonality import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.siren import siren_
+from init_bench.init.skipinit import skipinit_
 from init_bench.init.sparsity import sparse_
+from init_bench.init.t_fixup import t_fixup_
 from init_bench.init.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -32,12 +41,23 @@ from init_bench.init.variance_scaling import (
     xavier_normal_,
     xavier_uniform_,
 )
+from init_bench.init.zero import zero_
+from init_bench.init.zero_gamma import zero_gamma_
+
+if TYPE_CHECKING:
+    from init_bench.init.network import Network
 
 
 class Init(Protocol):
     """Fills a weight in place, draws only from ``generator``, returns the same tensor."""
 
     def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+class NetworkInit(Protocol):
+    """Fills a network through ``network``, which draws, keeps the record and every override."""
+
+    def __call__(self, network: "Network") -> None: ...
 
 
 def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
@@ -83,6 +103,31 @@ INITS: dict[str, Init] = {
     **TORCH_INITS,
 }
 
+MODULE_INITS: dict[str, NetworkInit] = {
+    "fixup": fixup_,
+    "skipinit": skipinit_,
+    "zero_gamma": zero_gamma_,
+    "zero": zero_,
+    "gpt2": gpt2_,
+    "t_fixup": t_fixup_,
+    "siren": siren_,
+}
+
+BATCH_INITS: dict[str, NetworkInit] = {"lsuv": lsuv_, "krahenbuhl": krahenbuhl_}
+
+LOSS_INITS: dict[str, NetworkInit] = {"metainit": metainit_, "gradinit": gradinit_}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "tensor": INITS,
+    "module": MODULE_INITS,
+    "batch": BATCH_INITS,
+    "loss": LOSS_INITS,
+}
+"""The four kinds of initialiser by what they must see."""
+
+NONLINEARITY_TAKERS = {"critical_normal"}
+"""Names made for the nonlinearity behind a layer: the traced one, unless the spec gives one."""
+
 ALIASES = {
     "kaiming_normal": "he_normal",
     "kaiming_uniform": "he_uniform",
@@ -95,12 +140,17 @@ BIAS_FILLERS = {"critical_normal"}
 """Names whose biases are part of the initialiser: it fills a tensor of one dimension too."""
 
 
-def register_init(name: str, init: Init) -> None:
+def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor") -> None:
     """Add ``init`` to the menu under ``name``; a taken name is refused, never replaced.
 
+    Args:
+        name: how specs call it.
+        init: an ``Init`` if ``needs`` is ``tensor``, else a ``NetworkInit``.
+        needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``.
+
     Raises:
-        InitBenchError: ``name`` is taken, or is no name a spec string can hold, or ``init`` is
-            not called as an initialiser is.
+        InitBenchError: ``name`` is taken, or is no name a spec string can hold, ``needs`` is no
+            kind, or ``init`` is not called as initialisers of its kind are.
 
     Example:
         >>> def half_he_(tensor, *, generator=None):
@@ -110,12 +160,29 @@ def register_init(name: str, init: Init) -> None:
         >>> INITS.pop("half_he") is half_he_
         True
     """
+    menu = lookup(KINDS, needs, kind="kind of init")
     if not name.isidentifier():
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
-    if name in INITS or name in ALIASES:
+    if name in all_inits() or name in ALIASES:
         raise InitBenchError(f"init {name!r} is taken; choose another name")
-    _check_call(name, init)
-    INITS[name] = init
+    if needs == "tensor":
+        _check_call(name, init)
+    menu[name] = init
+
+
+def all_inits() -> dict[str, Callable[..., Any]]:
+    """Return the initialisers of all kinds by name."""
+    return {name: init for menu in KINDS.values() for name, init in menu.items()}
+
+
+def needs_of(name: str) -> str:
+    """Return what the initialiser called ``name`` must see.
+
+    Example:
+        >>> needs_of("he_normal"), needs_of("lsuv"), needs_of("torch.default")
+        ('tensor', 'batch', 'module')
+    """
+    return next((kind for kind, menu in KINDS.items() if name in menu), "module")
 
 
 def _check_call(name: str, init: object) -> None:
@@ -136,29 +203,21 @@ def menu_rows() -> list[dict[str, str]]:
         >>> [row["formula"] for row in menu_rows() if row["name"] == "zeros"]
         ['W_ij = 0.']
     """
-    ours = [
-        {"name": name, "formula": _formula(init), "source": section(init, "Source") or "own"}
-        for name, init in INITS.items()
-        if name not in TORCH_INITS
-    ]
-    torchs = [
-        {
-            "name": name,
-            "formula": f"as torch.nn.init.{name.removeprefix('torch.')}_",
-            "source": "torch.nn.init",
-        }
-        for name in TORCH_INITS
-    ]
-    default = {
-        "name": DEFAULT,
-        "formula": "as the module's reset_parameters",
-        "source": section(reset_, "Source"),
-    }
-    rows = [*ours, *torchs, default]
-    return [{**row, "needs": "module" if row is default else "tensor"} for row in rows]
+    return [_row(name) for name in (*all_inits(), DEFAULT)]
 
 
-def _formula(init: Init) -> str:
+def _row(name: str) -> dict[str, str]:
+    if name == DEFAULT:
+        formula, source = "as the module's reset_parameters", section(reset_, "Source")
+    elif name in TORCH_INITS:
+        formula, source = f"as torch.nn.init.{name.removeprefix('torch.')}_", "torch.nn.init"
+    else:
+        init = all_inits()[name]
+        formula, source = _formula(init), section(init, "Source") or "own"
+    return {"name": name, "formula": formula, "source": source, "needs": needs_of(name)}
+
+
+def _formula(init: Callable[..., Any]) -> str:
     """Return the formula, or the first line, of the docstring."""
     first, *_ = (inspect.getdoc(init) or "not stated").splitlines()
     return section(init, "Formula") or first

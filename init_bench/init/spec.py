@@ -11,7 +11,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.init.builtin import DEFAULT
-from init_bench.init.menu import ALIASES, INITS
+from init_bench.init.menu import ALIASES, INITS, all_inits, needs_of
 
 Value = float | int | str | bool | None
 
@@ -33,8 +33,21 @@ class InitSpec:
         given = ", ".join(f"{key}={_literal(value)}" for key, value in self.arguments)
         return f"{self.name}({given})" if given else self.name
 
+    @property
+    def needs(self) -> str:
+        """What it must see: ``tensor``, ``module``, ``batch`` or ``loss``."""
+        return needs_of(self.name)
+
     def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Fill ``tensor`` in place."""
+        """Fill ``tensor`` in place.
+
+        Raises:
+            InitBenchError: the initialiser must see more than one tensor.
+        """
+        if self.name not in INITS:
+            raise InitBenchError(
+                f"{self.name} needs a {self.needs}, not one tensor: initialize(model, '{self}')"
+            )
         fill = INITS[self.name]
         return fill(tensor, generator=generator, **dict(self.arguments))
 
@@ -61,7 +74,7 @@ def parse(text: str) -> InitSpec:
         if keywords:
             raise InitBenchError(f"init {text!r}: {DEFAULT} takes no arguments")
         return InitSpec(name)
-    lookup({**INITS, **dict.fromkeys(ALIASES), DEFAULT: None}, name, kind="init")
+    lookup({**all_inits(), **dict.fromkeys(ALIASES), DEFAULT: None}, name, kind="init")
     arguments = {keyword.arg or "**": _value(keyword.value, text) for keyword in keywords}
     order = _bind(text, name, arguments)
     return InitSpec(name, tuple((key, arguments[key]) for key in order if key in arguments))
@@ -114,7 +127,7 @@ def _value(node: ast.expr, text: str) -> Value:
 
 def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
     """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
-    parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
+    parameters = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
     taken = {p.name: p for p in parameters if p.name not in ("generator", "fans")}
     listed = ", ".join(taken) or "no arguments"
     for key in arguments:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from init_bench import init
 from init_bench.errors import InitBenchError
-from init_bench.init import ALIASES, INITS, menu_rows, register_init
+from init_bench.init import ALIASES, INITS, KINDS, all_inits, menu_rows, register_init
 from init_bench.init.builtin import DEFAULT, TORCH_INITS
 from init_bench.randomness import stream
 
@@ -133,9 +133,9 @@ def test_an_alias_is_no_name_of_its_own(name: str) -> None:
     assert name not in INITS
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [name for name in all_inits() if name not in TORCH_INITS])
 def test_every_init_of_ours_is_exported_with_an_underscore(name: str) -> None:
-    assert getattr(init, f"{name}_") is inspect.unwrap(INITS[name])
+    assert getattr(init, f"{name}_") is inspect.unwrap(all_inits()[name])
     assert f"{name}_" in init.__all__
 
 
@@ -146,10 +146,10 @@ def test_every_row_of_the_menu_is_filled(row: dict[str, str]) -> None:
 
 
 def test_the_rows_are_the_menu() -> None:
-    assert [row["name"] for row in menu_rows()] == [*INITS, DEFAULT]
+    assert [row["name"] for row in menu_rows()] == [*all_inits(), DEFAULT]
 
 
-@pytest.mark.parametrize("name", [*INITS, *ALIASES])
+@pytest.mark.parametrize("name", [*all_inits(), *ALIASES])
 def test_a_taken_name_is_refused_and_not_replaced(name: str) -> None:
     before = dict(INITS)
     reason = "must be a Python name" if "." in name else "is taken"
@@ -173,3 +173,25 @@ def test_a_registered_init_is_on_the_menu_and_in_specs(monkeypatch: pytest.Monke
     del INITS["placeholder"]
     register_init("placeholder", sevens_)
     assert init.parse("placeholder")(torch.empty(2)).tolist() == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_init_is_registered_under_the_kind_it_needs(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS[kind], "placeholder", INITS["normal"])
+    del KINDS[kind]["placeholder"]
+    register_init("placeholder", INITS["normal"], needs=kind)
+    assert init.parse("placeholder").needs == kind
+    assert [row["needs"] for row in menu_rows() if row["name"] == "placeholder"] == [kind]
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(InitBenchError, match="unknown kind of init 'bacth': did you mean 'batch'"):
+        register_init("placeholder", INITS["zeros"], needs="bacth")
+
+
+@pytest.mark.parametrize("name", [name for name in all_inits() if name not in INITS])
+def test_an_init_of_a_network_fills_no_single_tensor(name: str) -> None:
+    with pytest.raises(InitBenchError, match=f"{name} needs a .*, not one tensor: initialize"):
+        init.parse(name)(torch.empty(2, 2))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
-from init_bench.init import ALIASES, INITS, InitSpec, canonical, normal_, parse
+from init_bench.init import ALIASES, InitSpec, all_inits, canonical, normal_, parse
 from init_bench.init.builtin import DEFAULT
 from init_bench.randomness import stream
 
@@ -27,7 +27,7 @@ def needs_nothing(name: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", [*filter(needs_nothing, INITS), DEFAULT])
+@pytest.mark.parametrize("name", [*filter(needs_nothing, all_inits()), DEFAULT])
 def test_a_bare_name_is_its_own_canonical_spec(name: str) -> None:
     assert canonical(name) == name
     assert canonical(f"  {name}()  " if name != DEFAULT else name) == name

@@ -1,0 +1,126 @@
+"""The standard deviation that an initialiser of one tensor aims at, and the gain inside it."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from init_bench.init.menu import ALIASES, INITS
+from init_bench.init.spec import InitSpec
+from init_bench.init.gain import calculate_gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a law may look at: fans, and the sides of the weight as a matrix."""
+
+    fan_in: float
+    fan_out: float
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """Gain and standard deviation of the entries; ``None`` where an initialiser states none."""
+
+    gain: float | None = None
+    std: float | None = None
+
+
+def law(spec: InitSpec, size: Size) -> Law:
+    """Return the law of ``spec`` on a weight of ``size``.
+
+    Formula:
+        std of the initialiser's own definition; of an orthogonal matrix the root mean square
+        of its entries, gain / √max(rows, columns).
+
+    Example:
+        >>> law(InitSpec("he_normal"), Size(fan_in=8, fan_out=4, rows=4, columns=8)).std
+        0.5
+    """
+    name = spec.name.removeprefix("torch.")
+    rule = _LAWS.get(ALIASES.get(name, name))
+    return rule(_arguments(spec), size) if rule else Law()
+
+
+def depends_on_fans(spec: InitSpec) -> bool:
+    """Return whether the std of ``spec`` is a gain over the root of a fan.
+
+    Example:
+        >>> depends_on_fans(InitSpec("he_normal")), depends_on_fans(InitSpec("normal"))
+        (True, False)
+    """
+    small, large = (Size(fan_in=n, fan_out=n, rows=2, columns=2) for n in (1, 2))
+    return law(spec, small).std != law(spec, large).std
+
+
+def _arguments(spec: InitSpec) -> dict[str, Any]:
+    """Return the arguments that ``spec`` gives, and the defaults of the others."""
+    parameters = inspect.signature(INITS[spec.name]).parameters.values()
+    return {p.name: p.default for p in parameters} | dict(spec.arguments)
+
+
+def _constant(arguments: Mapping[str, Any], size: Size) -> Law:
+    return Law(std=0.0)
+
+
+def _normal(arguments: Mapping[str, Any], size: Size) -> Law:
+    return Law(std=float(arguments["std"]))
+
+
+def _uniform(arguments: Mapping[str, Any], size: Size) -> Law:
+    return Law(std=(arguments["b"] - arguments["a"]) / math.sqrt(12))
+
+
+def _trunc_normal(arguments: Mapping[str, Any], size: Size) -> Law:
+    """Variance of a normal distribution cut at a and b."""
+    mean, std = arguments["mean"], arguments["std"]
+    low, high = ((arguments[end] - mean) / std for end in ("a", "b"))
+    density = [math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high)]
+    mass = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+    shift = (density[0] - density[1]) / mass
+    return Law(std=std * math.sqrt(1 + (low * density[0] - high * density[1]) / mass - shift**2))
+
+
+def _lecun(arguments: Mapping[str, Any], size: Size) -> Law:
+    return Law(gain=1.0, std=1 / math.sqrt(size.fan_in))
+
+
+def _xavier(arguments: Mapping[str, Any], size: Size) -> Law:
+    gain = float(arguments["gain"])
+    return Law(gain=gain, std=gain * math.sqrt(2 / (size.fan_in + size.fan_out)))
+
+
+def _he(arguments: Mapping[str, Any], size: Size) -> Law:
+    gain = calculate_gain(arguments["nonlinearity"], arguments["a"])
+    return Law(gain=gain, std=gain / math.sqrt(_fan(arguments["mode"], size)))
+
+
+def _variance_scaling(arguments: Mapping[str, Any], size: Size) -> Law:
+    gain = math.sqrt(arguments["scale"])
+    return Law(gain=gain, std=gain / math.sqrt(_fan(arguments["mode"], size)))
+
+
+def _orthogonal(arguments: Mapping[str, Any], size: Size) -> Law:
+    gain = float(arguments["gain"])
+    return Law(gain=gain, std=gain / math.sqrt(max(size.rows, size.columns)))
+
+
+def _fan(mode: str, size: Size) -> float:
+    average = (size.fan_in + size.fan_out) / 2
+    return {"fan_in": size.fan_in, "fan_out": size.fan_out, "fan_avg": average}[mode]
+
+
+_LAWS: dict[str, Callable[[Mapping[str, Any], Size], Law]] = {
+    **dict.fromkeys(("zeros", "ones", "constant"), _constant),
+    "normal": _normal,
+    "uniform": _uniform,
+    "trunc_normal": _trunc_normal,
+    **dict.fromkeys(("lecun_normal", "lecun_uniform"), _lecun),
+    **dict.fromkeys(("xavier_normal", "xavier_uniform"), _xavier),
+    **dict.fromkeys(("he_normal", "he_uniform"), _he),
+    "variance_scaling": _variance_scaling,
+    "orthogonal": _orthogonal,
+}

@@ -1,0 +1,100 @@
+"""Running a user's model and a user's loss: what does not fit is said in the user's words."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from init_bench.errors import InitBenchError
+
+Model = Callable[..., Any]
+
+
+def run(model: Model, batch: Any) -> Any:
+    """Return the model's output on ``batch``: a tensor, (inputs, targets), or keyword arguments.
+
+    Raises:
+        InitBenchError: the model does not take the batch.
+
+    Example:
+        >>> run(torch.nn.Linear(3, 2), (torch.ones(4, 3), torch.ones(4))).shape
+        torch.Size([4, 2])
+    """
+    inputs = batch[0] if isinstance(batch, tuple | list) else batch
+    try:
+        return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    except InitBenchError:
+        raise
+    except Exception as cause:  # whatever the user's forward function raises
+        raise InitBenchError(
+            f"the model does not take the batch {_shown(inputs)}: {cause}"
+        ) from cause
+
+
+def objective(model: Model, batch: Any, loss: Callable[..., Any] | None) -> Tensor:
+    """Return the scalar loss: ``loss(output, targets)`` of a batch (inputs, targets),
+    ``loss(output)`` of a batch without targets, ``loss(model)`` where there is no batch.
+
+    Raises:
+        InitBenchError: the model does not take the batch, the loss fails, is no scalar, or does
+            not depend on the parameters.
+
+    Example:
+        >>> objective(torch.nn.Linear(3, 2), torch.ones(4, 3), torch.sum).dim()
+        0
+    """
+    if loss is None:
+        raise InitBenchError("there is no loss: pass loss=, such as loss=F.cross_entropy")
+    arguments = (model,) if batch is None else (run(model, batch), *_targets(batch))
+    try:
+        value = loss(*arguments)
+    except InitBenchError:
+        raise
+    except Exception as cause:  # whatever the user's loss raises
+        form = "loss(model)" if batch is None else "loss(output, *targets)"
+        raise InitBenchError(f"the loss, called as {form}, fails: {cause}") from cause
+    return _scalar(value)
+
+
+@contextmanager
+def differentiating(name: str, times: str) -> Iterator[None]:
+    """Let a loss be differentiated more than once, or say that its model does not allow it.
+
+    Raises:
+        InitBenchError: a derivative is missing, as batch norm's third.
+    """
+    try:
+        with sdpa_kernel(SDPBackend.MATH):  # the fast kernels have one derivative
+            yield
+    except RuntimeError as cause:
+        raise InitBenchError(
+            f"{name} differentiates the loss {times}, which a layer of this model does not allow "
+            f"({cause}); batch norm does in eval mode"
+        ) from cause
+
+
+def _targets(batch: Any) -> tuple[Any, ...]:
+    return tuple(batch[1:]) if isinstance(batch, tuple | list) else ()
+
+
+def _scalar(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
+        raise InitBenchError(
+            f"the loss must be a scalar tensor, got {found!s}; take its mean, for instance"
+        )
+    if not value.requires_grad and torch.is_grad_enabled():
+        raise InitBenchError(
+            "the loss does not depend on the parameters: compute it from the model's output, "
+            "with gradients on"
+        )
+    return value.reshape(())
+
+
+def _shown(inputs: Any) -> str:
+    if isinstance(inputs, Tensor):
+        return f"of shape {tuple(inputs.shape)} and {inputs.dtype}"
+    return f"of type {type(inputs).__name__}"

@@ -1,0 +1,88 @@
+"""What a model was before: brought back whole when something fails, or when a look is over."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def all_or_nothing(model: nn.Module) -> Iterator[None]:
+    """Leave ``model`` exactly as it was if the block raises; the RNG states in any case.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> before = layer.weight.detach().clone()
+        >>> with all_or_nothing(layer):
+        ...     _ = layer.weight.data.zero_()
+        ...     raise ValueError("no")
+        Traceback (most recent call last):
+        ValueError: no
+        >>> torch.equal(layer.weight, before)
+        True
+    """
+    restore_values = _saved(model.parameters())
+    restore_rest = _saved_buffers_and_modes(model)
+    restore_rng = _saved_rng(model)
+    try:
+        yield
+    except BaseException:
+        restore_values()
+        restore_rest()
+        raise
+    finally:
+        restore_rng()
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Bring back buffers, training modes and the RNG states when the block ends."""
+    restores = (_saved_buffers_and_modes(model), _saved_rng(model))
+    try:
+        yield
+    finally:
+        for restore in restores:
+            restore()
+
+
+def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
+    """Return a function that gives ``tensors`` the values they have now."""
+    pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+    @torch.no_grad()
+    def restore() -> None:
+        for tensor, value in pairs:
+            tensor.copy_(value)
+
+    return restore
+
+
+def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
+    restore_buffers = _saved(model.buffers())
+    modes = [(module, module.training) for module in model.modules()]
+
+    def restore() -> None:
+        restore_buffers()
+        for module, training in modes:
+            module.training = training
+
+    return restore
+
+
+def _saved_rng(model: nn.Module) -> Callable[[], None]:
+    devices = {value.device for value in model.parameters()} - {torch.device("cpu")}
+    accelerators = [device for device in devices if _has_rng(device)]
+    states = [torch.get_device_module(device).get_rng_state(device) for device in accelerators]
+    state = torch.get_rng_state()
+
+    def restore() -> None:
+        torch.set_rng_state(state)
+        for device, value in zip(accelerators, states, strict=True):
+            torch.get_device_module(device).set_rng_state(value, device)
+
+    return restore
+
+
+def _has_rng(device: torch.device) -> bool:
+    return device.type != "meta" and hasattr(torch.get_device_module(device), "get_rng_state")
