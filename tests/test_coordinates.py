@@ -217,7 +217,9 @@ def test_layers_that_differ_between_widths_are_named() -> None:
 
 def test_weights_that_do_not_depend_on_the_seed_are_refused() -> None:
     def seeded(width: int) -> nn.Module:
-        return initialize(perceptron(width), "he_normal", seed=0)
+        network = perceptron(width)
+        initialize(network, "he_normal", seed=0)
+        return network
 
     with pytest.raises(InitBenchError, match="the networks of all seeds are the same"):
         checked(seeded, steps=1)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from init_bench.init.gain import calculate_gain
 from init_bench.init.menu import ALIASES, INITS
 from init_bench.init.spec import InitSpec
-from init_bench.init.gain import calculate_gain
+from init_bench.mean_field import critical_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,14 @@ def _orthogonal(arguments: Mapping[str, Any], size: Size) -> Law:
     return Law(gain=gain, std=gain / math.sqrt(max(size.rows, size.columns)))
 
 
+def _critical(arguments: Mapping[str, Any], size: Size) -> Law:
+    sigma_b2 = float(arguments["sigma_b2"])
+    if math.isnan(size.fan_in):  # a bias
+        return Law(std=math.sqrt(sigma_b2))
+    gain = math.sqrt(critical_line(arguments["nonlinearity"], sigma_b2=sigma_b2))
+    return Law(gain=gain, std=gain / math.sqrt(size.fan_in))
+
+
 def _fan(mode: str, size: Size) -> float:
     average = (size.fan_in + size.fan_out) / 2
     return {"fan_in": size.fan_in, "fan_out": size.fan_out, "fan_avg": average}[mode]
@@ -123,4 +132,5 @@ _LAWS: dict[str, Callable[[Mapping[str, Any], Size], Law]] = {
     **dict.fromkeys(("he_normal", "he_uniform"), _he),
     "variance_scaling": _variance_scaling,
     "orthogonal": _orthogonal,
+    "critical_normal": _critical,
 }

@@ -15,7 +15,7 @@ TRIES = 10
 """Rounds of rescaling, for layers with a bias that does not scale."""
 
 
-def lsuv_(network: "Network", *, start: str = "torch.orthogonal", tolerance: float = 0.01) -> None:
+def lsuv_(network: "Network", *, start: str = "orthogonal", tolerance: float = 0.01) -> None:
     """Scale each linear layer and convolution until its output has variance 1 on the batch.
 
     One forward pass does it: a layer is linear in its weight, so its output is rescaled as the

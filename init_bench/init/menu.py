@@ -92,7 +92,6 @@ INITS: dict[str, Init] = {
     "he_normal": he_normal_,
     "he_uniform": he_uniform_,
     "variance_scaling": variance_scaling_,
-    "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
     "trunc_normal": trunc_normal_,
     "orthogonal": orthogonal_,
     "delta_orthogonal": delta_orthogonal_,
@@ -100,6 +99,7 @@ INITS: dict[str, Init] = {
     "identity": _drawing_nothing(identity_),
     "dirac": _drawing_nothing(dirac_),
     "sparse": sparse_,  # type: ignore[dict-item] # the spec must give its sparsity
+    "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
     **TORCH_INITS,
 }
 
@@ -149,8 +149,8 @@ def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor")
         needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``.
 
     Raises:
-        InitBenchError: ``name`` is taken, or is no name a spec string can hold, ``needs`` is no
-            kind, or ``init`` is not called as initialisers of its kind are.
+        InitBenchError: ``name`` is taken, or is no name a spec string can hold, ``init`` is not
+            called as an initialiser of its kind is, or ``needs`` is no kind.
 
     Example:
         >>> def half_he_(tensor, *, generator=None):
@@ -165,8 +165,7 @@ def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor")
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
     if name in all_inits() or name in ALIASES:
         raise InitBenchError(f"init {name!r} is taken; choose another name")
-    if needs == "tensor":
-        _check_call(name, init)
+    _check_call(name, init, needs)
     menu[name] = init
 
 
@@ -185,14 +184,16 @@ def needs_of(name: str) -> str:
     return next((kind for kind, menu in KINDS.items() if name in menu), "module")
 
 
-def _check_call(name: str, init: object) -> None:
-    """Refuse what cannot be called as ``init(tensor, generator=...)``."""
+def _check_call(name: str, init: Callable[..., Any], needs: str) -> None:
+    """Refuse what cannot be called as an initialiser of its kind is."""
+    keywords = {"generator": None} if needs == "tensor" else {}
+    form = "(tensor, *, generator=None)" if needs == "tensor" else "(network)"
     try:
-        inspect.signature(init).bind_partial(None, generator=None)  # type: ignore[arg-type]
+        inspect.signature(init).bind_partial(None, **keywords)
     except (TypeError, ValueError) as cause:
         raise InitBenchError(
-            f"init {name!r} must be a function init(tensor, *, generator=None) that fills the "
-            f"tensor in place and returns it, got {init!r}"
+            f"init {name!r} must be a function init{form} that fills what it is given in place, "
+            f"got {init!r}"
         ) from cause
 
 
@@ -217,7 +218,7 @@ def _row(name: str) -> dict[str, str]:
     return {"name": name, "formula": formula, "source": source, "needs": needs_of(name)}
 
 
-def _formula(init: Callable[..., Any]) -> str:
+def _formula(init: object) -> str:
     """Return the formula, or the first line, of the docstring."""
     first, *_ = (inspect.getdoc(init) or "not stated").splitlines()
     return section(init, "Formula") or first
