@@ -15,6 +15,14 @@ settings.register_profile("init_bench", deadline=None, max_examples=40)
 settings.load_profile("init_bench")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-golden",
+        action="store_true",
+        help="Write golden files anew; see git diff.",
+    )
+
+
 def write_idx(path: Path, values: np.ndarray) -> None:
     """Write ``values`` as a raw IDX file of unsigned bytes."""
     header = struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)

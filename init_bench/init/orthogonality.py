@@ -41,10 +41,11 @@ def orthogonal_(
     gain = finite(gain, "gain")
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor
-    with torch.no_grad():
-        matrix = tensor.new_empty(tensor.shape[0], tensor[0].numel(), dtype=_precise(tensor.dtype))
-        matrix.normal_(generator=generator)
-        return tensor.copy_(_orthogonalised(matrix, gain).view(tensor.shape))
+    rows = tensor.shape[0]
+    matrix = tensor.new_empty((rows, tensor.numel() // rows), dtype=_precise(tensor.dtype))
+    factor = _orthogonalised(matrix.normal_(generator=generator), gain)
+    tensor.detach().copy_(factor.view(tensor.shape))
+    return tensor
 
 
 def delta_orthogonal_(
@@ -128,7 +129,7 @@ def looks_linear_(
 
 def _precise(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype to factorise in: LAPACK knows no half types."""
-    return torch.float32 if torch.finfo(dtype).bits < 32 else dtype
+    return torch.float32 if dtype.itemsize < 4 else dtype
 
 
 def _orthogonalised(matrix: Tensor, gain: float) -> Tensor:

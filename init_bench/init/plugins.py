@@ -3,7 +3,6 @@
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 
-from init_bench.errors import InitBenchError
 from init_bench.init.menu import register_init
 
 GROUP = "init_bench.inits"
@@ -21,20 +20,13 @@ def load_plugins() -> None:
     """
     for point in entry_points(group=GROUP):
         try:
-            _load(point)
+            register_init(point.name, point.load())
         except Exception as cause:  # another package's import may fail in any way
             warnings.warn(
                 f"the plug-in init {point.name!r} ({point.value}, from {_origin(point)}) is left "
                 f"out: {type(cause).__name__}: {cause}",
                 stacklevel=2,
             )
-
-
-def _load(point: EntryPoint) -> None:
-    init = point.load()
-    if not callable(init):
-        raise InitBenchError(f"it is no function but {init!r}")
-    register_init(point.name, init)
 
 
 def _origin(point: EntryPoint) -> str:

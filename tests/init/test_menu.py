@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from init_bench import init
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, INITS, KINDS, all_inits, menu_rows, register_init
-from init_bench.init.builtin import DEFAULT, TORCH_INITS
+from init_bench.init.builtin import DEFAULT
 from init_bench.randomness import stream
 
 SHAPES = ((8, 6), (5, 7, 3), (6, 4, 3, 3))
-OURS = [name for name in INITS if name not in TORCH_INITS]
+OURS = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.startswith("init_bench.")]
+"""Those of this package: neither torch's nor a plug-in's."""
 
 
 def required(fill: Any) -> dict[str, float]:
@@ -133,7 +134,10 @@ def test_an_alias_is_no_name_of_its_own(name: str) -> None:
     assert name not in INITS
 
 
-@pytest.mark.parametrize("name", [name for name in all_inits() if name not in TORCH_INITS])
+@pytest.mark.parametrize(
+    "name",
+    [n for n, f in all_inits().items() if inspect.unwrap(f).__module__.startswith("init_bench.")],
+)
 def test_every_init_of_ours_is_exported_with_an_underscore(name: str) -> None:
     assert getattr(init, f"{name}_") is inspect.unwrap(all_inits()[name])
     assert f"{name}_" in init.__all__
@@ -163,6 +167,30 @@ def test_a_name_no_spec_can_hold_is_refused(name: str) -> None:
     with pytest.raises(InitBenchError, match=f"init name '{name}' must be a Python name"):
         register_init(name, INITS["zeros"])
     assert name not in INITS
+
+
+@pytest.mark.parametrize("wrong", [3, lambda tensor: tensor, "he_normal"], ids=str)
+def test_what_is_not_called_as_an_init_is_refused(wrong: Any) -> None:
+    with pytest.raises(InitBenchError, match=r"must be a function init\(tensor, \*, gen"):
+        register_init("placeholder", wrong)
+    assert "placeholder" not in INITS
+
+
+def test_an_init_without_a_stated_formula_has_its_first_line_in_the_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sevens_(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Fill with sevens."""
+        return tensor.data.fill_(7.0)
+
+    monkeypatch.setitem(INITS, "sevens", sevens_)
+    (row,) = [row for row in menu_rows() if row["name"] == "sevens"]
+    assert row == {
+        "name": "sevens",
+        "formula": "Fill with sevens.",
+        "source": "own",
+        "needs": "tensor",
+    }
 
 
 def test_a_registered_init_is_on_the_menu_and_in_specs(monkeypatch: pytest.MonkeyPatch) -> None:

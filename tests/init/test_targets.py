@@ -12,12 +12,11 @@ from torch.nn.utils import parametrizations
 from init_bench import init
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS
-from init_bench.init.builtin import TORCH_INITS
 from init_bench.randomness import stream
 
 DRAWING_NOTHING = ["zeros", "ones", "constant", "identity", "dirac"]
 ONE_VALUE = ["zeros", "ones", "constant"]
-OURS = [name for name in INITS if name not in TORCH_INITS]
+OURS = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.startswith("init_bench.")]
 KERNEL = (4, 4, 3)
 SHAPES = {name: (4, 4) if name == "sparse" else KERNEL for name in OURS}
 

@@ -1,0 +1,40 @@
+"""What a user reads of the menu, letter by letter. ``pytest --rewrite-golden`` writes it anew."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from init_bench.init import menu_rows
+from init_bench.init.plugins import GROUP
+
+TREE = Path(__file__).parents[1]
+LISTED = TREE / "tests" / "golden" / "list_inits.txt"
+DOCUMENTED = TREE / "docs" / "initialisers.md"
+
+pytestmark = pytest.mark.skipif(bool(entry_points(group=GROUP)), reason="plug-ins are listed too")
+
+
+def agrees(path: Path, text: str, rewrite: bool) -> bool:
+    """Compare ``text`` with what ``path`` holds, or write it there."""
+    if rewrite:
+        path.write_text(text)
+    return path.read_text() == text
+
+
+def test_list_inits_prints_what_it_did(request: pytest.FixtureRequest) -> None:
+    command = [sys.executable, "-m", "init_bench", "list", "inits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=TREE)
+    rewrite = request.config.getoption("--rewrite-golden")
+    assert agrees(LISTED, done.stdout, rewrite), "if it should differ: pytest --rewrite-golden"
+
+
+def test_the_table_in_the_docs_is_the_menu(request: pytest.FixtureRequest) -> None:
+    columns = ("name", "needs", "formula", "source")
+    rows = [[row[column].replace("|", r"\|") for column in columns] for row in menu_rows()]
+    lines = [f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * 4, *rows]]
+    text = "\n".join(["# Initialisers", "", *lines, ""])
+    rewrite = request.config.getoption("--rewrite-golden")
+    assert agrees(DOCUMENTED, text, rewrite), "if it should differ: pytest --rewrite-golden"
