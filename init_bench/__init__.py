@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from init_bench import figures, init, statistics
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
+    from init_bench.comparing import Comparison, compare
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
@@ -23,6 +24,8 @@ _HOMES = {
     "load": "store",
     "Results": "store",
     "reproduce": "book",
+    "compare": "comparing",
+    "Comparison": "comparing",
     "initialize": "init",
     "register_init": "init",
     "capture": "recording",
@@ -37,11 +40,13 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Cell",
+    "Comparison",
     "Grid",
     "InitBenchError",
     "Record",
     "Results",
     "capture",
+    "compare",
     "figures",
     "init",
     "initialize",

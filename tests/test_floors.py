@@ -29,7 +29,8 @@ FLOORS: tuple[set[str], ...] = (
     {"executors", "figures"},
     {"first_look", "claims"},
     {"running"},
-    {"book"},
+    {"comparison"},
+    {"book", "comparing"},
     {"cli"},
     {"__main__", "__init__"},
 )

@@ -1,5 +1,6 @@
 """Tables → pictures: each function takes a frame and returns a matplotlib ``Figure``."""
 
+from init_bench.figures.comparison import forest, pair_comparison
 from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.histograms import activation_histograms
 from init_bench.figures.profiles import expressiveness, gradients
@@ -7,8 +8,10 @@ from init_bench.figures.profiles import expressiveness, gradients
 __all__ = [
     "activation_histograms",
     "expressiveness",
+    "forest",
     "gradients",
     "loss_curves",
+    "pair_comparison",
     "smooth",
     "symmetry",
 ]

@@ -1,6 +1,8 @@
 """Figure 6-15 and `symmetry`: what happens during training."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -40,7 +42,7 @@ def loss_curves(frame: pd.DataFrame, *, caption: str) -> Figure:
     figure = new_figure(7.2, 4.8)
     with mpl.rc_context(RC):
         ax = figure.subplots()
-        _draw_losses(ax, frame)
+        draw_losses(ax, frame)
         ax.legend(frameon=False, fontsize=9)
         add_caption(
             figure,
@@ -82,7 +84,7 @@ def symmetry(layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str) -> Fig
         left.set_ylim(0.8, 150)
         left.set_yticks([1, 10, 100], ["1", "10", "100"])
         left.legend(frameon=False, fontsize=8.5, loc="center right")
-        _draw_losses(right, curves)
+        draw_losses(right, curves)
         right.set_title("loss", fontsize=10)
         add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")
     return figure
@@ -103,12 +105,15 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def _draw_losses(ax: Axes, frame: pd.DataFrame) -> None:
+def draw_losses(
+    ax: Axes, frame: pd.DataFrame, lines: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Draw each initialiser's loss over steps, mean and band, in its usual line or ``lines``."""
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
         raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
         mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
-        line = line_of(str(init), position)
+        line = (lines or {}).get(str(init)) or line_of(str(init), position)
         style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
         ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
         ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)

@@ -1,0 +1,227 @@
+"""Do two initialisers draw the same? Bits, entries, whole matrices, and what each states."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from init_bench.comparison.pairs import Pair
+from init_bench.comparison.rows import DRAW_ALPHA, DRAWS, Row
+from init_bench.comparison.stated import mean_against, stated, variance_against
+from init_bench.errors import InitBenchError
+from init_bench.init import INITS, InitSpec
+from init_bench.init.builtin import DEFAULT, reset_
+from init_bench.randomness import stream
+
+SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (64, 32, 3, 3)}
+"""Weights ``(n_out, n_in, *kernel)`` on which draws are compared."""
+
+QUANTILES = 500
+"""Points of a distribution that a figure shows."""
+
+Fill = Callable[[torch.Generator], object]
+
+BIT_SEEDS = 5
+"""Generator states from which both sides draw to see whether their bits agree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """What ``DRAWS`` independent weights of one initialiser and shape look like.
+
+    Attributes:
+        entries: all entries, in ascending order.
+        rms: root mean square of the entries of each draw.
+        spectrum: largest singular value over the root mean square of all, each draw.
+    """
+
+    entries: np.ndarray
+    rms: np.ndarray
+    spectrum: np.ndarray
+
+
+def distribution_rows(pairs: Iterable[Pair]) -> list[Row]:
+    """Return what the draws of each pair say, shape by shape."""
+    pairs = list(pairs)
+    look = functools.lru_cache(maxsize=None)(draws)
+    rows = []
+    for name, shape in SHAPES.items():
+        setting = f"{name} {'x'.join(map(str, shape))}"
+        for pair in pairs:
+            rows += list(_rows(pair, setting, shape, look))
+        look.cache_clear()
+    return rows
+
+
+def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return a weight of ``shape`` on the CPU, filled by ``spec`` from ``generator``.
+
+    Raises:
+        InitBenchError: ``spec`` cannot fill it, needs more than a tensor, or draws nan or inf.
+
+    Example:
+        >>> draw(InitSpec("ones"), (1, 2), torch.Generator())
+        tensor([[1., 1.]])
+    """
+    weight, fill = filler(spec, shape)
+    fill(generator)
+    if not weight.isfinite().all():
+        raise InitBenchError(f"{spec} draws entries of shape {shape} that are not finite")
+    return weight
+
+
+def filler(spec: InitSpec, shape: tuple[int, ...]) -> tuple[Tensor, Fill]:
+    """Return a weight of ``shape`` on the CPU and what fills it from a generator by ``spec``.
+
+    Raises:
+        InitBenchError: ``spec`` needs more than a tensor.
+    """
+    if spec.name == DEFAULT:
+        module = nn.utils.skip_init(_MODULES[len(shape)], *_sizes(shape))
+        return module.get_parameter("weight").data, lambda generator: reset_(
+            module, generator=generator
+        )
+    if spec.name not in INITS:
+        raise InitBenchError(f"{spec.name} fills a whole network, not one tensor")
+    weight = torch.empty(shape)
+    return weight, lambda generator: spec(weight, generator=generator)
+
+
+def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
+    """Return ``DRAWS`` weights of ``spec``, from streams that no other initialiser draws from.
+
+    Raises:
+        InitBenchError: as ``draw``.
+    """
+    purpose = f"compare/{spec}/{shape}"
+    weights = torch.stack([draw(spec, shape, stream(i, purpose)) for i in range(DRAWS)])
+    values = torch.linalg.svdvals(weights.flatten(2))
+    rms = weights.double().square().flatten(1).mean(dim=1).sqrt()
+    scale = values.double().square().mean(dim=1).sqrt()
+    return Draws(
+        entries=np.sort(weights.numpy().ravel()),
+        rms=rms.numpy(),
+        spectrum=(values.amax(dim=1) / scale).nan_to_num(0.0).numpy(),
+    )
+
+
+def same_bits(pair: Pair, shape: tuple[int, ...]) -> float:
+    """Return the share of generator states from which both sides draw the same bits.
+
+    Example:
+        >>> from init_bench.comparison.pairs import pairs_of
+        >>> same_bits(pairs_of(["he_normal"])[0], (3, 4))
+        1.0
+    """
+    equal = 0
+    for seed in range(BIT_SEEDS):
+        a, b = (draw(spec, shape, stream(seed, "compare/bits")) for spec in (pair.a, pair.b))
+        equal += torch.equal(a.view(torch.int32), b.view(torch.int32))
+    return equal / BIT_SEEDS
+
+
+def quantiles(pair: Pair) -> pd.DataFrame:
+    """Return quantiles of both sides' entries on the first shape that both can fill.
+
+    Columns ``init``, ``shape``, ``probability``, ``value``; no rows where there is no such shape.
+    """
+    probabilities = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    for name, shape in SHAPES.items():
+        try:
+            sides = {str(spec): draws(spec, shape).entries for spec in (pair.a, pair.b)}
+        except InitBenchError:
+            continue
+        return pd.concat(
+            pd.DataFrame(
+                {
+                    "init": init,
+                    "shape": f"{name} {'x'.join(map(str, shape))}",
+                    "probability": probabilities,
+                    "value": entries[(probabilities * len(entries)).astype(int)],
+                }
+            )
+            for init, entries in sides.items()
+        ).reset_index(drop=True)
+    return pd.DataFrame(columns=["init", "shape", "probability", "value"])
+
+
+def _rows(
+    pair: Pair,
+    setting: str,
+    shape: tuple[int, ...],
+    look: Callable[[InitSpec, tuple[int, ...]], Draws],
+) -> Iterator[Row]:
+    row = functools.partial(Row, pair=pair, question="distribution", setting=setting)
+    refusals, seen = [], []
+    for spec in (pair.a, pair.b):
+        try:
+            seen.append(look(spec, shape))
+        except InitBenchError as reason:
+            refusals.append(str(reason))
+    if refusals:
+        yield row(quantity="same bits", note="; ".join(dict.fromkeys(refusals)))
+        return
+    a, b = seen
+    yield row(quantity="same bits", value=same_bits(pair, shape), n=BIT_SEEDS)
+    yield row(quantity="KS distance", n=len(a.entries), **_ks(a.entries, b.entries))
+    yield row(quantity="std ratio", n=DRAWS, **_ratio(a.rms, b.rms))
+    yield row(quantity="spectrum ratio", n=DRAWS, **_ratio(a.spectrum, b.spectrum))
+    for side, spec, found in (("a", pair.a, a), ("b", pair.b, b)):
+        law = stated(spec, shape)
+        if law is None:
+            continue
+        for name, test in (("mean", mean_against), ("variance", variance_against)):
+            moment = test(found.entries, law, DRAW_ALPHA)
+            numbers = {"value": moment.value, "low": moment.low, "high": moment.high}
+            yield row(quantity=f"{name} of {side}", n=len(found.entries), p=moment.p, **numbers)
+
+
+def _ks(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Return the distance, its p-value, and its interval by Massart's bound on either side.
+
+    Source:
+        Massart, The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality, 1990.
+    """
+    found = stats.ks_2samp(a, b)
+    distance = float(found.statistic)
+    half = sum(math.sqrt(math.log(4 / DRAW_ALPHA) / (2 * len(side))) for side in (a, b))
+    low, high = max(0.0, distance - half), min(1.0, distance + half)
+    return {"value": distance, "low": low, "high": high, "p": float(found.pvalue)}
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Return the ratio of geometric means with Welch's interval and p-value.
+
+    Draws are the units, so entries that depend on each other do no harm. Where one side is all
+    zeros there is no ratio to test; the distance of the entries says what differs.
+    """
+    if not (a.all() and b.all()):
+        return {"value": float(a.mean() / b.mean()) if b.any() else math.nan}
+    # Rounded: the last bits of an orthogonal matrix are no difference between initialisers.
+    logs = [np.round(np.log(side), 5) for side in (a, b)]
+    difference = logs[0].mean() - logs[1].mean()
+    variances = [side.var(ddof=1) / len(side) for side in logs]
+    error = math.sqrt(sum(variances))
+    if error < 1e-9:  # neither varies from draw to draw
+        ratio = math.exp(difference)
+        return {"value": ratio, "low": ratio, "high": ratio, "p": float(abs(difference) < 2e-5)}
+    freedom = error**4 / sum(v**2 / (DRAWS - 1) for v in variances)
+    half = float(stats.t.isf(DRAW_ALPHA / 2, freedom)) * error
+    low, value, high = np.exp([difference - half, difference, difference + half]).tolist()
+    p = 2 * float(stats.t.sf(abs(difference) / error, freedom))
+    return {"value": value, "low": low, "high": high, "p": p}
+
+
+_MODULES: dict[int, Callable[..., nn.Module]] = {2: nn.Linear, 4: nn.Conv2d}
+
+
+def _sizes(shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the arguments with which a module has a weight of ``shape``."""
+    return (shape[1], shape[0], *([shape[2:]] if len(shape) > 2 else []))
