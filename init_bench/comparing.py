@@ -1,6 +1,8 @@
 """The job of a comparison: draws, training and time of each pair, with a verdict in words."""
 
 import contextlib
+import json
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure
 from init_bench import figures
 from init_bench.comparison.draws import distribution_rows, quantiles
 from init_bench.comparison.judging import judge, verdict_of
-from init_bench.comparison.pairs import pairs_of
+from init_bench.comparison.pairs import pairs_of, without_counterpart
 from init_bench.comparison.summary import html_of, text_of
 from init_bench.comparison.timing import speed_rows
 from init_bench.comparison.training import network_of, seeds_by_default, train
@@ -40,6 +42,7 @@ class Comparison:
         quantiles: of the entries of both sides, where one pair is compared.
         curves: loss per step of the runs.
         outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
+        left_out: initialisers of ours that have no counterpart, where all were asked for.
         folder: where all is stored, if anywhere.
         failures: files about runs that failed.
     """
@@ -49,6 +52,7 @@ class Comparison:
     quantiles: pd.DataFrame
     curves: pd.DataFrame
     outcomes: pd.DataFrame
+    left_out: tuple[str, ...] = ()
     folder: Path | None = None
     failures: tuple[Path, ...] = ()
 
@@ -57,12 +61,18 @@ class Comparison:
         if len(self.verdicts) == 1:
             ((pair, verdict),) = self.verdicts.items()
             return figures.pair_comparison(
-                self.table, self.quantiles, self.curves, self.outcomes, title=f"{pair}: {verdict}"
+                self.table, self.quantiles, self.curves, self.outcomes, title=f"{pair}\n{verdict}"
             )
         return figures.forest(self.table, self.verdicts)
 
+    def to_json(self) -> str:
+        """Return the table as JSON records, null where there is no finite number."""
+        rows = self.table.replace([math.nan, math.inf, -math.inf], None).to_dict("records")
+        return json.dumps(rows, ensure_ascii=False)
+
     def __str__(self) -> str:
-        return text_of(self.table, self.verdicts)
+        alone = f"no counterpart in torch.nn.init: {', '.join(self.left_out)}"
+        return text_of(self.table, self.verdicts) + f"\n{alone}" * bool(self.left_out)
 
     def _repr_html_(self) -> str:
         return html_of(self.table, self.verdicts, self.figure())
@@ -129,6 +139,7 @@ def compare(
             quantiles=quantiles(pairs[0]) if len(pairs) == 1 else pd.DataFrame(),
             curves=trained.curves,
             outcomes=trained.outcomes,
+            left_out=() if names else without_counterpart(),
             folder=folder if out is not None else None,
             failures=trained.failures,
         )

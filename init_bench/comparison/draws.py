@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +24,6 @@ SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (6
 
 QUANTILES = 500
 """Points of a distribution that a figure shows."""
-
-Fill = Callable[[torch.Generator], object]
 
 BIT_SEEDS = 5
 """Generator states from which both sides draw to see whether their bits agree."""
@@ -70,28 +67,26 @@ def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> 
         >>> draw(InitSpec("ones"), (1, 2), torch.Generator())
         tensor([[1., 1.]])
     """
-    weight, fill = filler(spec, shape)
-    fill(generator)
+    weight = torch.empty(shape)
+    if spec.name == DEFAULT:
+        module = module_of(shape)
+        reset_(module, generator=generator)
+        weight = module.get_parameter("weight").detach()
+    elif spec.name in INITS:
+        spec(weight, generator=generator)
+    else:
+        raise InitBenchError(f"{spec.name} fills a whole network, not one tensor")
     if not weight.isfinite().all():
         raise InitBenchError(f"{spec} draws entries of shape {shape} that are not finite")
     return weight
 
 
-def filler(spec: InitSpec, shape: tuple[int, ...]) -> tuple[Tensor, Fill]:
-    """Return a weight of ``shape`` on the CPU and what fills it from a generator by ``spec``.
-
-    Raises:
-        InitBenchError: ``spec`` needs more than a tensor.
-    """
-    if spec.name == DEFAULT:
-        module = nn.utils.skip_init(_MODULES[len(shape)], *_sizes(shape))
-        return module.get_parameter("weight").data, lambda generator: reset_(
-            module, generator=generator
-        )
-    if spec.name not in INITS:
-        raise InitBenchError(f"{spec.name} fills a whole network, not one tensor")
-    weight = torch.empty(shape)
-    return weight, lambda generator: spec(weight, generator=generator)
+def module_of(shape: tuple[int, ...]) -> nn.Module:
+    """Return a linear or convolutional layer with a weight of ``shape``, not filled yet."""
+    n_out, n_in, *kernel = shape
+    if kernel:
+        return nn.utils.skip_init(nn.Conv2d, n_in, n_out, tuple(kernel))
+    return nn.utils.skip_init(nn.Linear, n_in, n_out)
 
 
 def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
@@ -123,8 +118,13 @@ def same_bits(pair: Pair, shape: tuple[int, ...]) -> float:
     equal = 0
     for seed in range(BIT_SEEDS):
         a, b = (draw(spec, shape, stream(seed, "compare/bits")) for spec in (pair.a, pair.b))
-        equal += torch.equal(a.view(torch.int32), b.view(torch.int32))
+        equal += equal_bits(a, b)
     return equal / BIT_SEEDS
+
+
+def equal_bits(a: Tensor, b: Tensor) -> bool:
+    """Return whether two float32 tensors are the same bit by bit: 0 is not -0, nan is nan."""
+    return torch.equal(a.view(torch.int32), b.view(torch.int32))
 
 
 def quantiles(pair: Pair) -> pd.DataFrame:
@@ -217,11 +217,3 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     low, value, high = np.exp([difference - half, difference, difference + half]).tolist()
     p = 2 * float(stats.t.sf(abs(difference) / error, freedom))
     return {"value": value, "low": low, "high": high, "p": p}
-
-
-_MODULES: dict[int, Callable[..., nn.Module]] = {2: nn.Linear, 4: nn.Conv2d}
-
-
-def _sizes(shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """Return the arguments with which a module has a weight of ``shape``."""
-    return (shape[1], shape[0], *([shape[2:]] if len(shape) > 2 else []))

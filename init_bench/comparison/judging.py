@@ -8,7 +8,7 @@ import pandas as pd
 
 from init_bench.comparison.paired import holm, least_p, seeds_for
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.rows import DEFINITIONS, DRAW_ALPHA, TRAIN_ALPHA, Row
+from init_bench.comparison.rows import DEFINITIONS, DRAW_ALPHA, TIME_MARGIN, TRAIN_ALPHA, Row
 
 COLUMNS = (
     *("pair", "a", "b", "question", "setting", "quantity", "definition", "value", "ci_low"),
@@ -70,9 +70,9 @@ def _bits(row: dict[str, float], tests: int) -> str:
 def _speed(row: dict[str, float], tests: int) -> str:
     if math.isnan(row["value"]):
         return "not compared"
-    if row["ci_low"] <= 1 <= row["ci_high"]:
-        return "as fast"
-    return "slower" if row["value"] > 1 else "faster"
+    if row["value"] > 1 + TIME_MARGIN and row["ci_low"] > 1:
+        return "slower"
+    return "faster" if row["value"] < 1 - TIME_MARGIN and row["ci_high"] < 1 else "as fast"
 
 
 def _stated(row: dict[str, float], tests: int) -> str:
@@ -82,12 +82,16 @@ def _stated(row: dict[str, float], tests: int) -> str:
 def _difference(row: dict[str, float], tests: int) -> str:
     alpha = ALPHA[str(row["question"])]
     if math.isnan(row["p"]):
-        same = row["question"] == "training" and row["value"] == 0
-        return "the same" if same else "not compared"
+        if row["quantity"] == "diverged":
+            return "none diverged"
+        skipped = row["question"] == "training" and row["value"] == 0
+        return "the same" if skipped else "not compared"
+    if row["value"] == row["ci_low"] == row["ci_high"] == 0:
+        return "the same"
     if row["p_holm"] < alpha:
         return "differs"
     if row["question"] == "training" and least_p(int(row["n"])) * tests > alpha:
-        return f"undecided: needs {seeds_for(tests, alpha)} seeds"
+        return f"undecided: {row['n']} seeds, needs {seeds_for(tests, alpha)}"
     return "not told apart"
 
 
@@ -99,32 +103,37 @@ _VERDICTS: dict[str, Callable[[dict[str, float], int], str]] = {
 
 
 def _phrases(differing: pd.DataFrame) -> list[str]:
-    """Return in what a pair differs and by how much: the most telling number of each question."""
+    """Return in what a pair differs and by how much: the most telling number of the draws first."""
     found = []
     for quantity, words in _DRAWN.items():
         rows = differing[differing["quantity"] == quantity]
         if len(rows):
-            far = rows["value"].map(lambda value: abs(math.log(max(value, 1e-300)))).idxmax()
-            top = rows.loc[far if quantity != "KS distance" else rows["value"].idxmax()]
-            found.append(f"{words} {_number(top)} at {top['setting']}")
+            row = rows.loc[rows["value"].map(_FARNESS[quantity]).idxmax()]
+            found.append(words.format(**row))
             break
-    trained = differing[differing["question"] == "training"]
-    for row in trained.to_dict("records"):
-        if row["quantity"] == "diverged":
-            found.append(f"diverged seeds {row['note']}")
-        else:
-            found.append(f"{row['quantity']} {_number(row, signed=True)}")
+    for row in differing[differing["question"] == "training"].to_dict("records"):
+        found.append(_TRAINED[row["quantity"]].format(**row))
     return found
 
 
-_DRAWN = {
-    "std ratio": "std of a / b",
-    "KS distance": "entries' distribution, KS distance",
-    "spectrum ratio": "spectrum, a / b",
+def _log(ratio: float) -> float:
+    return abs(math.log(ratio)) if ratio > 0 else math.inf
+
+
+_FARNESS: dict[str, Callable[[float], float]] = {
+    "std ratio": _log,
+    "KS distance": abs,
+    "spectrum ratio": _log,
 }
-
-
-def _number(row: object, *, signed: bool = False) -> str:
-    value, low, high = (row[name] for name in ("value", "ci_low", "ci_high"))  # type: ignore[index]
-    form = "{:+.3g}" if signed else "{:.3g}"
-    return f"{form} [{form}, {form}]".format(value, low, high)
+_INTERVAL = "[{ci_low:.3g}, {ci_high:.3g}]"
+_DRAWN = {
+    "std ratio": f"std {{value:.3g}} {_INTERVAL} times that of {{b}} on {{setting}}",
+    "KS distance": f"entries a KS distance of {{value:.3g}} {_INTERVAL} away on {{setting}}",
+    "spectrum ratio": f"largest singular value {{value:.3g}} {_INTERVAL} times that of {{b}}, "
+    "relative to the root mean square, on {setting}",
+}
+_TRAINED = {
+    "final loss": "final loss {value:+.3g} [{ci_low:+.3g}, {ci_high:+.3g}]",
+    "mean loss": "mean loss {value:+.3g} [{ci_low:+.3g}, {ci_high:+.3g}]",
+    "diverged": "diverged {note}",
+}

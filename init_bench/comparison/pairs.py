@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from init_bench.errors import InitBenchError
-from init_bench.init import ALIASES, INITS, InitSpec, parse
+from init_bench.init import ALIASES, INITS, InitSpec, menu_rows, parse
 
 COUNTERPARTS = {
     "lecun_normal": "torch.kaiming_normal(nonlinearity='linear')",
@@ -66,9 +66,15 @@ def counterpart_name(name: str) -> str | None:
     return same[0] if same else COUNTERPARTS.get(name)
 
 
-def without_counterpart() -> list[str]:
-    """Return the initialisers of one tensor that torch has nothing to set beside."""
-    return [n for n in INITS if not n.startswith("torch.") and counterpart_name(n) is None]
+def without_counterpart() -> tuple[str, ...]:
+    """Return those of the whole menu, of any kind, that torch has nothing to set beside.
+
+    Example:
+        >>> "variance_scaling" in without_counterpart(), "he_normal" in without_counterpart()
+        (True, False)
+    """
+    ours = [row["name"] for row in menu_rows() if not row["name"].startswith("torch.")]
+    return tuple(name for name in ours if counterpart_name(name) is None)
 
 
 def _with_counterpart(spec: InitSpec) -> Pair:

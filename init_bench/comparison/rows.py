@@ -17,6 +17,9 @@ TRAIN_ALPHA = 0.05
 TURNS, FILLS = 9, 5
 """Timing: turns in which both sides are timed, and the fills of each in a turn."""
 
+TIME_MARGIN = 0.1
+"""Faster or slower is what every turn says, and the median by more than this share."""
+
 _PAIRED = (
     "a - b, mean over the seeds that trained on both sides; 95 % bootstrap interval and "
     "sign-flip p over seeds, paired"

@@ -4,6 +4,7 @@ import io
 import math
 import textwrap
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -48,14 +49,12 @@ def _draws(rows: pd.DataFrame) -> str:
     distance = rows.loc[rows[rows["quantity"] == "KS distance"]["value"].idxmax()]
     ratio = rows[rows["quantity"] == "std ratio"]["value"]
     refused = f"; {len(bits) - len(seen)} shapes refused" if len(seen) < len(bits) else ""
-    unlike = rows[rows["verdict"] == "not as stated"]
-    stated = "".join(
-        f"; {r.quantity} not as stated" for r in unlike.drop_duplicates("quantity").itertuples()
-    )
+    spread = f"; std a / b {ratio.min():.4g} to {ratio.max():.4g}" if ratio.notna().any() else ""
+    unlike = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
+    stated = "".join(f"; {quantity} not as stated" for quantity in unlike)
     return (
         f"draws     same bits on {equal} of {len(seen)} shapes; KS distance at most "
-        f"{distance['value']:.3g} (p_holm {distance['p_holm']:.2g}); std a / b "
-        f"{ratio.min():.4g} to {ratio.max():.4g}{stated}{refused}"
+        f"{distance['value']:.3g} ({_p(distance)}){spread}{stated}{refused}"
     )
 
 
@@ -69,7 +68,7 @@ def _training(rows: pd.DataFrame) -> list[str]:
             continue
         if math.isnan(row["p"]) and row["quantity"] != "diverged":
             return [f"training  {row['note']}"]
-        interval = f" [{row['ci_low']:+.3g}, {row['ci_high']:+.3g}] (p_holm {row['p_holm']:.2g})"
+        interval = f" [{row['ci_low']:+.3g}, {row['ci_high']:+.3g}] ({_p(row)})"
         number = f"{row['value']:+.3g}{interval}, " if row["quantity"] != "diverged" else ""
         verdict = f": {row['verdict']}" if not math.isnan(row["p"]) else ""
         lines.append(f"training  {row['quantity']} {number}{row['note']}{verdict}")
@@ -84,6 +83,11 @@ def _speed(rows: pd.DataFrame) -> str:
         f"speed     {row['verdict']}: {row['value']:.2f} of b's time "
         f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}] for {row['setting']}; {row['note']}"
     )
+
+
+def _p(row: Any) -> str:
+    p = row["p_holm"]
+    return f"p_holm {p:.2g}" if p > 0 else "p_holm below 1e-300"
 
 
 def _svg(figure: Figure) -> str:

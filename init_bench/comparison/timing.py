@@ -1,13 +1,20 @@
 """How fast does each fill a weight? Measured in turn, so that a busy machine slows both."""
 
+import functools
+import inspect
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from init_bench.comparison.draws import Fill, filler
+import torch
+
+from init_bench.comparison.draws import draw, module_of
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import FILLS, TURNS, Row
 from init_bench.errors import InitBenchError
+from init_bench.init import INITS, InitSpec
+from init_bench.init.builtin import DEFAULT
 from init_bench.randomness import stream
 
 SHAPES = ((512, 512), (128, 64, 3, 3))
@@ -50,20 +57,34 @@ def _times(pair: Pair, shape: tuple[int, ...]) -> list[tuple[float, float]]:
 
     Who goes first alternates: what the first leaves in the caches helps the second.
     """
-    fills = [filler(spec, shape)[1] for spec in (pair.a, pair.b)]
+    fills = [_fill(spec, shape) for spec in (pair.a, pair.b)]
     times = []
-    for turn in range(TURNS + 1):
-        first = turn % 2
-        seconds = {side: _seconds(fills[side]) for side in (first, 1 - first)}
-        times.append((seconds[0], seconds[1]))
+    with torch.random.fork_rng(devices=[]):  # torch's sparse_ and reset_parameters draw from it
+        for turn in range(TURNS + 1):
+            first = turn % 2
+            seconds = {side: _seconds(fills[side]) for side in (first, 1 - first)}
+            times.append((seconds[0], seconds[1]))
     return times[1:]
 
 
-def _seconds(fill: Fill) -> float:
+def _fill(spec: InitSpec, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Return what fills a weight of ``shape``, tried once; of torch's functions the bare one."""
+    draw(spec, shape, stream(0, "compare/time"))
+    if spec.name == DEFAULT:
+        module: Any = module_of(shape)
+        return lambda: module.reset_parameters()
+    function = inspect.unwrap(INITS[spec.name])
+    arguments = dict[str, Any](spec.arguments)
+    if "generator" in inspect.signature(function).parameters:
+        arguments["generator"] = stream(0, "compare/time")
+    return functools.partial(function, torch.empty(shape), **arguments)
+
+
+def _seconds(fill: Callable[[], object]) -> float:
     """Return the median time of some fills: a hiccup of the machine is left out."""
-    generator, seconds = stream(0, "compare/time"), []
+    seconds = []
     for _ in range(FILLS):
         started = time.perf_counter()
-        fill(generator)
+        fill()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
 from torch import nn
 
 from init_bench import datasets
+from init_bench.comparison.draws import equal_bits
 from init_bench.comparison.paired import bootstrap_interval, seeds_for, sign_flip_p
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import TRAIN_ALPHA, Row
@@ -127,9 +127,7 @@ def same_start(pair: Pair, cell: Cell, seeds: int) -> float:
     equal = 0
     for seed in range(seeds):
         a, b = (build(factory, spec, seed).state_dict() for spec in (pair.a, pair.b))
-        equal += all(
-            torch.equal(a[name].view(torch.int32), b[name].view(torch.int32)) for name in a
-        )
+        equal += all(equal_bits(a[name], b[name]) for name in a)
     return equal / seeds
 
 

@@ -1,7 +1,6 @@
 """Two initialisers side by side, and many pairs as a forest plot."""
 
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,8 @@ from matplotlib.lines import Line2D
 
 from init_bench.figures.curves import draw_losses
 from init_bench.figures.style import RC, add_caption, label_of, need, new_figure, seeds_of
+
+Sides = Mapping[str, Mapping[str, Any]]
 
 SIDES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -63,7 +64,7 @@ def pair_comparison(
     figure = new_figure(10, 7.6)
     with mpl.rc_context(RC):
         axes = figure.subplots(2, 2)
-        figure.suptitle(textwrap.fill(title, 110), fontsize=10.5)
+        figure.suptitle(title.replace("; ", ";\n"), fontsize=10)
         if quantiles.empty:
             _leave_empty(axes[0], "no weight that both can fill")
         else:
@@ -117,14 +118,12 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
         add_caption(
             figure,
             "Each point with its interval: 99.9 % for draws, 95 % for training. No bar: the number "
-            "does not vary. Same bits train equally: 0 without a run. Empty: could not be measured.",
+            "does not vary. Same bits train equally: 0 without a run. Empty: not measured.",
         )
     return figure
 
 
-def _draw_density(
-    ax: Axes, quantiles: pd.DataFrame, sides: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     colors = {init: side["color"] for init, side in sides.items()}
     spread = quantiles["value"].max() > quantiles["value"].min()
     sns.histplot(
@@ -146,9 +145,7 @@ def _draw_density(
     ax.set_xlabel("weight")
 
 
-def _draw_quantiles(
-    ax: Axes, quantiles: pd.DataFrame, sides: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     a, b = (quantiles.loc[quantiles["init"] == init, "value"].to_numpy() for init in sides)
     ax.axline((b[0], b[0]), slope=1, color="#555555", linewidth=0.8, linestyle=":")
     ax.plot(b, a, ".", color="#000000", markersize=4)
