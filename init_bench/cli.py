@@ -107,7 +107,7 @@ def compare(
     """Compare initialisers: do they draw the same, train the same, and how fast is each?"""
     from init_bench.comparing import compare as compare_inits
 
-    network = {"activation": activation, "lr": lr, "width": width, "depth": depth}
+    network: dict[str, Any] = {"activation": activation, "lr": lr, "width": width, "depth": depth}
     with _stoppable() if out else nullcontext():
         found = compare_inits(
             *(names or ()), out=out, seeds=seeds, device=device, steps=steps, **network

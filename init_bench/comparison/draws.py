@@ -1,19 +1,19 @@
 """Do two initialisers draw the same? Bits, entries, whole matrices, and what each states."""
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import DRAW_ALPHA, DRAWS, Row
 from init_bench.comparison.stated import mean_against, stated, variance_against
+from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec
 from init_bench.init.builtin import DEFAULT, reset_
@@ -84,9 +84,10 @@ def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> 
 def module_of(shape: tuple[int, ...]) -> nn.Module:
     """Return a linear or convolutional layer with a weight of ``shape``, not filled yet."""
     n_out, n_in, *kernel = shape
-    if kernel:
-        return nn.utils.skip_init(nn.Conv2d, n_in, n_out, tuple(kernel))
-    return nn.utils.skip_init(nn.Linear, n_in, n_out)
+    with torch.device("meta"):
+        if kernel:
+            return nn.Conv2d(n_in, n_out, (kernel[0], kernel[1])).to_empty(device="cpu")
+        return nn.Linear(n_in, n_out).to_empty(device="cpu")
 
 
 def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
@@ -170,50 +171,14 @@ def _rows(
         return
     a, b = seen
     yield row(quantity="same bits", value=same_bits(pair, shape), n=BIT_SEEDS)
-    yield row(quantity="KS distance", n=len(a.entries), **_ks(a.entries, b.entries))
-    yield row(quantity="std ratio", n=DRAWS, **_ratio(a.rms, b.rms))
-    yield row(quantity="spectrum ratio", n=DRAWS, **_ratio(a.spectrum, b.spectrum))
+    yield row(quantity="KS distance", n=len(a.entries), **ks_distance(a.entries, b.entries))
+    yield row(quantity="std ratio", n=DRAWS, **mean_ratio(a.rms, b.rms))
+    yield row(quantity="spectrum ratio", n=DRAWS, **mean_ratio(a.spectrum, b.spectrum))
     for side, spec, found in (("a", pair.a, a), ("b", pair.b, b)):
         law = stated(spec, shape)
         if law is None:
             continue
         for name, test in (("mean", mean_against), ("variance", variance_against)):
             moment = test(found.entries, law, DRAW_ALPHA)
-            numbers = {"value": moment.value, "low": moment.low, "high": moment.high}
-            yield row(quantity=f"{name} of {side}", n=len(found.entries), p=moment.p, **numbers)
-
-
-def _ks(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Return the distance, its p-value, and its interval by Massart's bound on either side.
-
-    Source:
-        Massart, The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality, 1990.
-    """
-    found = stats.ks_2samp(a, b)
-    distance = float(found.statistic)
-    half = sum(math.sqrt(math.log(4 / DRAW_ALPHA) / (2 * len(side))) for side in (a, b))
-    low, high = max(0.0, distance - half), min(1.0, distance + half)
-    return {"value": distance, "low": low, "high": high, "p": float(found.pvalue)}
-
-
-def _ratio(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Return the ratio of geometric means with Welch's interval and p-value.
-
-    Draws are the units, so entries that depend on each other do no harm. Where one side is all
-    zeros there is no ratio to test; the distance of the entries says what differs.
-    """
-    if not (a.all() and b.all()):
-        return {"value": float(a.mean() / b.mean()) if b.any() else math.nan}
-    # Rounded: the last bits of an orthogonal matrix are no difference between initialisers.
-    logs = [np.round(np.log(side), 5) for side in (a, b)]
-    difference = logs[0].mean() - logs[1].mean()
-    variances = [side.var(ddof=1) / len(side) for side in logs]
-    error = math.sqrt(sum(variances))
-    if error < 1e-9:  # neither varies from draw to draw
-        ratio = math.exp(difference)
-        return {"value": ratio, "low": ratio, "high": ratio, "p": float(abs(difference) < 2e-5)}
-    freedom = error**4 / sum(v**2 / (DRAWS - 1) for v in variances)
-    half = float(stats.t.isf(DRAW_ALPHA / 2, freedom)) * error
-    low, value, high = np.exp([difference - half, difference, difference + half]).tolist()
-    p = 2 * float(stats.t.sf(abs(difference) / error, freedom))
-    return {"value": value, "low": low, "high": high, "p": p}
+            numbers: dict[str, Any] = asdict(moment)
+            yield row(quantity=f"{name} of {side}", n=len(found.entries), **numbers)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ COLUMNS = (
     *("pair", "a", "b", "question", "setting", "quantity", "definition", "value", "ci_low"),
     *("ci_high", "p", "p_holm", "n", "verdict", "note"),
 )
+Record = dict[str, Any]
 ALPHA = {"distribution": DRAW_ALPHA, "training": TRAIN_ALPHA, "speed": math.nan}
 
 
@@ -27,8 +29,7 @@ def judge(pairs: Sequence[Pair], rows: Iterable[Row]) -> pd.DataFrame:
     table["p_holm"] = table.groupby("question")["p"].transform(holm)
     tests = table.groupby("question")["p"].transform("count")
     table["verdict"] = [
-        _row_verdict(row, int(number))
-        for row, number in zip(table.to_dict("records"), tests, strict=True)
+        _row_verdict(row, int(number)) for row, number in zip(records(table), tests, strict=True)
     ]
     return table
 
@@ -50,24 +51,29 @@ def verdict_of(pair: pd.DataFrame) -> str:
     return f"not compared: {next(iter(reasons), 'nothing could be measured')}"
 
 
+def records(rows: pd.DataFrame) -> list[Record]:
+    """Return the rows of a table as dictionaries."""
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
 def _fields(row: Row) -> dict[str, object]:
     sides = {"pair": str(row.pair), "a": str(row.pair.a), "b": str(row.pair.b)}
     numbers = {"ci_low": row.low, "ci_high": row.high, "definition": DEFINITIONS[row.quantity]}
     return {**asdict(row), **numbers, **sides}
 
 
-def _row_verdict(row: dict[str, object], tests: int) -> str:
+def _row_verdict(row: Record, tests: int) -> str:
     """Return what one number says; ``tests`` share the question's chance of a false verdict."""
-    return _VERDICTS.get(str(row["quantity"]), _difference)(row, tests)
+    return _VERDICTS.get(row["quantity"], _difference)(row, tests)
 
 
-def _bits(row: dict[str, float], tests: int) -> str:
+def _bits(row: Record, tests: int) -> str:
     if math.isnan(row["value"]):
         return "not compared"
     return "the same bits" if row["value"] == 1 else "other bits"
 
 
-def _speed(row: dict[str, float], tests: int) -> str:
+def _speed(row: Record, tests: int) -> str:
     if math.isnan(row["value"]):
         return "not compared"
     if row["value"] > 1 + TIME_MARGIN and row["ci_low"] > 1:
@@ -75,12 +81,12 @@ def _speed(row: dict[str, float], tests: int) -> str:
     return "faster" if row["value"] < 1 - TIME_MARGIN and row["ci_high"] < 1 else "as fast"
 
 
-def _stated(row: dict[str, float], tests: int) -> str:
+def _stated(row: Record, tests: int) -> str:
     return "not as stated" if row["p_holm"] < DRAW_ALPHA else "as stated"
 
 
-def _difference(row: dict[str, float], tests: int) -> str:
-    alpha = ALPHA[str(row["question"])]
+def _difference(row: Record, tests: int) -> str:
+    alpha = ALPHA[row["question"]]
     if math.isnan(row["p"]):
         if row["quantity"] == "diverged":
             return "none diverged"
@@ -91,11 +97,11 @@ def _difference(row: dict[str, float], tests: int) -> str:
     if row["p_holm"] < alpha:
         return "differs"
     if row["question"] == "training" and least_p(int(row["n"])) * tests > alpha:
-        return f"undecided: {row['n']} seeds, needs {seeds_for(tests, alpha)}"
+        return f"undecided: {int(row['n'])} seeds, needs {seeds_for(tests, alpha)}"
     return "not told apart"
 
 
-_VERDICTS: dict[str, Callable[[dict[str, float], int], str]] = {
+_VERDICTS: dict[str, Callable[[Record, int], str]] = {
     **dict.fromkeys(("same bits", "same start"), _bits),
     **{f"{name} of {side}": _stated for name in ("mean", "variance") for side in "ab"},
     "time": _speed,
@@ -108,10 +114,10 @@ def _phrases(differing: pd.DataFrame) -> list[str]:
     for quantity, words in _DRAWN.items():
         rows = differing[differing["quantity"] == quantity]
         if len(rows):
-            row = rows.loc[rows["value"].map(_FARNESS[quantity]).idxmax()]
+            row = max(records(rows), key=lambda row: _FARNESS[row["quantity"]](row["value"]))
             found.append(words.format(**row))
             break
-    for row in differing[differing["question"] == "training"].to_dict("records"):
+    for row in records(differing[differing["question"] == "training"]):
         found.append(_TRAINED[row["quantity"]].format(**row))
     return found
 

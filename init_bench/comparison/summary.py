@@ -4,12 +4,12 @@ import io
 import math
 import textwrap
 from html import escape
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.comparison.judging import Record, records
 from init_bench.figures.style import RC
 
 
@@ -46,7 +46,7 @@ def _draws(rows: pd.DataFrame) -> str:
     if seen.empty:
         return f"draws     not compared: {bits['note'].iloc[0]}"
     equal = int((seen["value"] == 1).sum())
-    distance = rows.loc[rows[rows["quantity"] == "KS distance"]["value"].idxmax()]
+    distance = max(records(rows[rows["quantity"] == "KS distance"]), key=lambda row: row["value"])
     ratio = rows[rows["quantity"] == "std ratio"]["value"]
     refused = f"; {len(bits) - len(seen)} shapes refused" if len(seen) < len(bits) else ""
     spread = f"; std a / b {ratio.min():.4g} to {ratio.max():.4g}" if ratio.notna().any() else ""
@@ -61,7 +61,7 @@ def _draws(rows: pd.DataFrame) -> str:
 def _training(rows: pd.DataFrame) -> list[str]:
     trained = rows[rows["question"] == "training"]
     lines = []
-    for row in trained.to_dict("records"):
+    for row in records(trained):
         if row["quantity"] == "same start":
             if math.isnan(row["value"]):
                 return [f"training  not compared: {row['note']}"]
@@ -85,7 +85,7 @@ def _speed(rows: pd.DataFrame) -> str:
     )
 
 
-def _p(row: Any) -> str:
+def _p(row: Record) -> str:
     p = row["p_holm"]
     return f"p_holm {p:.2g}" if p > 0 else "p_holm below 1e-300"
 

@@ -1,7 +1,8 @@
 """Tables → pictures: each function takes a frame and returns a matplotlib ``Figure``."""
 
-from init_bench.figures.comparison import forest, pair_comparison
+from init_bench.figures.comparison import pair_comparison
 from init_bench.figures.curves import loss_curves, smooth, symmetry
+from init_bench.figures.forests import forest
 from init_bench.figures.histograms import activation_histograms
 from init_bench.figures.profiles import expressiveness, gradients
 

@@ -1,6 +1,5 @@
-"""Two initialisers side by side, and many pairs as a forest plot."""
+"""Two initialisers side by side: what they draw, how they train, what differs."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from init_bench.figures.curves import draw_losses
 from init_bench.figures.style import RC, add_caption, label_of, need, new_figure, seeds_of
@@ -20,19 +18,6 @@ SIDES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#D55E00", "linestyle": (0, (4, 2)), "marker": "s"},
 )
-VERDICTS: dict[str, dict[str, Any]] = {
-    "the same bits": {"color": "#0072B2", "marker": "o"},
-    "the same distribution": {"color": "#009E73", "marker": "s"},
-    "differs": {"color": "#D55E00", "marker": "D"},
-    "not compared": {"color": "#7F7F7F", "marker": "X"},
-}
-PANELS = {
-    "std ratio": ("std, a / b\n(shape farthest from 1)", 1.0),
-    "KS distance": ("KS distance of entries\n(largest of the shapes)", 0.0),
-    "final loss": ("final loss, a - b\n(mean over seeds)", 0.0),
-    "time": ("time of a fill, a / b\n(bar: range over turns)", 1.0),
-}
-"""Quantity → label and the value that says "no difference"."""
 
 
 def pair_comparison(
@@ -86,43 +71,6 @@ def pair_comparison(
     return figure
 
 
-def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
-    """Draw many pairs: ratios and differences with intervals, coloured by verdict.
-
-    Args:
-        table: rows of ``Comparison.table``: ``pair``, ``quantity``, ``value``, ``ci_low``,
-            ``ci_high``.
-        verdicts: pair → verdict; the pairs from top to bottom.
-
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
-    Raises:
-        InitBenchError: ``table`` lacks a column or has no rows.
-    """
-    need(table, "pair", "quantity", "value", "ci_low", "ci_high")
-    figure = new_figure(13, 1.9 + 0.36 * len(verdicts))
-    with mpl.rc_context(RC):
-        axes = figure.subplots(1, len(PANELS), sharey=True)
-        for ax, (quantity, (label, null)) in zip(axes, PANELS.items(), strict=True):
-            ax.axvline(null, color="#555555", linewidth=0.8, linestyle=":")
-            rows = table[(table["quantity"] == quantity) & table["value"].notna()]
-            for height, (pair, verdict) in enumerate(verdicts.items()):
-                _draw_row(ax, height, rows[rows["pair"] == pair], null, _look(verdict))
-            ax.set_xlabel(label)
-            ax.tick_params(axis="x", labelsize=8)
-        axes[0].set_yticks(range(len(verdicts)), [p.replace(" vs ", "\n vs ") for p in verdicts])
-        axes[0].tick_params(axis="y", labelsize=8)
-        axes[0].set_ylim(len(verdicts) - 0.5, -0.5)
-        figure.legend(handles=_legend(verdicts), loc="outside upper center", ncols=4, frameon=False)
-        add_caption(
-            figure,
-            "Each point with its interval: 99.9 % for draws, 95 % for training. No bar: the number "
-            "does not vary. Same bits train equally: 0 without a run. Empty: not measured.",
-        )
-    return figure
-
-
 def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     colors = {init: side["color"] for init, side in sides.items()}
     spread = quantiles["value"].max() > quantiles["value"].min()
@@ -171,32 +119,6 @@ def _draw_differences(
     ax.set_ylim(1.6, -0.6)
     ax.set_xlabel("difference of losses, a - b")
     ax.set_title("difference by seed, mean and interval", fontsize=10)
-
-
-def _draw_row(
-    ax: Axes, height: int, rows: pd.DataFrame, null: float, look: Mapping[str, Any]
-) -> None:
-    """Draw the value farthest from ``null`` with its interval."""
-    if rows.empty:
-        return
-    row = rows.loc[(rows["value"] - null).abs().idxmax()]
-    ends = [row["ci_low"], row["ci_high"]]
-    if all(math.isfinite(end) for end in ends):
-        ax.plot(ends, [height, height], color=look["color"], linewidth=1.8)
-    ax.plot(row["value"], height, linestyle="", markersize=6, **look)
-
-
-def _look(verdict: str) -> dict[str, Any]:
-    return next((v for k, v in VERDICTS.items() if verdict.startswith(k)), VERDICTS["not compared"])
-
-
-def _legend(verdicts: Mapping[str, str]) -> list[Line2D]:
-    shown = [_look(verdict) for verdict in verdicts.values()]
-    return [
-        Line2D([], [], linestyle="", label=name, **look)
-        for name, look in VERDICTS.items()
-        if look in shown
-    ]
 
 
 def _leave_empty(axes: Any, reason: str) -> None:
