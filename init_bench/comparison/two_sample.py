@@ -59,8 +59,6 @@ def mean_ratio(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
         return {"value": ratio, "low": ratio, "high": ratio, "p": float(abs(difference) < 2e-5)}
     parts = (v**2 / (len(side) - 1) for v, side in zip(variances, logs, strict=True))
     freedom = error**4 / sum(parts)
-        v**2 / (len(side) - 1) for v, side in zip(variances, logs, strict=True)
-    )
     half = float(stats.t.isf(DRAW_ALPHA / 2, freedom)) * error
     low, value, high = np.exp([difference - half, difference, difference + half]).tolist()
     p = 2 * float(stats.t.sf(abs(difference) / error, freedom))

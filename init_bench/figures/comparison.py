@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from init_bench.figures.curves import draw_losses
 from init_bench.figures.style import RC, add_caption, label_of, need, new_figure, seeds_of
 
 Sides = Mapping[str, Mapping[str, Any]]
+
+HIGHEST = 10.0
+"""Top of the loss axis where a run blows up: about four times the loss of a guess."""
 
 SIDES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -58,9 +62,7 @@ def pair_comparison(
         if curves.empty:
             _leave_empty(axes[1], "not trained")
         else:
-            draw_losses(axes[1, 0], curves, sides)
-            axes[1, 0].set_title("training loss", fontsize=10)
-            axes[1, 0].legend(frameon=False, fontsize=8.5)
+            _draw_curves(axes[1, 0], curves, sides)
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
         trained = f" Bands: ±1 sd over {seeds_of(curves)}." if len(curves) else ""
         add_caption(
@@ -88,7 +90,8 @@ def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     )
     legend = ax.get_legend()
     if legend is not None:
-        legend.set(title=None, frame_on=False)
+        legend.set(title=None, frame_on=False, loc="upper right")
+    ax.margins(y=0.3)
     ax.set_title(f"entries of a {quantiles['shape'].iloc[0]} weight", fontsize=10)
     ax.set_xlabel("weight")
 
@@ -100,6 +103,18 @@ def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     names = [label_of(init) for init in sides]
     ax.set(xlabel=f"quantiles of {names[1]}", ylabel=f"quantiles of {names[0]}")
     ax.set_title("quantiles against quantiles (dotted: equal)", fontsize=10)
+
+
+def _draw_curves(ax: Axes, curves: pd.DataFrame, sides: Sides) -> None:
+    """Draw the curves; where some blow up, cut the axis so that the others stay readable."""
+    finite = curves[np.isfinite(curves["loss"])]
+    draw_losses(ax, finite, sides)
+    title = "training loss"
+    if ax.get_ylim()[1] > HIGHEST:
+        ax.set_ylim(0, HIGHEST)
+        title += f" (above {HIGHEST:g} not shown)"
+    ax.set_title(title, fontsize=10)
+    ax.legend(frameon=False, fontsize=8.5)
 
 
 def _draw_differences(
