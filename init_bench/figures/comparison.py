@@ -36,10 +36,10 @@ def pair_comparison(
 
     Args:
         table: rows of ``Comparison.table``: ``a``, ``b``, ``quantity``, ``value``, ``ci_low``,
-            ``ci_high``.
+            ``ci_high``, ``note``.
         quantiles: ``init``, ``shape``, ``probability``, ``value``; may have no rows.
         curves: ``init``, ``seed``, ``step``, ``loss``; may have no rows.
-        outcomes: ``init``, ``seed``, ``final_loss``, ``mean_loss``; may have no rows.
+        outcomes: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``; may have no rows.
         title: written above.
 
     Returns:
@@ -48,7 +48,7 @@ def pair_comparison(
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
     """
-    need(table, "a", "b", "quantity", "value", "ci_low", "ci_high")
+    need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
     sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
     figure = new_figure(10, 7.6)
     with mpl.rc_context(RC):
@@ -62,9 +62,13 @@ def pair_comparison(
         if curves.empty:
             _leave_empty(axes[1], "not trained")
         else:
-            _draw_curves(axes[1, 0], curves, sides)
+            _draw_curves(axes[1, 0], curves, outcomes, sides)
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
-        trained = f" Bands: ±1 sd over {seeds_of(curves)}." if len(curves) else ""
+        trained = (
+            f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out."
+            if len(curves)
+            else ""
+        )
         add_caption(
             figure,
             f"a: {', b: '.join(sides)}.{trained} Differences: a - b for each seed, paired; the "
@@ -100,21 +104,24 @@ def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     a, b = (quantiles.loc[quantiles["init"] == init, "value"].to_numpy() for init in sides)
     ax.axline((b[0], b[0]), slope=1, color="#555555", linewidth=0.8, linestyle=":")
     ax.plot(b, a, ".", color="#000000", markersize=4)
+    ax.set_ylim(*_around(a))
+    ax.set_xlim(*_around(b))
     names = [label_of(init) for init in sides]
     ax.set(xlabel=f"quantiles of {names[1]}", ylabel=f"quantiles of {names[0]}")
     ax.set_title("quantiles against quantiles (dotted: equal)", fontsize=10)
 
 
-def _draw_curves(ax: Axes, curves: pd.DataFrame, sides: Sides) -> None:
-    """Draw the curves; where some blow up, cut the axis so that the others stay readable."""
-    finite = curves[np.isfinite(curves["loss"])]
-    draw_losses(ax, finite, sides)
-    title = "training loss"
-    if ax.get_ylim()[1] > HIGHEST:
+def _draw_curves(ax: Axes, curves: pd.DataFrame, outcomes: pd.DataFrame, sides: Sides) -> None:
+    """Draw the runs that did not diverge, the axis cut where one went far up before."""
+    trained = outcomes.loc[outcomes["status"] == "ok", ["init", "seed"]]
+    kept = curves.merge(trained, on=["init", "seed"])
+    if len(kept):
+        draw_losses(ax, kept, sides)
+        ax.legend(frameon=False, fontsize=8.5)
+    cut = bool(ax.get_ylim()[1] > HIGHEST)
+    if cut:
         ax.set_ylim(0, HIGHEST)
-        title += f" (above {HIGHEST:g} not shown)"
-    ax.set_title(title, fontsize=10)
-    ax.legend(frameon=False, fontsize=8.5)
+    ax.set_title("training loss" + f" (above {HIGHEST:g} not shown)" * cut, fontsize=10)
 
 
 def _draw_differences(
@@ -130,10 +137,19 @@ def _draw_differences(
             ends = [row["ci_low"], row["ci_high"]]
             ax.plot(ends, [height, height], color="#000000", linewidth=2)
             ax.plot(row["value"], height, "D", color="#000000", ms=7)
+    for row in table[table["quantity"] == "diverged"].to_dict("records"):
+        if len(seeds) < len(a):
+            ax.text(0.5, 0.02, f"diverged {row['note']}", transform=ax.transAxes, ha="center")
     ax.set_yticks([0, 1], ["final loss", "mean loss"])
     ax.set_ylim(1.6, -0.6)
     ax.set_xlabel("difference of losses, a - b")
     ax.set_title("difference by seed, mean and interval", fontsize=10)
+
+
+def _around(values: np.ndarray) -> tuple[float, float]:
+    """Return limits that hold the values and a margin, even where they are all the same."""
+    margin = 0.05 * float(np.ptp(values)) or 0.5
+    return float(values.min()) - margin, float(values.max()) + margin
 
 
 def _leave_empty(axes: Any, reason: str) -> None:
