@@ -65,15 +65,12 @@ def pair_comparison(
             _draw_curves(axes[1, 0], curves, outcomes, sides)
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
         trained = (
-            f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out."
+            f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out. Differences: "
+            "a - b for each seed, paired; the diamond is their mean with its 95 % bootstrap interval."
             if len(curves)
             else ""
         )
-        add_caption(
-            figure,
-            f"a: {', b: '.join(sides)}.{trained} Differences: a - b for each seed, paired; the "
-            "diamond is their mean with its 95 % bootstrap interval.",
-        )
+        add_caption(figure, f"a: {', b: '.join(sides)}.{trained}")
     return figure
 
 
