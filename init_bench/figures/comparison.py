@@ -66,7 +66,7 @@ def pair_comparison(
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
         trained = (
             f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out. Differences: "
-            "a - b for each seed, paired; the diamond is their mean with its 95 % bootstrap interval."
+            "a - b for each seed, paired; diamond: their mean and its 95 % bootstrap interval."
             if len(curves)
             else ""
         )

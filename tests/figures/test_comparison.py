@@ -68,7 +68,8 @@ def outcomes(status: str = "ok") -> pd.DataFrame:
 
 
 def pair_table() -> pd.DataFrame:
-    return table()[lambda frame: frame["pair"] == "a vs b"]
+    frame = table()
+    return frame[frame["pair"] == "a vs b"]
 
 
 def pair_figure(**given: pd.DataFrame) -> Figure:
@@ -87,8 +88,8 @@ def titles(figure: Figure) -> list[str]:
 
 def test_the_differences_of_every_seed_and_their_mean_are_drawn() -> None:
     ax = pair_figure().axes[3]
-    final = {x for x, y in points(ax, "o") if y < 0.5}
-    assert final == pytest.approx({(s**2 - (s + 3) ** 2) / 10 for s in range(3)})
+    final = [x for x, y in points(ax, "o") if y < 0.5]
+    assert final == pytest.approx([(s**2 - (s + 3) ** 2) / 10 for s in range(3)])
     assert [x for x, _ in points(ax, "D")] == [0.0, -0.3]
 
 
@@ -107,11 +108,9 @@ def test_the_curves_are_the_means_over_seeds() -> None:
 
 def test_runs_that_diverged_are_counted_in_words_and_hide_no_curve() -> None:
     gone = outcomes()
-    gone.loc[gone["init"] == B, ["status", "final_loss", "mean_loss"]] = [
-        "diverged",
-        np.nan,
-        np.nan,
-    ]
+    gone.loc[gone["init"] == B, "status"] = "diverged"
+    gone.loc[gone["init"] == B, "final_loss"] = np.nan
+    gone.loc[gone["init"] == B, "mean_loss"] = np.nan
     blown = curves()
     blown.loc[blown["init"] == B, "loss"] = np.float32(1e30)
     figure = pair_figure(curves=blown, outcomes=gone)
