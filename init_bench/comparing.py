@@ -36,7 +36,8 @@ class Comparison:
     Attributes:
         table: a row per pair and measured number: ``pair`` (``a`` vs ``b``), ``question``
             (distribution, training, speed), ``setting``, ``quantity``, ``definition``, ``value``,
-            ``ci_low``, ``ci_high``, ``p``, ``p_holm``, ``n``, ``verdict``, ``note``.
+            ``ci_low``, ``ci_high``, ``p``, ``p_holm``, ``n`` (draws, entries or seeds behind
+            it), ``verdict``, ``note``.
         verdicts: pair → ``the same bits``, ``the same distribution``, ``differs: …``, or why the
             two could not be compared.
         quantiles: of the entries of both sides, where one pair is compared.
