@@ -42,7 +42,7 @@ def verdict_of(pair: pd.DataFrame) -> str:
     if len(bits) and (bits["value"] == 1).all() and (starts == 1).all():
         return "the same bits"
     if len(differing):
-        return f"differs: {'; '.join(_phrases(differing))}"
+        return f"differs: {'; '.join([*_phrases(differing), *_same_training(pair)])}"
     if len(bits):
         return "the same distribution"
     reasons = dict.fromkeys(note for note in pair["note"] if note)
@@ -120,6 +120,15 @@ def _phrases(differing: pd.DataFrame) -> list[str]:
     for row in records(differing[differing["question"] == "training"]):
         found.append(_TRAINED[row["quantity"]].format(**row))
     return found
+
+
+def _same_training(pair: pd.DataFrame) -> list[str]:
+    """Return what is to be said of training that was tested and shows no difference."""
+    said = pair.loc[(pair["question"] == "training") & pair["p"].notna(), "verdict"]
+    if said.empty or (said == "differs").any():
+        return []
+    undecided = said.str.startswith("undecided").any()
+    return ["training undecided" if undecided else "not told apart in training"]
 
 
 def _log(ratio: float) -> float:

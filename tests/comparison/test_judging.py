@@ -107,6 +107,14 @@ def test_a_difference_in_divergence_alone_is_a_difference() -> None:
     assert verdict(*drawn(), gone) == "differs: diverged a: 10 of 10 seeds, b: 0 of 10"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"), [(10, "not told apart in training"), (3, "training undecided")]
+)
+def test_a_pair_that_draws_otherwise_but_trains_alike_says_so(seeds: int, said: str) -> None:
+    trained = row("final loss", 0.1, p=0.5, n=seeds)
+    assert verdict(*drawn(ks_p=0), trained).endswith(f"on square 128x128; {said}")
+
+
 def test_a_draw_needs_a_smaller_p_than_training_to_differ() -> None:
     assert verdicts(row("KS distance", 0.1, p=0.002)) == ["not told apart"]
     assert verdicts(row("KS distance", 0.1, p=0.0002)) == ["differs"]
