@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from init_bench import figures, init, statistics, theory
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
+    from init_bench.comparing import Comparison, compare
     from init_bench.coordinates import CoordCheck, coord_check
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
@@ -24,6 +25,8 @@ _HOMES = {
     "load": "store",
     "Results": "store",
     "reproduce": "book",
+    "compare": "comparing",
+    "Comparison": "comparing",
     "initialize": "init",
     "register_init": "init",
     "capture": "recording",
@@ -40,12 +43,14 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Cell",
+    "Comparison",
     "CoordCheck",
     "Grid",
     "InitBenchError",
     "Record",
     "Results",
     "capture",
+    "compare",
     "coord_check",
     "figures",
     "init",

@@ -1,10 +1,9 @@
 """The main job: every figure of the book's section 6.2, with a verdict for each of its claims."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -13,7 +12,7 @@ from init_bench import figures
 from init_bench.claims import CLAIMS, gradient_profile, judge
 from init_bench.devices import resolve_device
 from init_bench.errors import InitBenchError, lookup
-from init_bench.figures.style import RC
+from init_bench.figures.saving import save
 from init_bench.first_look import first_look
 from init_bench.grid import Grid
 from init_bench.models import mlp
@@ -94,7 +93,7 @@ def reproduce(
         frames["histograms"], frames["look"] = first_look(range(seeds))
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames, steps)
     drawn = {name: figure.draw(frames) for name, figure in wanted.items() if figure.draw}
-    paths = [path for name, picture in drawn.items() for path in _save(picture, folder, name)]
+    paths = [path for name, picture in drawn.items() for path in save(picture, folder, name)]
     tables = {"claims": _with_earlier(claims, folder / "claims.parquet")} | {
         k: frames[k] for k in ("histograms", "look") if k in frames
     }
@@ -132,24 +131,6 @@ def _neuron() -> pd.DataFrame:
         with capture(neuron, keep=True) as record:
             neuron(torch.tensor([[0.1, 0.2, 0.3]]))
     return pd.DataFrame({"a": [record["fc1"].item()], "z": [record["act1"].item()]})
-
-
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write PNG at 150 dpi and SVG, the same bytes for the same figure; return their paths."""
-    target = folder / "figures"
-    target.mkdir(exist_ok=True)
-    paths = [target / f"{name}.{kind}" for kind in ("png", "svg")]
-    for path in paths:
-        kind = path.suffix[1:]
-        metadata: Mapping[str, None] = {"Date": None} if kind == "svg" else {"Software": None}
-        with mpl.rc_context(RC):
-            write_whole(
-                path,
-                lambda part, kind=kind, metadata=metadata: figure.savefig(  # type: ignore[misc]
-                    part, format=kind, dpi=150, metadata=metadata
-                ),
-            )
-    return paths
 
 
 def _histograms(activation: str, inits: Collection[str], caption: str) -> BookFigure:

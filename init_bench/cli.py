@@ -5,9 +5,9 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -87,6 +87,36 @@ def run(
     print(summary.reset_index().to_string(index=False, float_format="{:.4g}".format))
     print(f"Tables: {folder}")
     _end_if_failed(results.failures)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME …]", help="None: ours against torch's; one: against its."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep runs, table and figure there.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds; default 10, more for many.")] = None,
+    steps: Annotated[int, typer.Option(help="SGD steps of each training run.")] = 300,
+    activation: Annotated[str, typer.Option(help="Nonlinearity of the network.")] = "relu",
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
+    width: Annotated[int, typer.Option(help="Units of each hidden layer.")] = 100,
+    depth: Annotated[int, typer.Option(help="Number of weight layers.")] = 5,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Compare initialisers: do they draw the same, train the same, and how fast is each?"""
+    from init_bench.comparing import compare as compare_inits
+
+    network: dict[str, Any] = {"activation": activation, "lr": lr, "width": width, "depth": depth}
+    with _stoppable() if out else nullcontext():
+        found = compare_inits(
+            *(names or ()), out=out, seeds=seeds, device=device, steps=steps, **network
+        )
+    print(found.to_json() if as_json else found)
+    if out:
+        _say(f"Tables and figures: {out}")
+    _end_if_failed(found.failures)
 
 
 @app.command("list")

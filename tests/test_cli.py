@@ -130,3 +130,31 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert "init-bench run long.toml" in said
     assert "Traceback" not in said
     child.stderr.close()
+
+
+def test_compare_prints_verdicts_or_json_and_nothing_else(tmp_path: Path) -> None:
+    small = ("--seeds", "2", "--steps", "5", "--width", "16", "--depth", "2", "--device", "cpu")
+    said = _cli("compare", "he_normal", *small, "--out", "run", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("he_normal vs torch.kaiming_normal: the same bits\n")
+    assert (tmp_path / "run" / "comparison.parquet").is_file()
+    rows = json.loads(
+        _cli("compare", "he_normal", *small, "--out", "run", "--json", cwd=tmp_path).stdout
+    )
+    assert {row["question"] for row in rows} == {"distribution", "training", "speed"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("he_norml",), "did you mean 'he_normal'"),
+        (("constant",), "needs value, as in constant(value=0.5)"),
+        (("he_normal", "--lr", "-1"), "greater than or equal to 0"),
+    ],
+    ids=str,
+)
+def test_bad_words_for_compare_are_refused(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    _refused(_cli("compare", *words, "--out", "run", cwd=tmp_path), said)
+    assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,8 @@ FLOORS: tuple[set[str], ...] = (
     {"executors", "figures"},
     {"first_look", "claims", "coordinates"},
     {"running"},
-    {"book"},
+    {"comparison"},
+    {"book", "comparing"},
     {"cli"},
     {"__main__", "__init__"},
 )

@@ -1,6 +1,8 @@
 """Figure 6-15 and `symmetry`: what happens during training."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -45,7 +47,7 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
     figure = new_figure(7.2, 4.8)
     with mpl.rc_context(RC):
         ax = figure.subplots()
-        _draw_losses(ax, frame, classes)
+        draw_losses(ax, frame, classes=classes)
         ax.legend(frameon=False, fontsize=9)
         add_caption(
             figure,
@@ -89,7 +91,7 @@ def symmetry(
         left.set_ylim(0.8, 1.5 * mean["distinct"].max())
         left.yaxis.set_major_formatter(ScalarFormatter())
         left.legend(frameon=False, fontsize=8.5, loc="center right")
-        _draw_losses(right, curves, classes)
+        draw_losses(right, curves, classes=classes)
         right.set_title("loss", fontsize=10)
         add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")
     return figure
@@ -110,7 +112,14 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def _draw_losses(ax: Axes, frame: pd.DataFrame, classes: int) -> None:
+def draw_losses(
+    ax: Axes,
+    frame: pd.DataFrame,
+    lines: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    classes: int = 10,
+) -> None:
+    """Draw each initialiser's loss over steps, mean and band, in its usual line or ``lines``."""
     if frame.duplicated(["init", "seed", "step"]).any():
         raise InitBenchError(
             "the frame has several curves for one init and seed; choose the rows of one value of "
@@ -120,9 +129,12 @@ def _draw_losses(ax: Axes, frame: pd.DataFrame, classes: int) -> None:
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
         by_seed = by_seed.replace([np.inf, -np.inf], np.nan).dropna()
+        line = (lines or {}).get(str(init)) or line_of(str(init), position)
+        if by_seed.empty:
+            ax.plot([], [], label=f"{label_of(str(init))} (diverged at once)", **line)
+            continue
         raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
         mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
-        line = line_of(str(init), position)
         style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
         ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
         ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)

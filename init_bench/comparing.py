@@ -1,0 +1,160 @@
+"""The job of a comparison: draws, training and time of each pair, with a verdict in words."""
+
+import contextlib
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench import figures
+from init_bench.comparison.draws import distribution_rows, quantiles
+from init_bench.comparison.judging import judge, verdict_of
+from init_bench.comparison.pairs import pairs_of, without_counterpart
+from init_bench.comparison.summary import html_of, text_of
+from init_bench.comparison.timing import speed_rows
+from init_bench.comparison.training import network_of, seeds_by_default, train
+from init_bench.devices import resolve_device
+from init_bench.errors import InitBenchError
+from init_bench.figures.saving import save
+from init_bench.running import manifest
+from init_bench.store import Store, write_whole
+
+STEPS = 300
+"""Steps of a run unless given: enough for the book's network to tell its initialisers apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a comparison found; printed, it says so in words and numbers.
+
+    Attributes:
+        table: a row per pair and measured number: ``pair`` (``a`` vs ``b``), ``question``
+            (distribution, training, speed), ``setting``, ``quantity``, ``definition``, ``value``,
+            ``ci_low``, ``ci_high``, ``p``, ``p_holm``, ``n`` (draws, entries or seeds behind
+            it), ``verdict``, ``note``.
+        verdicts: pair → ``the same bits``, ``the same distribution``, ``differs: …``, or why the
+            two could not be compared.
+        quantiles: of the entries of both sides, where one pair is compared.
+        curves: loss per step of the runs.
+        outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
+        left_out: initialisers of ours that have no counterpart, where all were asked for.
+        folder: where all is stored, if anywhere.
+        failures: files about runs that failed.
+    """
+
+    table: pd.DataFrame
+    verdicts: dict[str, str]
+    quantiles: pd.DataFrame
+    curves: pd.DataFrame
+    outcomes: pd.DataFrame
+    left_out: tuple[str, ...] = ()
+    folder: Path | None = None
+    failures: tuple[Path, ...] = ()
+
+    def figure(self) -> Figure:
+        """Return one pair's draws, curves and differences, or a forest plot of several pairs."""
+        if len(self.verdicts) == 1:
+            ((pair, verdict),) = self.verdicts.items()
+            return figures.pair_comparison(
+                self.table, self.quantiles, self.curves, self.outcomes, title=f"{pair}\n{verdict}"
+            )
+        return figures.forest(self.table, self.verdicts)
+
+    def to_json(self) -> str:
+        """Return the table as JSON records, null where there is no finite number."""
+        rows = self.table.replace([math.nan, math.inf, -math.inf], None).to_dict("records")
+        return json.dumps(rows, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        alone = f"no counterpart in torch.nn.init: {', '.join(self.left_out)}"
+        return text_of(self.table, self.verdicts) + f"\n{alone}" * bool(self.left_out)
+
+    def _repr_html_(self) -> str:
+        return html_of(self.table, self.verdicts, self.figure())
+
+
+def compare(
+    *names: str,
+    out: str | Path | None = None,
+    seeds: int | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **axes: Any,
+) -> Comparison:
+    """Compare initialisers: do they draw the same, train the same, and how fast is each?
+
+    *Draws*: bits from the same generator; entries by two-sample Kolmogorov-Smirnov, standard
+    deviation and spectrum over whole weights, moments against the distribution each states, on
+    square, tall, wide and convolutional weights. *Training*: final loss and mean loss (the area
+    under the curve over its steps), paired over seeds that see the same minibatches, with 95 %
+    bootstrap intervals and sign-flip tests; diverged seeds are counted, never dropped unsaid.
+    *Speed*: time of a fill, in turn. Holm's adjustment keeps the chance of any false "differs"
+    below 0.001 among all tests of draws and below 0.05 among all tests of training.
+
+    Args:
+        names: specs of initialisers. None: each of ours against torch's counterpart; one: that
+            one against its counterpart; several: every two of them.
+        out: folder for the runs, ``comparison.parquet`` and ``figures/compare.png`` and ``.svg``;
+            a second call goes on there. ``None``: nothing is kept.
+        seeds: seeds 0 … seeds - 1. A sign-flip test of n seeds has no p below 2/2ⁿ, so 5 seeds
+            can never tell a difference at 0.05; ``None`` is 10, or as many as Holm's adjustment
+            needs for so many pairs.
+        device: trains there (``auto``, ``cpu``, ``cuda`` …); weights are drawn on the CPU.
+        progress: show what is going on.
+        axes: what is trained, as in ``Grid``, one value each: ``activation``, ``lr``, ``width``,
+            ``depth``, ``steps`` (300 unless given), ``optimizer``, ``dataset`` … By default the
+            book's network.
+
+    Raises:
+        InitBenchError: a bad name, axis, number of seeds, device or folder, before any work.
+
+    Example:
+        >>> found = compare("he_normal", "torch.kaiming_normal",
+        ...                 seeds=2, steps=5, width=16, depth=2, device="cpu", progress=False)
+        >>> found.verdicts
+        {'he_normal vs torch.kaiming_normal': 'the same bits'}
+    """
+    pairs = pairs_of(names)
+    axes = {"steps": STEPS} | axes
+    network_of(axes)
+    target = resolve_device(device)
+    seeds = seeds_by_default(len(pairs)) if seeds is None else seeds
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise InitBenchError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+    with _folder(out) as folder:
+        store = Store(folder)
+        if store.manifest() is None:
+            store.open(manifest([], target, {}))
+        drawn = distribution_rows(pairs)
+        trained = train(pairs, axes, seeds=seeds, out=folder, device=device, progress=progress)
+        table = judge(pairs, [*drawn, *trained.rows, *speed_rows(pairs)])
+        found = Comparison(
+            table=table,
+            verdicts={str(p): verdict_of(table[table["pair"] == str(p)]) for p in pairs},
+            quantiles=quantiles(pairs[0]) if len(pairs) == 1 else pd.DataFrame(),
+            curves=trained.curves,
+            outcomes=trained.outcomes,
+            left_out=() if names else without_counterpart(),
+            folder=folder if out is not None else None,
+            failures=trained.failures,
+        )
+        if out is not None:
+            write_whole(folder / "comparison.parquet", table.to_parquet)
+            save(found.figure(), folder, "compare")
+    return found
+
+
+@contextlib.contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    """Give the folder of the run, a temporary one where nothing is to be kept."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="init_bench-") as name:
+        yield Path(name)

@@ -1,0 +1,184 @@
+"""Do two initialisers draw the same? Bits, entries, whole matrices, and what each states."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from init_bench.comparison.pairs import Pair
+from init_bench.comparison.rows import DRAW_ALPHA, DRAWS, Row
+from init_bench.comparison.stated import mean_against, stated, variance_against
+from init_bench.comparison.two_sample import ks_distance, mean_ratio
+from init_bench.errors import InitBenchError
+from init_bench.init import INITS, InitSpec
+from init_bench.init.builtin import DEFAULT, reset_
+from init_bench.randomness import stream
+
+SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (64, 32, 3, 3)}
+"""Weights ``(n_out, n_in, *kernel)`` on which draws are compared."""
+
+QUANTILES = 500
+"""Points of a distribution that a figure shows."""
+
+BIT_SEEDS = 5
+"""Generator states from which both sides draw to see whether their bits agree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """What ``DRAWS`` independent weights of one initialiser and shape look like.
+
+    Attributes:
+        entries: all entries, in ascending order.
+        rms: root mean square of the entries of each draw.
+        spectrum: largest singular value over the root mean square of all, each draw.
+    """
+
+    entries: np.ndarray
+    rms: np.ndarray
+    spectrum: np.ndarray
+
+
+def distribution_rows(pairs: Iterable[Pair]) -> list[Row]:
+    """Return what the draws of each pair say, shape by shape."""
+    pairs = list(pairs)
+    look = functools.lru_cache(maxsize=None)(draws)
+    rows = []
+    for name, shape in SHAPES.items():
+        setting = f"{name} {'x'.join(map(str, shape))}"
+        for pair in pairs:
+            rows += list(_rows(pair, setting, shape, look))
+        look.cache_clear()
+    return rows
+
+
+def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return a weight of ``shape`` on the CPU, filled by ``spec`` from ``generator``.
+
+    Raises:
+        InitBenchError: ``spec`` cannot fill it, needs more than a tensor, or draws nan or inf.
+
+    Example:
+        >>> draw(InitSpec("ones"), (1, 2), torch.Generator())
+        tensor([[1., 1.]])
+    """
+    weight = torch.empty(shape)
+    if spec.name == DEFAULT:
+        module = module_of(shape)
+        reset_(module, generator=generator)
+        weight = module.get_parameter("weight").detach()
+    elif spec.name in INITS:
+        spec(weight, generator=generator)
+    else:
+        raise InitBenchError(f"{spec.name} fills a whole network, not one tensor")
+    if not weight.isfinite().all():
+        raise InitBenchError(f"{spec} draws entries of shape {shape} that are not finite")
+    return weight
+
+
+def module_of(shape: tuple[int, ...]) -> nn.Module:
+    """Return a linear or convolutional layer with a weight of ``shape``, not filled yet."""
+    n_out, n_in, *kernel = shape
+    with torch.device("meta"):
+        if kernel:
+            return nn.Conv2d(n_in, n_out, (kernel[0], kernel[1])).to_empty(device="cpu")
+        return nn.Linear(n_in, n_out).to_empty(device="cpu")
+
+
+def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
+    """Return ``DRAWS`` weights of ``spec``, from streams that no other initialiser draws from.
+
+    Raises:
+        InitBenchError: as ``draw``.
+    """
+    purpose = f"compare/{spec}/{shape}"
+    weights = torch.stack([draw(spec, shape, stream(i, purpose)) for i in range(DRAWS)])
+    values = torch.linalg.svdvals(weights.flatten(2))
+    rms = weights.double().square().flatten(1).mean(dim=1).sqrt()
+    scale = values.double().square().mean(dim=1).sqrt()
+    return Draws(
+        entries=np.sort(weights.numpy().ravel()),
+        rms=rms.numpy(),
+        spectrum=(values.amax(dim=1) / scale).nan_to_num(0.0).numpy(),
+    )
+
+
+def same_bits(pair: Pair, shape: tuple[int, ...]) -> float:
+    """Return the share of generator states from which both sides draw the same bits.
+
+    Example:
+        >>> from init_bench.comparison.pairs import pairs_of
+        >>> same_bits(pairs_of(["he_normal"])[0], (3, 4))
+        1.0
+    """
+    equal = 0
+    for seed in range(BIT_SEEDS):
+        a, b = (draw(spec, shape, stream(seed, "compare/bits")) for spec in (pair.a, pair.b))
+        equal += equal_bits(a, b)
+    return equal / BIT_SEEDS
+
+
+def equal_bits(a: Tensor, b: Tensor) -> bool:
+    """Return whether two float32 tensors are the same bit by bit: 0 is not -0, nan is nan."""
+    return torch.equal(a.view(torch.int32), b.view(torch.int32))
+
+
+def quantiles(pair: Pair) -> pd.DataFrame:
+    """Return quantiles of both sides' entries on the first shape that both can fill.
+
+    Columns ``init``, ``shape``, ``probability``, ``value``; no rows where there is no such shape.
+    """
+    probabilities = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    for name, shape in SHAPES.items():
+        try:
+            sides = {str(spec): draws(spec, shape).entries for spec in (pair.a, pair.b)}
+        except InitBenchError:
+            continue
+        return pd.concat(
+            pd.DataFrame(
+                {
+                    "init": init,
+                    "shape": f"{name} {'x'.join(map(str, shape))}",
+                    "probability": probabilities,
+                    "value": entries[(probabilities * len(entries)).astype(int)],
+                }
+            )
+            for init, entries in sides.items()
+        ).reset_index(drop=True)
+    return pd.DataFrame(columns=["init", "shape", "probability", "value"])
+
+
+def _rows(
+    pair: Pair,
+    setting: str,
+    shape: tuple[int, ...],
+    look: Callable[[InitSpec, tuple[int, ...]], Draws],
+) -> Iterator[Row]:
+    row = functools.partial(Row, pair=pair, question="distribution", setting=setting)
+    refusals, seen = [], []
+    for spec in (pair.a, pair.b):
+        try:
+            seen.append(look(spec, shape))
+        except InitBenchError as reason:
+            refusals.append(str(reason))
+    if refusals:
+        yield row(quantity="same bits", note="; ".join(dict.fromkeys(refusals)))
+        return
+    a, b = seen
+    yield row(quantity="same bits", value=same_bits(pair, shape), n=BIT_SEEDS)
+    yield row(quantity="KS distance", n=len(a.entries), **ks_distance(a.entries, b.entries))
+    yield row(quantity="std ratio", n=DRAWS, **mean_ratio(a.rms, b.rms))
+    yield row(quantity="spectrum ratio", n=DRAWS, **mean_ratio(a.spectrum, b.spectrum))
+    for side, spec, found in (("a", pair.a, a), ("b", pair.b, b)):
+        law = stated(spec, shape)
+        if law is None:
+            continue
+        for name, test in (("mean", mean_against), ("variance", variance_against)):
+            moment = test(found.entries, law, DRAW_ALPHA)
+            numbers: dict[str, Any] = asdict(moment)
+            yield row(quantity=f"{name} of {side}", n=len(found.entries), **numbers)

@@ -1,0 +1,184 @@
+"""The distribution that an initialiser states for its entries, and draws held against it."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from init_bench.init import ALIASES, INITS, InitSpec, calculate_gain, fans
+
+FAR = 9.0
+"""A cut this many standard deviations out takes away less than 1e-18: no cut at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A moment of draws against the stated one.
+
+    Attributes:
+        value: what was found, ``low`` and ``high`` its interval.
+        p: two-sided p-value of the stated moment; an upper bound where the inequality is one.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def stated(spec: InitSpec, shape: tuple[int, ...]) -> Any | None:
+    """Return the scipy distribution that each entry of a weight of ``shape`` is drawn from.
+
+    ``None`` where entries are no independent draws from one continuous distribution
+    (constants, orthogonal matrices, …) or where nothing is stated, as for a plug-in.
+
+    Example:
+        >>> round(float(stated(InitSpec("he_normal"), (4, 8)).std()), 3)
+        0.5
+    """
+    name = spec.name.removeprefix("torch.")
+    rule = _RULES.get(ALIASES.get(name, name))
+    if rule is None or spec.name not in INITS:
+        return None
+    law = rule(_arguments(spec), *fans(torch.empty(shape, device="meta")))
+    return law if law.std() > 0 else None
+
+
+def mean_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
+    """Return (mean − stated mean) / stated std with its interval at level 1 − ``alpha``.
+
+    Formula:
+        normal: exactly N(0, 1/n). Bounded: Bernstein's inequality, which holds at every n.
+
+    Example:
+        >>> found = mean_against(np.array([-1.0, 0.5, 1.0]), stats.norm(), 0.05)
+        >>> round(found.value, 3), round(found.p, 3)
+        (0.167, 0.773)
+    """
+    n, bound = len(entries), _bound(law)
+    value = float((entries.mean(dtype=np.float64) - law.mean()) / law.std())
+    if math.isinf(bound):
+        half = float(stats.norm.isf(alpha / 2)) / math.sqrt(n)
+        p = 2 * stats.norm.sf(abs(value) * math.sqrt(n))
+    else:
+        half, p = _bernstein_half(n, 1.0, bound, alpha), _bernstein_p(n, 1.0, bound, value)
+    return Moment(value=value, low=value - half, high=value + half, p=float(p))
+
+
+def variance_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
+    """Return mean (w − stated mean)² / stated variance with its interval at level 1 − ``alpha``.
+
+    Formula:
+        normal: exactly χ²(n)/n. Bounded: Bernstein's inequality for the squares.
+
+    Example:
+        >>> found = variance_against(np.array([-1.0, 0.5, 1.0]), stats.norm(), 0.05)
+        >>> round(found.value, 3), found.low < 1 < found.high
+        (0.75, True)
+    """
+    n, bound = len(entries), _bound(law)
+    value = float(np.square((entries - law.mean()) / law.std(), dtype=np.float64).mean())
+    if math.isinf(bound):
+        ends = stats.chi2.isf([alpha / 2, 1 - alpha / 2], n) / n
+        p = 2 * min(stats.chi2.cdf(value * n, n), stats.chi2.sf(value * n, n))
+        low, high = (float(value / end) for end in ends)
+        return Moment(value=value, low=low, high=high, p=min(1.0, float(p)))
+    sd = math.sqrt(float(law.stats("k")) + 2)  # of squares: κ − 1, excess κ being κ − 3
+    half = _bernstein_half(n, sd, max(1.0, bound**2 - 1), alpha)
+    p = _bernstein_p(n, sd, max(1.0, bound**2 - 1), value - 1)
+    return Moment(
+        value=value,
+        low=value / (1 + half),
+        high=value / (1 - half) if half < 1 else math.inf,
+        p=float(p),
+    )
+
+
+def _bound(law: Any) -> float:
+    """Return the farthest an entry can lie from the mean in standard deviations."""
+    low, high = law.support()
+    return float(max(law.mean() - low, high - law.mean()) / law.std())
+
+
+def _bernstein_p(n: int, sd: float, bound: float, deviation: float) -> float:
+    """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``."""
+    exponent = n * deviation**2 / (2 * (sd**2 + bound * abs(deviation) / 3))
+    return min(1.0, 2 * math.exp(-exponent))
+
+
+def _bernstein_half(n: int, sd: float, bound: float, alpha: float) -> float:
+    """Return the deviation that ``_bernstein_p`` gives the chance ``alpha``."""
+    log = math.log(2 / alpha) / n
+    return bound * log / 3 + math.sqrt((bound * log / 3) ** 2 + 2 * sd**2 * log)
+
+
+def _arguments(spec: InitSpec) -> dict[str, Any]:
+    """Return what ``spec`` gives and the defaults of the rest."""
+    parameters = inspect.signature(INITS[spec.name]).parameters.values()
+    return {p.name: p.default for p in parameters} | dict(spec.arguments)
+
+
+def _normal(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
+    return stats.norm(given["mean"], given["std"])
+
+
+def _uniform(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
+    return stats.uniform(given["a"], given["b"] - given["a"])
+
+
+def _trunc_normal(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
+    mean, std = given["mean"], given["std"]
+    if std == 0:
+        return stats.norm(mean, 0)
+    low, high = ((given[end] - mean) / std for end in ("a", "b"))
+    if low < -FAR and high > FAR:
+        return stats.norm(mean, std)
+    return stats.truncnorm(low, high, mean, std)
+
+
+def _scaled(gain_of: Callable[[Mapping[str, Any]], float], mode: str, kind: str) -> Any:
+    """Return the rule of a variance scaling; ``given`` may name another mode or distribution."""
+
+    def rule(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        std = gain_of(given) / math.sqrt(fan[given.get("mode", mode)])
+        return _OF_STD[given.get("distribution", kind)](std)
+
+    return rule
+
+
+def _gain(given: Mapping[str, Any]) -> float:
+    return float(given["gain"])
+
+
+def _he_gain(given: Mapping[str, Any]) -> float:
+    return calculate_gain(given["nonlinearity"], given["a"])
+
+
+def _truncated(std: float) -> Any:
+    return stats.truncnorm(-2, 2, 0, std / stats.truncnorm(-2, 2).std())
+
+
+_OF_STD: dict[str, Callable[[float], Any]] = {
+    "normal": lambda std: stats.norm(0, std),
+    "uniform": lambda std: stats.uniform(-math.sqrt(3) * std, 2 * math.sqrt(3) * std),
+    "truncated_normal": _truncated,
+}
+
+_RULES: dict[str, Callable[[Mapping[str, Any], int, int], Any]] = {
+    "normal": _normal,
+    "uniform": _uniform,
+    "trunc_normal": _trunc_normal,
+    "lecun_normal": _scaled(lambda given: 1.0, "fan_in", "normal"),
+    "lecun_uniform": _scaled(lambda given: 1.0, "fan_in", "uniform"),
+    "xavier_normal": _scaled(_gain, "fan_avg", "normal"),
+    "xavier_uniform": _scaled(_gain, "fan_avg", "uniform"),
+    "he_normal": _scaled(_he_gain, "fan_in", "normal"),
+    "he_uniform": _scaled(_he_gain, "fan_in", "uniform"),
+    "variance_scaling": _scaled(lambda given: math.sqrt(given["scale"]), "fan_in", "normal"),
+}

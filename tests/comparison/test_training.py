@@ -1,0 +1,156 @@
+"""Training of both sides: paired over seeds, divergence counted, equal starts not trained twice."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from init_bench.comparison.pairs import Pair
+from init_bench.comparison.training import (
+    LEAST_SEEDS,
+    SKIPPED,
+    Trained,
+    network_of,
+    same_start,
+    seeds_by_default,
+    train,
+)
+from init_bench.errors import InitBenchError
+from init_bench.init import InitSpec, parse
+from init_bench.store import load
+
+AXES: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 60}
+HE, TORCH, LECUN = (parse(name) for name in ("he_normal", "torch.kaiming_normal", "lecun_normal"))
+
+
+def trained(out: Path, *pairs: Pair, seeds: int = 4, **axes: Any) -> Trained:
+    return train(pairs, AXES | axes, seeds=seeds, out=out, device="cpu", progress=False)
+
+
+def numbers(found: Trained, pair: Pair) -> dict[str, Any]:
+    return {row.quantity: row for row in found.rows if row.pair == pair}
+
+
+def test_differences_are_paired_over_seeds(tmp_path: Path) -> None:
+    pair = Pair(a=HE, b=LECUN)
+    rows = numbers(trained(tmp_path, pair), pair)
+    stored = load(tmp_path)
+    curves = stored.curves.pivot(index=["init", "seed"], columns="step", values="loss")
+    losses = {
+        "final loss": stored.cells.set_index(["init", "seed"])["final_loss"],
+        "mean loss": curves.astype(np.float64).mean(axis=1),
+    }
+    for name, loss in losses.items():
+        differences = loss["he_normal"] - loss["lecun_normal"]
+        assert rows[name].value == pytest.approx(differences.mean(), rel=1e-12)
+        assert rows[name].low < rows[name].value < rows[name].high
+        assert rows[name].n == 4
+    assert rows["same start"].value == 0
+    assert math.isnan(rows["diverged"].p), "nothing diverged, so nothing is tested"
+
+
+def test_a_single_pair_of_the_same_bits_trains_to_the_same_bits(tmp_path: Path) -> None:
+    pair = Pair(a=HE, b=TORCH)
+    found = trained(tmp_path, pair)
+    rows = numbers(found, pair)
+    assert rows["same start"].value == 1
+    for name in ("final loss", "mean loss"):
+        assert rows[name].value == rows[name].low == rows[name].high == 0
+    a, b = (found.curves.loc[found.curves["init"] == str(s), "loss"] for s in (HE, TORCH))
+    assert np.array_equal(a, b)
+
+
+def test_of_several_pairs_those_that_start_equal_are_not_trained(tmp_path: Path) -> None:
+    same, other = Pair(a=HE, b=TORCH), Pair(a=LECUN, b=parse("zeros"))
+    found = trained(tmp_path, same, other)
+    assert numbers(found, same)["final loss"].note == SKIPPED
+    assert numbers(found, other)["final loss"].n == 4
+    assert set(found.outcomes["init"]) == {"lecun_normal", "zeros"}
+
+
+def test_nothing_is_written_where_nothing_is_trained(tmp_path: Path) -> None:
+    names = ("xavier_normal", "torch.xavier_normal")
+    found = trained(tmp_path, Pair(a=HE, b=TORCH), Pair(a=parse(names[0]), b=parse(names[1])))
+    assert found.outcomes.empty and found.curves.empty
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_weights_with_other_biases_are_no_equal_start() -> None:
+    twin = InitSpec("torch.kaiming_uniform", (("a", 5**0.5),))
+    pair = Pair(a=parse("torch.default"), b=twin)
+    assert same_start(pair, network_of(AXES), 2) == 0
+    assert same_start(pair, network_of({**AXES, "bias": False}), 2) == 1
+
+
+def test_divergence_is_counted_on_each_side_and_its_seeds_are_in_no_difference(
+    tmp_path: Path,
+) -> None:
+    pair = Pair(a=parse("normal(std=1e30)"), b=HE)
+    rows = numbers(trained(tmp_path, pair, seeds=6), pair)
+    assert rows["diverged"].value == 1
+    assert rows["diverged"].p == 2 / 2**6
+    assert rows["diverged"].note == "a: 6 of 6 seeds, b: 0 of 6"
+    for name in ("final loss", "mean loss"):
+        assert math.isnan(rows[name].value) and math.isnan(rows[name].p)
+        assert rows[name].n == 0
+        assert rows[name].note == "no seed trained on both"
+
+
+def test_both_sides_diverging_alike_is_no_difference(tmp_path: Path) -> None:
+    pair = Pair(a=parse("normal(std=1e30)"), b=parse("normal(std=2e30)"))
+    row = numbers(trained(tmp_path, pair), pair)["diverged"]
+    assert (row.value, row.p) == (0, 1)
+
+
+def test_what_cannot_fill_the_network_says_why_and_the_others_train(tmp_path: Path) -> None:
+    bad, good = Pair(a=parse("torch.dirac"), b=HE), Pair(a=LECUN, b=HE)
+    found = trained(tmp_path, bad, good)
+    (row,) = (row for row in found.rows if row.pair == bad)
+    assert "dirac_ refuses a weight" in row.note
+    assert numbers(found, good)["final loss"].n == 4
+
+
+def test_a_run_that_fails_is_said_and_its_file_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("init_bench.running.train_chunk", failing)
+    pair = Pair(a=HE, b=LECUN)
+    found = trained(tmp_path, pair)
+    assert "out of memory" in numbers(found, pair)["final loss"].note
+    assert found.failures[0].is_file()
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"lr": [0.1, 0.2]}, "several values of lr"),
+        ({"seed": 3}, "seed is no axis of a comparison"),
+        ({"init": "zeros"}, "init is no axis of a comparison"),
+        ({"widht": 3}, "did you mean 'width'"),
+        ({"activation": "relo"}, "did you mean 'relu'"),
+        ({"steps": 0}, "greater than 0"),
+    ],
+)
+def test_a_network_that_is_none_or_several_is_refused(axes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InitBenchError, match=message):
+        network_of(axes)
+
+
+@pytest.mark.parametrize("pairs", [1, 5, 20, 100])
+def test_the_default_seeds_let_every_comparison_reach_a_verdict(pairs: int) -> None:
+    seeds = seeds_by_default(pairs)
+    assert seeds >= LEAST_SEEDS
+    assert 3 * pairs * 2 / 2**seeds <= 0.05
+
+
+def test_outcomes_have_a_row_per_run(tmp_path: Path) -> None:
+    found = trained(tmp_path, Pair(a=HE, b=LECUN))
+    assert list(found.outcomes) == ["init", "seed", "status", "final_loss", "mean_loss"]
+    assert pd.MultiIndex.from_frame(found.outcomes[["init", "seed"]]).is_unique
+    assert len(found.outcomes) == 8
