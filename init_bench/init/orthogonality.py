@@ -137,6 +137,6 @@ def _orthogonalised(matrix: Tensor, gain: float) -> Tensor:
     wide = matrix.shape[0] < matrix.shape[1]
     # The Householder form gives Q and R's diagonal without the copy of R that linalg.qr makes.
     reflectors, scales = torch.geqrf(matrix.T if wide else matrix)
-    signs = reflectors.diagonal().sgn()
-    factor: Tensor = torch.linalg.householder_product(reflectors, scales).mul_(signs * gain)
+    signs = reflectors.diagonal().sgn().mul_(gain)
+    factor: Tensor = torch.linalg.householder_product(reflectors, scales).mul_(signs)
     return factor.T if wide else factor

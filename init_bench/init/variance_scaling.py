@@ -38,8 +38,8 @@ def variance_scaling_(
     The truncated normal is drawn by the inverse of its distribution function, in float32 for
     half types too: z = √2 erf⁻¹(u), with u uniform on a grid of 2²⁴ numbers. Next to the cut
     neighbouring values of z lie 1.2e-6 standard deviations apart, where float32 itself could
-    hold 2.4e-7; variance and fourth moment of that grid are right to 1e-6. ``trunc_normal_`` has
-    no such grid and is slower.
+    hold 2.4e-7; variance and fourth moment of that grid are right to 1e-6. ``trunc_normal_``
+    draws normal numbers again and again instead, and is slower.
 
     Shapes:
         tensor: ``(n_out, n_in, *kernel)``; fans count the kernel's positions.
