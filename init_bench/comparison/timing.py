@@ -14,7 +14,7 @@ from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import FILLS, TURNS, Row
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec
-from init_bench.init.builtin import DEFAULT
+from init_bench.init.builtin import DEFAULT, TORCH_INITS
 from init_bench.randomness import stream
 
 SHAPES = ((512, 512), (128, 64, 3, 3))
@@ -73,7 +73,9 @@ def _fill(spec: InitSpec, shape: tuple[int, ...]) -> Callable[[], object]:
     if spec.name == DEFAULT:
         module: Any = module_of(shape)
         return lambda: module.reset_parameters()
-    function = inspect.unwrap(INITS[spec.name])
+    function: Callable[..., object] = INITS[spec.name]
+    if spec.name in TORCH_INITS:
+        function = inspect.unwrap(function)
     arguments = dict[str, Any](spec.arguments)
     if "generator" in inspect.signature(function).parameters:
         arguments["generator"] = stream(0, "compare/time")
