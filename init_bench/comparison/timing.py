@@ -73,8 +73,9 @@ def _fill(spec: InitSpec, shape: tuple[int, ...]) -> Callable[[], object]:
     if spec.name == DEFAULT:
         module: Any = module_of(shape)
         return lambda: module.reset_parameters()
-    listed = INITS[spec.name]
-    function = inspect.unwrap(listed) if spec.name in TORCH_INITS else listed
+    function: Callable[..., object] = INITS[spec.name]
+    if spec.name in TORCH_INITS:
+        function = inspect.unwrap(function)
     arguments = dict[str, Any](spec.arguments)
     if "generator" in inspect.signature(function).parameters:
         arguments["generator"] = stream(0, "compare/time")
