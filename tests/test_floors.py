@@ -20,7 +20,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {"docstrings", "progress", "randomness", "devices"},
+    {"docstrings", "progress", "randomness", "devices", "blocks", "distinct_rows"},
     {"init", "activations", "datasets", "statistics"},
     {"models", "recording"},
     {"grid"},

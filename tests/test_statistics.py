@@ -147,8 +147,9 @@ def test_orthogonal_rows_have_full_effective_rank(rows: int, columns: int) -> No
     weight = torch.nn.init.orthogonal_(
         torch.empty(rows, columns), generator=torch.Generator().manual_seed(rows)
     )
-    assert describe(weight)["effective_rank"] == close(rows)
-    assert describe_weight(weight)["effective_rank"] == close(rows)
+    expected = min(rows, RANKED_SAMPLES)
+    assert describe(weight)["effective_rank"] == close(expected)
+    assert describe_weight(weight)["effective_rank"] == close(expected)
     assert describe_weight(weight)["distinct"] == rows
 
 
@@ -166,7 +167,7 @@ def test_a_matrix_of_rank_one_has_effective_rank_one(samples: int, units: int) -
 @pytest.mark.parametrize("rank", [2, 5])
 def test_a_low_rank_layer_has_no_more_effective_rank(rank: int) -> None:
     generator = torch.Generator().manual_seed(rank)
-    left = torch.linalg.qr(torch.randn(400, rank, generator=generator).double())[0]
+    left = torch.linalg.qr(torch.randn(RANKED_SAMPLES, rank, generator=generator).double())[0]
     right = torch.linalg.qr(torch.randn(200, rank, generator=generator).double())[0]
     assert describe(left @ right.T)["effective_rank"] == close(rank)
 
