@@ -8,10 +8,13 @@ second moments of D, U and 1 come from one matrix product.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-HEAD_SAMPLES = 128
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+COMPARED_SAMPLES = 64
 """Inner products are taken between this many samples (the first) at most."""
 
 EXACT_VALUES = 2**18
@@ -35,7 +38,7 @@ class Sums:
         mean: over all values.
         within: mean over units of the variance over samples.
         between: variance over units of the mean over samples.
-        products: inner products of the first samples with each other, float64, on the CPU.
+        products: inner products of the first samples with each other, float64.
         centred: the same after each sample's mean over units was taken off.
         about_common: squared norms of the first samples less the number c.
         spread: squared norms of the first samples less the mean sample: of D.
@@ -50,10 +53,10 @@ class Sums:
     mean: float
     within: float
     between: float
-    products: Tensor
-    centred: Tensor
-    about_common: Tensor
-    spread: Tensor
+    products: Array
+    centred: Array
+    about_common: Array
+    spread: Array
     precision: float
 
     @property
@@ -90,7 +93,7 @@ class _Running:
 
     def __init__(self, z: Tensor, ends: tuple[float, float] | None, wide: torch.dtype) -> None:
         samples, units = z.shape
-        self.z, self.ends, self.head = z, ends, min(samples, HEAD_SAMPLES)
+        self.z, self.ends, self.head = z, ends, min(samples, COMPARED_SAMPLES)
         self.narrow = z.dtype if z.dtype == torch.float64 else torch.float32
         few = self.head * units <= EXACT_VALUES
         self.width = min(units, max(1, _piece(z.device) // self.head))
@@ -99,7 +102,8 @@ class _Running:
         self.scratch = z.new_empty((self.height, self.width), dtype=self.narrow)
         self.gram = z.new_zeros((self.head, self.head), dtype=wide)
         self.along = z.new_zeros((2, self.head), dtype=wide)
-        self.low, self.high = z.new_empty(units), z.new_empty(units)
+        self.low: list[Tensor] = []
+        self.high: list[Tensor] = []
         self.counts: list[Tensor] = []
         self.moments: list[Tensor] = []
         self.squares = [z.new_zeros((), dtype=self.narrow)]
@@ -109,8 +113,9 @@ class _Running:
         """Add the piece whose first unit is ``start``."""
         piece = self.z[:, start : start + self.width]
         units = piece.shape[1]
-        torch.amin(piece, dim=0, out=self.low[start : start + units])
-        torch.amax(piece, dim=0, out=self.high[start : start + units])
+        low, high = piece.amin(dim=0), piece.amax(dim=0)
+        self.low.append(low.amin())
+        self.high.append(high.amax())
         shift = piece.mean(dim=0, dtype=self.narrow)
         if self.common is None:
             self.common = shift.mean(dtype=self.gram.dtype).to(self.narrow)
@@ -123,7 +128,8 @@ class _Running:
         self.gram += first @ first.T
         self.along[0] += first @ unit
         self.along[1] += first.sum(dim=1)
-        self.moments += [unit @ unit, unit.sum(), rounding @ rounding]
+        constant = torch.eq(low, high, out=shift).sum()
+        self.moments += [constant, unit @ unit, unit.sum(), rounding @ rounding]
         for tile in piece.split(self.height):
             self._count(tile)
 
@@ -147,21 +153,22 @@ class _Running:
     def _scratch(self, tile: Tensor) -> Tensor:
         return self.scratch[: tile.shape[0], : tile.shape[1]]
 
-    def numbers(self) -> tuple[list[float], Tensor, Tensor]:
-        """Return c, low, high, constant units, squares, U², ΣU, rounding², zeros, near ends; the
+    def numbers(self) -> tuple[list[float], Array, Array]:
+        """Return c, low, high, squares, constant units, U², ΣU, rounding², zeros, near ends; the
         inner products of D; and those of D with U and 1."""
         wide = self.gram.dtype
         assert self.common is not None
+        low, high = torch.stack(self.low).amin(), torch.stack(self.high).amax()
+        per_tile = 1 if self.ends is None else 3
         few = [
-            torch.stack([self.common, self.low.amin(), self.high.amax()]).to(wide),
-            (self.low == self.high).sum().to(wide).reshape(1),
-            torch.stack(self.squares).to(wide).sum().reshape(1),
-            torch.stack(self.moments).to(wide).view(-1, 3).sum(dim=0),
-            torch.stack(self.counts).to(wide).view(-1, 1 if self.ends is None else 3).sum(dim=0),
+            torch.stack([number.to(wide) for number in (self.common, low, high)]),
+            torch.stack(self.squares).sum(dtype=wide).reshape(1),
+            torch.stack(self.moments).view(-1, 4).sum(dim=0, dtype=wide),
+            torch.stack(self.counts).view(-1, per_tile).sum(dim=0, dtype=wide),
         ]
-        packed = torch.cat([self.gram.flatten(), self.along.flatten(), *few]).cpu().double()
-        gram, along, numbers = packed.split([self.gram.numel(), 2 * self.head, sum(map(len, few))])
-        return numbers.tolist(), gram.view_as(self.gram), along.view(2, -1)
+        packed = torch.cat([*few, self.along.flatten(), self.gram.flatten()]).cpu().double().numpy()
+        numbers, along, gram = np.split(packed, (-(2 + self.head) * self.head, -(self.head**2)))
+        return numbers.tolist(), gram.reshape(self.head, -1), along.reshape(2, -1)
 
 
 def _piece(device: torch.device) -> int:
@@ -173,11 +180,12 @@ def _piece(device: torch.device) -> int:
 def _assembled(running: _Running) -> Sums:
     """Return what the statistics need, from inner products of D, U and 1."""
     numbers, gram, (with_unit, with_one) = running.numbers()
-    c, low, high, constant, squares, unit_squares, unit_sum, rounding, zeros, *near = numbers
+    c, low, high, squares, constant, unit_squares, unit_sum, rounding, zeros, *near = numbers
     samples, units = running.z.shape
     offset = unit_sum / units
-    within = ((float(gram.trace()) + squares) / samples - rounding) / units
-    about_c = gram + with_unit + with_unit[:, None] + unit_squares
+    spread = np.diagonal(gram)
+    within = ((float(spread.sum()) + squares) / samples - rounding) / units
+    about_c = gram + (with_unit + with_unit[:, None] + unit_squares)
     total = with_one + unit_sum
     return Sums(
         low=low,
@@ -188,9 +196,9 @@ def _assembled(running: _Running) -> Sums:
         mean=c + offset,
         within=0.0 if constant == units else max(within, 0.0),
         between=max(unit_squares / units - offset**2, 0.0),
-        products=about_c + c * (total + total[:, None]) + c * c * units,
-        centred=about_c - total * total[:, None] / units,
-        about_common=about_c.diagonal(),
-        spread=gram.diagonal(),
+        products=about_c + (c * (total + total[:, None]) + c * c * units),
+        centred=about_c - total * (total[:, None] / units),
+        about_common=np.diagonal(about_c),
+        spread=spread,
         precision=PRECISION[running.first.dtype],
     )

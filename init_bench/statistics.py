@@ -5,10 +5,11 @@ Reduced where the tensor is; from an accelerator come numbers, never a layer.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.blocks import HEAD_SAMPLES, Sums, sums
+from init_bench.blocks import Sums, sums
 from init_bench.distinct_rows import distinct_rows
 
 SAME_ROWS = 1e-5
@@ -19,13 +20,6 @@ NOISE = 50
 
 SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
-
-PAIRED_SAMPLES = HEAD_SAMPLES
-"""``correlation`` compares this many samples (the first), each with each."""
-
-RANKED_SAMPLES = 64
-"""``effective_rank`` looks at this many samples, or rows of a weight (the first): it takes the
-eigenvalues of so many rows, which for wide layers would cost more than the forward pass."""
 
 ROUNDING = 1e-7
 """Singular values below this share of the largest are float32 rounding and count as 0."""
@@ -67,6 +61,8 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       1 and min(samples, units); 0 for a zero matrix;
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
+    ``correlation`` and ``effective_rank`` look at the first ``COMPARED_SAMPLES`` = 64 samples.
+
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
 
@@ -98,7 +94,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
 
     ``distinct`` is the number of different rows, a row being a unit's incoming weights; rows
     that agree to 1e-5 of the largest entry are the same (equal units drift apart by rounding).
-    The rest is as in ``describe``; what speaks of samples is nan.
+    The rest is as in ``describe``, a row in place of a sample; what speaks of samples is nan.
 
     Shapes:
         weight: ``(n_out, *inputs)``.
@@ -162,21 +158,21 @@ def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
 
 def _correlation(found: Sums) -> float:
     """Return the mean |cosine| of the samples that vary by more than rounding."""
-    variance = found.centred.diagonal()
-    size = found.products.diagonal()
-    varies = variance > torch.maximum(ROUNDING**2 * size, NOISE * found.precision * found.about_common)
+    variance, size = np.diagonal(found.centred), np.diagonal(found.products)
+    rounding = np.maximum(ROUNDING**2 * size, NOISE * found.precision * found.about_common)
+    varies = variance > rounding
     number = int(varies.sum())
     if number < 2:
         return math.nan
-    norm = variance[varies].sqrt()
-    cosine = found.centred[varies][:, varies] / norm / norm[:, None]
-    return float((cosine.abs().sum() - number) / (number * (number - 1)))
+    norm = np.sqrt(variance[varies])
+    products = found.centred if number == len(varies) else found.centred[np.ix_(varies, varies)]
+    sum_of_cosines = float((np.abs(products) / norm / norm[:, None]).sum())
+    return (sum_of_cosines - number) / (number * (number - 1))
 
 
 def _effective_rank(found: Sums) -> float:
-    ranked = found.products[:RANKED_SAMPLES, :RANKED_SAMPLES]
-    squares = torch.linalg.eigvalsh(ranked)
-    rounding = found.precision * float(found.spread[:RANKED_SAMPLES].sum())
-    kept = squares[squares > max(ROUNDING**2 * float(squares[-1]), rounding)].sqrt()
+    squares = np.linalg.eigvalsh(found.products)
+    rounding = found.precision * float(found.spread.sum())
+    kept = np.sqrt(squares[squares > max(ROUNDING**2 * float(squares[-1]), rounding)])
     share = kept / kept.sum()
-    return math.exp(-(share * share.log()).sum().item()) if len(kept) else 0.0
+    return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0

@@ -9,13 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from init_bench.statistics import (
-    PAIRED_SAMPLES,
-    RANKED_SAMPLES,
-    STATISTICS,
-    describe,
-    describe_weight,
-)
+from init_bench.blocks import COMPARED_SAMPLES
+from init_bench.statistics import STATISTICS, describe, describe_weight
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -29,7 +24,7 @@ bounds = st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-8.0, 8.0)])
 
 def reference_correlation(z: Array) -> float:
     """Return the mean |Pearson| over pairs of samples that vary over units."""
-    varying = [row for row in z[:PAIRED_SAMPLES] if np.ptp(row) > 0]
+    varying = [row for row in z[:COMPARED_SAMPLES] if np.ptp(row) > 0]
     pairs = [(a, b) for i, a in enumerate(varying) for b in varying[:i]]
     if not pairs:
         return math.nan
@@ -38,7 +33,7 @@ def reference_correlation(z: Array) -> float:
 
 def reference_rank(z: Array) -> float:
     """Return the exponential of the entropy of the singular values' shares."""
-    singular = np.linalg.svd(z[:RANKED_SAMPLES], compute_uv=False)
+    singular = np.linalg.svd(z[:COMPARED_SAMPLES], compute_uv=False)
     kept = singular[singular > 1e-7 * singular.max()]
     share = kept / kept.sum()
     return math.exp(-np.sum(share * np.log(share))) if kept.size else 0.0
@@ -147,7 +142,7 @@ def test_orthogonal_rows_have_full_effective_rank(rows: int, columns: int) -> No
     weight = torch.nn.init.orthogonal_(
         torch.empty(rows, columns), generator=torch.Generator().manual_seed(rows)
     )
-    expected = min(rows, RANKED_SAMPLES)
+    expected = min(rows, COMPARED_SAMPLES)
     assert describe(weight)["effective_rank"] == close(expected)
     assert describe_weight(weight)["effective_rank"] == close(expected)
     assert describe_weight(weight)["distinct"] == rows
@@ -167,7 +162,7 @@ def test_a_matrix_of_rank_one_has_effective_rank_one(samples: int, units: int) -
 @pytest.mark.parametrize("rank", [2, 5])
 def test_a_low_rank_layer_has_no_more_effective_rank(rank: int) -> None:
     generator = torch.Generator().manual_seed(rank)
-    left = torch.linalg.qr(torch.randn(RANKED_SAMPLES, rank, generator=generator).double())[0]
+    left = torch.linalg.qr(torch.randn(COMPARED_SAMPLES, rank, generator=generator).double())[0]
     right = torch.linalg.qr(torch.randn(200, rank, generator=generator).double())[0]
     assert describe(left @ right.T)["effective_rank"] == close(rank)
 
@@ -186,7 +181,7 @@ def test_equal_samples_are_dead_units_and_fully_correlated() -> None:
 
 def test_only_the_first_samples_are_compared() -> None:
     generator = torch.Generator().manual_seed(0)
-    same = torch.tensor([[1.0, 2.0, 4.0]]).repeat(PAIRED_SAMPLES, 1)
+    same = torch.tensor([[1.0, 2.0, 4.0]]).repeat(COMPARED_SAMPLES, 1)
     found = describe(torch.cat([same, torch.randn(50, 3, generator=generator)]))
     assert found["correlation"] == close(1)
 
