@@ -21,8 +21,9 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
     {"docstrings", "progress", "randomness", "devices", "blocks", "distinct_rows"},
-    {"init", "activations", "datasets", "statistics"},
-    {"models", "recording"},
+    {"init", "activations", "datasets", "statistics", "functional", "wrappers"},
+    {"models", "watching"},
+    {"recording"},
     {"grid"},
     {"tables"},
     {"engine", "store"},
