@@ -121,22 +121,23 @@ class _Running:
             self.common = shift.mean(dtype=self.gram.dtype).to(self.narrow)
         first = torch.sub(piece[: self.head], shift, out=self.first[:, :units])
         rounding = first.sum(dim=0)
-        if len(piece) > self.head:
+        if piece.shape[0] > self.head:
             rounding += self._sum_of_rest(piece[self.head :], shift)
-        rounding /= len(piece)
+        rounding /= piece.shape[0]
         unit = (shift - self.common) + rounding
         self.gram += first @ first.T
         self.along[0] += first @ unit
         self.along[1] += first.sum(dim=1)
         constant = torch.eq(low, high, out=shift).sum()
         self.moments += [constant, unit @ unit, unit.sum(), rounding @ rounding]
-        for tile in piece.split(self.height):
-            self._count(tile)
+        for top in range(0, piece.shape[0], self.height):
+            self._count(piece[top : top + self.height])
 
     def _sum_of_rest(self, rest: Tensor, shift: Tensor) -> Tensor:
         """Return the sum of D over samples that are not among the first; note its squares."""
         total = torch.zeros_like(shift)
-        for tile in rest.split(self.height):
+        for top in range(0, rest.shape[0], self.height):
+            tile = rest[top : top + self.height]
             deviation = torch.sub(tile, shift, out=self._scratch(tile))
             total += deviation.sum(dim=0)
             self.squares.append(torch.linalg.vector_norm(deviation).square())

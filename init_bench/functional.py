@@ -9,18 +9,9 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 _UNBOUNDED = (
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "prelu",
-    "rrelu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
+    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
+    *("mish", "softplus", "hardswish", "logsigmoid", "softshrink", "threshold"),
 )
-_UNBOUNDED += ("mish", "softplus", "hardswish", "logsigmoid", "softshrink", "threshold")
 BOUNDS: dict[str, tuple[float, float] | None] = {
     **dict.fromkeys(_UNBOUNDED),
     "sigmoid": (0.0, 1.0),
@@ -72,8 +63,12 @@ class FunctionalActivations(TorchFunctionMode):
     def turn(self, on: bool) -> None:
         """Switch on or off; under another's mode, switching off waits for a later call."""
         if on and not self.active:
-            self.__enter__()
+            self.__enter__()  # type: ignore[no-untyped-call]
             self.active = True
-        elif not on and self.active and torch.overrides._get_current_function_mode() is self:
+        elif not on and self.active and _innermost() is self:
             self.__exit__(None, None, None)
             self.active = False
+
+
+def _innermost() -> object:
+    return torch.overrides._get_current_function_mode()  # type: ignore[no-untyped-call]

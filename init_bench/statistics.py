@@ -117,7 +117,8 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
 def _rows(values: Tensor) -> Tensor:
     """Return ``values`` as (samples, units), units in the order of memory: so without a copy for
     any dense layout, and no statistic knows their order."""
-    order = sorted(range(1, values.dim()), key=lambda k: -values.stride(k))
+    strides = values.stride()
+    order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
     return values.permute(0, *order).reshape(len(values), -1)
 
 
