@@ -82,66 +82,59 @@ def sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     wide = torch.float32 if z.device.type == "mps" else torch.float64
     if z.numel() <= EXACT_VALUES:
         z = z.to(wide)
-    running = _Running(z, ends, wide)
-    for start in range(0, z.shape[1], running.width):
-        running.add(start)
-    return _assembled(running)
+    return _assembled(_Running(z, ends, wide))
 
 
 class _Running:
-    """Sums on their way, on the device of the values; a piece is some units of all samples."""
+    """Sums on their way, on the device of the values; a piece is some units of all samples.
+
+    Few operations a piece: at this size each costs as much to call as to compute.
+    """
 
     def __init__(self, z: Tensor, ends: tuple[float, float] | None, wide: torch.dtype) -> None:
         samples, units = z.shape
-        self.z, self.ends, self.head = z, ends, min(samples, COMPARED_SAMPLES)
+        self.z, self.ends, self.wide = z, ends, wide
         self.narrow = z.dtype if z.dtype == torch.float64 else torch.float32
-        few = self.head * units <= EXACT_VALUES
+        self.head = min(samples, COMPARED_SAMPLES)
         self.width = min(units, max(1, _piece(z.device) // self.head))
-        self.height = min(samples, max(1, _piece(z.device) // self.width))
-        self.first = z.new_empty((self.head, self.width), dtype=wide if few else self.narrow)
+        self.height = min(samples, max(self.head, _piece(z.device) // self.width))
+        exact = wide if self.head * units <= EXACT_VALUES else self.narrow
+        self.first = z.new_empty((self.head, self.width), dtype=exact)
         self.scratch = z.new_empty((self.height, self.width), dtype=self.narrow)
-        self.gram = z.new_zeros((self.head, self.head), dtype=wide)
-        self.along = z.new_zeros((2, self.head), dtype=wide)
-        self.low: list[Tensor] = []
-        self.high: list[Tensor] = []
+        self.low, self.high = z.new_empty((2, units))
+        self.shift, self.unit = z.new_empty((2, units), dtype=self.narrow)
+        self.rest = z.new_zeros(units if samples > self.head else 0, dtype=self.narrow)
+        self.gram: list[Tensor] = []
+        self.along: list[Tensor] = []
         self.counts: list[Tensor] = []
-        self.moments: list[Tensor] = []
         self.squares = [z.new_zeros((), dtype=self.narrow)]
-        self.common: Tensor | None = None
+        for start in range(0, units, self.width):
+            self._add(slice(start, min(start + self.width, units)))
 
-    def add(self, start: int) -> None:
-        """Add the piece whose first unit is ``start``."""
-        piece = self.z[:, start : start + self.width]
-        units = piece.shape[1]
-        low, high = piece.amin(dim=0), piece.amax(dim=0)
-        self.low.append(low.amin())
-        self.high.append(high.amax())
-        shift = piece.mean(dim=0, dtype=self.narrow)
-        if self.common is None:
-            self.common = shift.mean(dtype=self.gram.dtype).to(self.narrow)
-        first = torch.sub(piece[: self.head], shift, out=self.first[:, :units])
-        rounding = first.sum(dim=0)
+    def _add(self, units: slice) -> None:
+        piece, shift, unit = self.z[:, units], self.shift[units], self.unit[units]
+        torch.amin(piece, dim=0, out=self.low[units])
+        torch.amax(piece, dim=0, out=self.high[units])
+        torch.mean(piece, dim=0, dtype=self.narrow, out=shift)
+        if not self.gram:
+            self.common = shift.mean(dtype=self.wide).to(self.narrow)
+        torch.sub(shift, self.common, out=unit)
+        first = torch.sub(piece[: self.head], shift, out=self.first[:, : piece.shape[1]])
+        self.gram.append(first @ first.T)
+        self.along += [first @ unit.to(first.dtype), first.sum(dim=1)]
         if piece.shape[0] > self.head:
-            rounding += self._sum_of_rest(piece[self.head :], shift)
-        rounding /= piece.shape[0]
-        unit = (shift - self.common) + rounding
-        self.gram += first @ first.T
-        self.along[0] += first @ unit
-        self.along[1] += first.sum(dim=1)
-        constant = torch.eq(low, high, out=shift).sum()
-        self.moments += [constant, unit @ unit, unit.sum(), rounding @ rounding]
+            self._add_rest(piece[self.head :], shift, self.rest[units])
+            self.along.append(first @ self.rest[units].to(first.dtype))
         for top in range(0, piece.shape[0], self.height):
             self._count(piece[top : top + self.height])
 
-    def _sum_of_rest(self, rest: Tensor, shift: Tensor) -> Tensor:
-        """Return the sum of D over samples that are not among the first; note its squares."""
-        total = torch.zeros_like(shift)
+    def _add_rest(self, rest: Tensor, shift: Tensor, total: Tensor) -> None:
+        """Add D over samples that are not among the first to ``total``; note its squares."""
         for top in range(0, rest.shape[0], self.height):
             tile = rest[top : top + self.height]
             deviation = torch.sub(tile, shift, out=self._scratch(tile))
             total += deviation.sum(dim=0)
             self.squares.append(torch.linalg.vector_norm(deviation).square())
-        return total
 
     def _count(self, tile: Tensor) -> None:
         """Note zeros and values beyond the ends; sums of this many 0 and 1 are exact."""
@@ -155,39 +148,51 @@ class _Running:
         return self.scratch[: tile.shape[0], : tile.shape[1]]
 
     def numbers(self) -> tuple[list[float], Array, Array]:
-        """Return c, low, high, squares, constant units, U², ΣU, rounding², zeros, near ends; the
-        inner products of D; and those of D with U and 1."""
-        wide = self.gram.dtype
-        assert self.common is not None
-        low, high = torch.stack(self.low).amin(), torch.stack(self.high).amax()
-        per_tile = 1 if self.ends is None else 3
-        few = [
-            torch.stack([number.to(wide) for number in (self.common, low, high)]),
-            torch.stack(self.squares).sum(dtype=wide).reshape(1),
-            torch.stack(self.moments).view(-1, 4).sum(dim=0, dtype=wide),
-            torch.stack(self.counts).view(-1, per_tile).sum(dim=0, dtype=wide),
+        """Return c, low, high, constant units, the rest's squares, U·U, U·1, R·U, R·1, R·R, zeros,
+        near ends; the products of D with itself; and those with U, 1 and R, the rest's sum of D."""
+        unit, rest, zero = self.unit, self.rest, self.squares[0]
+        few = [self.common, self.low.amin(), self.high.amax()]
+        few += [
+            torch.eq(self.low, self.high, out=self.shift).sum(),
+            torch.stack(self.squares).sum(),
         ]
-        packed = torch.cat([*few, self.along.flatten(), self.gram.flatten()]).cpu().double().numpy()
-        numbers, along, gram = np.split(packed, (-(2 + self.head) * self.head, -(self.head**2)))
-        return numbers.tolist(), gram.reshape(self.head, -1), along.reshape(2, -1)
+        few += [unit.square().sum(), unit.sum()]
+        few += [(rest * unit).sum(), rest.sum(), rest.square().sum()] if len(rest) else [zero] * 3
+        per_tile, per_piece = 1 if self.ends is None else 3, 3 if len(rest) else 2
+        parts = [
+            torch.stack([number.to(self.wide) for number in few]),
+            torch.stack(self.counts).view(-1, per_tile).sum(dim=0, dtype=self.wide),
+            torch.stack(self.along).view(-1, per_piece * self.head).sum(dim=0, dtype=self.wide),
+            torch.stack(self.gram).sum(dim=0, dtype=self.wide).flatten(),
+        ]
+        packed = torch.cat(parts).cpu().double().numpy()
+        along_from, gram_from = len(parts[0]) + len(parts[1]), len(packed) - len(parts[3])
+        scalars, along, gram = np.split(packed, [along_from, gram_from])
+        return scalars.tolist(), gram.reshape(self.head, -1), along.reshape(per_piece, -1)
 
 
 def _piece(device: torch.device) -> int:
-    """Values of a piece: half a megabyte stays in a core's cache; an accelerator pays for each
-    launch instead."""
-    return 2**17 if device.type == "cpu" else 2**24
+    """Values of a piece: 256 kB and as much for D stay in a core's cache; an accelerator pays for
+    each launch instead."""
+    return 2**16 if device.type == "cpu" else 2**24
 
 
 def _assembled(running: _Running) -> Sums:
-    """Return what the statistics need, from inner products of D, U and 1."""
-    numbers, gram, (with_unit, with_one) = running.numbers()
-    c, low, high, squares, constant, unit_squares, unit_sum, rounding, zeros, *near = numbers
+    """Return what the statistics need, from inner products of D, U, 1 and R."""
+    numbers, gram, (with_unit, with_one, *with_rest) = running.numbers()
+    c, low, high, constant, squares, *numbers = numbers
+    unit_unit, unit_one, rest_unit, rest_one, rest_rest, zeros, *near = numbers
     samples, units = running.z.shape
-    offset = unit_sum / units
-    spread = np.diagonal(gram)
-    within = ((float(spread.sum()) + squares) / samples - rounding) / units
-    about_c = gram + (with_unit + with_unit[:, None] + unit_squares)
-    total = with_one + unit_sum
+    # The mean of D over all samples, near 0: what rounding left of each unit's mean.
+    left_one = (float(with_one.sum()) + rest_one) / samples
+    left_unit = (float(with_unit.sum()) + rest_unit) / samples
+    left_left = float(gram.sum()) + 2 * sum(float(w.sum()) for w in with_rest) + rest_rest
+    left_left /= samples**2
+    spread, total = np.diagonal(gram), with_one + unit_one
+    offset = (unit_one + left_one) / units
+    within = ((float(spread.sum()) + squares) / samples - left_left) / units
+    between = (unit_unit + 2 * left_unit + left_left) / units - offset**2
+    about_c = gram + (with_unit + with_unit[:, None] + unit_unit)
     return Sums(
         low=low,
         high=high,
@@ -196,7 +201,7 @@ def _assembled(running: _Running) -> Sums:
         constant_units=constant,
         mean=c + offset,
         within=0.0 if constant == units else max(within, 0.0),
-        between=max(unit_squares / units - offset**2, 0.0),
+        between=max(between, 0.0),
         products=about_c + (c * (total + total[:, None]) + c * c * units),
         centred=about_c - total * (total[:, None] / units),
         about_common=np.diagonal(about_c),
