@@ -43,6 +43,7 @@ class Sums:
         about_common: squared norms of the first samples less the number c.
         spread: squared norms of the first samples less the mean sample: of D.
         precision: share of either that may be rounding.
+        unit_low, unit_high: least and greatest value of each unit, on its device.
     """
 
     low: float
@@ -58,6 +59,8 @@ class Sums:
     about_common: Array
     spread: Array
     precision: float
+    unit_low: Tensor
+    unit_high: Tensor
 
     @property
     def size_is_extreme(self) -> bool:
@@ -148,27 +151,27 @@ class _Running:
         return self.scratch[: tile.shape[0], : tile.shape[1]]
 
     def numbers(self) -> tuple[list[float], Array, Array]:
-        """Return c, low, high, constant units, the rest's squares, U·U, U·1, R·U, R·1, R·R, zeros,
+        """Return c, low, high, constant units, U·U, U·1, R·U, R·1, R·R, the rest's squares, zeros,
         near ends; the products of D with itself; and those with U, 1 and R, the rest's sum of D."""
         unit, rest, zero = self.unit, self.rest, self.squares[0]
         few = [self.common, self.low.amin(), self.high.amax()]
         few += [
             torch.eq(self.low, self.high, out=self.shift).sum(),
-            torch.stack(self.squares).sum(),
+            unit.square().sum(),
+            unit.sum(),
         ]
-        few += [unit.square().sum(), unit.sum()]
         few += [(rest * unit).sum(), rest.sum(), rest.square().sum()] if len(rest) else [zero] * 3
         per_tile, per_piece = 1 if self.ends is None else 3, 3 if len(rest) else 2
-        parts = [
-            torch.stack([number.to(self.wide) for number in few]),
-            torch.stack(self.counts).view(-1, per_tile).sum(dim=0, dtype=self.wide),
-            torch.stack(self.along).view(-1, per_piece * self.head).sum(dim=0, dtype=self.wide),
-            torch.stack(self.gram).sum(dim=0, dtype=self.wide).flatten(),
-        ]
-        packed = torch.cat(parts).cpu().double().numpy()
-        along_from, gram_from = len(parts[0]) + len(parts[1]), len(packed) - len(parts[3])
-        scalars, along, gram = np.split(packed, [along_from, gram_from])
-        return scalars.tolist(), gram.reshape(self.head, -1), along.reshape(per_piece, -1)
+        parts = [torch.stack(p).flatten() for p in (few, self.squares, self.counts, self.along)]
+        packed = torch.cat([*parts, torch.stack(self.gram).flatten()]).cpu().double().numpy()
+        ends = np.cumsum([len(part) for part in parts])
+        scalars, squares, counts, along, gram = np.split(packed, ends)
+        summed = counts.reshape(-1, per_tile).sum(axis=0).tolist()
+        return (
+            [*scalars.tolist(), float(squares.sum()), *summed],
+            gram.reshape(-1, self.head, self.head).sum(axis=0),
+            along.reshape(-1, per_piece, self.head).sum(axis=0),
+        )
 
 
 def _piece(device: torch.device) -> int:
@@ -180,8 +183,8 @@ def _piece(device: torch.device) -> int:
 def _assembled(running: _Running) -> Sums:
     """Return what the statistics need, from inner products of D, U, 1 and R."""
     numbers, gram, (with_unit, with_one, *with_rest) = running.numbers()
-    c, low, high, constant, squares, *numbers = numbers
-    unit_unit, unit_one, rest_unit, rest_one, rest_rest, zeros, *near = numbers
+    c, low, high, constant, unit_unit, unit_one, *numbers = numbers
+    rest_unit, rest_one, rest_rest, squares, zeros, *near = numbers
     samples, units = running.z.shape
     # The mean of D over all samples, near 0: what rounding left of each unit's mean.
     left_one = (float(with_one.sum()) + rest_one) / samples
@@ -207,4 +210,6 @@ def _assembled(running: _Running) -> Sums:
         about_common=np.diagonal(about_c),
         spread=spread,
         precision=PRECISION[running.first.dtype],
+        unit_low=running.low,
+        unit_high=running.high,
     )

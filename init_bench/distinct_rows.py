@@ -1,5 +1,6 @@
 """How many rows of a matrix differ: equal units are a symmetry that training cannot break."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,7 +8,7 @@ _COLUMNS = 4
 """Columns by whose values rows are told apart before any two rows are compared."""
 
 
-def distinct_rows(rows: Tensor, tolerance: float) -> int:
+def distinct_rows(rows: Tensor, ranges: Tensor, tolerance: float) -> int:
     """Count rows that differ from every row counted before them.
 
     Two rows are the same where no entry differs by more than ``tolerance``. Rows with a gap wider
@@ -16,20 +17,22 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
 
     Shapes:
         rows: ``(number, columns)``, finite, any device.
+        ranges: ``(columns,)``, greatest less least value of each.
 
     Example:
-        >>> distinct_rows(torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 1.0]]), 0.1)
+        >>> rows = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 1.0]])
+        >>> distinct_rows(rows, rows.amax(dim=0) - rows.amin(dim=0), 0.1)
         2
     """
     group = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-    width = rows.amax(dim=0) - rows.amin(dim=0)
-    for column in width.topk(min(_COLUMNS, len(width))).indices.tolist():
+    for column in ranges.topk(min(_COLUMNS, len(ranges))).indices.tolist():
         group = _split(group, rows[:, column], tolerance)
-    members = torch.bincount(group)
-    alone = members == 1
-    crowded = (~alone).nonzero().flatten().tolist()
+        members = np.bincount(group.cpu().numpy())
+        if len(members) == len(rows):
+            return len(rows)
+    crowded = np.flatnonzero(members > 1).tolist()
     counted = (_distinct(rows[group == number], tolerance) for number in crowded)
-    return int(alone.sum()) + sum(counted)
+    return int((members == 1).sum()) + sum(counted)
 
 
 def _split(group: Tensor, values: Tensor, tolerance: float) -> Tensor:

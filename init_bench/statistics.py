@@ -110,7 +110,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, rows.numel()),
-        "distinct": float(distinct_rows(rows, tolerance)),
+        "distinct": float(distinct_rows(rows, found.unit_high - found.unit_low, tolerance)),
     }
 
 
