@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from init_bench.blocks import COMPARED_SAMPLES
+from init_bench.blocks import COMPARED_SAMPLES, EXACT_VALUES
 from init_bench.statistics import STATISTICS, describe, describe_weight
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -84,6 +84,56 @@ def test_every_statistic_of_a_real_layer_agrees_with_numpy(samples: int, scale: 
     found |= {name: found[name] / scale for name in scaled}
     expected |= {name: expected[name] / scale for name in scaled}
     assert found == close(expected)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+LARGE = {
+    "convolution": drawn(8, 16, 60, 60),
+    "channels last": drawn(8, 16, 60, 60).to(memory_format=torch.channels_last),
+    "relu": drawn(8, 16, 60, 60).relu(),
+    "spread between units": torch.sigmoid(drawn(1, 40_000) + 1e-5 * drawn(8, 40_000)),
+    "spread between samples": drawn(8, 1) + drawn(8, 40_000),
+    "far from zero": 1000 + drawn(8, 40_000),
+    "almost constant": 0.5 + 1e-5 * drawn(8, 40_000),
+    "many samples": torch.sigmoid(0.01 * drawn(4000, 100) + 0.01 * drawn(1, 100)),
+    "samples in two groups": torch.cat([drawn(500, 600), 5 + drawn(500, 600)]),
+    "wide": (drawn(300, 784) @ drawn(784, 1000) / 28).tanh(),
+    "dead": torch.cat([drawn(8, 20_000), torch.zeros(8, 20_000)], dim=1),
+    "equal samples": drawn(1, 40_000).repeat(8, 1),
+    "one sample": drawn(1, 300_000),
+    "low rank": drawn(64, 3) @ drawn(3, 5000),
+    "vanishing": 1e-25 * drawn(8, 40_000),
+    "exploding": 1e25 * drawn(8, 40_000),
+    "half precision": drawn(8, 40_000).bfloat16(),
+}
+"""Layers of more than ``EXACT_VALUES`` values, which are not summed in float64 alone."""
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_statistic_of_a_large_layer_agrees_with_numpy(name: str) -> None:
+    layer = LARGE[name]
+    assert layer.numel() > EXACT_VALUES
+    found, expected = describe(layer), reference(layer.double().numpy(), None)
+    size = expected["sample_std"] or expected["std"]
+    for mean in (found, expected):
+        mean["mean"] /= size  # a mean is as exact as the values vary
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5 * min(size, 1.0), nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["convolution", "many samples", "wide"])
+def test_a_large_weights_moments_agree_with_numpy(name: str) -> None:
+    found, expected = describe_weight(LARGE[name]), reference(LARGE[name].double().numpy(), None)
+    agreeing = (*MOMENTS, "effective_rank")
+    assert {k: found[k] for k in agreeing} == close({k: expected[k] for k in agreeing})
+    assert found["distinct"] == len(LARGE[name])
+
+
+def test_equal_large_layers_have_equal_statistics_to_the_bit() -> None:
+    layer = LARGE["relu"]
+    assert describe(layer) == pytest.approx(describe(layer.clone()), rel=0, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
