@@ -7,6 +7,9 @@ from torch import Tensor
 _COLUMNS = 4
 """Columns by whose values rows are told apart before any two rows are compared."""
 
+Groups = np.ndarray[tuple[int], np.dtype[np.int64]]
+Values = np.ndarray[tuple[int], np.dtype[np.float32]]
+
 
 def distinct_rows(rows: Tensor, ranges: Tensor, tolerance: float) -> int:
     """Count rows that differ from every row counted before them.
@@ -24,31 +27,31 @@ def distinct_rows(rows: Tensor, ranges: Tensor, tolerance: float) -> int:
         >>> distinct_rows(rows, rows.amax(dim=0) - rows.amin(dim=0), 0.1)
         2
     """
-    group = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-    for column in ranges.topk(min(_COLUMNS, len(ranges))).indices.tolist():
-        group = _split(group, rows[:, column], tolerance)
-        members = np.bincount(group.cpu().numpy())
-        if len(members) == len(rows):
+    widest = ranges.topk(min(_COLUMNS, len(ranges))).indices
+    columns = rows.index_select(1, widest).float().cpu().numpy().T
+    group = np.zeros(len(rows), dtype=np.int64)
+    for values in columns:
+        group = _split(group, values, tolerance)
+        if group.max() == len(rows) - 1:
             return len(rows)
-    crowded = np.flatnonzero(members > 1).tolist()
-    counted = (_distinct(rows[group == number], tolerance) for number in crowded)
-    return int((members == 1).sum()) + sum(counted)
+    members = np.bincount(group)
+    crowds = (np.flatnonzero(group == number) for number in np.flatnonzero(members > 1))
+    return int((members == 1).sum()) + sum(_distinct(rows, crowd, tolerance) for crowd in crowds)
 
 
-def _split(group: Tensor, values: Tensor, tolerance: float) -> Tensor:
+def _split(group: Groups, values: Values, tolerance: float) -> Groups:
     """Return the groups, split where sorted ``values`` of one are more than ``tolerance`` apart."""
-    by_value = values.argsort(stable=True)
-    order = by_value[group[by_value].argsort(stable=True)]
-    in_group, sorted_values = group[order], values[order]
-    starts = (in_group.diff() != 0) | (sorted_values.diff() > tolerance)
-    numbers = torch.cat([starts.new_zeros(1), starts]).long().cumsum(dim=0)
-    return torch.empty_like(group).scatter_(0, order, numbers)
+    order = np.lexsort((values, group))
+    starts = (np.diff(group[order]) != 0) | (np.diff(values[order]) > tolerance)
+    split = np.empty_like(group)
+    split[order] = np.concatenate([[0], np.cumsum(starts)])
+    return split
 
 
-def _distinct(rows: Tensor, tolerance: float) -> int:
-    """Count, in order, the rows that differ from all that were counted."""
-    counted = 0
-    while len(rows):
+def _distinct(rows: Tensor, chosen: Groups, tolerance: float) -> int:
+    """Count, in order, the chosen rows that differ from all that were counted."""
+    left, counted = rows.index_select(0, torch.from_numpy(chosen).to(rows.device)), 0
+    while len(left):
         counted += 1
-        rows = rows[(rows - rows[0]).abs().amax(dim=1) > tolerance]
+        left = left[(left - left[0]).abs().amax(dim=1) > tolerance]
     return counted
