@@ -1,15 +1,19 @@
-"""What a look costs on top of the forward pass it looks at. ``python -m benchmarks.hooks``"""
+"""What a look costs on top of the pass it looks at. ``python -m benchmarks.hooks``"""
 
 import argparse
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from benchmarks import peers
+from benchmarks.looks import LOOKS, available, torchinfo
 from benchmarks.turns import in_turns, ratios, save, summary
-from init_bench.recording import capture
 
 
 def _convolutional() -> nn.Module:
@@ -19,59 +23,136 @@ def _convolutional() -> nn.Module:
     return model
 
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "book MLP, 512 samples": (peers.book_mlp, (512, 784)),
-    "book MLP, 10 000 samples": (peers.book_mlp, (10_000, 784)),
-    "MLP of width 1000, 1024 samples": (lambda: _wide(), (1024, 784)),
-    "ResNet-18, 8 x 3 x 224 x 224": (_convolutional, (8, 3, 224, 224)),
-}
-
-
 def _wide() -> nn.Module:
     from init_bench.models import mlp
 
     return mlp(784, 10, width=1000, depth=5, activation="relu")
 
 
-def plain(model: nn.Module, inputs: Tensor, rounds: int) -> float:
-    """Milliseconds of a forward pass."""
+def _residual() -> nn.Module:
+    from torchvision.models import resnet50
+
+    model: nn.Module = resnet50()
+    return model
+
+
+FORWARD: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "book MLP, 512 samples": (peers.book_mlp, (512, 784)),
+    "book MLP, 10 000 samples": (peers.book_mlp, (10_000, 784)),
+    "MLP of width 1000, 1024 samples": (_wide, (1024, 784)),
+    "ResNet-18, 8 x 3 x 224 x 224": (_convolutional, (8, 3, 224, 224)),
+}
+"""Forward passes, measured in one process."""
+
+TRAINED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "ResNet-50, 8 x 3 x 224 x 224": (_residual, (8, 3, 224, 224)),
+    "book MLP, 512 samples, backward too": (peers.book_mlp, (512, 784)),
+}
+"""Forward and backward passes, each way in a process of its own, as its peak memory is asked."""
+
+UNABLE = {("ResNet-50, 8 x 3 x 224 x 224", "cockpit's gradient histogram")}
+"""BackPACK has no gradients of single samples through batch normalisation in training."""
+
+
+def forward(look: str, model: nn.Module, inputs: Tensor, rounds: int) -> float:
+    """Milliseconds of a forward pass under a look."""
     with torch.no_grad():
         model(inputs)
         started = time.perf_counter()
         for _ in range(rounds):
-            model(inputs)
-    return (time.perf_counter() - started) / rounds * 1e3
-
-
-def looked_at(model: nn.Module, inputs: Tensor, rounds: int) -> float:
-    """Milliseconds of a forward pass with every statistic of every layer."""
-    with torch.no_grad():
-        started = time.perf_counter()
-        for _ in range(rounds):
-            with capture(model) as record:
+            with LOOKS[look](model):
                 model(inputs)
-            record.table()
     return (time.perf_counter() - started) / rounds * 1e3
+
+
+def summarised(model: nn.Module, inputs: Tensor, rounds: int) -> float:
+    """Milliseconds of torchinfo's summary."""
+    started = time.perf_counter()
+    for _ in range(rounds):
+        torchinfo(model, inputs)
+    return (time.perf_counter() - started) / rounds * 1e3
+
+
+def trained(network: str, look: str, rounds: int) -> dict[str, float]:
+    """Milliseconds of a forward and backward pass under a look, and how far memory grew."""
+    import resource
+
+    torch.manual_seed(0)
+    make, shape = TRAINED[network]
+    model, inputs, targets = make(), torch.rand(shape), torch.arange(shape[0]) % 10
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = []
+    for _ in range(rounds + 1):
+        model.zero_grad()
+        started = time.perf_counter()
+        with LOOKS[look](model):
+            nn.functional.cross_entropy(model(inputs), targets).backward()
+        times.append(time.perf_counter() - started)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"ms": sum(times[1:]) / rounds * 1e3, "MB": (after - before) / 1024}
+
+
+def _forward_rows(repeats: int, rounds: int) -> pd.DataFrame:
+    contenders: dict[str, Callable[[], float]] = {}
+    for name, (make, shape) in FORWARD.items():
+        model, inputs = make(), torch.rand(shape)
+        for look in LOOKS:
+            if available(look) and not look.startswith(("delve", "cockpit")):
+                contenders[f"{name}: {look}"] = lambda look=look, model=model, inputs=inputs: (
+                    forward(  # type: ignore[misc]
+                        look, model, inputs, rounds
+                    )
+                )
+        contenders[f"{name}: torchinfo"] = (
+            lambda model=model, inputs=inputs: summarised(model, inputs, rounds)  # type: ignore[misc]
+        )
+    return in_turns(contenders, repeats)
+
+
+def _trained_rows(repeats: int, rounds: int) -> pd.DataFrame:
+    rows = []
+    for repeat in range(repeats):
+        for name in TRAINED:
+            for look in filter(available, LOOKS):
+                if (name, look) in UNABLE:
+                    continue
+                command = [sys.executable, "-m", "benchmarks.hooks", "--one", name, look]
+                said = subprocess.check_output([*command, "--rounds", str(rounds)], text=True)
+                found = json.loads(said.splitlines()[-1])
+                rows += [
+                    {"contender": f"{name}: {look}", "repeat": repeat, "unit": unit, "value": value}
+                    for unit, value in found.items()
+                ]
+    return pd.DataFrame(rows)
+
+
+def _print_ratios(rows: pd.DataFrame, names: list[str], what: str) -> None:
+    for name in names:
+        plain = f"{name}: plain"
+        for contender in rows["contender"].unique():
+            if contender.startswith(f"{name}: ") and contender != plain:
+                ratio = ratios(rows, plain, contender)
+                print(f"{contender}: {ratio.median():.2f} x {what}", end=" ")
+                print(f"({ratio.min():.2f} to {ratio.max():.2f})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", nargs=2, metavar=("NETWORK", "LOOK"), help="one way, as JSON")
     given = parser.parse_args()
-    contenders: dict[str, Callable[[], float]] = {}
-    for name, (make, shape) in NETWORKS.items():
-        model, inputs = make(), torch.rand(shape)
-        for label, way in (("forward", plain), ("captured", looked_at)):
-            contenders[f"{name}: {label}"] = (
-                lambda way=way, model=model, inputs=inputs: way(model, inputs, given.rounds)  # type: ignore[misc]
-            )
-    rows = in_turns(contenders, given.repeats)
-    print(summary(rows).round(2).to_string())
-    for name in NETWORKS:
-        extra = ratios(rows, f"{name}: forward", f"{name}: captured").median() - 1
-        print(f"{name}: {extra:+.0%} on top of the forward pass")
-    print(save(rows, "hooks"))
+    if given.one:
+        print(json.dumps(trained(*given.one, given.rounds)))
+        return
+    shallow = _forward_rows(given.repeats, given.rounds)
+    print(summary(shallow).round(2).to_string())
+    _print_ratios(shallow, list(FORWARD), "the forward pass")
+    deep = _trained_rows(given.repeats, given.rounds)
+    for unit, rows in deep.groupby("unit"):
+        print(summary(rows).round(1).to_string())
+        _print_ratios(rows, list(TRAINED), f"the plain pass, {unit}")
+    print(save(pd.concat([shallow.assign(unit="ms"), deep]), "hooks"))
 
 
 if __name__ == "__main__":

@@ -1,38 +1,49 @@
-"""A look inside one network: forward hooks that reduce each layer's output to numbers."""
+"""A look inside one network: hooks that reduce each layer's output to numbers as it is made."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from init_bench.activations import bounds_of
 from init_bench.errors import InitBenchError, nearest
-from init_bench.statistics import STATISTICS, describe, describe_weight
+from init_bench.statistics import STATISTICS
+from init_bench.watching import Row, Watch
+from init_bench.wrappers import own_modules, run_uncompiled
 
 COLUMNS = ("layer", "index", "kind", *STATISTICS)
+"""What a run stores of ``Record.table``, which has ``call`` besides."""
 
 
 @dataclass
 class Record:
-    """What ``capture`` saw: statistics by layer and, with ``keep=True``, the outputs themselves."""
+    """What ``capture`` saw: statistics by layer and, with ``keep=True``, the outputs themselves.
 
-    rows: list[dict[str, object]] = field(default_factory=list)
+    Attributes:
+        rows: the rows of ``table()`` as they came.
+        outputs: each layer's last output, where it was kept.
+        calls: how many outputs were seen.
+        never_ran: layers of the model that did not run inside the block; known when it ends.
+        compiled: whether the model was compiled and looked at through the module underneath.
+    """
+
+    rows: list[Row] = field(default_factory=list)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
+    never_ran: tuple[str, ...] = ()
+    compiled: bool = False
 
     def table(self) -> pd.DataFrame:
-        """Return a tidy frame, a row per layer and tensor kind, in order of execution.
+        """Return a tidy frame, a row per layer, call and tensor kind, in order of execution.
 
         Columns: ``layer`` (qualified module name), ``index`` (order of execution, from 1),
         ``kind`` (``pre_activation``: output of a module with weights; ``activation``: output of
-        any other; ``gradient``: of the loss with respect to that output; ``weight``) and the
-        statistics that ``init_bench.statistics.describe`` defines.
+        any other; ``gradient``: of the loss with respect to that output; ``weight``), the
+        statistics that ``init_bench.statistics.describe`` defines, and ``call`` (which run of that
+        layer it was, from 1).
         """
-        frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
+        frame = pd.DataFrame(self.rows, columns=[*COLUMNS, "call"])
         return frame.sort_values("index", kind="stable", ignore_index=True)
 
     def __getitem__(self, layer: str) -> Tensor:
@@ -55,16 +66,27 @@ class Record:
 def capture(model: nn.Module, *, keep: bool = False) -> Iterator[Record]:
     """Record the statistics of every layer of ``model`` that runs inside the block.
 
-    A layer is a module without children. Forward runs fill ``pre_activation``,
-    ``activation`` and ``weight`` rows; a backward pass inside the block adds ``gradient`` rows.
-    Outputs and gradients of the model are what they would be without; the hooks go when the
-    block ends, whatever happens in it.
+    A layer is a module inside which no other ran: one without children, or one that does its
+    children's work itself, like ``nn.MultiheadAttention``. A nonlinearity called as a function is a
+    layer named after the module that calls it: ``layer1.0:relu`` (``:relu`` in the model's own
+    ``forward``). Forward runs fill ``pre_activation``, ``activation`` and ``weight`` rows; a
+    backward pass inside the block adds ``gradient`` rows. Of an output of several tensors (tuple,
+    mapping, dataclass) the first is looked at. Samples lie along the first dimension, except where
+    a module says ``batch_first=False``. A run repeated by gradient checkpointing is no other call.
+
+    Nothing is kept but numbers. Outputs, gradients, buffers, random streams and mode of the model
+    are what they would be without, bit for bit, with two exceptions: a compiled model runs as it
+    was written, and ``nn.TransformerEncoder`` in ``eval()`` leaves its fused path, as it does under
+    any hook (results differ by rounding; padded positions are computed, not set to zero). The
+    hooks go when the block ends, whatever happens in it.
 
     Args:
-        model: any module.
+        model: any module; a ``DistributedDataParallel`` or compiled one is looked at through the
+            module underneath, by the names its user gave.
         keep: keep each layer's output (detached, a copy) for ``record["layer"]``.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
         >>> with capture(model) as record:
         ...     loss = model(torch.ones(2, 3)).sum()
@@ -73,39 +95,13 @@ def capture(model: nn.Module, *, keep: bool = False) -> Iterator[Record]:
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
     record = Record()
-    layers = {path: module for path, module in model.named_modules() if not any(module.children())}
     with ExitStack() as hooks:
-        for path, module in layers.items():
-            hook = _forward_hook(record, path, keep, hooks)
-            hooks.callback(module.register_forward_hook(hook).remove)
-        yield record
-
-
-def _forward_hook(record: Record, path: str, keep: bool, hooks: ExitStack) -> Any:
-    """Return a hook that notes one layer's output now and its gradient when that comes."""
-
-    def note(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-        if not isinstance(output, Tensor) or not output.is_floating_point() or output.dim() == 0:
-            return
-        record.calls += 1
-        where = {"layer": path, "index": record.calls}
-        weight = getattr(module, "weight", None)
-        weighs = isinstance(weight, Tensor)
-        if keep:
-            record.outputs[path] = output.detach().clone()
-        kind = "pre_activation" if weighs else "activation"
-        record.rows.append({**where, "kind": kind, **describe(output, bounds_of(module))})
-        if isinstance(weight, Tensor) and weight.dim() > 1:
-            record.rows.append({**where, "kind": "weight", **describe_weight(weight)})
-        if output.requires_grad:
-            handle = output.register_hook(_gradient_hook(record, where))  # type: ignore[no-untyped-call]
-            hooks.callback(handle.remove)
-
-    return torch.no_grad()(note)
-
-
-def _gradient_hook(record: Record, where: dict[str, object]) -> Any:
-    def note(gradient: Tensor) -> None:
-        record.rows.append({**where, "kind": "gradient", **describe(gradient)})
-
-    return note
+        record.compiled = hooks.enter_context(run_uncompiled(model))
+        watch = Watch(record, hooks, keep=keep)
+        modules = own_modules(model)
+        for path, module in modules.items():
+            watch.hook(path, module)
+        try:
+            yield record
+        finally:
+            record.never_ran = watch.never_ran(modules)

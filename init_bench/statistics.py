@@ -1,21 +1,25 @@
 """Tensor → numbers: what a layer's output says about its network. All variances divide by n.
 
-Reduced in float64 on the CPU, which every accelerator can reach and some cannot compute in.
+Reduced where the tensor is; from an accelerator come numbers, never a layer.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from init_bench.blocks import Sums, sums
+from init_bench.distinct_rows import distinct_rows
+
+SAME_ROWS = 1e-5
+"""Rows of a weight that agree to this share of its largest entry are the same."""
+
+NOISE = 50
+"""A sample varies over units where its variance is so many times what rounding may make of it."""
+
 SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
-
-PAIRED_SAMPLES = 128
-"""``correlation`` compares this many samples (the first), each with each."""
-
-RANKED_SAMPLES = 1024
-"""``effective_rank`` looks at this many samples (the first)."""
 
 ROUNDING = 1e-7
 """Singular values below this share of the largest are float32 rounding and count as 0."""
@@ -57,6 +61,8 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       1 and min(samples, units); 0 for a zero matrix;
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
+    ``correlation`` and ``effective_rank`` look at the first ``COMPARED_SAMPLES`` = 64 samples.
+
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
 
@@ -69,27 +75,17 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
         (0.5, 1.0, 0.125)
     """
-    raw = values.detach().cpu().reshape(len(values), -1)
-    low, high = torch.aminmax(raw, dim=0)
-    if not math.isfinite(low.min().item()) or not math.isfinite(high.max().item()):
-        return _nothing_but_nonfinite(raw)
-    z = raw.double()
-    mean = z.mean(dim=0)
-    variance = (z - mean).square_().mean(dim=0)
-    within, between = variance.mean().item(), mean.var(correction=0).item()
+    found, scale = _safe_sums(_rows(values.detach()), bounds)
+    if not math.isfinite(found.low) or not math.isfinite(found.high):
+        return _nothing_but_nonfinite(values.detach())
+    samples, units = len(values), values.numel() // len(values)
     return dict.fromkeys(STATISTICS, math.nan) | {
-        "mean": mean.mean().item(),
-        "std": math.sqrt(within + between),
-        "min": low.min().item(),
-        "max": high.max().item(),
-        "zero": _zeros(raw),
-        "saturated": _saturated(raw, bounds),
-        "dead": (low == high).double().mean().item(),
-        "sample_std": math.sqrt(within),
-        "unit_std": math.sqrt(between),
-        "correlation": _correlation(z[:PAIRED_SAMPLES]),
-        "effective_rank": _effective_rank(z[:RANKED_SAMPLES]),
-        "nonfinite": 0.0,
+        **_moments(found, scale, samples * units),
+        "saturated": found.near_ends / (samples * units) if bounds else math.nan,
+        "dead": found.constant_units / units,
+        "sample_std": math.sqrt(found.within) / scale,
+        "unit_std": math.sqrt(found.between) / scale,
+        "correlation": _correlation(found),
     }
 
 
@@ -98,7 +94,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
 
     ``distinct`` is the number of different rows, a row being a unit's incoming weights; rows
     that agree to 1e-5 of the largest entry are the same (equal units drift apart by rounding).
-    The rest is as in ``describe``; what speaks of samples is nan.
+    The rest is as in ``describe``, a row in place of a sample; what speaks of samples is nan.
 
     Shapes:
         weight: ``(n_out, *inputs)``.
@@ -107,68 +103,77 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
         >>> describe_weight(torch.ones(3, 2))["distinct"]
         1.0
     """
-    rows = weight.detach().cpu().reshape(len(weight), -1).double()
-    if not rows.isfinite().all():
+    rows = _rows(weight.detach())
+    found, scale = _safe_sums(rows, None)
+    if not math.isfinite(found.low) or not math.isfinite(found.high):
         return _nothing_but_nonfinite(rows)
+    tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
     return dict.fromkeys(STATISTICS, math.nan) | {
-        "mean": rows.mean().item(),
-        "std": rows.std(correction=0).item(),
-        "min": rows.min().item(),
-        "max": rows.max().item(),
-        "zero": _zeros(rows),
-        "effective_rank": _effective_rank(rows),
-        "distinct": float(_distinct_rows(rows)),
+        **_moments(found, scale, rows.numel()),
+        "distinct": float(distinct_rows(rows, found.unit_high - found.unit_low, tolerance)),
+    }
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Return ``values`` as (samples, units), units in the order of memory: so without a copy for
+    any dense layout, and no statistic knows their order."""
+    strides = values.stride()
+    order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
+    return values.permute(0, *order).reshape(len(values), -1)
+
+
+def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, float]:
+    """Return the sums of ``z`` times a power of two, and that: 1 unless squares need it."""
+    ends = None
+    if bounds is not None:
+        margin = SATURATION_MARGIN * (bounds[1] - bounds[0])
+        ends = (bounds[0] + margin, bounds[1] - margin)
+    found = sums(z, ends)
+    size = max(abs(found.low), abs(found.high))
+    if not found.size_is_extreme or not math.isfinite(size):
+        return found, 1.0
+    power = -math.frexp(size)[1]
+    scale, first = 2.0**power, 2.0 ** (power // 2)
+    ends = ends and (ends[0] * scale, ends[1] * scale)
+    wider = z if z.dtype == torch.float64 else z.float()
+    return sums(wider * first * (scale / first), ends), scale
+
+
+def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
+    """Return what an output and a weight have in common."""
+    return {
+        "mean": found.mean / scale,
+        "std": math.sqrt(found.within + found.between) / scale,
+        "min": found.low / scale,
+        "max": found.high / scale,
+        "zero": found.zeros / number,
+        "effective_rank": _effective_rank(found),
         "nonfinite": 0.0,
     }
 
 
 def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
-    share = 1 - torch.isfinite(values).double().mean().item()
+    share = 1 - int(values.isfinite().sum().item()) / values.numel()
     return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
 
 
-def _zeros(values: Tensor) -> float:
-    return 1 - int(torch.count_nonzero(values).item()) / values.numel()
-
-
-def _saturated(z: Tensor, bounds: tuple[float, float] | None) -> float:
-    if bounds is None:
+def _correlation(found: Sums) -> float:
+    """Return the mean |cosine| of the samples that vary by more than rounding."""
+    variance, size = np.diagonal(found.centred), np.diagonal(found.products)
+    rounding = np.maximum(ROUNDING**2 * size, NOISE * found.precision * found.about_common)
+    varies = variance > rounding
+    number = int(varies.sum())
+    if number < 2:
         return math.nan
-    low, high = bounds
-    margin = SATURATION_MARGIN * (high - low)
-    return ((z <= low + margin) | (z >= high - margin)).double().mean().item()
+    norm = np.sqrt(variance[varies])
+    products = found.centred if number == len(varies) else found.centred[np.ix_(varies, varies)]
+    sum_of_cosines = float((np.abs(products) / norm / norm[:, None]).sum())
+    return (sum_of_cosines - number) / (number * (number - 1))
 
 
-def _correlation(z: Tensor) -> float:
-    centred = z - z.mean(dim=1, keepdim=True)
-    norm = centred.norm(dim=1)
-    unit = centred[norm > ROUNDING * z.norm(dim=1)]
-    if len(unit) < 2:
-        return math.nan
-    unit = unit / unit.norm(dim=1, keepdim=True)
-    pairs = len(unit) * (len(unit) - 1)
-    return float(((unit @ unit.T).abs().sum().item() - len(unit)) / pairs)
-
-
-def _effective_rank(z: Tensor) -> float:
-    gram = z @ z.T if z.shape[0] <= z.shape[1] else z.T @ z
-    singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
-    kept = singular[singular > ROUNDING * singular.max()]
+def _effective_rank(found: Sums) -> float:
+    squares = np.linalg.eigvalsh(found.products)
+    rounding = found.precision * float(found.spread.sum())
+    kept = np.sqrt(squares[squares > max(ROUNDING**2 * float(squares[-1]), rounding)])
     share = kept / kept.sum()
-    return math.exp(-(share * share.log()).sum().item()) if len(kept) else 0.0
-
-
-def _distinct_rows(rows: Tensor) -> int:
-    """Count rows that differ from every row counted before them.
-
-    Rows that agree to a tolerance have sums that agree to as many times that as there are
-    columns: only those few are compared entry by entry.
-    """
-    tolerance = 1e-5 * rows.abs().max()
-    sums, reach = rows.sum(dim=1), tolerance * rows.shape[1]
-    counted = torch.zeros(len(rows), dtype=torch.bool)
-    for i, row in enumerate(rows):
-        near = counted & ((sums - sums[i]).abs() <= reach)
-        if not near.any() or ((rows[near] - row).abs().amax(dim=1) > tolerance).all():
-            counted[i] = True
-    return int(counted.sum().item())
+    return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0

@@ -20,10 +20,11 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {"docstrings", "progress", "randomness", "devices", "activations"},
+    {"docstrings", "progress", "randomness", "devices", "activations", "blocks", "distinct_rows"},
     {"mean_field"},
-    {"init", "datasets", "statistics"},
-    {"models", "recording", "theory"},
+    {"init", "datasets", "statistics", "functional", "wrappers"},
+    {"models", "watching", "theory"},
+    {"recording"},
     {"grid"},
     {"tables"},
     {"engine", "store"},

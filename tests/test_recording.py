@@ -156,7 +156,7 @@ def test_rows_come_in_order_of_execution_with_their_kinds() -> None:
 def test_the_table_has_its_columns_even_when_nothing_ran() -> None:
     with capture(perceptron()) as record:
         pass
-    assert tuple(record.table().columns) == COLUMNS
+    assert tuple(record.table().columns) == (*COLUMNS, "call")
     assert record.table().empty
 
 
@@ -221,8 +221,9 @@ def test_a_layer_that_runs_twice_has_two_places() -> None:
     with capture(model := Reused()) as record:
         model(inputs())
     table = record.table()
-    assert table.loc[table["kind"] == "pre_activation", "index"].tolist() == [1, 2]
-    assert set(table["layer"]) == {"fc"}
+    twice = table[table["kind"] == "pre_activation"]
+    assert twice[["layer", "index", "call"]].values.tolist() == [["fc", 1, 1], ["fc", 3, 2]]
+    assert set(table["layer"]) == {"fc", ":tanh"}
 
 
 def test_a_model_without_children_is_its_own_layer() -> None:

@@ -9,13 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from init_bench.statistics import (
-    PAIRED_SAMPLES,
-    RANKED_SAMPLES,
-    STATISTICS,
-    describe,
-    describe_weight,
-)
+from init_bench.blocks import COMPARED_SAMPLES, EXACT_VALUES
+from init_bench.statistics import STATISTICS, describe, describe_weight
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -29,7 +24,7 @@ bounds = st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-8.0, 8.0)])
 
 def reference_correlation(z: Array) -> float:
     """Return the mean |Pearson| over pairs of samples that vary over units."""
-    varying = [row for row in z[:PAIRED_SAMPLES] if np.ptp(row) > 0]
+    varying = [row for row in z[:COMPARED_SAMPLES] if np.ptp(row) > 0]
     pairs = [(a, b) for i, a in enumerate(varying) for b in varying[:i]]
     if not pairs:
         return math.nan
@@ -38,7 +33,7 @@ def reference_correlation(z: Array) -> float:
 
 def reference_rank(z: Array) -> float:
     """Return the exponential of the entropy of the singular values' shares."""
-    singular = np.linalg.svd(z[:RANKED_SAMPLES], compute_uv=False)
+    singular = np.linalg.svd(z[:COMPARED_SAMPLES], compute_uv=False)
     kept = singular[singular > 1e-7 * singular.max()]
     share = kept / kept.sum()
     return math.exp(-np.sum(share * np.log(share))) if kept.size else 0.0
@@ -89,6 +84,56 @@ def test_every_statistic_of_a_real_layer_agrees_with_numpy(samples: int, scale: 
     found |= {name: found[name] / scale for name in scaled}
     expected |= {name: expected[name] / scale for name in scaled}
     assert found == close(expected)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+LARGE = {
+    "convolution": drawn(8, 16, 60, 60),
+    "channels last": drawn(8, 16, 60, 60).to(memory_format=torch.channels_last),
+    "relu": drawn(8, 16, 60, 60).relu(),
+    "spread between units": torch.sigmoid(drawn(1, 40_000) + 1e-5 * drawn(8, 40_000)),
+    "spread between samples": drawn(8, 1) + drawn(8, 40_000),
+    "far from zero": 1000 + drawn(8, 40_000),
+    "almost constant": 0.5 + 1e-5 * drawn(8, 40_000),
+    "many samples": torch.sigmoid(0.01 * drawn(4000, 100) + 0.01 * drawn(1, 100)),
+    "samples in two groups": torch.cat([drawn(500, 600), 5 + drawn(500, 600)]),
+    "wide": (drawn(300, 784) @ drawn(784, 1000) / 28).tanh(),
+    "dead": torch.cat([drawn(8, 20_000), torch.zeros(8, 20_000)], dim=1),
+    "equal samples": drawn(1, 40_000).repeat(8, 1),
+    "one sample": drawn(1, 300_000),
+    "low rank": drawn(64, 3) @ drawn(3, 5000),
+    "vanishing": 1e-25 * drawn(8, 40_000),
+    "exploding": 1e25 * drawn(8, 40_000),
+    "half precision": drawn(8, 40_000).bfloat16(),
+}
+"""Layers of more than ``EXACT_VALUES`` values, which are not summed in float64 alone."""
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_statistic_of_a_large_layer_agrees_with_numpy(name: str) -> None:
+    layer = LARGE[name]
+    assert layer.numel() > EXACT_VALUES
+    found, expected = describe(layer), reference(layer.double().numpy(), None)
+    size = expected["sample_std"] or expected["std"]
+    for mean in (found, expected):
+        mean["mean"] /= size  # a mean is as exact as the values vary
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5 * min(size, 1.0), nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["convolution", "many samples", "wide"])
+def test_a_large_weights_moments_agree_with_numpy(name: str) -> None:
+    found, expected = describe_weight(LARGE[name]), reference(LARGE[name].double().numpy(), None)
+    agreeing = (*MOMENTS, "effective_rank")
+    assert {k: found[k] for k in agreeing} == close({k: expected[k] for k in agreeing})
+    assert found["distinct"] == len(LARGE[name])
+
+
+def test_equal_large_layers_have_equal_statistics_to_the_bit() -> None:
+    layer = LARGE["relu"]
+    assert describe(layer) == pytest.approx(describe(layer.clone()), rel=0, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
@@ -147,8 +192,9 @@ def test_orthogonal_rows_have_full_effective_rank(rows: int, columns: int) -> No
     weight = torch.nn.init.orthogonal_(
         torch.empty(rows, columns), generator=torch.Generator().manual_seed(rows)
     )
-    assert describe(weight)["effective_rank"] == close(rows)
-    assert describe_weight(weight)["effective_rank"] == close(rows)
+    expected = min(rows, COMPARED_SAMPLES)
+    assert describe(weight)["effective_rank"] == close(expected)
+    assert describe_weight(weight)["effective_rank"] == close(expected)
     assert describe_weight(weight)["distinct"] == rows
 
 
@@ -166,7 +212,7 @@ def test_a_matrix_of_rank_one_has_effective_rank_one(samples: int, units: int) -
 @pytest.mark.parametrize("rank", [2, 5])
 def test_a_low_rank_layer_has_no_more_effective_rank(rank: int) -> None:
     generator = torch.Generator().manual_seed(rank)
-    left = torch.linalg.qr(torch.randn(400, rank, generator=generator).double())[0]
+    left = torch.linalg.qr(torch.randn(COMPARED_SAMPLES, rank, generator=generator).double())[0]
     right = torch.linalg.qr(torch.randn(200, rank, generator=generator).double())[0]
     assert describe(left @ right.T)["effective_rank"] == close(rank)
 
@@ -185,7 +231,7 @@ def test_equal_samples_are_dead_units_and_fully_correlated() -> None:
 
 def test_only_the_first_samples_are_compared() -> None:
     generator = torch.Generator().manual_seed(0)
-    same = torch.tensor([[1.0, 2.0, 4.0]]).repeat(PAIRED_SAMPLES, 1)
+    same = torch.tensor([[1.0, 2.0, 4.0]]).repeat(COMPARED_SAMPLES, 1)
     found = describe(torch.cat([same, torch.randn(50, 3, generator=generator)]))
     assert found["correlation"] == close(1)
 

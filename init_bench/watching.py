@@ -1,0 +1,262 @@
+"""Following a model as it runs: what is a layer, which call it is, and what is noted of it."""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from init_bench.activations import bounds_of
+from init_bench.functional import BOUNDS, FunctionalActivations
+from init_bench.statistics import describe, describe_weight
+
+Row = dict[str, object]
+Bounds = tuple[float, float] | None
+
+
+class Notes(Protocol):
+    """Where a watch writes what it saw."""
+
+    rows: list[Row]
+    outputs: dict[str, Tensor]
+    calls: int
+
+
+@dataclass
+class _Running:
+    """A module between its start and its end; ``alone`` while no other ran inside it."""
+
+    path: str
+    module: nn.Module
+    opaque: bool
+    alone: bool = True
+
+
+class Watch:
+    """Notes every layer of one model as it runs, and keeps no tensor of it beyond its end."""
+
+    def __init__(self, notes: Notes, hooks: ExitStack, *, keep: bool) -> None:
+        self.notes, self.hooks, self.keep = notes, hooks, keep
+        self.running: list[_Running] = []
+        self.ran: set[str] = set()
+        self.calls: Counter[str] = Counter()
+        self.without_gradient: dict[str, list[Row]] = {}
+        self.numbers = _Numbers()
+        self.functions = FunctionalActivations(self._function)
+        hooks.callback(self.functions.turn, False)
+
+    def hook(self, path: str, module: nn.Module) -> None:
+        """Have this watch told when ``module`` starts and ends, until ``hooks`` closes."""
+        opaque = _is_opaque(module)
+
+        def start(module: nn.Module, inputs: object) -> None:
+            self._start(_Running(path, module, opaque))
+
+        handles = [
+            module.register_forward_pre_hook(start),
+            module.register_forward_hook(self._end, always_call=True),
+        ]
+        parametrizations = getattr(module, "parametrizations", {})
+        if "weight" in parametrizations:
+            learn = self.numbers.learn(module)
+            handles.append(parametrizations["weight"].register_forward_hook(learn))
+        for handle in handles:
+            self.hooks.callback(handle.remove)
+
+    def never_ran(self, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
+        """Return the modules without children that neither ran nor are part of a layer that did."""
+        ran = tuple(f"{path}." if path else "" for path in self.ran)
+        return tuple(
+            path
+            for path, module in modules.items()
+            if not any(module.children()) and not f"{path}.".startswith(ran)
+        )
+
+    def _start(self, module: _Running) -> None:
+        if self.running:
+            self.running[-1].alone = False
+        else:
+            self.numbers.forget()
+        self.running.append(module)
+        self.functions.turn(not module.opaque)
+
+    def _end(self, module: nn.Module, inputs: object, output: object) -> None:
+        if not self.running or self.running[-1].module is not module:
+            return
+        ended = self.running.pop()
+        self.functions.turn(bool(self.running) and not self.running[-1].opaque)
+        if ended.alone:
+            self.ran.add(ended.path)
+            if (found := first_tensor(output)) is not None:
+                with torch._C.DisableTorchFunction(), torch.no_grad():
+                    self._layer(ended.path, module, found)
+
+    def _layer(self, path: str, module: nn.Module, output: Tensor) -> None:
+        """Note output and weight of a module inside which no other ran."""
+        second = getattr(module, "batch_first", True) is False and output.dim() > 2
+        kind = "pre_activation" if self.numbers.has_weight(module) else "activation"
+        where = self._output(path, kind, output, bounds_of(module), samples=int(second))
+        if where and (numbers := self.numbers.of_weight(module)):
+            self.notes.rows.append({**where, "kind": "weight", **numbers})
+
+    def _function(self, name: str, output: object) -> None:
+        """Note the output of a nonlinearity that the user's code called, not a layer of torch's."""
+        if not self.running or self.running[-1].opaque:
+            return
+        if (found := first_tensor(output)) is not None:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._output(f"{self.running[-1].path}:{name}", "activation", found, BOUNDS[name])
+
+    def _output(
+        self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int = 0
+    ) -> Row | None:
+        """Note an output whose dimension ``samples`` counts the samples; return where it was made.
+
+        ``None`` where checkpointing only repeats a forward run, during the backward pass: no other
+        call, but where the first run left no graph the gradient comes through this one.
+        """
+        if torch._C._current_graph_task_id() != -1:
+            if waiting := self.without_gradient.get(layer):
+                self._await_gradient(waiting.pop(), output, samples)
+            return None
+        self.notes.calls += 1
+        self.calls[layer] += 1
+        where: Row = {"layer": layer, "index": self.notes.calls, "call": self.calls[layer]}
+        if self.keep:
+            self.notes.outputs[layer] = output.detach().clone()
+        numbers = self.numbers.of_output(output.transpose(0, samples), bounds)
+        self.notes.rows.append({**where, "kind": kind, **numbers})
+        if output.requires_grad:
+            self._await_gradient(where, output, samples)
+        else:
+            self.without_gradient.setdefault(layer, []).append(where)
+        return where
+
+    def _await_gradient(self, where: Row, output: Tensor, samples: int) -> None:
+        """Note the gradient with respect to ``output`` when a backward pass brings it."""
+        if not output.requires_grad:
+            return
+
+        def note(gradient: Tensor) -> None:
+            with torch.no_grad():
+                numbers = _numbers(gradient.transpose(0, samples), None)
+            self.notes.rows.append({**where, "kind": "gradient", **numbers})
+
+        handle = output.register_hook(note)  # type: ignore[no-untyped-call]
+        self.hooks.callback(handle.remove)
+
+
+class _Numbers:
+    """Statistics of outputs and weights, none taken twice of what did not change meanwhile."""
+
+    def __init__(self) -> None:
+        self.computed: dict[nn.Module, Tensor] = {}
+        self.weights: dict[nn.Module, tuple[int, dict[str, float]]] = {}
+        self.last: tuple[Any, int, Bounds, dict[str, float]] | None = None
+
+    def forget(self) -> None:
+        """Forget what was seen: weights may change between two runs of the model."""
+        self.computed.clear()
+        self.weights.clear()
+        self.last = None
+
+    def learn(self, module: nn.Module) -> Callable[[object, object, Tensor], None]:
+        """Return a hook that learns the weight that parametrizations compute for ``module``:
+        asking the module for it would compute it once more, which may move buffers."""
+
+        def hook(parametrization: object, inputs: object, weight: Tensor) -> None:
+            self.computed[module] = weight.detach()
+
+        return hook
+
+    def has_weight(self, module: nn.Module) -> bool:
+        """Return whether ``module`` has a ``weight``, be it computed."""
+        computed = "weight" in getattr(module, "parametrizations", {})
+        return computed or isinstance(getattr(module, "weight", None), Tensor)
+
+    def of_weight(self, module: nn.Module) -> dict[str, float] | None:
+        """Return the statistics of the module's weight, ``None`` where it is no matrix."""
+        computed = "weight" in getattr(module, "parametrizations", {})
+        weight = self.computed.get(module) if computed else getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() < 2 or first_tensor(weight) is None:
+            return None
+        version = -1 if weight.is_inference() else weight._version
+        if (known := self.weights.get(module)) is None or known[0] != version:
+            with _full_precision(weight):
+                known = (version, describe_weight(weight))
+            self.weights[module] = known
+        return known[1]
+
+    def of_output(self, output: Tensor, bounds: Bounds) -> dict[str, float]:
+        """Return the statistics of an output: the last ones again where nothing was done to it, as
+        in ``Identity``, ``Flatten`` or ``Dropout`` in ``eval()``."""
+        if (
+            self.last is not None
+            and _is_unchanged(output, *self.last[:2])
+            and self.last[2] == bounds
+        ):
+            return self.last[3]
+        numbers = _numbers(output, bounds)
+        if not output.is_inference():
+            self.last = (weakref.ref(output), output._version, bounds, numbers)
+        return numbers
+
+
+def first_tensor(value: object) -> Tensor | None:
+    """Return the first tensor inside ``value`` that has statistics: dense, floating point, a
+    dimension of samples, not empty. ``value`` may be nested tuples, lists, mappings, dataclasses.
+
+    Example:
+        >>> first_tensor({"ids": torch.tensor([1]), "states": (torch.ones(2),)})
+        tensor([1., 1.])
+    """
+    if isinstance(value, Tensor):
+        dense = value.layout is torch.strided and not value.is_nested
+        usable = dense and value.is_floating_point() and value.dim() > 0 and value.numel() > 0
+        return value if usable else None
+    if isinstance(value, Mapping):
+        parts: list[object] = list(value.values())
+    elif isinstance(value, tuple | list):
+        parts = list(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, field.name) for field in fields(value)]
+    else:
+        return None
+    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
+
+
+def _numbers(values: Tensor, bounds: Bounds) -> dict[str, float]:
+    with _full_precision(values):
+        return describe(values, bounds)
+
+
+def _full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast, whose products would be of half precision."""
+    kind = values.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
+
+
+def _is_unchanged(output: Tensor, last: Callable[[], Tensor | None], version: int) -> bool:
+    """Return whether ``output`` holds the values of the last one, which must still be alive."""
+    before = last()
+    return (
+        before is not None
+        and not output.is_inference()
+        and output._version == version
+        and output.data_ptr() == before.data_ptr()
+        and (len(output), output.numel()) == (len(before), before.numel())
+        and output.is_contiguous() == before.is_contiguous()
+    )
+
+
+def _is_opaque(module: nn.Module) -> bool:
+    """Return whether ``module`` is a layer of torch's: what it calls is its own affair."""
+    if isinstance(module, nn.MultiheadAttention):
+        return True
+    return type(module).__module__.startswith("torch.nn.") and not any(module.children())
