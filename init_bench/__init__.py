@@ -70,6 +70,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
     if name in ("figures", "init", "statistics", "theory"):
         return import_module(f"init_bench.{name}")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("init_bench")
     if name in _HOMES:
         return getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'init_bench' has no attribute {name!r}")

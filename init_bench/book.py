@@ -145,10 +145,11 @@ def _histograms(activation: str, inits: Collection[str], caption: str) -> BookFi
 def _draw_losses(frames: Frames) -> Figure:
     rows = frames["curves"]
     chosen = rows[(rows["activation"] == "relu") & rows["init"].isin(THREE)]
+    steps = chosen["step"].max() + 1
     return figures.loss_curves(
         _in_order(chosen, THREE),
         caption="Figure 6-15. Training loss on MNIST of a 784-100-100-100-100-10 MLP with ReLU, "
-        "SGD, lr 0.01, batch 128, zero biases, pixels in [0, 1]. The book: std 0.01 learns "
+        f"SGD, lr 0.01, batch 128, {steps} steps, zero biases. The book: std 0.01 learns "
         'nothing, "Xavier" (1/√n, our lecun_normal) and He learn, He faster.',
     )
 
@@ -200,6 +201,7 @@ def _in_order(frame: pd.DataFrame, inits: Collection[str]) -> pd.DataFrame:
 
 
 _SETTING = "Activations of five layers of 100 units, 1000 samples of N(0, 1) input."
+_RANGES = "Left: the book's range, which leaves out what lies outside (0, 1); right: all of it."
 _XAVIER = '"Xavier" in the book is 1/√n: lecun_normal.'
 FIGURES: dict[str, BookFigure] = {
     "6-10": _histograms(
@@ -222,14 +224,14 @@ FIGURES: dict[str, BookFigure] = {
     "6-14": _histograms(
         "relu",
         THREE,
-        f"Figure 6-14. {_SETTING} ReLU. {_XAVIER} The book: std 0.01 hardly passes anything on, "
-        "1/√n shrinks layer by layer, He stays level.",
+        f"Figure 6-14. {_SETTING} ReLU. {_RANGES} {_XAVIER} The book: std 0.01 "
+        "hardly passes anything on, 1/√n shrinks layer by layer, He stays level.",
     ),
     "6-14-tanh": _histograms(
         "tanh",
         THREE,
-        f"The book's exercise to figure 6-14: tanh. {_SETTING} {_XAVIER} The book's range hides "
-        "the negative half. 1/√n keeps tanh spread, He saturates it a little, std 0.01 dies out.",
+        f"The book's exercise to figure 6-14: tanh. {_SETTING} {_RANGES} {_XAVIER} "
+        "1/√n keeps tanh spread, He saturates it a little, std 0.01 dies out.",
     ),
     "6-15": BookFigure(_draw_losses, ("cells", "curves")),
     "symmetry": BookFigure(_draw_symmetry, ("cells", "curves", "layers")),

@@ -31,6 +31,23 @@ Workers = Annotated[int | None, typer.Option(help="Worker threads; default: one 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON records and nothing else.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"init_bench {version('init_bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Which initial weights let a network train, and why do the others fail?"""
+
+
 @app.command()
 def book(
     out: Out = Path("results/book"),
@@ -165,7 +182,10 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"\nstopped; what was done is stored. Go on with:\n  {_command()}")
+        _say(
+            "\nstopped; finished chunks (up to 30 cells each) are stored, others are not. "
+            f"Go on with:\n  {_command()}"
+        )
         raise typer.Exit(1) from None
 
 

@@ -25,7 +25,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         reason = str(cause).splitlines()[0]
         here = ", ".join(available_devices())
         raise InitBenchError(
-            f"device {name!r} is not to be had: {reason}. On this machine: auto, {here}."
+            f"device {name!r} is not available: {reason}. On this machine: auto, {here}."
         ) from None
     if device.type == "meta":
         raise InitBenchError("device 'meta' holds no numbers; use auto or cpu")

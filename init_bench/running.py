@@ -82,6 +82,9 @@ def run(
 
     done = store.done()
     missing = [cell for key, cell in cells.items() if key not in done]
+    if len(missing) < len(cells) and progress:
+        stored = len(cells) - len(missing)
+        log.info("%d of %d cells are stored in %s already", stored, len(cells), store.folder)
     shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
     failures = []
     try:

@@ -48,7 +48,7 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
     with mpl.rc_context(RC):
         ax = figure.subplots()
         draw_losses(ax, frame, classes=classes)
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=9, handlelength=3.5)
         add_caption(
             figure,
             f"{caption} Line: mean over {seeds_of(frame)}, smoothed as in the book (Kaiser window, "
@@ -90,7 +90,7 @@ def symmetry(
         left.set_title("how many hidden units differ", fontsize=10)
         left.set_ylim(0.8, 1.5 * mean["distinct"].max())
         left.yaxis.set_major_formatter(ScalarFormatter())
-        left.legend(frameon=False, fontsize=8.5, loc="center right")
+        left.legend(frameon=False, fontsize=8.5, loc="center right", handlelength=3.5)
         draw_losses(right, curves, classes=classes)
         right.set_title("loss", fontsize=10)
         add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")

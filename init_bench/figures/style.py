@@ -26,7 +26,8 @@ LINES: dict[str, dict[str, Any]] = {
     "zeros": {"color": _ORANGE, "linestyle": (0, (4, 2)), "marker": "s"},
     "constant(value=0.01)": {"color": _SKY, "linestyle": (0, (1, 1)), "marker": "D"},
 }
-_OTHERS = ("#000000", "#7F7F7F", *(line["color"] for line in LINES.values()))
+# For any other: not one of the above; Tol, "Colour Schemes", 2021, muted.
+_OTHERS = ("#000000", "#7F7F7F", "#882255", "#999933", "#44AA99", "#332288")
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1)))
 _MARKERS = ("v", "P", "X", "<", ">")
 

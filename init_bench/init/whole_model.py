@@ -73,7 +73,7 @@ def initialize(
         2  2.weight     identity         0.0
         3    2.bias                      0.0
     """
-    init = parse(spec) if isinstance(spec, str) else spec
+    init = spec if isinstance(spec, InitSpec) else parse(spec)
     _check(model, init, activation, batch, loss)
     network = Network(
         model,
