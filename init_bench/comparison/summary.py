@@ -48,7 +48,8 @@ def _draws(rows: pd.DataFrame) -> str:
     equal = int((seen["value"] == 1).sum())
     distance = max(records(rows[rows["quantity"] == "KS distance"]), key=lambda row: row["value"])
     ratio = rows[rows["quantity"] == "std ratio"]["value"]
-    refused = f"; {len(bits) - len(seen)} shapes refused" if len(seen) < len(bits) else ""
+    gone = len(bits) - len(seen)
+    refused = f"; {gone} of {len(bits)} shapes refused" if gone else ""
     spread = f"; std a / b {ratio.min():.4g} to {ratio.max():.4g}" if ratio.notna().any() else ""
     unlike = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
     stated = "".join(f"; {quantity} not as stated" for quantity in unlike)
