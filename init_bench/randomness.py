@@ -29,7 +29,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
     stream; inside this context they draw from ours, and the global one does not move. The
-    context holds for the current thread only.
+    context holds for the current thread only. ``drew`` tells whether anything drew.
 
     Example:
         >>> before = torch.get_rng_state()
@@ -42,6 +42,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generator = generator
+        self.drew = False
 
     def __torch_dispatch__(
         self,
@@ -51,12 +52,22 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if func is torch.ops.aten.native_dropout.default:
+            return self._dropped(*args)
         takes = _takes_generator(func)
         if takes is None or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
+        self.drew = True
         if args and isinstance(args[0], Tensor) and args[0].device != self.generator.device:
             return self._drawn_elsewhere(func, takes, args, kwargs)
         return takes(*args, **{**kwargs, "generator": self.generator})
+
+    def _dropped(self, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+        """Do dropout as accelerators have it, in one operation that takes no generator."""
+        self.drew = True
+        keep = 1.0 if train is False else 1 - p
+        kept = torch.empty(x.shape).bernoulli_(keep, generator=self.generator).to(x.device)
+        return x * kept.to(x.dtype) * (1 / keep if keep else 0.0), kept.bool()
 
     def _drawn_elsewhere(self, func: Any, takes: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Fill a tensor of another device with what the generator's draws: the same values."""

@@ -131,3 +131,23 @@ def test_the_context_holds_for_its_thread_only() -> None:
         other.join()
         assert torch.equal(state, generator.get_state())
         assert not torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 1.0])
+def test_dropout_of_accelerators_draws_from_the_stream(p: float) -> None:
+    x, before = torch.ones(40, 50), torch.get_rng_state()
+    with drawing_from(stream(0, "forward")) as watched:
+        dropped, kept = torch.native_dropout(x, p, True)
+    with drawing_from(stream(0, "forward")):
+        again, _ = torch.native_dropout(x, p, True)
+    assert torch.equal(before, torch.get_rng_state()), "drew from the global stream"
+    assert watched.drew and torch.equal(dropped, again)
+    share = kept.float().mean().item()
+    assert abs(share - (1 - p)) <= 5 * (p * (1 - p) / x.numel()) ** 0.5
+    assert torch.equal(dropped, kept / (1 - p) if p < 1 else torch.zeros_like(x))
+
+
+def test_what_draws_nothing_is_known_not_to_draw() -> None:
+    with drawing_from(stream(0, "forward")) as watched:
+        torch.ones(3).mul_(2)
+    assert not watched.drew

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -200,7 +201,8 @@ def _layer_table(
     inputs = data.inputs[:CAPTURED_SAMPLES].view(-1, *shape)
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     trained = [p for p in network.parameters() if p.requires_grad]
-    with drawing_from(stream(cell.seed, "look")), capture(network) as record:
+    own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "look"))
+    with own_draws, capture(network) as record:
         logits: Tensor = functional_call(network, buffers, (inputs,))
         loss = nn.functional.cross_entropy(logits, data.targets[:CAPTURED_SAMPLES])
         torch.autograd.grad(loss, trained, allow_unused=True)
