@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from init_bench import datasets
 from init_bench.datasets.bundled import unpacked_mnist
-from init_bench.engine.minibatches import Minibatch, minibatches
-from init_bench.engine.stacked_mlp import StackedMLP
+from init_bench.engine.chunk import network_of, stacked
 from init_bench.grid import Cell, Grid, chunks
-from init_bench.models import build, mlp
+from init_bench.models import lenet, mlp
 
 BATCH, LR, READ, WARM = 128, 0.01, 50, 10
 SIZES = (784, 100, 100, 100, 100, 10)
@@ -27,7 +26,7 @@ FLOP = 2 * BATCH * (2 * 784 * 100 + 3 * (3 * 100 * 100 + 100 * 10))
 """Of the dense products of a model-step: forward, and back but for the first layer's input."""
 
 
-Ready = tuple[StackedMLP, Iterator[dict[int, Minibatch]]]
+Ready = tuple[Any, Iterator[Any]]
 
 
 @functools.cache
@@ -44,6 +43,10 @@ def book_mlp() -> nn.Sequential:
     return mlp(784, 10, width=100, depth=5, activation="relu")
 
 
+def image_lenet() -> nn.Sequential:
+    return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), lenet((1, 28, 28), 10, "relu"))
+
+
 def wait(device: str) -> None:
     """Let all work given to an accelerator end before the clock is read."""
     if torch.device(device).type != "cpu":
@@ -53,15 +56,12 @@ def wait(device: str) -> None:
 def ours(chosen: Sequence[Cell], steps: int, device: str = "cpu", workers: int = 2) -> float:
     """Step the stacks of all chunks on worker threads with one intra-op thread each."""
     data = mnist(device)
-    order = data.sorted_columns.order
     before = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def made(chunk: list[Cell]) -> StackedMLP:
-        return StackedMLP(chunk, [build(book_mlp, c.init, c.seed) for c in chunk], order)
-
-    def warm(stack: StackedMLP) -> Ready:
-        batches = minibatches(data, (cell.seed for cell in stack.cells), BATCH)
+    def warm(chunk: list[Cell]) -> Ready:
+        networks = [network_of(cell, data).to(device) for cell in chunk]
+        stack, batches = stacked(chunk, networks, data)
         for _ in range(WARM):
             stack.step(next(batches))
         return stack, batches
@@ -73,13 +73,18 @@ def ours(chosen: Sequence[Cell], steps: int, device: str = "cpu", workers: int =
             torch.stack([stack.step(next(batches)) for _ in range(min(READ, steps - start))]).cpu()
 
     with ThreadPoolExecutor(workers) as pool:
-        stacks = [warm(made(chunk)) for chunk in chunks(chosen, workers)]
+        stacks = [warm(chunk) for chunk in chunks(chosen, workers)]
         started = time.perf_counter()
         list(pool.map(train, stacks))
         wait(device)
         seconds = time.perf_counter() - started
     torch.set_num_threads(before)
     return seconds / steps / len(chosen) * 1e6
+
+
+def lenets(count: int) -> list[Cell]:
+    """Return LeNets of one seed that differ in their rates."""
+    return Grid(model="lenet", lr=[LR * (1 + i / 1000) for i in range(count)]).cells
 
 
 def dataloader_idiom(steps: int, device: str = "cpu") -> float:
@@ -93,7 +98,12 @@ def dataloader_idiom(steps: int, device: str = "cpu") -> float:
     return _loop(model, ((x.to(device), y.to(device)) for x, y in loader), steps, device)
 
 
-def preloaded_loop(steps: int, threads: int, device: str = "cpu") -> float:
+def preloaded_loop(
+    steps: int,
+    threads: int,
+    device: str = "cpu",
+    make: Callable[[], nn.Module] = book_mlp,
+) -> float:
     """The same model from one tensor that holds all data."""
     data, before = mnist(device), torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -103,7 +113,7 @@ def preloaded_loop(steps: int, threads: int, device: str = "cpu") -> float:
             chosen = torch.randint(len(data.targets), (BATCH,)).to(device)
             yield data.inputs[chosen], data.targets[chosen]
 
-    took = _loop(book_mlp().to(device), batches(), steps, device)
+    took = _loop(make().to(device), batches(), steps, device)
     torch.set_num_threads(before)
     return took
 
@@ -144,13 +154,19 @@ def two_processes(steps: int) -> float:
     return float(sum(times)) / 4
 
 
-def torch_func(count: int, steps: int, device: str = "cpu", threads: int = 2) -> float:
+def torch_func(
+    count: int,
+    steps: int,
+    device: str = "cpu",
+    threads: int = 2,
+    make: Callable[[], nn.Module] = book_mlp,
+) -> float:
     """``stack_module_state`` and ``vmap(grad)``, as PyTorch's tutorial on ensembles has it."""
     from torch.func import functional_call, grad, stack_module_state, vmap
 
     data, before = mnist(device), torch.get_num_threads()
     torch.set_num_threads(threads)
-    models = [book_mlp().to(device) for _ in range(count)]
+    models = [make().to(device) for _ in range(count)]
     params, buffers = stack_module_state(models)
     base = models[0]
 

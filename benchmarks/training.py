@@ -13,7 +13,9 @@ SHARED = "init_bench, 60 cells, 30 per seed"
 BOOK = "init_bench, 60 cells, 3 per seed"
 OWN = "init_bench, 30 cells, 1 per seed"
 THREE = "init_bench, 3 cells of one seed"
+LENETS = "init_bench, 16 LeNets"
 LOOP = "preloaded loop at its best"
+LENET_LOOP = "LeNet, preloaded loop at its best"
 PEAK = "dense products at peak"
 TARGETS = (
     (SHARED, "DataLoader idiom", 16.0),
@@ -25,6 +27,8 @@ TARGETS = (
     (BOOK, LOOP, 2.4),
     (OWN, LOOP, 1.7),
     (THREE, LOOP, 1.8),
+    (LENETS, LENET_LOOP, 1.0),
+    (LENETS, "LeNet, torch.func, 16 models", 1.0),
 )
 
 
@@ -40,6 +44,16 @@ def contenders(device: str, steps: int) -> dict[str, Callable[[], float]]:
     }
     found = mine | {
         "DataLoader idiom": lambda: peers.dataloader_idiom(steps, device),
+        LENETS: lambda: peers.ours(peers.lenets(16), steps // 8, device, workers),
+        **{
+            f"LeNet, preloaded loop, {n} thread{'s' * (n > 1)}": lambda n=n: peers.preloaded_loop(  # type: ignore[misc]
+                steps, n, device, peers.image_lenet
+            )
+            for n in (1, 2)
+        },
+        "LeNet, torch.func, 16 models": lambda: peers.torch_func(
+            16, steps // 20, device, make=peers.image_lenet
+        ),
         "preloaded loop, 1 thread": lambda: peers.preloaded_loop(5 * steps, 1, device),
         "preloaded loop, 2 threads": lambda: peers.preloaded_loop(5 * steps, 2, device),
         "torch.func, 30 models": lambda: peers.torch_func(30, steps // 2, device),
@@ -55,10 +69,12 @@ def contenders(device: str, steps: int) -> dict[str, Callable[[], float]]:
 
 
 def with_best_loop(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the preloaded loop at the thread count whose median is least."""
-    loops = rows[rows["contender"].str.startswith("preloaded loop,")]
-    best = loops.groupby("contender")["value"].median().idxmin()
-    return pd.concat([rows, loops[loops["contender"] == best].assign(contender=LOOP)])
+    """Add the preloaded loops at the thread counts whose medians are least."""
+    for name in (LOOP, LENET_LOOP):
+        loops = rows[rows["contender"].str.startswith(name.replace(" at its best", ","))]
+        best = loops.groupby("contender")["value"].median().idxmin()
+        rows = pd.concat([rows, loops[loops["contender"] == best].assign(contender=name)])
+    return rows
 
 
 def against_targets(rows: pd.DataFrame) -> pd.DataFrame:

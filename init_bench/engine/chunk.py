@@ -104,6 +104,22 @@ def input_shape(cell: Cell, data: Dataset) -> tuple[int, ...]:
     return (data.features,) if cell.model == "mlp" else data.image or (data.features,)
 
 
+def stacked(
+    cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset
+) -> tuple[StackedMLP | StackedModules | SeparateModules, Iterator[dict[int, Minibatch]]]:
+    """Return what steps the networks, and its minibatches: an engine of its own for plain MLPs.
+
+    Networks and data are on one device; what steps may keep the networks.
+    """
+    seeds, size = [cell.seed for cell in cells], cells[0].batch_size
+    if cells[0].is_plain_mlp:
+        stack = StackedMLP(cells, networks, data.sorted_columns.order)
+        return stack, minibatches(data, seeds, size)
+    shape = input_shape(cells[0], data)
+    x, y = data.inputs[:2].view(-1, *shape), data.targets[:2]
+    return stack_modules(cells, networks, x, y), whole_minibatches(data, seeds, size, shape)
+
+
 class _Training:
     """The cells of a chunk on their way: stack, networks to look at, what was measured so far."""
 
@@ -111,7 +127,7 @@ class _Training:
         self.cells, self.data = cells, data
         self.device, self.shape = data.inputs.device, input_shape(cells[0], data)
         self.networks = [network_of(cell, data).to(self.device) for cell in cells]
-        self.stack, self.batches = self._stacked()
+        self.stack, self.batches = stacked(cells, self.networks, data)
         self.alive = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
         self.frames: list[list[pd.DataFrame]] = [[] for _ in cells]
@@ -129,19 +145,6 @@ class _Training:
             self._look(self.alive, steps)
         self._load(self.alive)
         return self._results((time.perf_counter() - started) / len(self.cells))
-
-    def _stacked(
-        self,
-    ) -> tuple[StackedMLP | StackedModules | SeparateModules, Iterator[dict[int, Minibatch]]]:
-        """Return what steps, and its minibatches: an engine of its own for plain MLPs."""
-        cells, data, size = self.cells, self.data, self.cells[0].batch_size
-        seeds = [cell.seed for cell in cells]
-        if cells[0].is_plain_mlp:
-            order = data.sorted_columns.order
-            return StackedMLP(cells, self.networks, order), minibatches(data, seeds, size)
-        batches = whole_minibatches(data, seeds, size, self.shape)
-        x, y = data.inputs[:2].view(-1, *self.shape), data.targets[:2]
-        return stack_modules(cells, self.networks, x, y), batches
 
     def _results(self, seconds: float) -> list[CellResult]:
         return [
