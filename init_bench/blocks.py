@@ -84,7 +84,8 @@ class _Pass:
         self.height = min(samples, max(1, size // self.width))
         self.scratch = z.new_empty((self.height, self.width), dtype=self.narrow)
         self.low, self.high = z.new_empty((2, units))
-        self.shift = z.new_empty(units, dtype=self.narrow)
+        few = samples <= _SHIFT_SAMPLES
+        self.shift = z[0].to(self.narrow) if few else z[:_SHIFT_SAMPLES].mean(0, dtype=self.narrow)
         self.total = z.new_zeros(units, dtype=self.narrow)
         self.squares: list[Tensor] = []
         self.counts: list[Tensor] = []
@@ -95,10 +96,6 @@ class _Pass:
         piece, shift = self.z[:, units], self.shift[units]
         torch.amin(piece, dim=0, out=self.low[units])
         torch.amax(piece, dim=0, out=self.high[units])
-        if piece.shape[0] > _SHIFT_SAMPLES:
-            torch.mean(piece[:_SHIFT_SAMPLES], dim=0, dtype=self.narrow, out=shift)
-        else:
-            shift.copy_(piece[0])
         for top in range(0, piece.shape[0], self.height):
             tile = piece[top : top + self.height]
             scratch = self.scratch[: tile.shape[0], : tile.shape[1]]
@@ -120,7 +117,7 @@ class _Pass:
         mean_deviation = self.total.div_(samples)
         common = self.shift.mean()
         unit = (self.shift - common).add_(mean_deviation)
-        constant = torch.eq(self.low, self.high, out=self.shift).sum()
+        constant = torch.eq(self.low, self.high, out=torch.empty_like(unit)).sum()
         few = [common, self.low.amin(), self.high.amax(), constant]
         few += [unit.sum(), unit.square().sum(), mean_deviation.square().sum()]
         per_tile = 1 if self.ends is None else 3
@@ -144,6 +141,6 @@ class _Pass:
 
 
 def _piece(device: torch.device) -> int:
-    """Values of a piece: 256 kB and as much for D stay in a core's cache; an accelerator pays for
+    """Values of a piece: 512 kB and as much for D stay in a core's cache; an accelerator pays for
     each launch instead."""
-    return 2**16 if device.type == "cpu" else 2**24
+    return 2**17 if device.type == "cpu" else 2**24

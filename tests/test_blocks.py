@@ -31,7 +31,7 @@ def test_sums_are_those_of_the_values(
 ) -> None:
     z = drawn(*shape).relu()
     found, exact = sums(z, ends), z.double()
-    assert (found.low, found.high) == (z.min(), z.max())
+    assert (found.low, found.high) == (z.min().item(), z.max().item())
     assert found.zeros == (z == 0).sum()
     assert found.near_ends == (((z <= -0.5) | (z >= 0.5)).sum() if ends else 0)
     assert found.constant_units == (z == z[0]).all(dim=0).sum()
@@ -40,11 +40,11 @@ def test_sums_are_those_of_the_values(
     assert found.between == pytest.approx(exact.mean(dim=0).var(correction=0).item(), rel=1e-5)
 
 
-class Transfers(TorchDispatchMode):
+class Transfers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts tensors that are copied from the emulated accelerator."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.number = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -57,7 +57,7 @@ class Transfers(TorchDispatchMode):
 @pytest.mark.parametrize("shape", [(30, 40), (8, 40_000), (3000, 100)], ids=str)
 def test_a_layer_on_a_device_is_reduced_there(shape: tuple[int, ...]) -> None:
     layer = drawn(*shape)
-    with EmulatedAccelerator():
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = layer.to(DEVICE)
         with Transfers() as transfers:
             found = describe(there, (-1.0, 1.0))
