@@ -32,7 +32,7 @@ class Sums:
         mean: over all values.
         within: mean over units of the variance over samples.
         between: variance over units of the mean over samples.
-        ranges: greatest less least value of each unit, on its device.
+        unit_low, unit_high: least and greatest value of each unit, on its device.
     """
 
     low: float
@@ -43,7 +43,8 @@ class Sums:
     mean: float
     within: float
     between: float
-    ranges: Tensor
+    unit_low: Tensor
+    unit_high: Tensor
 
     @property
     def size_is_extreme(self) -> bool:
@@ -114,19 +115,17 @@ class _Pass:
     def result(self) -> Sums:
         """Bring the sums over and put them together."""
         samples, units = self.z.shape
-        mean_deviation = self.total.div_(samples)
         common = self.shift.mean()
-        unit = (self.shift - common).add_(mean_deviation)
-        constant = torch.eq(self.low, self.high, out=torch.empty_like(unit)).sum()
-        few = [common, self.low.amin(), self.high.amax(), constant]
-        few += [unit.sum(), unit.square().sum(), mean_deviation.square().sum()]
+        unit = (self.shift - common).add_(self.total, alpha=1 / samples)
+        few = [common, self.low.amin(), self.high.amax(), unit.sum(), unit.square_().sum()]
+        few += [torch.eq(self.low, self.high, out=unit).sum(), self.total.dot(self.total)]
         per_tile = 1 if self.ends is None else 3
         parts = [torch.stack(part) for part in (few, self.squares, self.counts)]
         packed = torch.cat(parts).cpu().double().numpy()
         scalars, squares, counts = np.split(packed, np.cumsum([len(p) for p in parts[:-1]]))
-        c, low, high, constant_units, sum_unit, square_unit, square_mean = scalars.tolist()
+        c, low, high, sum_unit, square_unit, constant_units, square_total = scalars.tolist()
         zeros, *near = counts.reshape(-1, per_tile).sum(axis=0).tolist()
-        within = (float(squares.sum()) / samples - square_mean) / units
+        within = (float(squares.sum()) - square_total / samples) / samples / units
         return Sums(
             low=low,
             high=high,
@@ -136,7 +135,8 @@ class _Pass:
             mean=c + sum_unit / units,
             within=0.0 if constant_units == units else max(within, 0.0),
             between=max(square_unit / units - (sum_unit / units) ** 2, 0.0),
-            ranges=self.high - self.low,
+            unit_low=self.low,
+            unit_high=self.high,
         )
 
 

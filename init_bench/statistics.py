@@ -123,7 +123,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, rows.numel()),
         "effective_rank": _effective_rank(_compared(rows)),
-        "distinct": float(distinct_rows(rows, found.ranges, tolerance)),
+        "distinct": float(distinct_rows(rows, found.unit_high - found.unit_low, tolerance)),
         "nonfinite": 0.0,
     }
 
