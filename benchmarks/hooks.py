@@ -86,7 +86,7 @@ def trained(network: str, look: str, rounds: int) -> dict[str, float]:
         model.zero_grad()
         started = time.perf_counter()
         with LOOKS[look](model):
-            nn.functional.cross_entropy(model(inputs), targets).backward()
+            nn.functional.cross_entropy(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
         times.append(time.perf_counter() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"ms": sum(times[1:]) / rounds * 1e3, "MB": (after - before) / 1024}
@@ -143,7 +143,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("NETWORK", "LOOK"), help="one way, as JSON")
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(trained(*given.one, given.rounds)))
+        network, look = given.one
+        print(json.dumps(trained(network, look, given.rounds)))
         return
     shallow = _forward_rows(given.repeats, given.rounds)
     print(summary(shallow).round(2).to_string())

@@ -66,7 +66,7 @@ class FunctionalActivations(TorchFunctionMode):
             self.__enter__()  # type: ignore[no-untyped-call]
             self.active = True
         elif not on and self.active and _innermost() is self:
-            self.__exit__(None, None, None)
+            self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             self.active = False
 
 

@@ -9,20 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.blocks import Sums, sums
+from init_bench.blocks import Sums, exact, sums
 from init_bench.distinct_rows import distinct_rows
 
 SAME_ROWS = 1e-5
 """Rows of a weight that agree to this share of its largest entry are the same."""
 
-NOISE = 50
-"""A sample varies over units where its variance is so many times what rounding may make of it."""
+COMPARED_SAMPLES = 64
+"""``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
+the eigenvalues of all would, for wide layers, cost more than the forward pass."""
+
+COMPARED_VALUES = 2**16
+"""Where the compared samples have more values they take every k-th unit, in the order of memory,
+with the least k that leaves no more: for 8 samples beyond 8192 units, for 64 beyond 1024."""
 
 SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
 
 ROUNDING = 1e-7
 """Singular values below this share of the largest are float32 rounding and count as 0."""
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 STATISTICS = (
     "mean",
@@ -61,7 +68,8 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       1 and min(samples, units); 0 for a zero matrix;
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
-    ``correlation`` and ``effective_rank`` look at the first ``COMPARED_SAMPLES`` = 64 samples.
+    ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and,
+    where these have more than 2^16 values (``COMPARED_VALUES``), at every k-th unit.
 
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
@@ -75,17 +83,21 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
         (0.5, 1.0, 0.125)
     """
-    found, scale = _safe_sums(_rows(values.detach()), bounds)
+    z = _rows(values.detach())
+    found, scale = _safe_sums(z, bounds)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
-        return _nothing_but_nonfinite(values.detach())
-    samples, units = len(values), values.numel() // len(values)
+        return _nothing_but_nonfinite(z)
+    units = z.shape[1]
+    compared = _compared(z)
     return dict.fromkeys(STATISTICS, math.nan) | {
-        **_moments(found, scale, samples * units),
-        "saturated": found.near_ends / (samples * units) if bounds else math.nan,
+        **_moments(found, scale, z.numel()),
+        "saturated": found.near_ends / z.numel() if bounds else math.nan,
         "dead": found.constant_units / units,
         "sample_std": math.sqrt(found.within) / scale,
         "unit_std": math.sqrt(found.between) / scale,
-        "correlation": _correlation(found),
+        "correlation": _correlation(compared),
+        "effective_rank": _effective_rank(compared),
+        "nonfinite": 0.0,
     }
 
 
@@ -110,13 +122,15 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, rows.numel()),
+        "effective_rank": _effective_rank(_compared(rows)),
         "distinct": float(distinct_rows(rows, found.unit_high - found.unit_low, tolerance)),
+        "nonfinite": 0.0,
     }
 
 
 def _rows(values: Tensor) -> Tensor:
     """Return ``values`` as (samples, units), units in the order of memory: so without a copy for
-    any dense layout, and no statistic knows their order."""
+    any dense layout."""
     strides = values.stride()
     order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
     return values.permute(0, *order).reshape(len(values), -1)
@@ -147,8 +161,6 @@ def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
         "min": found.low / scale,
         "max": found.high / scale,
         "zero": found.zeros / number,
-        "effective_rank": _effective_rank(found),
-        "nonfinite": 0.0,
     }
 
 
@@ -157,23 +169,29 @@ def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
     return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
 
 
-def _correlation(found: Sums) -> float:
-    """Return the mean |cosine| of the samples that vary by more than rounding."""
-    variance, size = np.diagonal(found.centred), np.diagonal(found.products)
-    rounding = np.maximum(ROUNDING**2 * size, NOISE * found.precision * found.about_common)
-    varies = variance > rounding
+def _compared(z: Tensor) -> Array:
+    """Return the inner products of the compared samples with each other, as they are and with each
+    sample's mean over units taken off."""
+    first = z[:COMPARED_SAMPLES]
+    chosen = exact(first[:, :: max(1, -(-first.numel() // COMPARED_VALUES))])
+    centred = chosen - chosen.mean(dim=1, keepdim=True)
+    return torch.stack([chosen @ chosen.T, centred @ centred.T]).cpu().double().numpy()
+
+
+def _correlation(products: Array) -> float:
+    """Return the mean |cosine| of the samples that vary over units by more than rounding."""
+    size, variance = np.diagonal(products[0]), np.diagonal(products[1])
+    varies = variance > ROUNDING**2 * size
     number = int(varies.sum())
     if number < 2:
         return math.nan
     norm = np.sqrt(variance[varies])
-    products = found.centred if number == len(varies) else found.centred[np.ix_(varies, varies)]
-    sum_of_cosines = float((np.abs(products) / norm / norm[:, None]).sum())
-    return (sum_of_cosines - number) / (number * (number - 1))
+    cosine = products[1][np.ix_(varies, varies)] / norm / norm[:, None]
+    return (float(np.abs(cosine).sum()) - number) / (number * (number - 1))
 
 
-def _effective_rank(found: Sums) -> float:
-    squares = np.linalg.eigvalsh(found.products)
-    rounding = found.precision * float(found.spread.sum())
-    kept = np.sqrt(squares[squares > max(ROUNDING**2 * float(squares[-1]), rounding)])
+def _effective_rank(products: Array) -> float:
+    squares = np.linalg.eigvalsh(products[0])
+    kept = np.sqrt(squares[squares > ROUNDING**2 * float(squares[-1])])
     share = kept / kept.sum()
     return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0

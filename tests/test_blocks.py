@@ -31,22 +31,20 @@ def test_sums_are_those_of_the_values(
 ) -> None:
     z = drawn(*shape).relu()
     found, exact = sums(z, ends), z.double()
-    assert (found.low, found.high) == (z.min(), z.max())
+    assert (found.low, found.high) == (z.min().item(), z.max().item())
     assert found.zeros == (z == 0).sum()
     assert found.near_ends == (((z <= -0.5) | (z >= 0.5)).sum() if ends else 0)
     assert found.constant_units == (z == z[0]).all(dim=0).sum()
     assert found.mean == pytest.approx(exact.mean().item(), rel=1e-6)
     assert found.within == pytest.approx(exact.var(dim=0, correction=0).mean().item(), rel=1e-5)
     assert found.between == pytest.approx(exact.mean(dim=0).var(correction=0).item(), rel=1e-5)
-    products = (exact @ exact.T)[: len(found.products), : len(found.products)]
-    torch.testing.assert_close(torch.tensor(found.products), products, rtol=1e-5, atol=1e-5)
 
 
-class Transfers(TorchDispatchMode):
+class Transfers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts tensors that are copied from the emulated accelerator."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.number = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -59,11 +57,11 @@ class Transfers(TorchDispatchMode):
 @pytest.mark.parametrize("shape", [(30, 40), (8, 40_000), (3000, 100)], ids=str)
 def test_a_layer_on_a_device_is_reduced_there(shape: tuple[int, ...]) -> None:
     layer = drawn(*shape)
-    with EmulatedAccelerator():
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = layer.to(DEVICE)
         with Transfers() as transfers:
             found = describe(there, (-1.0, 1.0))
-        assert transfers.number == 1
+        assert transfers.number == 2, "the sums, and the products of the compared samples"
         weight = describe_weight(there)
     assert found == pytest.approx(describe(layer, (-1.0, 1.0)), rel=1e-5, abs=1e-6, nan_ok=True)
     assert weight == pytest.approx(describe_weight(layer), rel=1e-5, abs=1e-6, nan_ok=True)
