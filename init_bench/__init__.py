@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from init_bench import figures, init, statistics
+    from init_bench import figures, init, statistics, testing
     from init_bench.activations import ACTIVATIONS, Activation, register_activation
     from init_bench.book import reproduce
+    from init_bench.diagnosing import Diagnosis, diagnose
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
@@ -30,6 +31,8 @@ _HOMES = {
     "ACTIVATIONS": "activations",
     "Activation": "activations",
     "register_activation": "activations",
+    "diagnose": "diagnosing",
+    "Diagnosis": "diagnosing",
     "InitBenchError": "errors",
 }
 
@@ -37,11 +40,13 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Cell",
+    "Diagnosis",
     "Grid",
     "InitBenchError",
     "Record",
     "Results",
     "capture",
+    "diagnose",
     "figures",
     "init",
     "initialize",
@@ -52,12 +57,13 @@ __all__ = [
     "reproduce",
     "run",
     "statistics",
+    "testing",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
-    if name in ("figures", "init", "statistics"):
+    if name in ("figures", "init", "statistics", "testing"):
         return import_module(f"init_bench.{name}")
     if name in _HOMES:
         return getattr(import_module(f"init_bench.{_HOMES[name]}"), name)
