@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from init_bench.errors import InitBenchError
     from init_bench.grid import Cell, Grid, read_grid
     from init_bench.init import initialize, register_init
+    from init_bench.recommending import Recommendation, recommend
     from init_bench.recording import Record, capture
     from init_bench.running import run
     from init_bench.store import Results, load
@@ -26,6 +27,8 @@ _HOMES = {
     "reproduce": "book",
     "initialize": "init",
     "register_init": "init",
+    "recommend": "recommending",
+    "Recommendation": "recommending",
     "capture": "recording",
     "Record": "recording",
     "ACTIVATIONS": "activations",
@@ -43,6 +46,7 @@ __all__ = [
     "Diagnosis",
     "Grid",
     "InitBenchError",
+    "Recommendation",
     "Record",
     "Results",
     "capture",
@@ -52,6 +56,7 @@ __all__ = [
     "initialize",
     "load",
     "read_grid",
+    "recommend",
     "register_activation",
     "register_init",
     "reproduce",

@@ -44,12 +44,12 @@ def audit(
     """Return a row per parameter of ``model``.
 
     Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``,
-    ``fan_out``, ``mean``, ``std`` (of the values found, divided by n), ``wanted_std`` = gain(φ) / √fan_in
-    with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that runs next (1 for the
-    last layer), ``nonfinite`` (share of nan and ±inf), ``gain`` = √(fan_in · mean W²), by which
-    the weight multiplies an incoherent signal, ``gradient_ratio`` = ‖∂loss/∂W‖ / ‖W‖, ``looks_like`` (the rules whose
-    moments and bounds fit, ``other`` where none does) and ``fault``: what is plainly wrong, or
-    empty.
+    ``fan_out``; ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
+    gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
+    runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
+    √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
+    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules whose moments and bounds fit, ``other`` where
+    none does); ``fault``: what is plainly wrong, or empty.
 
     Args:
         model: any module.

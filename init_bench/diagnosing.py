@@ -160,7 +160,7 @@ def diagnose(
     looked, notes = _underneath(model)
     _check_inputs(inputs)
     if targets is not None and loss_fn is None:
-        loss_fn = _cross_entropy
+        loss_fn = cross_entropy
     evidence = examine(looked, inputs, targets, loss_fn)
     return Diagnosis(
         name=type(looked).__name__,
@@ -198,8 +198,17 @@ def _check_inputs(inputs: Any) -> None:
         )
 
 
-def _cross_entropy(output: Any, targets: Any) -> Tensor:
-    """Return the loss of a classifier; what is none must bring its own."""
+def cross_entropy(output: Any, targets: Any) -> Tensor:
+    """Return the mean cross-entropy of a classifier's logits to class indices.
+
+    Raises:
+        InitBenchError: ``output`` and ``targets`` are something else: they bring their own loss.
+
+    Example:
+        >>> import torch
+        >>> round(cross_entropy(torch.zeros(2, 10), torch.tensor([1, 2])).item(), 4)
+        2.3026
+    """
     logits = first_tensor(output)
     fits = isinstance(targets, Tensor) and not targets.is_floating_point()
     if logits is None or not fits:

@@ -33,7 +33,7 @@ FLOORS: tuple[set[str], ...] = (
     {"executors", "figures"},
     {"first_look", "claims"},
     {"running", "diagnosing"},
-    {"testing", "factories"},
+    {"testing", "factories", "recommending"},
     {"book"},
     {"cli"},
     {"__main__", "__init__"},
