@@ -71,10 +71,14 @@ class Trial:
         return self.best_loss < TRAINED_LOSS
 
 
-def nets(plain: int = 320, misleading: int = 180) -> list[Net]:
+def nets(plain: int = 180, misleading: int = 120) -> list[Net]:
     """Return the networks of the calibration, the same ones every time."""
-    kinds = [PLAIN] * plain + [MISLEADING[i % len(MISLEADING)] for i in range(misleading)]
-    return [_drawn(number, kind) for number, kind in enumerate(kinds)]
+    numbers = [*range(0, 320, 2), *range(319, 0, -2)][:plain]
+    kinds = [MISLEADING[i % len(MISLEADING)] for i in range(misleading)]
+    return [
+        *(_drawn(number, PLAIN) for number in numbers),
+        *(_drawn(number, kind) for number, kind in enumerate(kinds, start=320)),
+    ]
 
 
 def trials(chosen: list[Net], stop_at: float = math.inf) -> Iterator[Trial]:
@@ -89,7 +93,7 @@ def trials(chosen: list[Net], stop_at: float = math.inf) -> Iterator[Trial]:
                 yield trial
                 continue
         if time.monotonic() > stop_at:
-            return
+            continue
         trial = _tried(net, data)
         path.with_suffix(".tmp").write_bytes(pickle.dumps(trial))
         path.with_suffix(".tmp").replace(path)

@@ -232,6 +232,7 @@ def _described(output: Any) -> dict[str, float]:
     variance = units.var(dim=0, correction=0)
     return {
         "samples": float(len(z)),
+        "dimensions": float(tensor.dim()),
         "std": z.std(correction=0).item(),
         "rms": z.square().mean().sqrt().item(),
         "sample_std": variance.mean().sqrt().item(),

@@ -1,5 +1,7 @@
 """What verdicts are passed on: each measure reads the evidence and returns layer, index, value."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -110,6 +112,22 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     size = rows["gradient"] * rows["outputs"] ** 0.5
     ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
     return _taken(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+
+
+def output_spread(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std of the model's output, at the last layer that multiplies.
+
+    Only where there is a loss and the output is (samples, classes): the scale of anything else is
+    the model's own. A last layer of zeros is a choice (it learns first, then the rest) and is
+    left out.
+    """
+    if math.isnan(evidence.loss) or evidence.output.get("dimensions", 2) != 2:
+        return NOTHING
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()].tail(1)
+    spread = evidence.output.get("sample_std", np.nan)
+    if rows.empty or rows["weight_gain"].iloc[0] == 0:
+        return NOTHING
+    return _taken(rows, pd.Series([spread], index=rows.index))
 
 
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:

@@ -146,7 +146,7 @@ RULES: tuple[Rule, ...] = (
         verdict="collapsed",
         quantity="sample_std / √(mean z²), the share of the signal that depends on the sample",
         measure=measures.sample_share,
-        threshold=0.01,
+        threshold=0.003,  # calibration: the least share of a network that trained is 0.004
         above=False,
         first_only=True,
         advice="all samples look alike from here on: weights for this nonlinearity's gain "
@@ -173,10 +173,28 @@ RULES: tuple[Rule, ...] = (
         "normalisation",
     ),
     Rule(
+        verdict="vanishing_signal",
+        quantity="sample_std of the output, (samples, classes) in front of a loss",
+        measure=measures.output_spread,
+        threshold=10**-2.68,  # calibration, fitted
+        above=False,
+        advice="all samples get the same answer, and the gradient of what is in front is as "
+        "small: weights for this nonlinearity's gain in every layer, the last included",
+    ),
+    Rule(
+        verdict="exploding_signal",
+        quantity="sample_std of the output, (samples, classes) in front of a loss",
+        measure=measures.output_spread,
+        threshold=10**1.43,  # calibration, fitted
+        above=True,
+        advice="the loss starts far above chance and its first steps destroy the weights: a "
+        "smaller last layer, weights for this nonlinearity's gain",
+    ),
+    Rule(
         verdict="vanishing_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
-        threshold=1e-2,
+        threshold=10**-1.69,  # calibration, fitted
         above=False,
         advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
         "connections or normalisation",
@@ -185,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
-        threshold=1e2,
+        threshold=10**1.69,  # calibration, fitted
         above=True,
         advice="no learning rate suits all layers: smaller weights, scaled residual branches; "
         "in a deep normalised network without them, fewer layers",
