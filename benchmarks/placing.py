@@ -102,6 +102,8 @@ def spoilable(model: nn.Module, spoil: str) -> list[str]:
         if not isinstance(module, nn.Sequential):
             continue
         children = [*module.named_children(), ("", None)]
+        last = [name for name, layer in children if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
+        last = [name for name, layer in children if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
         for (name, layer), (_, after) in pairwise(children):
             if not isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm2d | nn.BatchNorm1d):
                 continue
@@ -109,7 +111,7 @@ def spoilable(model: nn.Module, spoil: str) -> list[str]:
             if spoil == "bias -10 before a ReLU":
                 fits = isinstance(after, nn.ReLU)
             else:
-                fits = weighs and not (spoil == "zeroed" and after is None)
+                fits = weighs and not (spoil == "zeroed" and [name] == last)
             if fits:
                 found.append(f"{path}.{name}".lstrip("."))
     return found

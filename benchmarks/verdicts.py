@@ -23,7 +23,7 @@ SCORES = ("gradient_vanishes", "gradient_explodes", "output_vanishes", "output_e
 """What the thresholds are fitted on: decades by which a measure is off, 0 on the other side."""
 
 MOST_DECADES = 12.0
-SHARPNESS, START = 4.0, (1.7, 1.5, 3.0, 1.5)
+SHARPNESS, START = 4.0, (2.0, 2.0, 3.0, 1.5)
 """Where the fit begins: a slope of the logistic curve and the four thresholds in decades."""
 
 
@@ -32,10 +32,13 @@ def single_rules(trial: Trial) -> dict[str, float]:
     evidence = trial.evidence
     hidden = evidence.profile[evidence.profile["nonlinear"]]
     ratio = hidden["gradient"].iloc[0] / hidden["gradient"].iloc[-1]
+    weighed = evidence.profile[evidence.profile["weight_gain"].notna()]["gradient"]
+    before = weighed.iloc[0] / weighed.iloc[-1]
     return {
         "output std": -abs(_log10(evidence.output.get("std", math.nan))),
         "last activation's std": -abs(_log10(hidden["std"].iloc[-1])),
         "gradient-norm ratio": -abs(_log10(ratio)),
+        "gradient-norm ratio, pre-activations": -abs(_log10(before)),
         "near-zero share (fastai)": -float(np.mean(trial.near_zero)),
         "saturation (delve)": float(np.mean(trial.delve)),
     }
@@ -44,7 +47,10 @@ def single_rules(trial: Trial) -> dict[str, float]:
 def off_by(trial: Trial) -> dict[str, float]:
     """Return by how many decades gradient and output are off, either way."""
     found = {}
-    for name, measure in (("gradient", measures.gradient_left), ("output", measures.output_spread)):
+    for name, measure in (
+        ("gradient", measures.first_gradient),
+        ("output", measures.output_spread),
+    ):
         values = measure(trial.evidence)["value"]
         decades = _log10(values.iloc[0]) if len(values) else 0.0
         # What is not finite counts as far off as can be, on the side of too large.
@@ -96,7 +102,7 @@ def auc(values: np.ndarray, trains: np.ndarray) -> float:
     """Return the share of pairs of a network that trains and one that does not put in order."""
     ranks = stats.rankdata(np.nan_to_num(values, nan=-math.inf))
     good, bad = trains.sum(), (~trains).sum()
-    return float((ranks[trains].sum() - good * (good + 1) / 2) / (good * bad))
+    return float((ranks[trains].sum() - good * (good + 1) / 2) / max(1, good * bad))
 
 
 def report(frame: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +149,17 @@ def false_alarms(found: list[Trial]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def agreement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return by half and group which share of networks the word ``healthy`` is right for."""
+    right = (frame["verdicts"] == "") == frame["trains"]
+    group = np.where(frame["kind"] == PLAIN, "plain", "misleading")
+    return (
+        right.groupby([frame["half"], group, frame["trains"]])
+        .agg(["size", "mean"])
+        .rename_axis(index=["half", "group", "trains"])
+    )
+
+
 def _log10(value: float) -> float:
     if not math.isfinite(value):
         return math.nan
@@ -166,6 +183,7 @@ def main() -> None:
     wide = areas.pivot_table(index="rule", columns=["group", "held_out"], values="auc", sort=False)
     print(wide.round(4).to_string())
     print(wide.T.groupby("group").mean().T.round(4).to_string())
+    print(agreement(frame).round(3).to_string())
     print(false_alarms(found).round(3).to_string())
     areas.to_csv(RESULTS / "verdicts-auc.csv", index=False)
     print(save(frame, "verdicts"))

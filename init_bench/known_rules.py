@@ -62,6 +62,8 @@ def _rules(module: nn.Module, own: str, values: Tensor) -> Iterator[str]:
         yield "torch.default"
     if values.dim() < 2:
         return
+    if _is_orthogonal(values):
+        yield "orthogonal"
     fan_in, fan_out = fans(values)
     scales = {
         "he_{}": 2 / fan_in,
@@ -74,8 +76,6 @@ def _rules(module: nn.Module, own: str, values: Tensor) -> Iterator[str]:
             yield name.format("uniform")
         elif _fits_normal(values, math.sqrt(variance)):
             yield name.format("normal")
-    if _is_orthogonal(values):
-        yield "orthogonal"
 
 
 def _default_bound(module: nn.Module, own: str) -> float:

@@ -114,6 +114,18 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     return _taken(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
 
 
+def first_gradient(evidence: Evidence) -> pd.DataFrame:
+    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies."""
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()].head(1)
+    weights = evidence.weights[evidence.weights["gain"].notna()]
+    weights = weights[weights["layer"].isin(rows["layer"])].head(1)
+    if rows.empty or weights.empty or not evidence.loss:
+        return NOTHING
+    weight = weights.iloc[0]
+    size = math.sqrt((weight["mean"] ** 2 + weight["std"] ** 2) * math.prod(weight["shape"]))
+    return _taken(rows, weight["gradient_ratio"] * size / abs(evidence.loss))
+
+
 def output_spread(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std of the model's output, at the last layer that multiplies.
 
@@ -153,7 +165,7 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
     return evidence.profile[evidence.profile["nonlinear"]]
 
 
-def _taken(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+def _taken(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     frame = rows[["layer", "index"]].assign(value=values)
     return frame.dropna(subset=["value"])
 

@@ -176,7 +176,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_signal",
         quantity="sample_std of the output, (samples, classes) in front of a loss",
         measure=measures.output_spread,
-        threshold=10**-2.68,  # calibration, fitted
+        threshold=10**-3.63,  # calibration, fitted
         above=False,
         advice="all samples get the same answer, and the gradient of what is in front is as "
         "small: weights for this nonlinearity's gain in every layer, the last included",
@@ -185,16 +185,34 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_signal",
         quantity="sample_std of the output, (samples, classes) in front of a loss",
         measure=measures.output_spread,
-        threshold=10**1.43,  # calibration, fitted
+        threshold=10**1.62,  # calibration, fitted
         above=True,
         advice="the loss starts far above chance and its first steps destroy the weights: a "
         "smaller last layer, weights for this nonlinearity's gain",
     ),
     Rule(
         verdict="vanishing_gradient",
+        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        measure=measures.first_gradient,
+        threshold=10**-2.07,  # calibration, fitted
+        above=False,
+        advice="the first layer hardly moves: weights for this nonlinearity's gain, residual "
+        "connections or normalisation",
+    ),
+    Rule(
+        verdict="exploding_gradient",
+        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        measure=measures.first_gradient,
+        threshold=10**2.02,  # calibration, fitted
+        above=True,
+        advice="no learning rate suits first and last layer: smaller weights, scaled residual "
+        "branches, inputs of unit variance",
+    ),
+    Rule(
+        verdict="vanishing_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
-        threshold=10**-1.69,  # calibration, fitted
+        threshold=10**-2.5,  # calibration: the least ratio of a network that trained is 10**-2.3
         above=False,
         advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
         "connections or normalisation",
@@ -203,7 +221,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
-        threshold=10**1.69,  # calibration, fitted
+        threshold=10**2.0,  # calibration: the largest of a network that trained is 10**1.6
         above=True,
         advice="no learning rate suits all layers: smaller weights, scaled residual branches; "
         "in a deep normalised network without them, fewer layers",

@@ -112,7 +112,7 @@ def test_assert_healthy_passes_and_fails_with_the_findings() -> None:
 def test_assert_healthy_allows_what_it_is_told_to() -> None:
     bad = tuple(ib.diagnose(spoilt(), *batch()).bad["verdict"].unique())
     assert_healthy(spoilt(), *batch(), allow=bad)
-    with pytest.raises(InitBenchError, match="'dying'. Known: nonfinite"):
+    with pytest.raises(InitBenchError, match=r"'dying'\. Known: nonfinite"):
         assert_healthy(sound(), *batch(), allow=("dying",))
 
 
