@@ -1,20 +1,21 @@
 """Does the verdict find the spoilt layer? ``python -m benchmarks.placing``
 
 200 sound networks (MLPs, with and without batch normalisation, convolutional and residual ones;
-weights for their nonlinearity); in each, one layer at random is spoilt in one of six ways.
+weights for their nonlinearity, and they train); in each, one layer at random is spoilt in one of six ways.
 """
 
 import argparse
 import json
 import random
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, islice, pairwise
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.trainability import BODIES, CACHE, MISLEADING, Net
+from benchmarks.trainability import BODIES, CACHE, MISLEADING, TRAINED_LOSS, Net, best_loss
 from benchmarks.turns import save
 from init_bench import datasets
 from init_bench.diagnosing import Diagnosis, diagnose
@@ -126,12 +127,23 @@ def found_at(diagnosis: Diagnosis, layer: str, verdict: str) -> bool:
 
 def checked(number: int) -> list[dict[str, object]]:
     """Return the rows of ``check``, kept on disk: a second run goes on."""
-    path = CACHE / f"placing-{number}.json"
+    rows: list[dict[str, object]] = _kept(f"placing-{number}", lambda: check(number))
+    return rows
+
+
+def is_sound(number: int) -> bool:
+    """Return whether the network trains, as the calibration defines it; kept on disk."""
+    net, data = sound_net(number)[0], datasets.load("mnist")
+    loss = _kept(f"sound-{number}", lambda: best_loss(lambda: sound_net(number)[1], data, net)[0])
+    return bool(loss < TRAINED_LOSS)
+
+
+def _kept(name: str, made: Callable[[], Any]) -> Any:
+    path = CACHE / f"{name}.json"
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
-        path.write_text(json.dumps(check(number)))
-    rows: list[dict[str, object]] = json.loads(path.read_text())
-    return rows
+        path.write_text(json.dumps(made()))
+    return json.loads(path.read_text())
 
 
 def check(number: int) -> list[dict[str, object]]:
@@ -163,7 +175,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=NETWORKS)
     given = parser.parse_args()
-    rows = pd.DataFrame([row for number in range(given.networks) for row in checked(number)])
+    sound = islice(filter(is_sound, count()), given.networks)
+    rows = pd.DataFrame([row for number in sound for row in checked(number)])
     shares = rows.groupby("spoilt")["right"].agg(["size", "mean"])
     print(shares.round(4).to_string())
     print(rows[~rows["right"].astype(bool)].to_string())

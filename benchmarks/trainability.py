@@ -206,16 +206,22 @@ def _tried(net: Net, data: datasets.Dataset) -> Trial:
     x, y = data.inputs[:SAMPLES], data.targets[:SAMPLES]
     evidence = examine(build(net), x, y, nn.functional.cross_entropy)
     near_zero, delve = _peers(build(net), x)
+    best, step = best_loss(lambda: build(net), data, net)
+    return Trial(
+        net=net, evidence=evidence, near_zero=near_zero, delve=delve, best_loss=best, step=step
+    )
+
+
+def best_loss(made: Callable[[], nn.Module], data: datasets.Dataset, net: Net) -> tuple[float, int]:
+    """Return the least mean loss of ``WINDOW`` steps at the best rate, and the steps taken."""
     best, step = math.inf, STEPS
     for rate in RATES:
-        reached, at = _trained(build(net), data, net, rate)
+        reached, at = _trained(made(), data, net, rate)
         if reached < best:
             best, step = reached, at
         if best < TRAINED_LOSS:
             break
-    return Trial(
-        net=net, evidence=evidence, near_zero=near_zero, delve=delve, best_loss=best, step=step
-    )
+    return best, step
 
 
 def _trained(model: nn.Module, data: datasets.Dataset, net: Net, rate: float) -> tuple[float, int]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
@@ -112,7 +113,7 @@ def is_nonlinearity(module: nn.Module) -> bool:
     )
 
 
-def _row(module: nn.Module, own: str, parameter: Tensor) -> dict[str, object]:
+def _row(module: nn.Module, own: str, parameter: Tensor) -> dict[str, Any]:
     """Return what one parameter says by itself."""
     values = parameter.float() if parameter.is_floating_point() else parameter.abs().float()
     fan_in, fan_out = _fans(module, parameter)
@@ -176,7 +177,8 @@ def _wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dic
         if is_nonlinearity(module):
             wanted |= dict.fromkeys(waiting, gain_of(module))
             waiting = []
-        elif isinstance(getattr(module, "weight", None), Tensor):
-            if not isinstance(module, _TABLES):
-                waiting = [path] if module.weight.dim() > 1 else waiting
+            continue
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, _TABLES):
+            waiting = [path]
     return wanted | dict.fromkeys(waiting, 1.0)

@@ -115,8 +115,14 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
 
 
 def first_gradient(evidence: Evidence) -> pd.DataFrame:
-    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies."""
-    rows = evidence.profile[evidence.profile["weight_gain"].notna()].head(1)
+    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies.
+
+    Behind a last layer of zeros, which learns first, no gradient says anything yet.
+    """
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()]
+    if (rows["weight_gain"].tail(1) == 0).any():
+        return NOTHING
+    rows = rows.head(1)
     weights = evidence.weights[evidence.weights["gain"].notna()]
     weights = weights[weights["layer"].isin(rows["layer"])].head(1)
     if rows.empty or weights.empty or not evidence.loss:

@@ -1,11 +1,11 @@
 """Audit: what a parameter holds, the rule it looks like, and its plain faults."""
 
 import math
+from typing import Any
 
-import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from init_bench.audit import audit, gain_of
 from init_bench.init import INITS, fans, initialize
@@ -21,8 +21,15 @@ def layer_of(shape: tuple[int, ...]) -> nn.Module:
     return nn.Conv2d(shape[1], shape[0], shape[2])
 
 
-def row_of(module: nn.Module, parameter: str = "weight") -> pd.Series:
-    return audit(module).set_index("parameter").loc[parameter]
+def row_of(module: nn.Module, parameter: str = "weight") -> dict[Any, Any]:
+    rows = audit(module).to_dict("records")
+    return next(row for row in rows if row["parameter"] == parameter)
+
+
+def weight(module: nn.Module) -> Tensor:
+    found = module.weight
+    assert isinstance(found, Tensor)
+    return found.data
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -49,7 +56,7 @@ def test_other_rules_are_recognised(spec: str, looks: str) -> None:
 
 def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
     layer = initialize(nn.Linear(200, 60), "he_normal")
-    layer.weight.data.mul_(1.2)
+    weight(layer).mul_(1.2)
     assert "he_normal" not in row_of(layer)["looks_like"]
 
 
@@ -64,9 +71,9 @@ def test_defaults_of_other_modules_are_recognised(module: nn.Module) -> None:
 def test_fans_std_and_gain_are_what_they_say() -> None:
     layer = initialize(nn.Conv2d(20, 30, 3), "he_normal")
     row = row_of(layer)
-    assert (row["fan_in"], row["fan_out"]) == fans(layer.weight)
-    assert row["std"] == pytest.approx(layer.weight.std(correction=0).item(), rel=1e-5)
-    assert row["gain"] == pytest.approx(math.sqrt(180 * layer.weight.square().mean().item()))
+    assert (row["fan_in"], row["fan_out"]) == fans(weight(layer))
+    assert row["std"] == pytest.approx(weight(layer).std(correction=0).item(), rel=1e-5)
+    assert row["gain"] == pytest.approx(math.sqrt(180 * weight(layer).square().mean().item()))
 
 
 def test_the_wanted_std_is_that_of_the_nonlinearity_behind() -> None:
@@ -92,10 +99,10 @@ def test_what_is_no_elementwise_nonlinearity_has_no_gain(module: nn.Module) -> N
 
 def test_plain_faults_are_named() -> None:
     model = nn.Sequential(*(nn.Linear(20, 20) for _ in range(5)))
-    model[0].weight.data[0, 0] = torch.nan
-    model[1].weight.data.fill_(0.5)
-    model[2].weight.data.copy_(1e-39 * torch.rand(20, 20, generator=stream(0, "raw")))
-    model[3].weight.data[3, 3] = 1e30
+    weight(model[0])[0, 0] = torch.nan
+    weight(model[1]).fill_(0.5)
+    weight(model[2]).copy_(1e-39 * torch.rand(20, 20, generator=stream(0, "raw")))
+    weight(model[3])[3, 3] = 1e30
     model[4].weight = model[0].weight
     faults = audit(model).set_index("parameter")["fault"]
     assert faults["0.weight"] == "non-finite: 1 of 400 values"

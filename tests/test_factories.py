@@ -39,7 +39,7 @@ def test_integers_are_indices_that_every_embedding_has() -> None:
     model = nn.ModuleList([nn.Embedding(7, 2), nn.Embedding(3, 2)])
     drawn = draw_inputs(["50,40:int64"], model)
     assert isinstance(drawn, torch.Tensor)
-    assert drawn.dtype == torch.int64 and set(drawn.unique().tolist()) == {0, 1, 2}
+    assert drawn.dtype == torch.int64 and set(drawn.flatten().tolist()) == {0, 1, 2}
 
 
 def test_several_inputs_are_several_arguments() -> None:

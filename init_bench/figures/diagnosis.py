@@ -1,6 +1,7 @@
 """A model at step 0: spread of signal and gradient over depth, coloured by verdict."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -70,7 +71,7 @@ def diagnosis(profile: pd.DataFrame, verdicts: pd.DataFrame, *, caption: str) ->
     """
     need(profile, *COLUMNS)
     need(verdicts, "layer", "verdict", "severity", "cause")
-    graded = profile["gradient"].notna().any()
+    graded = bool(profile["gradient"].notna().any())
     figure = new_figure(min(16.0, max(7.0, 0.16 * len(profile) + 3)), 8.6 if graded else 6.2)
     with mpl.rc_context(RC):
         panels = figure.subplots(2 + graded, 1, sharex=True, squeeze=False)[:, 0]
@@ -104,8 +105,8 @@ def _draw_band(ax: Axes, profile: pd.DataFrame) -> None:
     """Draw where the values of each output lie: mean ± std thick, least to greatest thin."""
     at = profile["index"]
     ax.vlines(at, profile["min"], profile["max"], color="#BBBBBB", linewidth=1)
-    width = {"color": "#555555", "linewidth": min(6.0, 220 / len(profile))}
-    ax.vlines(at, profile["mean"] - profile["std"], profile["mean"] + profile["std"], **width)
+    low, high = profile["mean"] - profile["std"], profile["mean"] + profile["std"]
+    ax.vlines(at, low, high, color="#555555", linewidth=min(6.0, 220 / len(profile)))
     ax.set_yscale("symlog", linthresh=1)
     ax.set(ylabel="value")
     ax.set_title("values: mean ± std (thick), least to greatest (thin)", fontsize=9)
@@ -128,7 +129,9 @@ def _by_role(profile: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _draw_line(ax: Axes, x: pd.Series, y: np.ndarray, role: str, label: str) -> None:
-    style = {"linestyle": "none", "marker": ".", "markersize": 4} if role == "rest" else {}
+    style: dict[str, Any] = (
+        {"linestyle": "none", "marker": ".", "markersize": 4} if role == "rest" else {}
+    )
     ax.plot(x, y, color=ROLES[role][0], linewidth=1.4, label=label or "_", **style)
 
 
@@ -165,4 +168,5 @@ def _short(name: str) -> str:
 
 
 def _log_safe(values: pd.Series) -> np.ndarray:
-    return np.maximum(values.to_numpy(float), FLOOR)
+    safe: np.ndarray = np.maximum(values.to_numpy(float), FLOOR)
+    return safe

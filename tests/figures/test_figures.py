@@ -353,8 +353,11 @@ def test_a_diagnosis_marks_what_starts_full_and_what_follows_hollow() -> None:
     figure = figures.diagnosis(profile_frame(), verdict_frame(), caption="")
     signal, _, gradient = figure.axes
     (start,), (follower,) = signal.collections[-1:], gradient.collections
-    assert start.get_label() == "nonfinite" and start.get_facecolors()[0, 3] == 1
-    assert follower.get_label() == "vanishing_gradient" and follower.get_facecolors()[0, 3] == 0
+    assert start.get_label() == "nonfinite" and np.asarray(start.get_facecolor())[0, 3] == 1
+    assert (
+        follower.get_label() == "vanishing_gradient"
+        and np.asarray(follower.get_facecolor())[0, 3] == 0
+    )
 
 
 def test_a_diagnosis_without_gradients_has_no_panel_for_them() -> None:
