@@ -16,6 +16,8 @@ from init_bench.errors import InitBenchError, lookup
 if TYPE_CHECKING:
     import pandas as pd
 
+    from init_bench.diagnosing import Diagnosis
+
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
     no_args_is_help=True,
@@ -136,6 +138,35 @@ def compare(
     _end_if_failed(found.failures)
 
 
+@app.command()
+def diagnose(
+    model: Annotated[str, typer.Argument(metavar="MODULE:FACTORY", help="Builds the model.")],
+    inputs: Annotated[
+        list[str], typer.Option("--input", help="Sizes and type, e.g. 8,128:int64; repeat.")
+    ] = ["8,3,224,224"],  # noqa: B006 - typer copies it
+    init: Annotated[list[str] | None, typer.Option(help="Spec; default: as built. Repeat.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for figure, page and JSON.")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit code 1 if a verdict is bad.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a model's initialisation, layer by layer.
+
+    Gradients are judged by cross-entropy to random classes if the output is (samples, classes).
+    """
+    from init_bench.factories import diagnoses
+
+    found = diagnoses(model, inputs, init or [])
+    if as_json:
+        print(json.dumps([row for name, one in found.items() for row in _findings(name, one)]))
+    for name, one in found.items():
+        if not as_json:
+            print(f"{name}\n{one}\n")
+        for path in one.save(out, name) if out else ():
+            _say(f"wrote {path}")
+    if strict and not all(one.healthy for one in found.values()):
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_menu(
     what: Annotated[str, typer.Argument(metavar="inits|activations|models|datasets")],
@@ -241,6 +272,12 @@ def _print_rows(rows: list[dict[str, str]], as_json: bool) -> None:
     for row in [dict(zip(names, names, strict=True)), *rows]:
         head = "  ".join(f"{row[n]:<{w}}" for n, w in zip(names, widths, strict=False))
         print(f"{head}  {row[names[-1]]}")
+
+
+def _findings(init: str, found: "Diagnosis") -> list[dict[str, object]]:
+    """Return the findings as JSON records, each with the init it belongs to."""
+    rows = json.loads(found.verdicts.to_json(orient="records"))
+    return [{"init": init, **row} for row in rows]
 
 
 def _init_rows() -> list[dict[str, str]]:

@@ -1,0 +1,205 @@
+"""Do the verdicts tell whether a network will train? ``python -m benchmarks.verdicts``
+
+Trains the networks of ``benchmarks.trainability`` (kept one by one: a second run goes on), fits
+the thresholds on one half and reports ROC AUC on the other, for the verdicts and for each
+single-number rule. Both halves take both parts; the thresholds in ``init_bench.verdicts`` are
+those of the first.
+"""
+
+import argparse
+import math
+import time
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from benchmarks.trainability import PLAIN, Trial, described, nets, trials
+from benchmarks.turns import RESULTS, save
+from init_bench import measures
+from init_bench.verdicts import RULES, judge
+
+SCORES = ("gradient_vanishes", "gradient_explodes", "output_vanishes", "output_explodes")
+"""What the thresholds are fitted on: decades by which a measure is off, 0 on the other side."""
+
+MOST_DECADES = 12.0
+FALSE_ALARMS = 0.01
+SHARPNESS, START = 4.0, (2.0, 2.0, 3.0, 1.5)
+"""Where the fit begins: a slope of the logistic curve and the four thresholds in decades."""
+
+
+def single_rules(trial: Trial) -> dict[str, float]:
+    """Return the single-number rules, each so that more is better."""
+    evidence = trial.evidence
+    hidden = evidence.profile[evidence.profile["nonlinear"]]
+    ratio = hidden["gradient"].iloc[0] / hidden["gradient"].iloc[-1]
+    weighed = evidence.profile[evidence.profile["weight_gain"].notna()]["gradient"]
+    before = weighed.iloc[0] / weighed.iloc[-1]
+    return {
+        "output std": -abs(_log10(evidence.output.get("std", math.nan))),
+        "last activation's std": -abs(_log10(hidden["std"].iloc[-1])),
+        "gradient-norm ratio": -abs(_log10(ratio)),
+        "gradient-norm ratio, pre-activations": -abs(_log10(before)),
+        "near-zero share (fastai)": -float(np.mean(trial.near_zero)),
+        "saturation (delve)": float(np.mean(trial.delve)),
+    }
+
+
+def off_by(trial: Trial) -> dict[str, float]:
+    """Return by how many decades gradient and output are off, either way."""
+    found = {}
+    for name, measure in (
+        ("gradient", measures.first_gradient),
+        ("output", measures.output_spread),
+    ):
+        values = measure(trial.evidence)["value"]
+        decades = _log10(values.iloc[0]) if len(values) else 0.0
+        # What is not finite counts as far off as can be, on the side of too large.
+        decades = MOST_DECADES if math.isnan(decades) else decades
+        found[f"{name}_vanishes"] = min(max(-decades, 0.0), MOST_DECADES)
+        found[f"{name}_explodes"] = min(max(decades, 0.0), MOST_DECADES)
+    return found
+
+
+def table(found: list[Trial]) -> pd.DataFrame:
+    """Return a row per network: what it is, whether it trains, and every number."""
+    rows = []
+    for trial in found:
+        verdicts = judge(trial.evidence)
+        bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
+        said = {"verdicts": ", ".join(bad)}
+        rows.append({**described(trial), **said, **off_by(trial), **single_rules(trial)})
+    frame = pd.DataFrame(rows)
+    frame["half"] = np.arange(len(frame)) % 2 + 1
+    return frame
+
+
+def fitted(frame: pd.DataFrame) -> np.ndarray:
+    """Return the four thresholds, in decades, that explain best which networks train.
+
+    The model: P(trains) is a logistic curve in 1 − max(decades / threshold), the margin the
+    verdicts leave; found by Nelder and Mead's method.
+    """
+    trains = np.where(frame["trains"], 1.0, -1.0)
+
+    def loss(logs: np.ndarray) -> float:
+        margin = np.exp(logs[0]) * score(frame, np.exp(logs[1:]))
+        prior = 0.01 * float(np.square(logs[1:] - np.log(START)).sum())
+        return float(np.logaddexp(0, -margin * trains).mean()) + prior
+
+    begin = np.log([SHARPNESS, *START])
+    found = optimize.minimize(loss, begin, method="Nelder-Mead", options={"maxiter": 4000})
+    thresholds: np.ndarray = np.exp(found.x[1:])
+    return thresholds
+
+
+def widened(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
+    """Return the thresholds times one factor, so that 1 % of the networks that train cross one.
+
+    The order of the networks, and so AUC, is the same; a verdict shall seldom be a false alarm.
+    """
+    worst = 1 - score(frame[frame["trains"]], thresholds)
+    wider: np.ndarray = thresholds * max(1.0, float(np.quantile(worst, 1 - FALSE_ALARMS)))
+    return wider
+
+
+def score(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
+    """Return the margin that the worst of the four leaves: 1 at its best, below 0 a verdict."""
+    worst: np.ndarray = (frame[list(SCORES)].to_numpy() / thresholds).max(axis=1)
+    return 1 - worst
+
+
+def auc(values: np.ndarray, trains: np.ndarray) -> float:
+    """Return the share of pairs of a network that trains and one that does not put in order."""
+    ranks = stats.rankdata(np.nan_to_num(values, nan=-math.inf))
+    good, bad = trains.sum(), (~trains).sum()
+    return float((ranks[trains].sum() - good * (good + 1) / 2) / max(1, good * bad))
+
+
+def report(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return AUC on each held-out half, by group of networks and rule."""
+    singles = single_rules_of(frame)
+    rows = []
+    for held_out in (2, 1):
+        thresholds = fitted(frame[frame["half"] != held_out])
+        test = frame[frame["half"] == held_out]
+        values = {"verdicts": score(test, thresholds)} | {n: test[n].to_numpy() for n in singles}
+        for group, chosen in groups(test).items():
+            for rule, value in values.items():
+                area = auc(value[chosen], test["trains"].to_numpy()[chosen])
+                rows.append({"held_out": held_out, "group": group, "rule": rule, "auc": area})
+    return pd.DataFrame(rows)
+
+
+def single_rules_of(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of the single-number rules."""
+    return [str(name) for name in frame if " " in str(name)]
+
+
+def groups(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return which rows are plain networks and which mislead the gradient ratio."""
+    plain = (frame["kind"] == PLAIN).to_numpy()
+    return {"plain": plain, "misleading": ~plain}
+
+
+def false_alarms(found: list[Trial]) -> pd.DataFrame:
+    """Return for each rule how many networks that train and that do not cross its threshold."""
+    rows = []
+    for rule in RULES:
+        crossed = [(trial.trains, not rule.crossed(trial.evidence).empty) for trial in found]
+        trained = [hit for trains, hit in crossed if trains]
+        failed = [hit for trains, hit in crossed if not trains]
+        rows.append(
+            {
+                "verdict": rule.verdict,
+                "quantity": rule.quantity[:60],
+                "of those that train": np.mean(trained),
+                "of those that do not": np.mean(failed),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def agreement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return by half and group which share of networks the word ``healthy`` is right for."""
+    right = (frame["verdicts"] == "") == frame["trains"]
+    group = np.where(frame["kind"] == PLAIN, "plain", "misleading")
+    return (
+        right.groupby([frame["half"], group, frame["trains"]])
+        .agg(["size", "mean"])
+        .rename_axis(index=["half", "group", "trains"])
+    )
+
+
+def _log10(value: float) -> float:
+    if not math.isfinite(value):
+        return math.nan
+    return math.log10(value) if value > 0 else -MOST_DECADES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop training after these")
+    given = parser.parse_args()
+    chosen = nets()
+    found = list(trials(chosen, time.monotonic() + 60 * given.minutes))
+    if len(found) < len(chosen):
+        print(f"{len(found)} of {len(chosen)} networks done; run again to go on")
+    frame = table(found)
+    print(frame.groupby("kind")["trains"].agg(["size", "mean"]).round(2).to_string())
+    first = frame[frame["half"] == 1]
+    thresholds = fitted(first)
+    for name, values in (("fitted", thresholds), ("widened", widened(first, thresholds))):
+        print(f"thresholds in decades, {name}: {dict(zip(SCORES, values.round(2), strict=True))}")
+    areas = report(frame)
+    wide = areas.pivot_table(index="rule", columns=["group", "held_out"], values="auc", sort=False)
+    print(wide.round(4).to_string())
+    print(wide.T.groupby("group").mean().T.round(4).to_string())
+    print(agreement(frame).round(3).to_string())
+    print(false_alarms(found).round(3).to_string())
+    areas.to_csv(RESULTS / "verdicts-auc.csv", index=False)
+    print(save(frame, "verdicts"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""One pass through a model, forward and backward, as evidence; afterwards nobody has looked."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from init_bench.audit import audit, is_nonlinearity
+from init_bench.errors import InitBenchError
+from init_bench.recording import capture
+
+Loss = Callable[[Any, Any], Tensor]
+"""Takes the model's output and the targets, returns a scalar."""
+
+PROFILE = (
+    "layer",
+    "index",
+    "module",
+    "kind",
+    "nonlinear",
+    "units",
+    "outputs",
+    "mean",
+    "std",
+    "sample_std",
+    "min",
+    "max",
+    "saturated",
+    "dead",
+    "correlation",
+    "nonfinite",
+    "distinct",
+    "input_std",
+    "input_sample_std",
+    "input_dead",
+    "input_nonfinite",
+    "gradient",
+    "gradient_nonfinite",
+    "weight_gain",
+)
+"""Columns of ``Evidence.profile``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What one look found.
+
+    Attributes:
+        layers: the table of ``capture``.
+        profile: a row per layer call: its statistics and those of its input; ``gradient``, the
+            RMS of the loss's gradient with respect to its output; ``weight_gain`` = √(fan_in ·
+            mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
+            the rows of its weight; ``outputs``, the values per sample; ``nonlinear``, whether it
+            is an elementwise nonlinearity.
+        weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
+        output: statistics of the model's first output tensor: ``rms``, ``sample_std``,
+            ``nonfinite``, ``samples``.
+        loss: the loss, nan where none was asked for.
+    """
+
+    layers: pd.DataFrame
+    profile: pd.DataFrame
+    weights: pd.DataFrame
+    output: dict[str, float]
+    loss: float
+
+
+def examine(
+    model: nn.Module, inputs: Any, targets: Any = None, loss_fn: Loss | None = None
+) -> Evidence:
+    """Run ``model`` once on ``inputs``, backward too where a loss is given, and keep numbers.
+
+    Parameters, their ``.grad``, buffers, the mode of the model and the global random streams are
+    afterwards what they were. Dropout draws from a seeded stream: two looks agree.
+
+    Raises:
+        InitBenchError: the model has no parameters, does not run on ``inputs``, or the loss does
+            not take what the model returns.
+    """
+    if not any(True for _ in model.parameters()):
+        raise InitBenchError(
+            f"{type(model).__name__} has no parameters: there is no initialisation to look at"
+        )
+    arrivals: list[dict[str, object]] = []
+    with left_as_it_was(model), capture(model) as record, _arrivals(model, arrivals):
+        with torch.set_grad_enabled(loss_fn is not None):
+            output = _run(model, inputs, arrivals)
+        loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        layers = record.table()
+        ran = layers.drop_duplicates("index")["layer"].tolist()
+        weights = audit(model, ran, gradients)
+    profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+    return Evidence(
+        layers=layers, profile=profile, weights=weights, output=_described(output), loss=loss
+    )
+
+
+def first_tensor(value: object) -> Tensor | None:
+    """Return the first floating-point tensor inside ``value``: tensor, sequence, mapping, object.
+
+    Example:
+        >>> first_tensor({"loss": None, "logits": torch.ones(2)})
+        tensor([1., 1.])
+    """
+    if isinstance(value, Tensor):
+        return value if value.is_floating_point() and value.dim() > 0 else None
+    if isinstance(value, Mapping):
+        parts: Sequence[object] = list(value.values())
+    elif isinstance(value, list | tuple):
+        parts = value
+    else:
+        parts = list(vars(value).values()) if hasattr(value, "__dict__") else []
+    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Return ``model`` of ``inputs``: a tuple is several arguments, a mapping keyword arguments."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+
+
+def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> Any:
+    """Run the model; its own error is kept underneath one line that says which layer it was."""
+    try:
+        return call(model, inputs)
+    except Exception as cause:
+        last = arrivals[-1] if arrivals else {}
+        where = "after" if "outputs" in last else "in"
+        reached = f"{where} layer {last['layer']!r}" if last else "before its first layer"
+        raise InitBenchError(
+            f"{type(model).__name__} does not run on {shapes(inputs)}: it stops {reached}\n"
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
+
+
+def _backward(loss_fn: Loss, output: Any, targets: Any) -> float:
+    try:
+        loss = loss_fn(output, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except Exception as cause:
+        raise InitBenchError(
+            f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
+    return loss.item()
+
+
+def shapes(value: object) -> str:
+    """Return the shapes and types of the tensors in ``value``, for a message.
+
+    Example:
+        >>> shapes((torch.zeros(2, 3), 1))
+        '(float32 (2, 3), 1)'
+    """
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(shapes, value))})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shapes(part)}" for key, part in value.items()) + "}"
+    return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
+
+
+@contextmanager
+def left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Give back buffers, gradients, modes and the global streams, whatever happens inside."""
+    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    gradients = [(p, p.grad) for p in model.parameters()]
+    modes = [(module, module.training) for module in model.modules()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            torch.manual_seed(0)
+            yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in buffers:
+                    buffer.copy_(buffers[name])
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _arrivals(model: nn.Module, rows: list[dict[str, object]]) -> Iterator[None]:
+    """Note what reaches each layer: out against in is what the layer itself did."""
+    with ExitStack() as hooks:
+        for path, module in model.named_modules():
+            if not any(module.children()):
+                hooks.callback(module.register_forward_pre_hook(_note_input(path, rows)).remove)
+                hooks.callback(module.register_forward_hook(_note_size(path, rows)).remove)
+        yield
+
+
+def _note_input(path: str, rows: list[dict[str, object]]) -> Any:
+    def note(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        arrived = first_tensor(inputs)
+        numbers = {} if arrived is None else _described(arrived)
+        rows.append({"layer": path, **{f"input_{key}": value for key, value in numbers.items()}})
+
+    return torch.no_grad()(note)
+
+
+def _note_size(path: str, rows: list[dict[str, object]]) -> Any:
+    def note(module: nn.Module, inputs: object, output: object) -> None:
+        left = first_tensor(output)
+        if left is not None:
+            row = next(row for row in reversed(rows) if row["layer"] == path)
+            row["outputs"] = left.numel() / len(left)
+
+    return note
+
+
+def _described(output: Any) -> dict[str, float]:
+    """Return spread over samples and RMS of the first tensor in ``output``."""
+    tensor = first_tensor(output)
+    if tensor is None or not tensor.numel():
+        return {}
+    z = tensor.detach().reshape(len(tensor), -1).double()
+    units = z.reshape(len(z), -1)
+    variance = units.var(dim=0, correction=0)
+    return {
+        "samples": float(len(z)),
+        "dimensions": float(tensor.dim()),
+        "std": z.std(correction=0).item(),
+        "rms": z.square().mean().sqrt().item(),
+        "sample_std": variance.mean().sqrt().item(),
+        "dead": (variance == 0).double().mean().item(),
+        "nonfinite": 1 - z.isfinite().double().mean().item(),
+    }
+
+
+def _profile(
+    model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
+) -> pd.DataFrame:
+    """Join outputs, gradients, weights and inputs into a row per layer call."""
+    outputs = layers[layers["kind"].isin(["pre_activation", "activation"])].copy()
+    gradients = layers[layers["kind"] == "gradient"].set_index("index")
+    matrices = layers[layers["kind"] == "weight"].set_index("index")
+    rms = (gradients["mean"] ** 2 + gradients["std"] ** 2) ** 0.5
+    for name, values in (
+        ("gradient", rms),
+        ("gradient_nonfinite", gradients["nonfinite"]),
+        ("distinct", matrices["distinct"]),
+    ):
+        outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
+    modules = dict(model.named_modules())
+    outputs["module"] = [type(modules[layer]).__name__ for layer in outputs["layer"]]
+    outputs["nonlinear"] = [is_nonlinearity(modules[layer]) for layer in outputs["layer"]]
+    multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
+    outputs["weight_gain"] = outputs["layer"].map(multiply["gain"])
+    outputs["units"] = outputs["layer"].map(multiply["shape"].str[0])
+    outputs = _with_arrivals(outputs, arrivals)
+    return outputs.reindex(columns=list(PROFILE)).reset_index(drop=True)
+
+
+def _with_arrivals(outputs: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
+    """Match the n-th input of a layer with its n-th output."""
+    if arrivals.empty:
+        return outputs
+    arrivals = arrivals.assign(turn=arrivals.groupby("layer").cumcount())
+    outputs = outputs.assign(turn=outputs.groupby("layer").cumcount())
+    return outputs.merge(arrivals, on=["layer", "turn"], how="left").drop(columns="turn")

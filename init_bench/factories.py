@@ -1,0 +1,176 @@
+"""Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from init_bench.diagnosing import Diagnosis, diagnose
+from init_bench.errors import InitBenchError, nearest
+from init_bench.examining import call, first_tensor, left_as_it_was
+from init_bench.init import initialize, parse
+from init_bench.randomness import drawing_from, stream
+
+SMALLEST_VOCABULARY = 2
+"""Integer inputs of a model without embeddings are drawn below this."""
+
+
+AS_BUILT = "as built"
+"""Name of the weights that the factory itself leaves."""
+
+
+def diagnoses(text: str, inputs: Sequence[str], inits: Sequence[str]) -> dict[str, Diagnosis]:
+    """Return the diagnosis of the model that ``text`` names under each of ``inits``.
+
+    Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
+    output is logits, (samples, classes), gradients are those of the cross-entropy to random
+    classes; else no gradients are judged.
+
+    Raises:
+        InitBenchError: as ``find_factory``, ``make``, ``draw_inputs``, ``initialize`` and
+            ``diagnose``.
+
+    Example:
+        >>> list(diagnoses("init_bench.models:mlp", ["8,4"], []))
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: TypeError: mlp() missing 5 required positional arguments: 'features', 'classes', 'width', 'depth', and 'activation'
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    factory = find_factory(text)
+    specs = {str(parse(spec)): spec for spec in inits} or {AS_BUILT: ""}
+    found = {}
+    for name, spec in specs.items():
+        model = make(factory, text)
+        if spec:
+            initialize(model, spec)
+        drawn = draw_inputs(inputs, model)
+        found[name] = diagnose(model, drawn, _targets_of(model, drawn))
+    return found
+
+
+def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
+    """Return random targets of a classifier; what does not run is diagnose's to say."""
+    try:
+        with left_as_it_was(model), torch.no_grad():
+            return random_classes(call(model, inputs))
+    except Exception:
+        return None
+
+
+def find_factory(text: str) -> Callable[[], nn.Module]:
+    """Return the function or class that ``MODULE:FACTORY`` names; the working folder counts.
+
+    Raises:
+        InitBenchError: ``text`` has no colon, the module cannot be imported, or it holds nothing
+            of that name that can be called.
+
+    Example:
+        >>> find_factory("torch.nn:Identity")()
+        Identity()
+    """
+    module_name, colon, name = text.partition(":")
+    if not (module_name and colon and name):
+        raise InitBenchError(
+            f"model {text!r} must be MODULE:FACTORY, such as torchvision.models:resnet18"
+        )
+    module = _imported(module_name, text)
+    found = getattr(module, name, None)
+    if found is None:
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise InitBenchError(
+            f"model {text!r}: {module_name} has no {name!r}{nearest(name, public)}"
+        )
+    if not callable(found):
+        raise InitBenchError(f"model {text!r}: {name} is {found!r}, which cannot be called")
+    factory: Callable[[], nn.Module] = found
+    return factory
+
+
+def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Module:
+    """Return the module that ``factory`` builds, drawn from the seed's own stream.
+
+    Raises:
+        InitBenchError: it fails, or returns no module.
+
+    Example:
+        >>> make(lambda: nn.Linear(2, 3), "mine:net")
+        Linear(in_features=2, out_features=3, bias=True)
+    """
+    try:
+        with drawing_from(stream(seed, "factory")):
+            made = factory()
+    except Exception as cause:
+        raise InitBenchError(
+            f"model {text!r} cannot be built without arguments: {type(cause).__name__}: {cause}"
+        ) from cause
+    if not isinstance(made, nn.Module):
+        raise InitBenchError(
+            f"model {text!r} must return a torch.nn.Module, got {type(made).__name__}"
+        )
+    return made
+
+
+def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0) -> object:
+    """Return random inputs of the shapes and types described, a tuple if there are several.
+
+    ``8,3,224,224`` is float32 from N(0, 1); ``8,128:int64`` holds indices that every embedding of
+    ``model`` has; other types of torch likewise.
+
+    Raises:
+        InitBenchError: a description is malformed.
+
+    Example:
+        >>> draw_inputs(["2,3:int64"], nn.Embedding(1, 4))
+        tensor([[0, 0, 0],
+                [0, 0, 0]])
+    """
+    tables = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
+    high = min(tables, default=SMALLEST_VOCABULARY)
+    drawn = [_drawn(text, high, stream(seed, f"input {i}")) for i, text in enumerate(descriptions)]
+    return drawn[0] if len(drawn) == 1 else tuple(drawn)
+
+
+def random_classes(output: object, *, seed: int = 0) -> Tensor | None:
+    """Return random class targets if ``output`` is logits (samples, classes), else ``None``.
+
+    Example:
+        >>> random_classes(torch.zeros(4, 10)).shape, random_classes(torch.zeros(4, 10, 7))
+        (torch.Size([4]), None)
+    """
+    logits = first_tensor(output)
+    if logits is None or logits.dim() != 2 or logits.shape[1] < 2:
+        return None
+    generator = stream(seed, "targets")
+    return torch.randint(logits.shape[1], (len(logits),), generator=generator)
+
+
+def _imported(module_name: str, text: str) -> object:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except Exception as cause:
+        raise InitBenchError(
+            f"model {text!r}: module {module_name!r} cannot be imported: "
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
+
+
+def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
+    shape, _, kind = text.partition(":")
+    dtype = getattr(torch, kind or "float32", None)
+    try:
+        sizes = [int(size) for size in shape.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1 or not isinstance(dtype, torch.dtype):
+        raise InitBenchError(
+            f"input {text!r} must be sizes and, if not float32, a type of torch, such as "
+            f"8,3,224,224 or 8,128:int64"
+        )
+    if dtype.is_floating_point:
+        return torch.randn(sizes, generator=generator).to(dtype)
+    return torch.randint(high, sizes, generator=generator).to(dtype)

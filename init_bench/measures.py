@@ -1,0 +1,181 @@
+"""What verdicts are passed on: each measure reads the evidence and returns layer, index, value."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from init_bench.examining import Evidence
+
+NOTHING = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
+AROUND = 1e-3
+"""A layer of zeros is passed by if the next one still receives this share of the spread."""
+
+FEWEST_LAYERS = 4
+"""A trend per layer needs this many layers."""
+
+_PASSING = ("Flatten", "Unflatten", "Identity", "Dropout", "Dropout1d", "Dropout2d")
+
+
+def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
+    """Return by layer the share of its parameters that are not finite, where any is."""
+    weights = evidence.weights[evidence.weights["nonfinite"] > 0]
+    shares = weights.groupby("layer", sort=False)["nonfinite"].max()
+    indices = _indices(evidence)
+    return pd.DataFrame(
+        {
+            "layer": shares.index,
+            "index": [indices.get(layer, 0) for layer in shares.index],
+            "value": shares.to_numpy(),
+        }
+    )
+
+
+def nonfinite_signal(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each output that is not finite."""
+    return _taken(evidence.profile, evidence.profile["nonfinite"])
+
+
+def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each gradient that is not finite, where the outputs all are."""
+    profile = evidence.profile
+    if (profile["nonfinite"] > 0).any():
+        return NOTHING
+    return _taken(profile, profile["gradient_nonfinite"])
+
+
+def weight_gain(evidence: Evidence) -> pd.DataFrame:
+    """Return √(fan_in · mean W²) of layers that multiply, zeros the signal goes around left out."""
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()]
+    arrived = rows["input_sample_std"]
+    around = arrived.shift(-1) > AROUND * arrived
+    last = rows["index"] == rows["index"].max()
+    harmless = (rows["weight_gain"] == 0) & (around | last)
+    return _taken(rows, rows["weight_gain"].mask(harmless))
+
+
+def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std behind over before a layer without weights, where neither is constant."""
+    rows = _activations(evidence)
+    before = rows["input_sample_std"]
+    return _taken(rows, (rows["sample_std"] / before).where((before > 0) & (rows["dead"] < 1)))
+
+
+def distinct_share(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of units that differ in their weights; layers of zeros have none to."""
+    rows = evidence.profile[evidence.profile["distinct"].notna()]
+    share = rows["distinct"] / rows["units"]
+    return _taken(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
+
+
+def dead_share(evidence: Evidence) -> pd.DataFrame:
+    """Return the units that die between one layer and what reaches the next, at the former.
+
+    A unit counts as dead if it does not change over the samples. It is the layer in front of the
+    nonlinearity, the one with the bias, that is named.
+    """
+    profile = evidence.profile
+    before = profile[["layer", "index", "dead"]].shift(1)
+    own = profile["dead"].where(profile["kind"] == "activation", profile["input_dead"])
+    died = own.where((before["dead"] < own) & before["layer"].notna())
+    return pd.DataFrame(
+        {"layer": before["layer"], "index": before["index"], "value": died}
+    ).dropna()
+
+
+def saturated_share(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of activations near an end of their range."""
+    return _taken(evidence.profile, evidence.profile["saturated"])
+
+
+def sample_share(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std / √(mean z²) of activations, or of all outputs where there are none."""
+    rows = _signal(evidence)
+    rms = (rows["mean"] ** 2 + rows["std"] ** 2) ** 0.5
+    return _taken(rows, (rows["sample_std"] / rms).where(rms > 0))
+
+
+def signal_left(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std of each hidden layer over that of the first."""
+    rows = _signal(evidence)
+    spread = rows["sample_std"]
+    first = spread.iloc[0] if len(rows) else 0.0
+    return _taken(rows, spread / (first if first > 0 else np.nan))
+
+
+def gradient_left(evidence: Evidence) -> pd.DataFrame:
+    """Return the gradient's norm at the first hidden layer over that at the last."""
+    rows = _signal(evidence)
+    rows = rows[rows["gradient"].notna()]
+    if len(rows) < 2:
+        return NOTHING
+    size = rows["gradient"] * rows["outputs"] ** 0.5
+    ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
+    return _taken(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+
+
+def first_gradient(evidence: Evidence) -> pd.DataFrame:
+    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies.
+
+    Behind a last layer of zeros, which learns first, no gradient says anything yet.
+    """
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()]
+    if (rows["weight_gain"].tail(1) == 0).any():
+        return NOTHING
+    rows = rows.head(1)
+    weights = evidence.weights[evidence.weights["gain"].notna()]
+    weights = weights[weights["layer"].isin(rows["layer"])].head(1)
+    if rows.empty or weights.empty or not evidence.loss:
+        return NOTHING
+    weight = weights.iloc[0]
+    size = math.sqrt((weight["mean"] ** 2 + weight["std"] ** 2) * math.prod(weight["shape"]))
+    return _taken(rows, weight["gradient_ratio"] * size / abs(evidence.loss))
+
+
+def output_spread(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std of the model's output, at the last layer that multiplies.
+
+    Only where there is a loss and the output is (samples, classes): the scale of anything else is
+    the model's own. A last layer of zeros is a choice (it learns first, then the rest) and is
+    left out.
+    """
+    if math.isnan(evidence.loss) or evidence.output.get("dimensions", 2) != 2:
+        return NOTHING
+    rows = evidence.profile[evidence.profile["weight_gain"].notna()].tail(1)
+    spread = evidence.output.get("sample_std", np.nan)
+    if rows.empty or rows["weight_gain"].iloc[0] == 0:
+        return NOTHING
+    return _taken(rows, pd.Series([spread], index=rows.index))
+
+
+def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
+    """Return the geometric mean of the factor by which sample_std changes from layer to layer."""
+    rows = _signal(evidence)
+    if len(rows) < FEWEST_LAYERS or not (rows["sample_std"] > 0).all():
+        return NOTHING
+    spread = rows["sample_std"].to_numpy()
+    factor = (spread[-1] / spread[0]) ** (1 / (len(spread) - 1))
+    return _taken(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+
+
+def _signal(evidence: Evidence) -> pd.DataFrame:
+    """Return the hidden activations, or the layers with weights where φ is no module."""
+    rows = _activations(evidence)
+    if len(rows) >= 2:
+        return rows
+    profile = evidence.profile
+    return profile[profile["weight_gain"].notna()].iloc[:-1]
+
+
+def _activations(evidence: Evidence) -> pd.DataFrame:
+    return evidence.profile[evidence.profile["nonlinear"]]
+
+
+def _taken(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
+    frame = rows[["layer", "index"]].assign(value=values)
+    return frame.dropna(subset=["value"])
+
+
+def _indices(evidence: Evidence) -> dict[str, int]:
+    first = evidence.profile.drop_duplicates("layer")
+    return dict(zip(first["layer"], first["index"], strict=True))

@@ -1,0 +1,41 @@
+"""For other people's test suites: a model's initialisation as an assertion."""
+
+from typing import Any
+
+from torch import nn
+
+from init_bench.diagnosing import diagnose
+from init_bench.errors import InitBenchError
+from init_bench.examining import Loss
+from init_bench.verdicts import BAD
+
+
+def assert_healthy(
+    model: nn.Module,
+    inputs: Any,
+    targets: Any = None,
+    loss_fn: Loss | None = None,
+    *,
+    allow: tuple[str, ...] = (),
+) -> None:
+    """Raise ``AssertionError``, with the findings as its text, unless ``model`` is healthy.
+
+    Args:
+        model, inputs, targets, loss_fn: as for ``init_bench.diagnose``.
+        allow: verdicts that are no fault in this model.
+
+    Raises:
+        AssertionError: a finding is bad and not allowed.
+        InitBenchError: as ``diagnose``, or ``allow`` names no verdict.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 2))
+        >>> assert_healthy(model, torch.randn(8, 20, generator=torch.Generator().manual_seed(0)))
+    """
+    unknown = sorted(set(allow) - set(BAD))
+    if unknown:
+        raise InitBenchError(f"allow names no verdict: {unknown[0]!r}. Known: {', '.join(BAD)}.")
+    found = diagnose(model, inputs, targets, loss_fn)
+    if not found.bad["verdict"].isin(allow).all():
+        raise AssertionError(str(found))

@@ -1,0 +1,337 @@
+"""Verdicts: what is wrong with a network at step 0, where it starts and what usually helps.
+
+A rule is data: what it measures (``measure``), the threshold and the side of it that is bad, and
+the advice. Thresholds are decisions; what each rests on stands beside it. "Calibration" is
+``python -m benchmarks.verdicts`` (``benchmarks/results/verdicts.csv``), its training half;
+"placing" is ``python -m benchmarks.placing``.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from init_bench import measures
+from init_bench.examining import Evidence
+
+NETWORK = "(network)"
+"""``layer`` of a finding about the whole network."""
+
+COLUMNS = ("layer", "verdict", "severity", "value", "threshold", "quantity", "cause", "advice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One way to be wrong.
+
+    Attributes:
+        verdict: its name.
+        quantity: the definition of what is measured.
+        measure: returns ``layer``, ``index`` and ``value`` of what there is to judge.
+        threshold: where bad begins.
+        above: whether bad is above the threshold; else below.
+        local: whether the value is the layer's own doing, whatever reaches it.
+        first_only: report the first layer that crosses alone: the rest only follows.
+        severity: ``bad``, or ``watch`` for what works at this depth and will not at a greater.
+        advice: what usually helps.
+    """
+
+    verdict: str
+    quantity: str
+    measure: Callable[[Evidence], pd.DataFrame]
+    threshold: float
+    above: bool
+    advice: str
+    local: bool = False
+    first_only: bool = False
+    severity: str = "bad"
+
+    def crossed(self, evidence: Evidence) -> pd.DataFrame:
+        """Return the layers on the bad side: ``layer``, ``index``, ``value``, in order."""
+        found = self.measure(evidence)
+        bad = found["value"] > self.threshold if self.above else found["value"] < self.threshold
+        found = found[bad].sort_values("index", kind="stable").drop_duplicates("layer")
+        return found.head(1) if self.first_only else found
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        verdict="nonfinite",
+        quantity="share of the layer's parameters that are nan or ±inf",
+        measure=measures.nonfinite_weights,
+        threshold=0.0,  # one is enough: it reaches every output
+        above=True,
+        local=True,
+        advice="initialise this parameter again; look for torch.empty without a fill, or a "
+        "damaged checkpoint",
+    ),
+    Rule(
+        verdict="nonfinite",
+        quantity="share of the layer's output that is nan or ±inf",
+        measure=measures.nonfinite_signal,
+        threshold=0.0,
+        above=True,
+        first_only=True,
+        advice="the signal overflows here: smaller weights, or a normalisation before this layer",
+    ),
+    Rule(
+        verdict="nonfinite",
+        quantity="share of the gradient with respect to the layer's output that is nan or ±inf",
+        measure=measures.nonfinite_gradient,
+        threshold=0.0,
+        above=True,
+        first_only=True,
+        advice="the gradient overflows: smaller weights in the layers behind, or a loss that is "
+        "finite for this output",
+    ),
+    Rule(
+        verdict="exploding_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
+        measure=measures.weight_gain,
+        threshold=12.0,  # placing: spoilt × 30 are at 17 and above, sound layers at 4 and below
+        above=True,
+        local=True,
+        advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
+        measure=measures.weight_gain,
+        threshold=0.05,  # placing: spoilt × 0.01 are at 0.04 and below, sound at 0.08 and above
+        above=False,
+        local=True,
+        advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
+        "he_normal before a ReLU; all zero is sound only at the end of a residual branch",
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="sample_std behind the nonlinearity / sample_std before it",
+        measure=measures.nonlinearity_factor,
+        threshold=0.005,  # a sound sigmoid has 0.2, one that saturates at N(0, 10²) 0.05
+        above=False,
+        local=True,
+        advice="what reaches this nonlinearity lies where it is flat: look at the bias and the "
+        "scale of the layer before",
+    ),
+    Rule(
+        verdict="symmetric",
+        quantity="share of the layer's units whose incoming weights are different",
+        measure=measures.distinct_share,
+        threshold=0.5,  # random rows are never equal: anything at or below half was written so
+        above=False,
+        local=True,
+        advice="equal units get equal updates and stay one unit: draw these weights at random",
+    ),
+    Rule(
+        verdict="dead_units",
+        quantity="share of the layer's units that are constant over the samples once through "
+        "the nonlinearity, and were not before",
+        measure=measures.dead_share,
+        threshold=0.9,
+        above=True,
+        local=True,
+        advice="the units are below 0 for every sample: bias 0, or a leaky nonlinearity",
+    ),
+    Rule(
+        verdict="saturated",
+        quantity="share of activations within 5 % of the range's width of an end of the range",
+        measure=measures.saturated_share,
+        threshold=0.5,
+        above=True,
+        advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
+        "nonlinearity without bounds",
+    ),
+    Rule(
+        verdict="collapsed",
+        quantity="sample_std / √(mean z²), the share of the signal that depends on the sample",
+        measure=measures.sample_share,
+        threshold=0.003,  # calibration: the least share of a network that trained is 0.004
+        above=False,
+        first_only=True,
+        advice="all samples look alike from here on: weights for this nonlinearity's gain "
+        "(he_normal for ReLU), biases 0, a nonlinearity centred at 0, or a normalisation",
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="sample_std of what reaches the layer / of what reaches the first hidden one",
+        measure=measures.signal_left,
+        threshold=1e-3,
+        above=False,
+        first_only=True,
+        advice="each layer loses some: weights for this nonlinearity's gain (he_normal for "
+        "ReLU), residual connections or normalisation",
+    ),
+    Rule(
+        verdict="exploding_signal",
+        quantity="sample_std of what reaches the layer / of what reaches the first hidden one",
+        measure=measures.signal_left,
+        threshold=1e3,
+        above=True,
+        first_only=True,
+        advice="each layer adds some: smaller weights, scaled residual branches (1/√depth) or "
+        "normalisation",
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="sample_std of the output, (samples, classes) in front of a loss",
+        measure=measures.output_spread,
+        threshold=10**-4.18,  # calibration, fitted
+        above=False,
+        advice="all samples get the same answer, and the gradient of what is in front is as "
+        "small: weights for this nonlinearity's gain in every layer, the last included",
+    ),
+    Rule(
+        verdict="exploding_signal",
+        quantity="sample_std of the output, (samples, classes) in front of a loss",
+        measure=measures.output_spread,
+        threshold=10**1.87,  # calibration, fitted
+        above=True,
+        advice="the loss starts far above chance and its first steps destroy the weights: a "
+        "smaller last layer, weights for this nonlinearity's gain",
+    ),
+    Rule(
+        verdict="vanishing_gradient",
+        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        measure=measures.first_gradient,
+        threshold=10**-2.38,  # calibration, fitted
+        above=False,
+        advice="the first layer hardly moves: weights for this nonlinearity's gain, residual "
+        "connections or normalisation",
+    ),
+    Rule(
+        verdict="exploding_gradient",
+        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        measure=measures.first_gradient,
+        threshold=10**2.32,  # calibration, fitted
+        above=True,
+        advice="no learning rate suits first and last layer: smaller weights, scaled residual "
+        "branches, inputs of unit variance",
+    ),
+    Rule(
+        verdict="vanishing_gradient",
+        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
+        measure=measures.gradient_left,
+        threshold=10**-2.5,  # calibration: the least ratio of a network that trained is 10**-2.3
+        above=False,
+        advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
+        "connections or normalisation",
+    ),
+    Rule(
+        verdict="exploding_gradient",
+        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
+        measure=measures.gradient_left,
+        threshold=10**2.0,  # calibration: the largest of a network that trained is 10**1.6
+        above=True,
+        advice="no learning rate suits all layers: smaller weights, scaled residual branches; "
+        "in a deep normalised network without them, fewer layers",
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="factor by which sample_std changes per layer, geometric mean",
+        measure=measures.factor_per_layer,
+        threshold=0.8,
+        above=False,
+        severity="watch",
+        advice="the activations shrink from layer to layer: it works at this depth, twice the "
+        "depth may not; he_normal before a ReLU keeps them level",
+    ),
+)
+"""Local rules first, then those on what has come together over depth."""
+
+BAD = tuple(dict.fromkeys(rule.verdict for rule in RULES))
+"""The names of the verdicts, ``healthy`` apart."""
+
+
+def judge(evidence: Evidence) -> pd.DataFrame:
+    """Return a row per finding: where faults start first, what follows from them after.
+
+    Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
+    ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
+    fault this follows from; empty where it starts) and ``advice``. A network in which nothing is
+    bad has the row ``healthy``, its value the widest margin any rule leaves, as a factor.
+    """
+    findings = pd.concat(
+        [_findings(rule, evidence) for rule in RULES], ignore_index=True
+    ).drop_duplicates(["layer", "verdict", "severity"])
+    findings["cause"] = _causes(findings)
+    if not (findings["severity"] == "bad").any():
+        findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
+    else:
+        findings = findings[findings["severity"] == "bad"]
+    followers = findings["cause"] != ""
+    ordered = findings.assign(follows=followers).sort_values(
+        ["follows", "index"], kind="stable", ignore_index=True
+    )
+    return ordered[list(COLUMNS)]
+
+
+def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
+    found = rule.crossed(evidence)
+    return pd.DataFrame(
+        {
+            "layer": found["layer"],
+            "index": found["index"],
+            "verdict": rule.verdict,
+            "severity": rule.severity,
+            "value": found["value"],
+            "threshold": rule.threshold,
+            "quantity": rule.quantity,
+            "advice": rule.advice,
+            "local": rule.local,
+        }
+    )
+
+
+def _causes(findings: pd.DataFrame) -> list[str]:
+    """Return for each finding the layer it follows from, empty for what starts by itself.
+
+    A local fault starts where it is. What is measured over depth follows from the nearest local
+    fault in front of it (or, for gradients, which run backwards, from any), if there is one.
+    """
+    local = findings[findings["local"]].sort_values("index")
+    causes = []
+    for row in findings.itertuples():
+        before = local[local["index"] <= row.index]
+        if row.local or local.empty:
+            causes.append("")
+        elif "gradient" in str(row.quantity) or before.empty:
+            causes.append(str(local["layer"].iloc[-1]))
+        else:
+            causes.append(str(before["layer"].iloc[-1]))
+    return causes
+
+
+def _healthy(evidence: Evidence) -> pd.DataFrame:
+    margin = min(margin_of(rule, evidence) for rule in RULES if rule.severity == "bad")
+    return pd.DataFrame(
+        [
+            {
+                "layer": NETWORK,
+                "index": 0,
+                "verdict": "healthy",
+                "severity": "ok",
+                "value": margin,
+                "threshold": 1.0,
+                "quantity": "least factor by which any measured value clears its threshold",
+                "cause": "",
+                "advice": "",
+            }
+        ]
+    )
+
+
+def margin_of(rule: Rule, evidence: Evidence) -> float:
+    """Return the factor by which the worst layer clears the rule's threshold; inf if none is.
+
+    Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
+    """
+    values = rule.measure(evidence)["value"].dropna()
+    if values.empty:
+        return math.inf
+    worst = values.max() if rule.above else values.min()
+    if rule.threshold == 0:
+        return 0.0 if worst > 0 else math.inf
+    if rule.above:
+        return rule.threshold / worst if worst else math.inf
+    return float(worst / rule.threshold)

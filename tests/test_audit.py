@@ -1,0 +1,119 @@
+"""Audit: what a parameter holds, the rule it looks like, and its plain faults."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from init_bench.audit import audit, gain_of
+from init_bench.init import INITS, fans
+from init_bench.init.whole_model import fill_weights
+from init_bench.randomness import stream
+
+NAMED = ("lecun", "xavier", "he")
+SHAPES = [(60, 200), (200, 60), (30, 20, 3, 3)]
+
+
+def layer_of(shape: tuple[int, ...]) -> nn.Module:
+    if len(shape) == 2:
+        return nn.Linear(shape[1], shape[0])
+    return nn.Conv2d(shape[1], shape[0], shape[2])
+
+
+def row_of(module: nn.Module, parameter: str = "weight") -> dict[Any, Any]:
+    rows = audit(module).to_dict("records")
+    return next(row for row in rows if row["parameter"] == parameter)
+
+
+def weight(module: nn.Module) -> Tensor:
+    found = module.weight
+    assert isinstance(found, Tensor)
+    return found.data
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", [n for n in INITS if n.split("_")[0] in NAMED])
+def test_a_named_rule_is_recognised(name: str, shape: tuple[int, ...]) -> None:
+    layer = fill_weights(layer_of(shape), name)
+    assert row_of(layer)["looks_like"].split(" or ")[0] == name
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_torchs_default_is_recognised(shape: tuple[int, ...]) -> None:
+    layer = fill_weights(layer_of(shape), "torch.default")
+    assert set(audit(layer)["looks_like"]) == {"torch.default"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "looks"),
+    [("zeros", "zeros"), ("ones", "ones"), ("constant(value=0.25)", "constant(value=0.25)"),
+     ("torch.orthogonal", "orthogonal"), ("normal(std=0.25)", "normal(std=0.25)")],
+)  # fmt: skip
+def test_other_rules_are_recognised(spec: str, looks: str) -> None:
+    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks[:12])
+
+
+def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
+    layer = fill_weights(nn.Linear(200, 60), "he_normal")
+    weight(layer).mul_(1.2)
+    assert "he_normal" not in row_of(layer)["looks_like"]
+
+
+@pytest.mark.parametrize(
+    "module", [nn.LayerNorm(5), nn.BatchNorm2d(5), nn.Embedding(500, 5)], ids=str
+)
+def test_defaults_of_other_modules_are_recognised(module: nn.Module) -> None:
+    fill_weights(module, "torch.default")
+    assert set(audit(module)["looks_like"]) == {"torch.default"}
+
+
+def test_fans_std_and_gain_are_what_they_say() -> None:
+    layer = fill_weights(nn.Conv2d(20, 30, 3), "he_normal")
+    row = row_of(layer)
+    assert (row["fan_in"], row["fan_out"]) == fans(weight(layer))
+    assert row["std"] == pytest.approx(weight(layer).std(correction=0).item(), rel=1e-5)
+    assert row["gain"] == pytest.approx(math.sqrt(180 * weight(layer).square().mean().item()))
+
+
+def test_the_wanted_std_is_that_of_the_nonlinearity_behind() -> None:
+    model = nn.Sequential(nn.Linear(50, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 3))
+    wanted = audit(model, ["0", "1", "2", "3"]).set_index("parameter")["wanted_std"]
+    assert wanted["0.weight"] == pytest.approx(math.sqrt(2 / 50))
+    assert wanted["3.weight"] == pytest.approx(math.sqrt(1 / 40))
+
+
+@pytest.mark.parametrize(
+    ("module", "gain"),
+    [(nn.ReLU(), math.sqrt(2)), (nn.LeakyReLU(0.5), math.sqrt(2 / 1.25)), (nn.Tanh(), 1.4674)],
+    ids=str,
+)
+def test_gains_are_those_of_closed_forms_and_quadrature(module: nn.Module, gain: float) -> None:
+    assert gain_of(module) == pytest.approx(gain, rel=1e-3)
+
+
+@pytest.mark.parametrize("module", [nn.Softmax(dim=1), nn.Linear(3, 3), nn.GLU()], ids=str)
+def test_what_is_no_elementwise_nonlinearity_has_no_gain(module: nn.Module) -> None:
+    assert math.isnan(gain_of(module))
+
+
+def test_plain_faults_are_named() -> None:
+    model = nn.Sequential(*(nn.Linear(20, 20) for _ in range(5)))
+    weight(model[0])[0, 0] = torch.nan
+    weight(model[1]).fill_(0.5)
+    weight(model[2]).copy_(1e-39 * torch.rand(20, 20, generator=stream(0, "raw")))
+    weight(model[3])[3, 3] = 1e30
+    model[4].weight = model[0].weight
+    faults = audit(model).set_index("parameter")["fault"]
+    assert faults["0.weight"] == "non-finite: 1 of 400 values"
+    assert faults["1.weight"] == "all equal: 0.5"
+    assert faults["2.weight"].startswith("never initialised")
+    assert faults["3.weight"].startswith("never initialised")
+    assert faults["4.weight"] == "tied to 0.weight"
+    assert (faults[faults.index.str.endswith("bias")] == "").all()
+
+
+def test_a_sound_model_has_no_fault() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU(), nn.GroupNorm(2, 4))
+    assert (audit(model)["fault"] == "").all()

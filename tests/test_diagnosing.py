@@ -1,0 +1,151 @@
+"""Diagnose: nothing is changed, bad input is said, every face shows the same findings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import init_bench as ib
+from init_bench.errors import InitBenchError
+from init_bench.testing import assert_healthy
+from tests.models_to_diagnose import batch, sound
+
+
+class Awkward(nn.Module):
+    """Batch normalisation, dropout, an output in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.norm = nn.Linear(30, 20), nn.BatchNorm1d(20)
+        self.drop, self.fc2 = nn.Dropout(0.5), nn.Linear(20, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        return {"hidden": None, "logits": self.fc2(self.drop(torch.relu(self.norm(self.fc1(x)))))}
+
+
+def spoilt() -> nn.Module:
+    model = sound()
+    model.get_submodule("fc3").weight.data.mul_(30)  # type: ignore[operator]
+    return model
+
+
+def state_of(model: nn.Module) -> list[Tensor]:
+    """Return copies of all that a look could have changed."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    kept = [*model.state_dict().values(), *gradients, torch.get_rng_state()]
+    return [tensor.clone() for tensor in kept]
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = Awkward()
+    model.fc1.weight.grad = torch.ones_like(model.fc1.weight)
+    model.norm.eval()
+    before, modes = state_of(model), [m.training for m in model.modules()]
+    ib.diagnose(model, batch()[0], batch()[1], lambda out, y: out["logits"].square().mean())
+    after = state_of(model)
+    assert len(before) == len(after)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert modes == [m.training for m in model.modules()]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_two_looks_agree_in_spite_of_dropout() -> None:
+    model = Awkward()
+    first, second = (ib.diagnose(model, *batch()).profile for _ in range(2))
+    assert first.equals(second)
+
+
+def test_inputs_may_be_arguments_or_keywords() -> None:
+    x, y = batch()
+    model = sound()
+    as_tensor = ib.diagnose(model, x, y).profile
+    assert ib.diagnose(model, (x,), y).profile.equals(as_tensor)
+    assert ib.diagnose(model, {"input": x}, y).profile.equals(as_tensor)
+
+
+def test_a_compiled_model_is_looked_at_underneath_and_says_so() -> None:
+    model = sound()
+    compiled: Any = torch.compile(model)
+    found = ib.diagnose(compiled, *batch())
+    assert found.profile.equals(ib.diagnose(model, *batch()).profile)
+    assert "compiled" in found.notes[0] and "compiled" in str(found)
+
+
+def test_the_loss_is_that_of_the_initial_weights() -> None:
+    model, (x, y) = sound(), batch()
+    expected = nn.functional.cross_entropy(model(x), y).item()
+    assert ib.diagnose(model, x, y).loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_every_face_says_what_and_where() -> None:
+    found = ib.diagnose(spoilt(), *batch())
+    page = found._repr_html_()
+    for face in (str(found), page, found.to_json()):
+        assert "exploding_signal" in face and "fc3" in face
+    assert "<svg" in page and "<script" not in page
+
+
+def test_json_is_json_without_nan() -> None:
+    found = ib.diagnose(sound(), batch()[0])
+    read = json.loads(found.to_json(), parse_constant=lambda name: pytest.fail(name))
+    assert read["healthy"] is True and read["loss"] is None
+    assert len(read["layers"]) == len(found.layers) and len(read["weights"]) == len(found.weights)
+
+
+def test_save_writes_figure_page_and_json(tmp_path: Path) -> None:
+    paths = ib.diagnose(sound(), *batch()).save(tmp_path / "new", "normal(std=0.01)")
+    assert [path.name for path in paths] == [
+        f"normal-std=0.01.{e}" for e in ("png", "html", "json")
+    ]
+    assert all(path.stat().st_size > 1000 for path in paths)
+
+
+def test_assert_healthy_passes_and_fails_with_the_findings() -> None:
+    assert_healthy(sound(), *batch())
+    with pytest.raises(AssertionError, match="exploding_signal; starts at fc3"):
+        assert_healthy(spoilt(), *batch())
+
+
+def test_assert_healthy_allows_what_it_is_told_to() -> None:
+    bad = tuple(ib.diagnose(spoilt(), *batch()).bad["verdict"].unique())
+    assert_healthy(spoilt(), *batch(), allow=bad)
+    with pytest.raises(InitBenchError, match=r"'dying'\. Known: nonfinite"):
+        assert_healthy(sound(), *batch(), allow=("dying",))
+
+
+X, Y = batch()
+BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
+    "no module": (print, (X,), r"must be a torch.nn.Module, got builtin_function_or_method"),
+    "no parameters": (nn.ReLU(), (X,), "ReLU has no parameters"),
+    "wrong shape": (sound(), (torch.zeros(4, 7),), r"float32 \(4, 7\): it stops in layer 'fc1'"),
+    "one sample": (sound(), (X[:1],), "hold 1 sample"),
+    "nan inputs": (sound(), (X.clone().fill_(torch.nan),), "1920 values that are nan"),
+    "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
+    "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
+    "targets that are no classes": (sound(), (X, X), "must be class indices"),
+    "a loss of the wrong kind": (sound(), (X, Y, nn.functional.mse_loss), "loss_fn does not take"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_said(case: str) -> None:
+    model, arguments, said = BAD_INPUT[case]
+    with pytest.raises(InitBenchError, match=said):
+        ib.diagnose(model, *arguments)
+
+
+def test_the_models_own_error_is_kept_underneath() -> None:
+    with pytest.raises(InitBenchError) as caught:
+        ib.diagnose(sound(), torch.zeros(4, 7))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert str(caught.value.__cause__) in str(caught.value)
+
+
+def test_a_failed_look_leaves_no_hook() -> None:
+    model = sound()
+    with pytest.raises(InitBenchError):
+        ib.diagnose(model, torch.zeros(4, 7))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

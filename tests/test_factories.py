@@ -1,0 +1,71 @@
+"""Models and inputs from words: what a command line describes, and what it may get wrong."""
+
+import pytest
+import torch
+from torch import nn
+
+from init_bench.errors import InitBenchError
+from init_bench.factories import AS_BUILT, diagnoses, draw_inputs, find_factory, make
+from tests.models_to_diagnose import Functional
+
+HERE = "tests.models_to_diagnose"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("torchvision.models", "must be MODULE:FACTORY"),
+        (":x", "must be MODULE:FACTORY"),
+        ("no_such_module_here:x", "cannot be imported: ModuleNotFoundError"),
+        (f"{HERE}:Functionl", "did you mean 'Functional'"),
+        (f"{HERE}:SAMPLES", "cannot be called"),
+        ("torch.nn:Linear", "cannot be built without arguments: TypeError"),
+        ("builtins:dict", "must return a torch.nn.Module, got dict"),
+        ("torch.nn:ReLU", "has no parameters"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_said(text: str, said: str) -> None:
+    with pytest.raises(InitBenchError, match=said):
+        diagnoses(text, ["8,3"], [])
+
+
+@pytest.mark.parametrize("text", ["", "8,x", "8,0", "-1,3", "8,3:int63", "8,3:zeros", "8;3"])
+def test_an_input_that_makes_no_sense_is_said(text: str) -> None:
+    with pytest.raises(InitBenchError, match="must be sizes"):
+        draw_inputs([text], nn.Linear(2, 2))
+
+
+def test_integers_are_indices_that_every_embedding_has() -> None:
+    model = nn.ModuleList([nn.Embedding(7, 2), nn.Embedding(3, 2)])
+    drawn = draw_inputs(["50,40:int64"], model)
+    assert isinstance(drawn, torch.Tensor)
+    assert drawn.dtype == torch.int64 and set(drawn.flatten().tolist()) == {0, 1, 2}
+
+
+def test_several_inputs_are_several_arguments() -> None:
+    drawn = draw_inputs(["2,3", "2,4:float64"], nn.Linear(2, 2))
+    assert isinstance(drawn, tuple)
+    assert [(tuple(x.shape), x.dtype) for x in drawn] == [
+        ((2, 3), torch.float32),
+        ((2, 4), torch.float64),
+    ]
+
+
+def test_a_factory_draws_from_its_own_stream() -> None:
+    before = torch.get_rng_state()
+    first, second = (make(find_factory(f"{HERE}:Functional"), "x") for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert isinstance(first, Functional) and isinstance(second, Functional)
+    assert torch.equal(first.head.weight, second.head.weight)
+
+
+def test_each_init_is_diagnosed_and_named() -> None:
+    found = diagnoses(f"{HERE}:sound", ["16,30"], ["kaiming_normal", "normal(std=0.001)"])
+    assert list(found) == ["he_normal", "normal(std=0.001)"]
+    assert [one.healthy for one in found.values()] == [True, False]
+    assert list(diagnoses(f"{HERE}:sound", ["16,30"], [])) == [AS_BUILT]
+
+
+def test_gradients_of_a_classifier_are_judged() -> None:
+    (found,) = diagnoses(f"{HERE}:sound", ["16,30"], []).values()
+    assert found.profile["gradient"].notna().any() and found.loss > 0

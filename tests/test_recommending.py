@@ -1,0 +1,61 @@
+"""Recommend: ranks what differs, says so where nothing does, and gives the weights back."""
+
+import pytest
+import torch
+from torch import nn
+
+import init_bench as ib
+from init_bench.errors import InitBenchError
+from tests.models_to_diagnose import batch
+
+
+def model() -> nn.Module:
+    layers = [nn.Linear(30, 20), nn.ReLU(), nn.BatchNorm1d(20), nn.Dropout(0.1), nn.Linear(20, 4)]
+    return nn.Sequential(*layers)
+
+
+def test_what_learns_is_told_from_what_does_not() -> None:
+    found = ib.recommend(model(), *batch(), inits=["zeros", "he_normal"], seeds=3)
+    assert found.best == ("he_normal",)
+    row = found.table.set_index("init").loc["zeros"]
+    assert row["differs"] and row["behind_low"] > 0
+    assert found.summary.startswith("he_normal: loss") and "zeros" in str(found)
+
+
+def test_rules_that_are_one_do_not_differ() -> None:
+    same = ["xavier_normal", "xavier_normal(gain=1)"]
+    found = ib.recommend(model(), *batch(), inits=same, seeds=3)
+    assert found.best == ("xavier_normal", "xavier_normal(gain=1)") or len(found.table) == 1
+    assert found.summary.startswith("no difference")
+
+
+def test_model_and_streams_are_left_as_they_were() -> None:
+    net = model()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    stream = torch.get_rng_state()
+    ib.recommend(net, *batch(), inits=["he_normal"], seeds=3)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert torch.equal(stream, torch.get_rng_state())
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_what_does_not_fit_is_said_and_left_out() -> None:
+    found = ib.recommend(model(), *batch(), inits=["torch.dirac", "he_normal"], seeds=3)
+    assert list(found.refused) == ["torch.dirac"] and "dirac" in str(found)
+    assert found.table["init"].tolist() == ["he_normal"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "said"),
+    [
+        ((batch()[0],), {}, "something to learn"),
+        (batch(), {"seeds": 2}, "3 or more seeds, got 2"),
+        (batch(), {"inits": ["he_norml"]}, "did you mean 'he_normal'"),
+        (batch(), {"inits": ["torch.dirac"]}, "no initialiser fits"),
+    ],
+)
+def test_bad_input_is_said(
+    arguments: tuple[object, ...], keywords: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InitBenchError, match=said):
+        ib.recommend(model(), *arguments, **keywords)  # type: ignore[arg-type]

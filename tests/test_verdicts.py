@@ -1,0 +1,172 @@
+"""Verdicts: the right one on the right layer, none where nothing is wrong."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from init_bench.diagnosing import Diagnosis, diagnose
+from init_bench.verdicts import BAD, COLUMNS, NETWORK, RULES
+from tests.models_to_diagnose import Functional, batch, book_network, sound
+
+FITTING = {"relu": "he_normal", "gelu": "he_normal", "tanh": "lecun_normal", "selu": "lecun_normal"}
+
+
+def looked_at(model: nn.Module) -> Diagnosis:
+    return diagnose(model, *batch())
+
+
+def starts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Return layer and verdict of the bad findings that follow from nothing."""
+    found = diagnosis.bad[diagnosis.bad["cause"] == ""]
+    return [(str(layer), str(verdict)) for layer, verdict in found[["layer", "verdict"]].to_numpy()]
+
+
+def weight(model: nn.Module, layer: str) -> Tensor:
+    found = model.get_submodule(layer).weight
+    assert isinstance(found, Tensor)
+    return found.data
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.verdict}: {rule.quantity[:30]}")
+def test_every_rule_says_what_it_measures_and_what_helps(rule: object) -> None:
+    assert rule.quantity and rule.advice  # type: ignore[attr-defined]
+
+
+def test_the_names_are_those_of_the_contract() -> None:
+    assert set(BAD) == {
+        "vanishing_signal", "exploding_signal", "saturated", "dead_units", "collapsed",
+        "symmetric", "vanishing_gradient", "exploding_gradient", "nonfinite",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", FITTING)
+@pytest.mark.parametrize("depth", [3, 6, 12])
+def test_a_sound_network_is_healthy(activation: str, depth: int) -> None:
+    found = looked_at(sound(activation, FITTING[activation], depth))
+    assert found.healthy, str(found)
+    assert found.verdicts[["layer", "verdict"]].to_numpy().tolist()[0] == [NETWORK, "healthy"]
+    assert found.verdicts["value"].iloc[0] > 1
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(0.01, "vanishing_signal"), (30, "exploding_signal")]
+)
+@pytest.mark.parametrize("activation", FITTING)
+def test_a_layer_of_the_wrong_scale_is_found(
+    activation: str, factor: float, verdict: str, layer: str
+) -> None:
+    model = sound(activation, FITTING[activation])
+    weight(model, layer).mul_(factor)
+    assert starts(looked_at(model)) == [(layer, verdict)]
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_layer_of_equal_rows_is_symmetric(layer: str) -> None:
+    model = sound()
+    weight(model, layer)[:] = weight(model, layer)[0].clone()
+    assert starts(looked_at(model))[0] == (layer, "symmetric")
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_bias_that_kills_is_found_at_its_layer(layer: str) -> None:
+    model = sound()
+    model.get_submodule(layer).bias.data.fill_(-10)  # type: ignore[operator]
+    assert starts(looked_at(model))[0] == (layer, "dead_units")
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_layer_of_zeros_is_found(layer: str) -> None:
+    model = sound()
+    weight(model, layer).zero_()
+    assert starts(looked_at(model))[0] == (layer, "vanishing_signal")
+
+
+def test_a_last_layer_of_zeros_is_no_fault() -> None:
+    model = sound()
+    weight(model, "fc6").zero_()
+    assert looked_at(model).healthy
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc6"])
+def test_one_value_that_is_not_finite_is_found(layer: str, value: float) -> None:
+    model = sound()
+    weight(model, layer)[0, 0] = value
+    found = looked_at(model)
+    assert starts(found) == [(layer, "nonfinite")]
+    share = 1 / weight(model, layer).numel()
+    assert found.verdicts["value"].iloc[0] == pytest.approx(share)
+
+
+def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
+    model = sound("relu", "he_normal", depth=10)
+    weight(model, "fc4").mul_(0.0001)
+    found = looked_at(model).bad
+    assert found["cause"].tolist()[0] == ""
+    followers = found[found["cause"] != ""]
+    assert len(followers) and set(followers["cause"]) == {"fc4"}
+    assert followers.index.min() > found[found["cause"] == ""].index.max()
+
+
+@pytest.mark.parametrize("factor", [0.01, 30])
+def test_a_nonlinearity_that_is_no_module_hides_nothing(factor: float) -> None:
+    model = Functional()
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(16) % 4
+    assert diagnose(model, x, y).healthy
+    weight(model, "branch").mul_(factor)
+    assert starts(diagnose(model, x, y))[0][0] == "branch"
+
+
+def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
+    model = Functional()
+    model.norm.weight.data.zero_()
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert diagnose(model, x, torch.arange(16) % 4).healthy
+
+
+BOOK = {
+    ("normal(std=1)", "sigmoid"): "saturated",
+    ("normal(std=0.01)", "sigmoid"): "collapsed",
+    ("lecun_normal", "sigmoid"): "collapsed",
+    ("normal(std=0.01)", "relu"): "vanishing_signal",
+}
+
+
+@pytest.mark.parametrize(("init", "activation"), BOOK)
+def test_the_books_bad_networks_get_its_verdict(init: str, activation: str) -> None:
+    found = diagnose(*book_network(init, activation))
+    assert starts(found)[0][1] == BOOK[init, activation]
+
+
+def test_the_books_shrinking_relu_network_is_watched() -> None:
+    found = diagnose(*book_network("lecun_normal", "relu"))
+    watched = found.verdicts[found.verdicts["severity"] == "watch"]
+    assert found.healthy and watched["verdict"].tolist() == ["vanishing_signal"]
+
+
+def test_the_books_he_network_is_healthy() -> None:
+    found = diagnose(*book_network("he_normal", "relu"))
+    assert found.verdicts["verdict"].tolist() == ["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "init", "verdict"),
+    [("sigmoid", "xavier_normal", "vanishing_gradient"),
+     ("relu", "normal(std=1)", "exploding_signal")],
+)  # fmt: skip
+def test_what_adds_up_over_depth_is_seen(activation: str, init: str, verdict: str) -> None:
+    found = looked_at(sound(activation, init, depth=12))
+    assert verdict in set(found.bad["verdict"])
+
+
+def test_without_a_loss_no_gradient_is_judged() -> None:
+    found = diagnose(sound("sigmoid", "lecun_normal", depth=12), batch()[0])
+    assert not found.healthy
+    assert not found.verdicts["verdict"].str.contains("gradient").any()
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    assert list(looked_at(sound()).verdicts.columns) == list(COLUMNS)
+    assert {"layer", "verdict", "value", "threshold", "advice"} <= set(COLUMNS)
