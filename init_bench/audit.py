@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from init_bench.activations import ACTIVATIONS
 from init_bench.init import fans
 from init_bench.known_rules import looks_like
 
@@ -168,11 +169,21 @@ def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:
     return gradient.double().norm().item() / size if size else math.nan
 
 
+def _functional_gain(name: str) -> float:
+    """Return the gain of a nonlinearity called as a function, nan off the menu."""
+    return gain_of(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan
+
+
 def _wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:
     """Return by layer the gain that the nonlinearity behind it asks for."""
     wanted: dict[str, float] = {}
     waiting: list[str] = []
     for path in order:
+        _, called, name = path.partition(":")
+        if called:
+            wanted |= dict.fromkeys(waiting, _functional_gain(name))
+            waiting = []
+            continue
         module = modules[path]
         if is_nonlinearity(module):
             wanted |= dict.fromkeys(waiting, gain_of(module))

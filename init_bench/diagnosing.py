@@ -18,6 +18,7 @@ from init_bench.errors import InitBenchError
 from init_bench.examining import Loss, examine, first_tensor, shapes
 from init_bench.figures import diagnosis as draw
 from init_bench.verdicts import judge
+from init_bench.wrappers import unwrapped
 
 SHOWN = ("layer", "verdict", "value", "threshold", "cause", "advice")
 """Columns of the text and HTML tables."""
@@ -145,9 +146,10 @@ def diagnose(
 
     Example:
         >>> import torch, init_bench as ib
-        >>> model = ib.initialize(nn.Sequential(
+        >>> model = nn.Sequential(
         ...     nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, 2)
-        ... ), "he_normal")
+        ... )
+        >>> report = ib.initialize(model, "he_normal")
         >>> x = torch.randn(64, 50, generator=torch.Generator().manual_seed(0))
         >>> ib.diagnose(model, x).healthy
         True
@@ -174,11 +176,12 @@ def diagnose(
 
 
 def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the module that a compiled model wraps, and a note that says so."""
-    inner = getattr(model, "_orig_mod", None)
-    if not isinstance(inner, nn.Module):
+    """Return the module that a compiled or distributed model wraps, and a note that says so."""
+    inner = unwrapped(model)
+    if inner is model:
         return model, ()
-    return inner, ("the compiled model was looked at through the module underneath",)
+    what = "compiled model" if hasattr(model, "_orig_mod") else type(model).__name__
+    return inner, (f"the {what} was looked at through the module underneath",)
 
 
 def _check_inputs(inputs: Any) -> None:

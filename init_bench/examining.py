@@ -244,8 +244,13 @@ def _described(output: Any) -> dict[str, float]:
 def _profile(
     model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
 ) -> pd.DataFrame:
-    """Join outputs, gradients, weights and inputs into a row per layer call."""
-    outputs = layers[layers["kind"].isin(["pre_activation", "activation"])].copy()
+    """Join outputs, gradients, weights and inputs into a row per call of a module.
+
+    What is called as a function is left out: no hook sees what reaches it, and the modules around
+    it show what it does.
+    """
+    functional = layers["layer"].str.contains(":", regex=False)
+    outputs = layers[layers["kind"].isin(["pre_activation", "activation"]) & ~functional].copy()
     gradients = layers[layers["kind"] == "gradient"].set_index("index")
     matrices = layers[layers["kind"] == "weight"].set_index("index")
     rms = (gradients["mean"] ** 2 + gradients["std"] ** 2) ** 0.5
