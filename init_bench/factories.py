@@ -1,16 +1,14 @@
 """Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
 
-import importlib
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosing import Diagnosis, diagnose
-from init_bench.errors import InitBenchError, nearest
+from init_bench.errors import InitBenchError
 from init_bench.examining import call, first_tensor, left_as_it_was
+from init_bench.importing import find_factory
 from init_bench.init import initialize, parse
 from init_bench.randomness import drawing_from, stream
 
@@ -57,35 +55,6 @@ def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
             return random_classes(call(model, inputs))
     except Exception:
         return None
-
-
-def find_factory(text: str) -> Callable[[], nn.Module]:
-    """Return the function or class that ``MODULE:FACTORY`` names; the working folder counts.
-
-    Raises:
-        InitBenchError: ``text`` has no colon, the module cannot be imported, or it holds nothing
-            of that name that can be called.
-
-    Example:
-        >>> find_factory("torch.nn:Identity")()
-        Identity()
-    """
-    module_name, colon, name = text.partition(":")
-    if not (module_name and colon and name):
-        raise InitBenchError(
-            f"model {text!r} must be MODULE:FACTORY, such as torchvision.models:resnet18"
-        )
-    module = _imported(module_name, text)
-    found = getattr(module, name, None)
-    if found is None:
-        public = [known for known in vars(module) if not known.startswith("_")]
-        raise InitBenchError(
-            f"model {text!r}: {module_name} has no {name!r}{nearest(name, public)}"
-        )
-    if not callable(found):
-        raise InitBenchError(f"model {text!r}: {name} is {found!r}, which cannot be called")
-    factory: Callable[[], nn.Module] = found
-    return factory
 
 
 def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Module:
@@ -144,19 +113,6 @@ def random_classes(output: object, *, seed: int = 0) -> Tensor | None:
         return None
     generator = stream(seed, "targets")
     return torch.randint(logits.shape[1], (len(logits),), generator=generator)
-
-
-def _imported(module_name: str, text: str) -> object:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(module_name)
-    except Exception as cause:
-        raise InitBenchError(
-            f"model {text!r}: module {module_name!r} cannot be imported: "
-            f"{type(cause).__name__}: {cause}"
-        ) from cause
 
 
 def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:

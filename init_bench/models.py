@@ -1,17 +1,15 @@
 """Networks that a grid can name: those of the menu, and a user's own ``module:factory``."""
 
-import importlib
 import inspect
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from torch import nn
 
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import InitBenchError, lookup
+from init_bench.importing import find_factory
 from init_bench.init import InitSpec
 from init_bench.init.whole_model import fill_weights
 from init_bench.randomness import drawing_from, stream
@@ -90,6 +88,7 @@ def lenet(image: tuple[int, int, int], classes: int, activation: str) -> nn.Sequ
         max-pooling and full connections.
 
     Example:
+        >>> import torch
         >>> lenet((1, 28, 28), 10, "relu")(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
@@ -159,23 +158,7 @@ def factory_of(name: str) -> Factory:
         >>> factory_of("lenet") is lenet, factory_of("torch.nn:Flatten") is nn.Flatten
         (True, True)
     """
-    if ":" not in name:
-        return lookup({**MODELS, OWN: mlp}, name, kind="model")
-    where, _, what = name.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(where), what)
-    except Exception as cause:
-        raise InitBenchError(
-            f"model {name!r} cannot be imported: {type(cause).__name__}: {cause}. "
-            f"Write package.module:function; searched from {here}."
-        ) from cause
-    finally:
-        sys.path.remove(here)
-    if not callable(found):
-        raise InitBenchError(f"model {name!r} is a {type(found).__name__}, not a function")
-    return found  # type: ignore[no-any-return]
+    return find_factory(name) if ":" in name else lookup({**MODELS, OWN: mlp}, name, kind="model")
 
 
 def takes(factory: Factory) -> frozenset[str]:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from init_bench.errors import InitBenchError
-from init_bench.factories import AS_BUILT, diagnoses, draw_inputs, find_factory, make
+from init_bench.factories import AS_BUILT, diagnoses, draw_inputs, make
+from init_bench.importing import find_factory
 from tests.models_to_diagnose import Functional
 
 HERE = "tests.models_to_diagnose"

@@ -21,6 +21,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
     {"docstrings", "progress", "randomness", "devices", "activations", "blocks", "distinct_rows"},
+    {"importing"},
     {"mean_field"},
     {"init", "datasets", "statistics", "functional", "wrappers"},
     {"models", "watching", "theory", "known_rules"},
