@@ -1,7 +1,8 @@
 """Does the verdict find the spoilt layer? ``python -m benchmarks.placing``
 
 200 sound networks (MLPs, with and without batch normalisation, convolutional and residual ones;
-weights for their nonlinearity, and they train); in each, one layer at random is spoilt in one of six ways.
+weights for their nonlinearity, and they train); in each, one layer at random is spoilt in one of
+six ways.
 """
 
 import argparse

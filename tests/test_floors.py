@@ -27,6 +27,7 @@ FLOORS: tuple[set[str], ...] = (
     {"examining"},
     {"measures"},
     {"verdicts"},
+    {"judging"},
     {"grid"},
     {"tables"},
     {"engine", "store"},
