@@ -17,7 +17,8 @@ from scipy import optimize, stats
 from benchmarks.trainability import PLAIN, Trial, described, nets, trials
 from benchmarks.turns import RESULTS, save
 from init_bench import measures
-from init_bench.verdicts import RULES, judge
+from init_bench.judging import judge
+from init_bench.verdicts import RULES
 
 SCORES = ("gradient_vanishes", "gradient_explodes", "output_vanishes", "output_explodes")
 """What the thresholds are fitted on: decades by which a measure is off, 0 on the other side."""

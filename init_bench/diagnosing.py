@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from init_bench.errors import InitBenchError
-from init_bench.examining import Loss, examine, first_tensor, shapes
+from init_bench.examining import Loss, examine, shapes
 from init_bench.figures import diagnosis as draw
-from init_bench.verdicts import judge
+from init_bench.judging import judge
+from init_bench.watching import first_tensor
 from init_bench.wrappers import unwrapped
 
 SHOWN = ("layer", "verdict", "value", "threshold", "cause", "advice")
@@ -35,7 +36,7 @@ class Diagnosis:
         name: class of the model.
         layers: the table of ``capture``, a row per layer and tensor kind.
         profile: a row per layer call, with its input, gradient and weight beside its output.
-        verdicts: a row per finding, see ``init_bench.verdicts.judge``; where faults start comes
+        verdicts: a row per finding, see ``init_bench.judging.judge``; where faults start comes
             first, then what follows from them (``cause`` names the layer).
         weights: a row per parameter, see ``init_bench.audit.audit``.
         loss: of the initial weights; nan where no loss was given.

@@ -1,7 +1,7 @@
 """One pass through a model, forward and backward, as evidence; afterwards nobody has looked."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from init_bench.audit import audit, is_nonlinearity
 from init_bench.errors import InitBenchError
 from init_bench.recording import capture
+from init_bench.watching import first_tensor
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -99,24 +100,6 @@ def examine(
     return Evidence(
         layers=layers, profile=profile, weights=weights, output=_described(output), loss=loss
     )
-
-
-def first_tensor(value: object) -> Tensor | None:
-    """Return the first floating-point tensor inside ``value``: tensor, sequence, mapping, object.
-
-    Example:
-        >>> first_tensor({"loss": None, "logits": torch.ones(2)})
-        tensor([1., 1.])
-    """
-    if isinstance(value, Tensor):
-        return value if value.is_floating_point() and value.dim() > 0 else None
-    if isinstance(value, Mapping):
-        parts: Sequence[object] = list(value.values())
-    elif isinstance(value, list | tuple):
-        parts = value
-    else:
-        parts = list(vars(value).values()) if hasattr(value, "__dict__") else []
-    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
 
 
 def call(model: nn.Module, inputs: Any) -> Any:

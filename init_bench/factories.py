@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from init_bench.diagnosing import Diagnosis, diagnose
 from init_bench.errors import InitBenchError
-from init_bench.examining import call, first_tensor, left_as_it_was
+from init_bench.examining import call, left_as_it_was
 from init_bench.importing import find_factory
 from init_bench.init import initialize, parse
 from init_bench.randomness import drawing_from, stream
+from init_bench.watching import first_tensor
 
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""

@@ -16,7 +16,7 @@ from init_bench.diagnosing import cross_entropy
 from init_bench.errors import InitBenchError
 from init_bench.examining import Loss, call, examine, left_as_it_was
 from init_bench.init import initialize, parse
-from init_bench.verdicts import judge
+from init_bench.judging import judge
 
 CANDIDATES = (
     "torch.default",

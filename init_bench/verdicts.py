@@ -1,4 +1,4 @@
-"""Verdicts: what is wrong with a network at step 0, where it starts and what usually helps.
+"""Verdicts as data: what can be wrong with a network at step 0, and what usually helps.
 
 A rule is data: what it measures (``measure``), the threshold and the side of it that is bad, and
 the advice. Thresholds are decisions; what each rests on stands beside it. "Calibration" is
@@ -6,7 +6,6 @@ the advice. Thresholds are decisions; what each rests on stands beside it. "Cali
 "placing" is ``python -m benchmarks.placing``.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,11 +13,6 @@ import pandas as pd
 
 from init_bench import measures
 from init_bench.examining import Evidence
-
-NETWORK = "(network)"
-"""``layer`` of a finding about the whole network."""
-
-COLUMNS = ("layer", "verdict", "severity", "value", "threshold", "quantity", "cause", "advice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +83,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
         measure=measures.weight_gain,
-        threshold=12.0,  # placing: spoilt × 30 are at 17 and above, sound layers at 4 and below
+        threshold=12.0,  # torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10
         above=True,
         local=True,
         advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
@@ -98,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
         measure=measures.weight_gain,
-        threshold=0.05,  # placing: spoilt × 0.01 are at 0.04 and below, sound at 0.08 and above
+        threshold=0.05,  # he_normal × 0.01 has 0.014, the least GPT-2 XL draws 0.08
         above=False,
         local=True,
         advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
@@ -128,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         quantity="share of the layer's units that are constant over the samples once through "
         "the nonlinearity, and were not before",
         measure=measures.dead_share,
-        threshold=0.9,
+        threshold=0.9,  # calibration: no network that trained is above
         above=True,
         local=True,
         advice="the units are below 0 for every sample: bias 0, or a leaky nonlinearity",
@@ -137,7 +131,7 @@ RULES: tuple[Rule, ...] = (
         verdict="saturated",
         quantity="share of activations within 5 % of the range's width of an end of the range",
         measure=measures.saturated_share,
-        threshold=0.5,
+        threshold=0.5,  # calibration: 1 in 80 networks that trained is above
         above=True,
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
@@ -156,7 +150,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_signal",
         quantity="sample_std of what reaches the layer / of what reaches the first hidden one",
         measure=measures.signal_left,
-        threshold=1e-3,
+        threshold=1e-3,  # calibration: no network that trained is below
         above=False,
         first_only=True,
         advice="each layer loses some: weights for this nonlinearity's gain (he_normal for "
@@ -166,7 +160,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_signal",
         quantity="sample_std of what reaches the layer / of what reaches the first hidden one",
         measure=measures.signal_left,
-        threshold=1e3,
+        threshold=1e3,  # calibration: no network that trained is above
         above=True,
         first_only=True,
         advice="each layer adds some: smaller weights, scaled residual branches (1/√depth) or "
@@ -176,7 +170,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_signal",
         quantity="sample_std of the output, (samples, classes) in front of a loss",
         measure=measures.output_spread,
-        threshold=10**-4.18,  # calibration, fitted
+        threshold=10**-4.18,  # calibration: fitted, widened to 1 % false alarms
         above=False,
         advice="all samples get the same answer, and the gradient of what is in front is as "
         "small: weights for this nonlinearity's gain in every layer, the last included",
@@ -185,7 +179,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_signal",
         quantity="sample_std of the output, (samples, classes) in front of a loss",
         measure=measures.output_spread,
-        threshold=10**1.87,  # calibration, fitted
+        threshold=10**1.87,  # calibration: fitted, widened to 1 % false alarms
         above=True,
         advice="the loss starts far above chance and its first steps destroy the weights: a "
         "smaller last layer, weights for this nonlinearity's gain",
@@ -194,7 +188,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_gradient",
         quantity="‖∂loss/∂W‖ of the first layer / loss",
         measure=measures.first_gradient,
-        threshold=10**-2.38,  # calibration, fitted
+        threshold=10**-2.38,  # calibration: fitted, widened to 1 % false alarms
         above=False,
         advice="the first layer hardly moves: weights for this nonlinearity's gain, residual "
         "connections or normalisation",
@@ -203,7 +197,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_gradient",
         quantity="‖∂loss/∂W‖ of the first layer / loss",
         measure=measures.first_gradient,
-        threshold=10**2.32,  # calibration, fitted
+        threshold=10**2.32,  # calibration: fitted, widened to 1 % false alarms
         above=True,
         advice="no learning rate suits first and last layer: smaller weights, scaled residual "
         "branches, inputs of unit variance",
@@ -230,7 +224,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_signal",
         quantity="factor by which sample_std changes per layer, geometric mean",
         measure=measures.factor_per_layer,
-        threshold=0.8,
+        threshold=0.8,  # he_normal with ReLU has 0.9 to 1.1, lecun_normal 0.6 to 0.75
         above=False,
         severity="watch",
         advice="the activations shrink from layer to layer: it works at this depth, twice the "
@@ -241,97 +235,3 @@ RULES: tuple[Rule, ...] = (
 
 BAD = tuple(dict.fromkeys(rule.verdict for rule in RULES))
 """The names of the verdicts, ``healthy`` apart."""
-
-
-def judge(evidence: Evidence) -> pd.DataFrame:
-    """Return a row per finding: where faults start first, what follows from them after.
-
-    Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
-    ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
-    fault this follows from; empty where it starts) and ``advice``. A network in which nothing is
-    bad has the row ``healthy``, its value the widest margin any rule leaves, as a factor.
-    """
-    findings = pd.concat(
-        [_findings(rule, evidence) for rule in RULES], ignore_index=True
-    ).drop_duplicates(["layer", "verdict", "severity"])
-    findings["cause"] = _causes(findings)
-    if not (findings["severity"] == "bad").any():
-        findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
-    else:
-        findings = findings[findings["severity"] == "bad"]
-    followers = findings["cause"] != ""
-    ordered = findings.assign(follows=followers).sort_values(
-        ["follows", "index"], kind="stable", ignore_index=True
-    )
-    return ordered[list(COLUMNS)]
-
-
-def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
-    found = rule.crossed(evidence)
-    return pd.DataFrame(
-        {
-            "layer": found["layer"],
-            "index": found["index"],
-            "verdict": rule.verdict,
-            "severity": rule.severity,
-            "value": found["value"],
-            "threshold": rule.threshold,
-            "quantity": rule.quantity,
-            "advice": rule.advice,
-            "local": rule.local,
-        }
-    )
-
-
-def _causes(findings: pd.DataFrame) -> list[str]:
-    """Return for each finding the layer it follows from, empty for what starts by itself.
-
-    A local fault starts where it is. What is measured over depth follows from the nearest local
-    fault in front of it (or, for gradients, which run backwards, from any), if there is one.
-    """
-    local = findings[findings["local"]].sort_values("index")
-    causes = []
-    for row in findings.itertuples():
-        before = local[local["index"] <= row.index]
-        if row.local or local.empty:
-            causes.append("")
-        elif "gradient" in str(row.quantity) or before.empty:
-            causes.append(str(local["layer"].iloc[-1]))
-        else:
-            causes.append(str(before["layer"].iloc[-1]))
-    return causes
-
-
-def _healthy(evidence: Evidence) -> pd.DataFrame:
-    margin = min(margin_of(rule, evidence) for rule in RULES if rule.severity == "bad")
-    return pd.DataFrame(
-        [
-            {
-                "layer": NETWORK,
-                "index": 0,
-                "verdict": "healthy",
-                "severity": "ok",
-                "value": margin,
-                "threshold": 1.0,
-                "quantity": "least factor by which any measured value clears its threshold",
-                "cause": "",
-                "advice": "",
-            }
-        ]
-    )
-
-
-def margin_of(rule: Rule, evidence: Evidence) -> float:
-    """Return the factor by which the worst layer clears the rule's threshold; inf if none is.
-
-    Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
-    """
-    values = rule.measure(evidence)["value"].dropna()
-    if values.empty:
-        return math.inf
-    worst = values.max() if rule.above else values.min()
-    if rule.threshold == 0:
-        return 0.0 if worst > 0 else math.inf
-    if rule.above:
-        return rule.threshold / worst if worst else math.inf
-    return float(worst / rule.threshold)

@@ -158,3 +158,38 @@ def test_bad_words_for_compare_are_refused(
 ) -> None:
     _refused(_cli("compare", *words, "--out", "run", cwd=tmp_path), said)
     assert list(tmp_path.iterdir()) == []
+
+
+A_MODEL = "tests.models_to_diagnose:sound"
+SOURCE = str(Path(__file__).parents[1])
+
+
+def test_diagnose_prints_a_table_and_writes_its_faces(tmp_path: Path) -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "normal(std=0.001)")
+    done = _cli(*words, "--out", str(tmp_path), cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert "vanishing_signal" in done.stdout and "fc1" in done.stdout
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".html", ".json"}
+
+
+def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--strict", "--json")
+    sound = _cli(*words, "--init", "he_normal", cwd=Path(SOURCE))
+    assert sound.returncode == 0, sound.stderr
+    assert [row["verdict"] for row in json.loads(sound.stdout)] == ["healthy"]
+    bad = _cli(*words, "--init", "zeros", cwd=Path(SOURCE))
+    assert bad.returncode == 1
+    assert {row["init"] for row in json.loads(bad.stdout)} == {"zeros"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("torchvision.models",), "MODULE:FACTORY"),
+        ((A_MODEL, "--input", "16,7"), "it stops in layer 'fc1'"),
+        ((A_MODEL, "--input", "16,x"), "must be sizes"),
+        ((A_MODEL, "--input", "16,30", "--init", "he_norml"), "did you mean 'he_normal'"),
+    ],
+)
+def test_diagnose_refuses_what_it_cannot_look_at(words: tuple[str, ...], said: str) -> None:
+    _refused(_cli("diagnose", *words, cwd=Path(SOURCE)), said)

@@ -29,6 +29,7 @@ FLOORS: tuple[set[str], ...] = (
     {"examining"},
     {"measures"},
     {"verdicts"},
+    {"judging"},
     {"grid"},
     {"tables"},
     {"engine", "store"},

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosing import Diagnosis, diagnose
-from init_bench.verdicts import BAD, COLUMNS, NETWORK, RULES
+from init_bench.judging import COLUMNS, NETWORK
+from init_bench.verdicts import BAD, RULES
 from tests.models_to_diagnose import Functional, batch, book_network, sound
 
 FITTING = {"relu": "he_normal", "gelu": "he_normal", "tanh": "lecun_normal", "selu": "lecun_normal"}

@@ -1,0 +1,107 @@
+"""Judge: the rules over the evidence, and where what they find starts."""
+
+import math
+
+import pandas as pd
+
+from init_bench.examining import Evidence
+from init_bench.verdicts import RULES, Rule
+
+NETWORK = "(network)"
+"""``layer`` of a finding about the whole network."""
+
+COLUMNS = ("layer", "verdict", "severity", "value", "threshold", "quantity", "cause", "advice")
+
+
+def judge(evidence: Evidence) -> pd.DataFrame:
+    """Return a row per finding: where faults start first, what follows from them after.
+
+    Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
+    ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
+    fault this follows from; empty where it starts) and ``advice``. A network in which nothing is
+    bad has the row ``healthy``, its value the widest margin any rule leaves, as a factor.
+    """
+    findings = pd.concat(
+        [_findings(rule, evidence) for rule in RULES], ignore_index=True
+    ).drop_duplicates(["layer", "verdict", "severity"])
+    findings["cause"] = _causes(findings)
+    if not (findings["severity"] == "bad").any():
+        findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
+    else:
+        findings = findings[findings["severity"] == "bad"]
+    followers = findings["cause"] != ""
+    ordered = findings.assign(follows=followers).sort_values(
+        ["follows", "index"], kind="stable", ignore_index=True
+    )
+    return ordered[list(COLUMNS)]
+
+
+def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
+    found = rule.crossed(evidence)
+    return pd.DataFrame(
+        {
+            "layer": found["layer"],
+            "index": found["index"],
+            "verdict": rule.verdict,
+            "severity": rule.severity,
+            "value": found["value"],
+            "threshold": rule.threshold,
+            "quantity": rule.quantity,
+            "advice": rule.advice,
+            "local": rule.local,
+        }
+    )
+
+
+def _causes(findings: pd.DataFrame) -> list[str]:
+    """Return for each finding the layer it follows from, empty for what starts by itself.
+
+    A local fault starts where it is. What is measured over depth follows from the nearest local
+    fault in front of it (or, for gradients, which run backwards, from any), if there is one.
+    """
+    local = findings[findings["local"]].sort_values("index")
+    causes = []
+    for row in findings.itertuples():
+        before = local[local["index"] <= row.index]
+        if row.local or local.empty:
+            causes.append("")
+        elif "gradient" in str(row.quantity) or before.empty:
+            causes.append(str(local["layer"].iloc[-1]))
+        else:
+            causes.append(str(before["layer"].iloc[-1]))
+    return causes
+
+
+def _healthy(evidence: Evidence) -> pd.DataFrame:
+    margin = min(margin_of(rule, evidence) for rule in RULES if rule.severity == "bad")
+    return pd.DataFrame(
+        [
+            {
+                "layer": NETWORK,
+                "index": 0,
+                "verdict": "healthy",
+                "severity": "ok",
+                "value": margin,
+                "threshold": 1.0,
+                "quantity": "least factor by which any measured value clears its threshold",
+                "cause": "",
+                "advice": "",
+            }
+        ]
+    )
+
+
+def margin_of(rule: Rule, evidence: Evidence) -> float:
+    """Return the factor by which the worst layer clears the rule's threshold; inf if none is.
+
+    Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
+    """
+    values = rule.measure(evidence)["value"].dropna()
+    if values.empty:
+        return math.inf
+    worst = values.max() if rule.above else values.min()
+    if rule.threshold == 0:
+        return 0.0 if worst > 0 else math.inf
+    if rule.above:
+        return rule.threshold / worst if worst else math.inf
+    return float(worst / rule.threshold)
