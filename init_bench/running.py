@@ -17,7 +17,7 @@ from init_bench.devices import resolve_device
 from init_bench.engine import Tick, check, train_chunk
 from init_bench.errors import InitBenchError, lookup
 from init_bench.executors import EXECUTORS
-from init_bench.grid import Cell, Grid, chunks
+from init_bench.grid import ACCELERATOR_CELLS, CHUNK_CELLS, Cell, Grid, chunks
 from init_bench.progress import Progress
 from init_bench.store import Results, Store, load
 from init_bench.tables import CellResult
@@ -88,7 +88,8 @@ def run(
     shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
     failures = []
     try:
-        parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1)
+        most = CHUNK_CELLS if target.type == "cpu" else ACCELERATOR_CELLS
+        parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1, most)
         for chunk, outcome in execute(parts, train, shown.step, workers):
             if isinstance(outcome, Exception):
                 failures.append(store.write_failure(chunk, outcome))

@@ -76,7 +76,7 @@ def test_what_was_done_before_an_interrupt_is_kept(
             raise KeyboardInterrupt
         return train_chunk(cells, *rest)
 
-    monkeypatch.setattr("init_bench.grid.CHUNK_CELLS", 4)
+    monkeypatch.setattr("init_bench.running.CHUNK_CELLS", 4)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run_module_of_package(), "train_chunk", interrupted)
         _run(GRID, tmp_path, executor="serial")
@@ -97,7 +97,7 @@ def test_a_chunk_that_fails_is_noted_and_the_others_are_kept(
             raise RuntimeError("out of memory")
         return train_chunk(cells, *rest)
 
-    monkeypatch.setattr("init_bench.grid.CHUNK_CELLS", 4)
+    monkeypatch.setattr("init_bench.running.CHUNK_CELLS", 4)
     monkeypatch.setattr(run_module_of_package(), "train_chunk", failing)
     results = _run(GRID, tmp_path, workers=1)
     noted = json.loads(results.failures[0].read_text())

@@ -66,7 +66,7 @@ class StackedMLP:
         self.a = [values.new_empty((count, w, lanes(size)), dtype=self.dtype) for w in widths]
         apart = any(phi.needs_a for phi, _ in self.kernels)
         self.z = [torch.empty_like(a) if apart else a for a in self.a[:-1]]
-        self.upstream = [torch.empty_like(a) for a in self.a[:-1]]
+        self.upstream = [torch.empty_like(self.a[0]) for _ in range(2)]
         self.sums = [values.new_empty((count, width, 1)) for width in widths]
         share = values.new_zeros((1, 1, lanes(size)))
         share[..., :size] = 1 / size
@@ -85,7 +85,7 @@ class StackedMLP:
         for i in range(len(self.weights), 0, -1):
             rule = self.weights[i - 1]
             weight = rule.values.to(self.dtype)
-            upstream = torch.bmm(weight.mT, delta, out=self.upstream[i - 1])
+            upstream = torch.bmm(weight.mT, delta, out=self.upstream[i % 2])
             rule.before()
             _accumulate(rule, rule.sink, delta, self.z[i - 1].mT)
             rule.after()
