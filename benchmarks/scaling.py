@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -17,9 +19,9 @@ COUNTS = (30, 100, 300, 1000)
 def measure(count: int, steps: int) -> dict[str, float]:
     """Train ``count`` cells, 30 per seed, through the engine; return time and memory.
 
-    Memory is the growth of the peak resident size over that with torch, data and one cell.
+    Memory is the peak resident size of the training over what torch, data and one trained cell
+    hold (Linux alone).
     """
-    import resource
     from functools import partial
 
     import torch
@@ -41,14 +43,21 @@ def measure(count: int, steps: int) -> dict[str, float]:
         return sum(result.train_seconds for result in cells_done) / workers
 
     train(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = _kilobytes("VmRSS")
     seconds = train(count)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = _kilobytes("VmHWM")
     return {
         "cells": count,
         "us_per_model_step": seconds / steps / count * 1e6,
         "megabytes": (after - before) / 1024,
     }
+
+
+def _kilobytes(field: str) -> int:
+    line = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert line is not None
+    return int(line[1])
 
 
 def _train(train_chunk, data, device, chunk, tick):  # type: ignore[no-untyped-def]

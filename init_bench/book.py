@@ -81,6 +81,9 @@ def reproduce(
     needs = {need for figure in wanted.values() for need in figure.needs}
     store = Store(folder)
     target = resolve_device(device)
+    # Before training: what it allocates is free again by the time that the data is in memory.
+    if needs & {"histograms", "look"}:
+        frames["histograms"], frames["look"] = first_look(range(seeds))
     if needs & {"cells", "curves", "layers"}:
         training = _train(seeds, steps, folder, device, progress)
         failures = training.failures
@@ -89,11 +92,13 @@ def reproduce(
         return Book(pd.DataFrame(), folder, failures=failures)
     if store.manifest() is None:
         store.open(manifest([], target, {}))
-    if needs & {"histograms", "look"}:
-        frames["histograms"], frames["look"] = first_look(range(seeds))
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames, steps)
-    drawn = {name: figure.draw(frames) for name, figure in wanted.items() if figure.draw}
-    paths = [path for name, picture in drawn.items() for path in save(picture, folder, name)]
+    paths = [
+        path
+        for name, figure in wanted.items()
+        if figure.draw
+        for path in save(figure.draw(frames), folder, name)
+    ]
     tables = {"claims": _with_earlier(claims, folder / "claims.parquet")} | {
         k: frames[k] for k in ("histograms", "look") if k in frames
     }

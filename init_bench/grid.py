@@ -253,9 +253,7 @@ def read_grid(path: Path) -> Grid:
         raise InitBenchError(f"{path}:\n{cause}") from None
 
 
-def chunks(
-    cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS
-) -> list[list[Cell]]:
+def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> list[list[Cell]]:
     """Return the cells in stacks of one cohort each, cells of a seed together.
 
     Every cohort is cut into equal parts of at most ``most`` cells, their number a multiple of

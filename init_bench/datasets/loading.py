@@ -23,15 +23,16 @@ class Dataset:
     """Images in [0, 1], flattened, and their classes.
 
     Attributes:
-        inputs: ``(N, features)`` float32, pixels / 255, no further normalisation.
+        sorted_columns: the training inputs, ``(N, features)`` float32, pixels / 255, no further
+            normalisation, the columns that are used most often first: what plain MLPs train on.
         targets: ``(N,)`` int64 classes.
-        test_inputs, test_targets: the same for the test part.
+        test_inputs, test_targets: the same for the test part, columns in the data's order.
         classes: number of classes.
         sha256: of the four raw tensors, the identity of the data.
         image: shape of one image (channels, height, width); empty where samples are none.
     """
 
-    inputs: Tensor
+    sorted_columns: SortedColumns
     targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
@@ -42,18 +43,27 @@ class Dataset:
     @property
     def features(self) -> int:
         """Number of inputs of the first layer."""
-        return self.inputs.shape[1]
+        return len(self.sorted_columns.order)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data is."""
+        return self.targets.device
 
     @cached_property
-    def sorted_columns(self) -> SortedColumns:
-        """The training inputs with the columns that are used most often first, made once."""
-        return sort_columns(self.inputs)
+    def inputs(self) -> Tensor:
+        """``(N, features)``: the training inputs in the data's order, made when first used."""
+        return self.sorted_columns.restored()
+
+    def first(self, samples: int) -> Tensor:
+        """Return the first training inputs in the data's order."""
+        return self.sorted_columns.restored(slice(samples))
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the same data on ``device``; itself where it is there already."""
-        if self.inputs.to(device) is self.inputs:
+        if self.targets.to(device) is self.targets:
             return self
-        names = ("inputs", "targets", "test_inputs", "test_targets")
+        names = ("sorted_columns", "targets", "test_inputs", "test_targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
@@ -144,7 +154,7 @@ def _dataset(raw: dict[str, Tensor]) -> Dataset:
     for part in idx.FILES:
         digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)
     return Dataset(
-        inputs=_pixels(raw["train_images"]),
+        sorted_columns=sort_columns(raw["train_images"].flatten(1), scale=255),
         targets=raw["train_labels"].long(),
         test_inputs=_pixels(raw["test_images"]),
         test_targets=raw["test_labels"].long(),

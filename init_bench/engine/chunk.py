@@ -116,7 +116,7 @@ def stacked(
         stack = StackedMLP(cells, networks, data.sorted_columns.order)
         return stack, minibatches(data, seeds, size)
     shape = input_shape(cells[0], data)
-    x, y = data.inputs[:2].view(-1, *shape), data.targets[:2]
+    x, y = data.first(2).view(-1, *shape), data.targets[:2]
     return stack_modules(cells, networks, x, y), whole_minibatches(data, seeds, size, shape)
 
 
@@ -125,7 +125,7 @@ class _Training:
 
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
-        self.device, self.shape = data.inputs.device, input_shape(cells[0], data)
+        self.device, self.shape = data.device, input_shape(cells[0], data)
         self.networks = [network_of(cell, data).to(self.device) for cell in cells]
         self.stack, self.batches = stacked(cells, self.networks, data)
         self.alive = list(range(len(cells)))
@@ -201,7 +201,7 @@ def _layer_table(
     The network is looked at as it trains: normalised by the samples' own statistics, its buffers
     left as they were, random layers drawing from a stream of the seed.
     """
-    inputs = data.inputs[:CAPTURED_SAMPLES].view(-1, *shape)
+    inputs = data.first(CAPTURED_SAMPLES).view(-1, *shape)
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     trained = [p for p in network.parameters() if p.requires_grad]
     own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "look"))

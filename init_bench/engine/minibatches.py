@@ -64,13 +64,22 @@ def whole_minibatches(
     Shapes:
         inputs: ``(batch_size, *shape)``; targets: ``(batch_size,)``.
     """
-    sources = {s: draws(len(data.targets), s, batch_size) for s in sorted(set(seeds))}
+    sources = {
+        seed: _brought(draws(len(data.targets), seed, batch_size), data.device)
+        for seed in sorted(set(seeds))
+    }
     while True:
-        drawn = {seed: next(source).to(data.inputs.device) for seed, source in sources.items()}
+        drawn = {seed: next(source) for seed, source in sources.items()}
         yield {
             seed: Minibatch(data.inputs[chosen].view(-1, *shape), data.targets[chosen])
             for seed, chosen in drawn.items()
         }
+
+
+def _brought(source: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Yield the same indices on ``device``, for which the host waits once a block."""
+    while True:
+        yield from torch.stack([next(source) for _ in range(BLOCK)]).to(device)
 
 
 def minibatches(

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from init_bench.datasets import Dataset
+from init_bench.datasets.sorted_columns import sort_columns
 from init_bench.engine import train_chunk
 from init_bench.grid import Grid
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator
@@ -22,7 +23,9 @@ def main() -> int:
     g = torch.Generator().manual_seed(0)
     images = torch.rand((300, 144), generator=g)
     labels = torch.randint(0, 4, (300,), generator=g)
-    data = Dataset(images, labels, images[:50], labels[:50], 4, sha256="", image=(1, 12, 12))
+    data = Dataset(
+        sort_columns(images), labels, images[:50], labels[:50], 4, sha256="", image=(1, 12, 12)
+    )
     same_bits = plain(data)
     close = [
         any_module(data, **axes) for axes in ({"norm": "batch", "width": 6}, {"model": "lenet"})

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from init_bench.activations import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
+from init_bench.datasets.sorted_columns import sort_columns
 from init_bench.engine import train_chunk
 from init_bench.engine.minibatches import draws, minibatches
 from init_bench.engine.stacked_mlp import StackedMLP
@@ -47,7 +48,9 @@ def _data() -> Dataset:
     g = torch.Generator().manual_seed(7)
     inputs, test_inputs = torch.rand((500, 30), generator=g), torch.rand((100, 30), generator=g)
     labels = torch.randint(0, 5, (600,), generator=g)
-    return Dataset(inputs, labels[:500], test_inputs, labels[500:], classes=5, sha256="")
+    return Dataset(
+        sort_columns(inputs), labels[:500], test_inputs, labels[500:], classes=5, sha256=""
+    )
 
 
 DATA = _data()
@@ -130,7 +133,11 @@ def test_a_stacked_cell_equals_a_plain_sequential_trained_alone(name: str) -> No
         assert len(result.losses) == 20 or not np.isfinite(plain[len(result.losses) - 1 :]).all()
 
 
-DOUBLE = replace(DATA, **{name: getattr(DATA, name).double() for name in ("inputs", "test_inputs")})
+DOUBLE = replace(
+    DATA,
+    sorted_columns=sort_columns(DATA.inputs.double()),
+    test_inputs=DATA.test_inputs.double(),
+)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -167,7 +174,7 @@ def test_columns_that_no_sample_of_a_minibatch_uses_change_nothing() -> None:
     """Sparse inputs, whose minibatches leave columns out, train as a plain loop does."""
     keep = torch.rand(DATA.inputs.shape, generator=torch.Generator().manual_seed(1)) < 0.01
     keep[:, :10] = True
-    sparse = replace(DOUBLE, inputs=DOUBLE.inputs * keep)
+    sparse = replace(DOUBLE, sorted_columns=sort_columns(DOUBLE.inputs * keep))
     cell = Grid(init="he_normal", optimizer="adam", weight_decay=0.1, lr=0.01, **SMALL).cells[0]
     stack = StackedMLP([cell], [_network(cell, torch.float64)], sparse.sorted_columns.order)
     plain, mine = (_network(cell, torch.float64) for _ in range(2))
@@ -309,7 +316,7 @@ def test_a_diverged_cell_leaves_and_is_looked_at_once_more() -> None:
         assert [frame["step"].iloc[0] for frame in fine.layers] == [0, 120]
 
 
-class _Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations for which an accelerator's host must wait."""
 
     WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_to_copy")
@@ -332,7 +339,7 @@ def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
     cells = Grid(init="he_normal", **axes).cells
     stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
     batches = minibatches(DATA, [0], 16)
-    with _Syncs() as syncs:
+    with Syncs() as syncs:
         torch.zeros(1).item()
         assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
         for _ in range(3):

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from init_bench.datasets import Dataset
+from init_bench.datasets.sorted_columns import sort_columns
 from init_bench.engine import check, modules, train_chunk
-from init_bench.engine.chunk import network_of
+from init_bench.engine.chunk import network_of, stacked
 from init_bench.engine.minibatches import draws
 from init_bench.errors import InitBenchError
 from init_bench.grid import OPTIMIZERS, Cell, Grid
 from init_bench.tables import CellResult
-from tests.engine.test_chunk import TORCH
+from tests.engine.test_chunk import TORCH, Syncs
 
 CPU = torch.device("cpu")
 IMAGE = (1, 12, 12)
@@ -28,7 +29,9 @@ def _data() -> Dataset:
     g = torch.Generator().manual_seed(3)
     pixels = torch.rand((240, 144), generator=g)
     labels = torch.randint(0, 4, (240,), generator=g)
-    return Dataset(pixels[:200], labels[:200], pixels[200:], labels[200:], 4, "", image=IMAGE)
+    return Dataset(
+        sort_columns(pixels[:200]), labels[:200], pixels[200:], labels[200:], 4, "", image=IMAGE
+    )
 
 
 DATA = _data()
@@ -146,6 +149,19 @@ def test_a_diverged_cell_leaves_and_the_rest_go_on(kind: str, stacking: None) ->
     broken, fine = train_chunk(Grid(lr=[1e30, 0.01], **axes).cells, DATA, CPU)
     assert (broken.status, fine.status) == ("diverged", "ok")
     assert len(fine.losses) == 60
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1]], ids=["shared", "own"])
+def test_a_step_of_a_stack_never_makes_the_host_wait(seeds: list[int], stacking: None) -> None:
+    cells = Grid(seed=seeds, weight_decay=0.1, **KINDS["normalised"], **SMALL).cells
+    stack, batches = stacked(cells, [network_of(cell, DATA) for cell in cells], DATA)
+    stack.step(next(batches))
+    with Syncs() as syncs:
+        torch.zeros(1).item()
+        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
+        for _ in range(3):
+            stack.step(next(batches))
+    assert syncs.seen == ["_local_scalar_dense"]
 
 
 def test_a_factorys_own_buffer_is_kept() -> None:
