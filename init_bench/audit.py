@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from init_bench.activations import ACTIVATIONS
 from init_bench.init import fans
 from init_bench.known_rules import looks_like
+from init_bench.wrappers import own_modules
 
 COLUMNS = (
     "parameter",
@@ -63,7 +64,7 @@ def audit(
         >>> audit(layer)[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
         ['weight', 100, 'torch.default']
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules()) | own_modules(model)
     wanted = _wanted_gains(modules, order)
     first_names: dict[int, str] = {}
     rows = []

@@ -214,7 +214,7 @@ def _stoppable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _say(
-            "\nstopped; finished chunks (up to 10 cells each) are stored, others are not. "
+            "\nstopped; finished chunks are stored, those on their way are not. "
             f"Go on with:\n  {_command()}"
         )
         raise typer.Exit(1) from None

@@ -18,7 +18,7 @@ from init_bench.comparison.judging import judge, verdict_of
 from init_bench.comparison.pairs import pairs_of, without_counterpart
 from init_bench.comparison.summary import html_of, text_of
 from init_bench.comparison.timing import speed_rows
-from init_bench.comparison.training import network_of, seeds_by_default, train
+from init_bench.comparison.training import cell_of, seeds_by_default, train
 from init_bench.devices import resolve_device
 from init_bench.errors import InitBenchError
 from init_bench.figures.saving import save
@@ -122,7 +122,7 @@ def compare(
     """
     pairs = pairs_of(names)
     axes = {"steps": STEPS} | axes
-    network_of(axes)
+    cell_of(axes)
     target = resolve_device(device)
     seeds = seeds_by_default(len(pairs)) if seeds is None else seeds
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from init_bench.audit import audit, is_nonlinearity
 from init_bench.errors import InitBenchError
+from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 from init_bench.watching import first_tensor
+from init_bench.wrappers import own_modules
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -153,16 +155,17 @@ def shapes(value: object) -> str:
 
 @contextmanager
 def left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give back buffers, gradients, modes and the global streams, whatever happens inside."""
+    """Give back buffers, gradients and modes, whatever happens inside.
+
+    What draws inside draws from a stream of its own, the same each time.
+    """
     buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     gradients = [(p, p.grad) for p in model.parameters()]
     modes = [(module, module.training) for module in model.modules()]
     for parameter, _ in gradients:
         parameter.grad = None
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     try:
-        with torch.random.fork_rng(devices=list(devices)):
-            torch.manual_seed(0)
+        with drawing_from(stream(0, "examine")):
             yield
     finally:
         with torch.no_grad():
@@ -179,7 +182,7 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 def _arrivals(model: nn.Module, rows: list[dict[str, object]]) -> Iterator[None]:
     """Note what reaches each layer: out against in is what the layer itself did."""
     with ExitStack() as hooks:
-        for path, module in model.named_modules():
+        for path, module in own_modules(model).items():
             if not any(module.children()):
                 hooks.callback(module.register_forward_pre_hook(_note_input(path, rows)).remove)
                 hooks.callback(module.register_forward_hook(_note_size(path, rows)).remove)
@@ -211,8 +214,7 @@ def _described(output: Any) -> dict[str, float]:
     if tensor is None or not tensor.numel():
         return {}
     z = tensor.detach().reshape(len(tensor), -1).double()
-    units = z.reshape(len(z), -1)
-    variance = units.var(dim=0, correction=0)
+    variance = z.var(dim=0, correction=0)
     return {
         "samples": float(len(z)),
         "dimensions": float(tensor.dim()),
@@ -243,7 +245,7 @@ def _profile(
         ("distinct", matrices["distinct"]),
     ):
         outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
-    modules = dict(model.named_modules())
+    modules = own_modules(model)
     outputs["module"] = [type(modules[layer]).__name__ for layer in outputs["layer"]]
     outputs["nonlinear"] = [is_nonlinearity(modules[layer]) for layer in outputs["layer"]]
     multiply = weights.dropna(subset=["gain"]).groupby("layer").first()

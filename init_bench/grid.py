@@ -10,7 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from init_bench import datasets
 from init_bench.activations import ACTIVATIONS
@@ -137,9 +146,14 @@ def _usable_model(name: str) -> str:
     return name
 
 
-def _usable_init(text: str) -> str:
-    """Return the canonical spec once it has filled a small network: a bad value costs no night."""
+def _usable_init(text: str, info: ValidationInfo) -> str:
+    """Return the canonical spec once it has filled a small network: a bad value costs no night.
+
+    What is not to fill an MLP is tried on its own model when the data is there.
+    """
     spec = parse(text)
+    if "mlp" not in info.data.get("model", ("mlp",)):
+        return str(spec)
     try:
         build(lambda: mlp(4, 2, 3, depth=3, activation="relu"), spec, seed=0)
     except InitBenchError as cause:
@@ -195,6 +209,17 @@ class Grid(BaseModel):
         ]
         | None
     ) = None
+
+    @model_validator(mode="after")
+    def _axes_that_some_model_takes(self) -> "Grid":
+        taken = {name for model in self.model for name in takes(factory_of(model))}
+        for name in SHAPING:
+            if name not in taken and getattr(self, name) != (getattr(Cell, name),):
+                raise InitBenchError(
+                    f"{name}: {', '.join(self.model)} takes no {name!r}; leave it out, or let the "
+                    f"factory take it by that name"
+                )
+        return self
 
     def __init__(self, **axes: Any) -> None:
         try:
@@ -289,5 +314,5 @@ def _fault(fault: Any) -> str:
         return f"unknown axis {where!r}{nearest(where, Grid.model_fields)} Known: {known}."
     reason = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
-        return f"{where}: {reason}"
+        return f"{where}: {reason}" if where else reason
     return f"{where}: {reason}, got {fault['input']!r}"

@@ -65,10 +65,10 @@ def _causes(findings: pd.DataFrame) -> list[str]:
         before = local[local["index"] <= row.index]
         if row.local or local.empty:
             causes.append("")
-        elif "gradient" in str(row.quantity) or before.empty:
+        elif "gradient" in str(row.quantity):
             causes.append(str(local["layer"].iloc[-1]))
         else:
-            causes.append(str(before["layer"].iloc[-1]))
+            causes.append("" if before.empty else str(before["layer"].iloc[-1]))
     return causes
 
 

@@ -14,8 +14,6 @@ AROUND = 1e-3
 FEWEST_LAYERS = 4
 """A trend per layer needs this many layers."""
 
-_PASSING = ("Flatten", "Unflatten", "Identity", "Dropout", "Dropout1d", "Dropout2d")
-
 
 def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
     """Return by layer the share of its parameters that are not finite, where any is."""

@@ -3,7 +3,7 @@
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from torch import nn
 
@@ -16,10 +16,12 @@ from init_bench.randomness import drawing_from, stream
 
 Factory = Callable[..., nn.Module]
 Norm = Literal["none", "batch"]
-T = TypeVar("T")
 
 SHAPING = ("width", "depth", "bias", "norm", "activation")
 """Axes of a grid that a factory may take by name; those it does not take make no cells."""
+
+OFFERED = ("image", "features", "classes", *SHAPING)
+"""All that a factory may take by name."""
 
 
 def mlp(
@@ -168,7 +170,10 @@ def takes(factory: Factory) -> frozenset[str]:
         >>> sorted(takes(resnet18))
         ['classes', 'image']
     """
-    return frozenset(inspect.signature(factory).parameters)
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return frozenset((*parameters, *OFFERED))
+    return frozenset(parameters)
 
 
 def make(name: str, offered: Mapping[str, Any]) -> nn.Module:

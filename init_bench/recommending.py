@@ -173,13 +173,12 @@ class _Learner:
 
 @contextmanager
 def _weights_given_back(model: nn.Module) -> Iterator[None]:
-    kept = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    """Give back parameters and buffers, which initialising writes to."""
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
     try:
         yield
     finally:
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(kept[name])
+        model.load_state_dict(kept)
 
 
 def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str]) -> pd.DataFrame:
@@ -187,7 +186,7 @@ def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str
     ends = {spec: reached for spec, (_, reached) in losses.items()}
     order = sorted(ends, key=lambda spec: ends[spec].mean())
     first = ends[order[0]]
-    comparisons = max(1, len(order) - 1)
+    comparisons = max(1, math.comb(len(order), 2))  # the best of them was not known beforehand
     rows = []
     for spec in order:
         low, high = _interval(ends[spec], 1)

@@ -70,7 +70,8 @@ def run(
     workers = workers or (os.cpu_count() or 1 if target.type == "cpu" else 1)
     store = Store(Path(out))
     data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
-    for cell in {cell.cohort: cell for cell in cells.values() if not cell.is_plain_mlp}.values():
+    others = (cell for cell in cells.values() if not cell.is_plain_mlp)
+    for cell in {(cell.cohort, cell.init): cell for cell in others}.values():
         check(cell, data[cell.dataset])
     store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from torch import nn
 
 from init_bench import datasets
 from init_bench.comparison.draws import equal_bits
 from init_bench.comparison.paired import bootstrap_interval, seeds_for, sign_flip_p
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import TRAIN_ALPHA, Row
+from init_bench.engine.chunk import network_of
 from init_bench.errors import InitBenchError
 from init_bench.grid import Cell, Grid
 from init_bench.init import InitSpec
-from init_bench.models import MODELS, build
 from init_bench.running import run
 from init_bench.store import Results
 
@@ -42,14 +41,14 @@ class Trained:
     failures: tuple[Path, ...] = ()
 
 
-def network_of(axes: Mapping[str, Any]) -> Cell:
+def cell_of(axes: Mapping[str, Any]) -> Cell:
     """Return the cell, seed and initialiser aside, that all sides train.
 
     Raises:
         InitBenchError: an unknown axis, a bad value, or more than one value of an axis.
 
     Example:
-        >>> network_of({"steps": 300}).width
+        >>> cell_of({"steps": 300}).width
         100
     """
     taken = sorted(axes.keys() & {"init", "seed"})
@@ -92,7 +91,7 @@ def train(
     pairs = list(pairs)
     refusals = {spec: _refusal(spec, axes) for pair in pairs for spec in (pair.a, pair.b)}
     open_pairs = [pair for pair in pairs if not (refusals[pair.a] or refusals[pair.b])]
-    starts = {pair: same_start(pair, network_of(axes), seeds) for pair in open_pairs}
+    starts = {pair: same_start(pair, cell_of(axes), seeds) for pair in open_pairs}
     trained = [pair for pair in open_pairs if starts[pair] < 1 or len(pairs) == 1]
     results = _run(trained, axes, seeds, out, device, progress)
     outcomes = _outcomes(results) if results else pd.DataFrame()
@@ -118,15 +117,10 @@ def train(
 def same_start(pair: Pair, cell: Cell, seeds: int) -> float:
     """Return the share of seeds for which both sides give a network the same bits throughout."""
     data = datasets.load(cell.dataset)
-
-    def factory() -> nn.Module:
-        return MODELS[cell.model](
-            data.features, data.classes, cell.width, cell.depth, cell.activation, bias=cell.bias
-        )
-
     equal = 0
     for seed in range(seeds):
-        a, b = (build(factory, spec, seed).state_dict() for spec in (pair.a, pair.b))
+        sides = (replace(cell, init=str(spec), seed=seed) for spec in (pair.a, pair.b))
+        a, b = (network_of(side, data).state_dict() for side in sides)
         equal += all(equal_bits(a[name], b[name]) for name in a)
     return equal / seeds
 
@@ -201,7 +195,7 @@ def _levels(a: pd.Series, b: pd.Series) -> str:
 
 
 def _setting(axes: Mapping[str, Any]) -> str:
-    cell = network_of(axes)
+    cell = cell_of(axes)
     return (
         f"{cell.dataset} {cell.model} width {cell.width} depth {cell.depth} {cell.activation}, "
         f"{cell.optimizer} lr {cell.lr:g}, {cell.steps} steps"

@@ -152,7 +152,7 @@ class _Training:
                 cell=cell,
                 status="ok" if np.isfinite(curve).all() and _is_finite(network) else "diverged",
                 losses=_until_divergence(curve),
-                test_accuracy=_accuracy(network, self.data, self.shape),
+                test_accuracy=_accuracy(network, cell, self.data, self.shape),
                 train_seconds=seconds,
                 device=str(self.device),
                 layers=frames,
@@ -216,10 +216,10 @@ def _is_finite(network: nn.Module) -> bool:
     return all(bool(p.detach().isfinite().all().item()) for p in network.parameters())
 
 
-def _accuracy(network: nn.Module, data: Dataset, shape: tuple[int, ...]) -> float:
+def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]) -> float:
     """Return the share of test samples classified rightly; nan logits are wrong."""
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), drawing_from(stream(cell.seed, "test")):
         parts = torch.split(data.test_inputs.view(-1, *shape), TESTED_SAMPLES)
         logits = torch.cat([network(part) for part in parts])
     right = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)

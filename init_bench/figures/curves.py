@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import StrMethodFormatter
 from scipy import ndimage, signal
 
 from init_bench.errors import InitBenchError
@@ -89,7 +89,7 @@ def symmetry(
         left.set(yscale="log", xlabel="step", ylabel="distinct units (most of any hidden layer)")
         left.set_title("how many hidden units differ", fontsize=10)
         left.set_ylim(0.8, 1.5 * mean["distinct"].max())
-        left.yaxis.set_major_formatter(ScalarFormatter())
+        left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         left.legend(frameon=False, fontsize=8.5, loc="center right", handlelength=3.5)
         draw_losses(right, curves, classes=classes)
         right.set_title("loss", fontsize=10)

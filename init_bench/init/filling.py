@@ -71,13 +71,14 @@ def draw_slot(slot: Slot, init: InitSpec, seed: int) -> None:
 
 def _as_lookup(slot: Slot, init: InitSpec, padding: int | None) -> None:
     """Mend the fans of an embedding: its input is one-hot, so each output sums one weight."""
-    values = slot.values
+    values = slot.values.clone()
     if depends_on_fans(init):
         wanted, drawn = law(init, _size(slot)).std, law(init, _size(slot, by_shape=True)).std
         if wanted is not None and drawn:
             values.mul_(wanted / drawn)
     if padding is not None:
         values[padding].zero_()
+    slot.write(values)
 
 
 def law_of(slot: Slot, init: InitSpec, nonlinearity: str = "") -> Law:

@@ -81,6 +81,8 @@ def _trunc_normal(arguments: Mapping[str, Any], size: Size) -> Law:
     low, high = ((arguments[end] - mean) / std for end in ("a", "b"))
     density = [math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high)]
     mass = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+    if not mass:
+        return Law()
     shift = (density[0] - density[1]) / mass
     return Law(std=std * math.sqrt(1 + (low * density[0] - high * density[1]) / mass - shift**2))
 

@@ -13,7 +13,7 @@ from init_bench.comparison.training import (
     LEAST_SEEDS,
     SKIPPED,
     Trained,
-    network_of,
+    cell_of,
     same_start,
     seeds_by_default,
     train,
@@ -81,8 +81,8 @@ def test_nothing_is_written_where_nothing_is_trained(tmp_path: Path) -> None:
 def test_equal_weights_with_other_biases_are_no_equal_start() -> None:
     twin = InitSpec("torch.kaiming_uniform", (("a", 5**0.5),))
     pair = Pair(a=parse("torch.default"), b=twin)
-    assert same_start(pair, network_of(AXES), 2) == 0
-    assert same_start(pair, network_of({**AXES, "bias": False}), 2) == 1
+    assert same_start(pair, cell_of(AXES), 2) == 0
+    assert same_start(pair, cell_of({**AXES, "bias": False}), 2) == 1
 
 
 def test_divergence_is_counted_on_each_side_and_its_seeds_are_in_no_difference(
@@ -139,7 +139,7 @@ def test_a_run_that_fails_is_said_and_its_file_kept(
 )
 def test_a_network_that_is_none_or_several_is_refused(axes: dict[str, Any], message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
-        network_of(axes)
+        cell_of(axes)
 
 
 @pytest.mark.parametrize("pairs", [1, 5, 20, 100])

@@ -32,6 +32,7 @@ from init_bench.tables import CellResult
 CPU = torch.device("cpu")
 ARGUMENTS = {
     "constant": "constant(value=0.1)",
+    "critical_normal": "critical_normal(nonlinearity='tanh')",
     "uniform": "uniform(a=-0.1, b=0.1)",
     "torch.uniform": "torch.uniform(a=-0.1, b=0.1)",
     "normal": "normal(std=0.1)",
@@ -328,8 +329,9 @@ class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func.overloadpacket.__name__ in self.WAITS:
-            self.seen.append(func.overloadpacket.__name__)
+        name = func.overloadpacket.__name__
+        if name in self.WAITS and (name != "_to_copy" or "device" in (kwargs or {})):
+            self.seen.append(name)
         return func(*args, **(kwargs or {}))
 
 
