@@ -49,6 +49,7 @@ def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
             "quantity": rule.quantity,
             "advice": rule.advice,
             "local": rule.local,
+            "backward": rule.backward,
         }
     )
 
@@ -65,7 +66,7 @@ def _causes(findings: pd.DataFrame) -> list[str]:
         before = local[local["index"] <= row.index]
         if row.local or local.empty:
             causes.append("")
-        elif "gradient" in str(row.quantity):
+        elif row.backward:
             causes.append(str(local["layer"].iloc[-1]))
         else:
             causes.append("" if before.empty else str(before["layer"].iloc[-1]))

@@ -26,6 +26,7 @@ class Rule:
         threshold: where bad begins.
         above: whether bad is above the threshold; else below.
         local: whether the value is the layer's own doing, whatever reaches it.
+        backward: whether it runs from the loss back: it follows from faults behind it.
         first_only: report the first layer that crosses alone: the rest only follows.
         severity: ``bad``, or ``watch`` for what works at this depth and will not at a greater.
         advice: what usually helps.
@@ -38,6 +39,7 @@ class Rule:
     above: bool
     advice: str
     local: bool = False
+    backward: bool = False
     first_only: bool = False
     severity: str = "bad"
 
@@ -73,6 +75,7 @@ RULES: tuple[Rule, ...] = (
         verdict="nonfinite",
         quantity="share of the gradient with respect to the layer's output that is nan or ±inf",
         measure=measures.nonfinite_gradient,
+        backward=True,
         threshold=0.0,
         above=True,
         first_only=True,
@@ -188,6 +191,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_gradient",
         quantity="‖∂loss/∂W‖ of the first layer / loss",
         measure=measures.first_gradient,
+        backward=True,
         threshold=10**-2.38,  # calibration: fitted, widened to 1 % false alarms
         above=False,
         advice="the first layer hardly moves: weights for this nonlinearity's gain, residual "
@@ -197,6 +201,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_gradient",
         quantity="‖∂loss/∂W‖ of the first layer / loss",
         measure=measures.first_gradient,
+        backward=True,
         threshold=10**2.32,  # calibration: fitted, widened to 1 % false alarms
         above=True,
         advice="no learning rate suits first and last layer: smaller weights, scaled residual "
@@ -206,6 +211,7 @@ RULES: tuple[Rule, ...] = (
         verdict="vanishing_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
+        backward=True,
         threshold=10**-2.5,  # calibration: the least ratio of a network that trained is 10**-2.3
         above=False,
         advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
@@ -215,6 +221,7 @@ RULES: tuple[Rule, ...] = (
         verdict="exploding_gradient",
         quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
         measure=measures.gradient_left,
+        backward=True,
         threshold=10**2.0,  # calibration: the largest of a network that trained is 10**1.6
         above=True,
         advice="no learning rate suits all layers: smaller weights, scaled residual branches; "

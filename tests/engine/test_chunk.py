@@ -320,7 +320,7 @@ def test_a_diverged_cell_leaves_and_is_looked_at_once_more() -> None:
 class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations for which an accelerator's host must wait."""
 
-    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_to_copy")
+    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -330,7 +330,7 @@ class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         name = func.overloadpacket.__name__
-        if name in self.WAITS and (name != "_to_copy" or "device" in (kwargs or {})):
+        if name in self.WAITS:
             self.seen.append(name)
         return func(*args, **(kwargs or {}))
 
