@@ -91,9 +91,11 @@ class Diagnosis:
         lines = [self._headline(), *self.notes, *map(_line, rows[:MOST_ROWS])]
         if len(rows) > MOST_ROWS:
             lines.append(f"… and {len(rows) - MOST_ROWS} more findings")
-        starts = self.verdicts[(self.verdicts["cause"] == "") & (self.verdicts["advice"] != "")]
-        for row in starts.drop_duplicates(["verdict", "quantity"]).to_dict("records"):
-            lines += [f"{row['verdict']}: {row['quantity']}", f"  → {row['advice']}"]
+        # Where a fault starts comes first: what only follows adds its definition, no advice.
+        for row in self.verdicts.drop_duplicates(["verdict", "quantity"]).to_dict("records"):
+            lines.append(f"{row['verdict']}: {row['quantity']}")
+            if row["advice"] and not row["cause"]:
+                lines.append(f"  → {row['advice']}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -120,7 +122,7 @@ def _line(row: dict[Any, Any]) -> str:
     """Return one finding as one line of the text table."""
     follows = f"  follows from {row['cause']}" if row["cause"] else ""
     verdict = f"watch: {row['verdict']}" if row["severity"] == "watch" else row["verdict"]
-    measured = f"{row['value']:<10.3g} threshold {row['threshold']:g}"
+    measured = f"{row['value']:<10.3g} threshold {row['threshold']:.3g}"
     return f"{row['layer']:<32} {verdict:<20} {measured}{follows}"
 
 
