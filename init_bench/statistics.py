@@ -191,7 +191,8 @@ def _correlation(products: Array) -> float:
 
 
 def _effective_rank(products: Array) -> float:
-    squares = np.linalg.eigvalsh(products[0])
+    # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
+    squares = torch.linalg.eigvalsh(torch.from_numpy(products[0])).numpy()
     kept = np.sqrt(squares[squares > ROUNDING**2 * float(squares[-1])])
     share = kept / kept.sum()
     return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0
