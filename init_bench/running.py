@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -81,11 +81,7 @@ def run(
     def train(chunk: Sequence[Cell], tick: Tick) -> list[CellResult]:
         return train_chunk(chunk, data[chunk[0].dataset], target, tick)
 
-    done = store.done()
-    missing = [cell for key, cell in cells.items() if key not in done]
-    if len(missing) < len(cells) and progress:
-        stored = len(cells) - len(missing)
-        log.info("%d of %d cells are stored in %s already", stored, len(cells), store.folder)
+    missing = _missing(cells, store, told=progress)
     shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
     failures = []
     try:
@@ -100,6 +96,16 @@ def run(
     finally:
         shown.close()
     return _only(load(store.folder), set(cells), tuple(failures))
+
+
+def _missing(cells: Mapping[str, Cell], store: Store, *, told: bool) -> list[Cell]:
+    """Return the cells that the folder does not hold yet."""
+    done = store.done()
+    missing = [cell for key, cell in cells.items() if key not in done]
+    if told and len(missing) < len(cells):
+        stored = len(cells) - len(missing)
+        log.info("%d of %d cells are stored in %s already", stored, len(cells), store.folder)
+    return missing
 
 
 def _only(stored: Results, keys: set[str], failures: tuple[Path, ...]) -> Results:

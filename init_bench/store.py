@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from init_bench.datasets.idx import sha256
 from init_bench.errors import InitBenchError
 from init_bench.grid import Cell
 from init_bench.tables import SCHEMAS, CellResult, to_tables
@@ -101,7 +102,7 @@ class Store:
         name, tables = chunk_name([r.cell for r in results]), to_tables(results)
         for path in self._files(name):
             write_whole(path, functools.partial(pq.write_table, tables[path.parent.name]))
-        sums = json.dumps({path.parent.name: _sha256(path) for path in self._files(name)})
+        sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
         write_whole(self._sums(name), lambda part: part.write_text(sums + "\n"))
         self._failure(name).unlink(missing_ok=True)
 
@@ -188,7 +189,7 @@ class Store:
     def _is_whole(self, name: str) -> bool:
         try:
             stated = json.loads(self._sums(name).read_text())
-            return all(_sha256(p) == stated[p.parent.name] for p in self._files(name))
+            return all(sha256(p) == stated[p.parent.name] for p in self._files(name))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -249,8 +250,3 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     """Sort rows by what they are: the same order however the grid was cut into chunks."""
     by = [name for name in ("init", "activation", "seed", "key", "step", "index") if name in frame]
     return frame.sort_values(by, kind="stable", ignore_index=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

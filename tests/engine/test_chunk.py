@@ -70,14 +70,6 @@ def _by_key(results: list[CellResult]) -> dict[str, CellResult]:
     return {result.cell.key: result for result in results}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> object:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 TORCH = {"sgd": "SGD", "momentum": "SGD", "adagrad": "Adagrad", "adam": "Adam", "adamw": "AdamW"}
 
 

@@ -43,14 +43,6 @@ KINDS: dict[str, dict[str, Any]] = {
 SMALL = {"batch_size": 16, "steps": 12}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> object:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def stacking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stack on the CPU what is stacked on accelerators."""
