@@ -11,7 +11,7 @@ Groups = np.ndarray[tuple[int], np.dtype[np.int64]]
 Values = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
-def distinct_rows(rows: Tensor, ranges: Tensor, tolerance: float) -> int:
+def distinct_rows(rows: Tensor, tolerance: float) -> int:
     """Count rows that differ from every row counted before them.
 
     Two rows are the same where no entry differs by more than ``tolerance``. Rows with a gap wider
@@ -20,13 +20,13 @@ def distinct_rows(rows: Tensor, ranges: Tensor, tolerance: float) -> int:
 
     Shapes:
         rows: ``(number, columns)``, finite, any device.
-        ranges: ``(columns,)``, greatest less least value of each.
 
     Example:
         >>> rows = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 1.0]])
-        >>> distinct_rows(rows, rows.amax(dim=0) - rows.amin(dim=0), 0.1)
+        >>> distinct_rows(rows, 0.1)
         2
     """
+    ranges = rows.amax(dim=0) - rows.amin(dim=0)
     widest = ranges.topk(min(_COLUMNS, len(ranges))).indices
     columns = rows.index_select(1, widest).float().cpu().numpy().T
     group = np.zeros(len(rows), dtype=np.int64)

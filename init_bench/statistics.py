@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.blocks import Sums, exact, sums
 from init_bench.distinct_rows import distinct_rows
+from init_bench.sums import Sums, exact, sums
 
 SAME_ROWS = 1e-5
 """Rows of a weight that agree to this share of its largest entry are the same."""
@@ -19,9 +19,9 @@ COMPARED_SAMPLES = 64
 """``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
 the eigenvalues of all would, for wide layers, cost more than the forward pass."""
 
-COMPARED_VALUES = 2**16
-"""Where the compared samples have more values they take every k-th unit, in the order of memory,
-with the least k that leaves no more: for 8 samples beyond 8192 units, for 64 beyond 1024."""
+COMPARED_UNITS = 1024
+"""Of more units than these, they take every k-th in the order of memory, with the least k that
+leaves no more."""
 
 SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
@@ -68,8 +68,8 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       1 and min(samples, units); 0 for a zero matrix;
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
-    ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and,
-    where these have more than 2^16 values (``COMPARED_VALUES``), at every k-th unit.
+    ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and
+    at no more than 1024 units (``COMPARED_UNITS``), every k-th.
 
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
@@ -123,7 +123,7 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, rows.numel()),
         "effective_rank": _effective_rank(_compared(rows)),
-        "distinct": float(distinct_rows(rows, found.unit_high - found.unit_low, tolerance)),
+        "distinct": float(distinct_rows(rows, tolerance)),
         "nonfinite": 0.0,
     }
 
@@ -144,7 +144,7 @@ def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, flo
         ends = (bounds[0] + margin, bounds[1] - margin)
     found = sums(z, ends)
     size = max(abs(found.low), abs(found.high))
-    if not found.size_is_extreme or not math.isfinite(size):
+    if not found.extreme or not math.isfinite(size):
         return found, 1.0
     power = -math.frexp(size)[1]
     scale, first = 2.0**power, 2.0 ** (power // 2)
@@ -173,7 +173,7 @@ def _compared(z: Tensor) -> Array:
     """Return the inner products of the compared samples with each other, as they are and with each
     sample's mean over units taken off."""
     first = z[:COMPARED_SAMPLES]
-    chosen = exact(first[:, :: max(1, -(-first.numel() // COMPARED_VALUES))])
+    chosen = exact(first[:, :: -(-z.shape[1] // COMPARED_UNITS)])
     centred = chosen - chosen.mean(dim=1, keepdim=True)
     return torch.stack([chosen @ chosen.T, centred @ centred.T]).cpu().double().numpy()
 

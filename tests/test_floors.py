@@ -20,7 +20,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {"docstrings", "progress", "randomness", "devices", "activations", "blocks", "distinct_rows"},
+    {"docstrings", "progress", "randomness", "devices", "activations", "sums", "distinct_rows"},
     {"importing"},
     {"mean_field"},
     {"init", "datasets", "statistics", "functional", "wrappers"},

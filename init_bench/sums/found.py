@@ -1,0 +1,28 @@
+"""What one reading of a layer's values yields, whoever reads them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Sums over ``(samples, units)`` values.
+
+    Attributes:
+        low, high: least and greatest value; nan or infinite where some value is.
+        zeros, near_ends: how many values are 0, and beyond either of two ends.
+        constant_units: how many units are the same for all samples.
+        mean: over all values.
+        within: mean over units of the variance over samples.
+        between: variance over units of the mean over samples.
+        extreme: whether squares of the values may have left the range of the numbers summed in.
+    """
+
+    low: float
+    high: float
+    zeros: float
+    near_ends: float
+    constant_units: float
+    mean: float
+    within: float
+    between: float
+    extreme: bool

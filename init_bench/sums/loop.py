@@ -1,0 +1,124 @@
+"""Sums on the CPU: a loop, compiled by Numba, that reads each value from memory once.
+
+Torch would take eight operations and as many readings. The loop runs on the thread that looks: a
+pool of its own would meet the threads that torch's operations leave spinning on the same cores.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from init_bench.sums.found import Sums
+
+_SHIFT_SAMPLES = 64
+"""Of more samples than these, s is the mean of the first: one alone might lie far from all."""
+
+_BLOCK = 320
+"""Units summed at a time: their sums stay in the first cache."""
+
+_SAFE_SIZES = (2.0**-450, 2.0**450)
+"""Where squares and their sums are far from the ends of float64."""
+
+
+def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
+    """Return the sums of ``z`` on the CPU, all in float64.
+
+    Example:
+        >>> loop_sums(torch.tensor([[0.0, 1.0], [2.0, 1.0]])).within
+        0.5
+    """
+    wide = z if z.dtype in (torch.float32, torch.float64) else z.float()
+    low_end, high_end = ends or (-math.inf, math.inf)
+    found = _sums(wide.contiguous().numpy(), low_end, high_end)
+    low, high, constant_units, common, unit, unit_square, within, zeros, near_ends = found
+    if not math.isfinite(unit) and bool(z.isfinite().all()):
+        low, high = z.min().item(), z.max().item()
+    samples, units = z.shape
+    size, mean = max(abs(low), abs(high)), unit / units
+    return Sums(
+        low=low,
+        high=high,
+        zeros=zeros,
+        near_ends=near_ends if ends else 0.0,
+        constant_units=constant_units,
+        mean=common + mean,
+        within=0.0 if constant_units == units else max(within / samples / units, 0.0),
+        between=max(unit_square / units - mean * mean, 0.0),
+        extreme=size > 0 and not _SAFE_SIZES[0] < size < _SAFE_SIZES[1],
+    )
+
+
+def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile ``loop`` at its first call, or load it where it was compiled before."""
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract", "nsz"},  # nan and inf keep their meaning
+    }
+    try:
+        return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
+    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
+        return numba.njit(**options)(loop)  # type: ignore[no-any-return]
+
+
+@_compiled
+def _sums(z: Any, low_end: float, high_end: float) -> Any:
+    """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
+    values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``."""
+    samples, units = z.shape
+    few, bounded = min(samples, _SHIFT_SAMPLES), low_end > -np.inf
+    low, high, constant = z[0, 0], z[0, 0], np.int32(0)
+    common, unit_total, unit_square, within = 0.0, 0.0, 0.0, 0.0
+    zeros, near, share = 0.0, 0.0, 1.0 / samples
+    shift, total, square = np.empty((3, _BLOCK))
+    lows, highs = np.empty((2, _BLOCK), z.dtype)
+    zero, beyond = np.empty((2, _BLOCK), np.float32)
+    for start in range(0, units, _BLOCK):
+        width = min(_BLOCK, units - start)
+        first = z[0, start : start + width]
+        for j in range(width):
+            shift[j] = first[j]
+            lows[j] = highs[j] = first[j]
+            total[j] = square[j] = zero[j] = beyond[j] = 0.0
+        if samples > few:
+            for i in range(1, few):
+                for j in range(width):
+                    shift[j] += z[i, start + j]
+            for j in range(width):
+                shift[j] /= few
+        if start == 0:
+            common = shift[:width].mean()
+        for i in range(samples):
+            row = z[i, start : start + width]
+            for j in range(width):
+                value = row[j]
+                deviation = value - shift[j]
+                total[j] += deviation
+                square[j] += deviation * deviation
+                lows[j] = min(lows[j], value)
+                highs[j] = max(highs[j], value)
+                zero[j] += np.float32(value == 0)
+            if bounded:
+                for j in range(width):
+                    beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
+        for j in range(width):
+            unit = total[j] * share
+            within += square[j] - total[j] * unit
+            unit += shift[j] - common
+            unit_total += unit
+            unit_square += unit * unit
+        for j in range(width):
+            constant += np.int32(lows[j] == highs[j])
+        for j in range(width):
+            zeros += zero[j]
+            near += beyond[j]
+        for j in range(width):
+            low, high = min(low, lows[j]), max(high, highs[j])
+    if not np.isfinite(unit_total):
+        low = high = unit_total
+    return low, high, constant, common, unit_total, unit_square, within, zeros, near
