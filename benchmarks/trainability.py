@@ -1,15 +1,15 @@
 """Small random networks and whether they train: the ground on which verdicts are calibrated.
 
 ``trains`` means: within 300 SGD steps on MNIST (batch 128) the mean loss of 20 steps fell below
-1.5, at the best of three learning rates.
+1.5, at the best of seven learning rates. Outcomes are kept one by one; evidence is taken anew.
 """
 
+import json
 import math
-import pickle
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,9 @@ from init_bench.randomness import stream
 from init_bench.recording import capture
 
 CACHE = Path(tempfile.gettempdir()) / "init_bench_verdicts"
-RATES, STEPS, BATCH, WINDOW, TRAINED_LOSS = (0.03, 0.3, 0.003), 300, 128, 20, 1.5
+RATES = (0.03, 0.3, 0.1, 1.0, 0.01, 0.003, 3.0)
+"""In the order in which they are tried: the first that trains ends the search."""
+STEPS, BATCH, WINDOW, TRAINED_LOSS = 300, 128, 20, 1.5
 SAMPLES, SUBSET = 512, 20_000
 NEAR_ZERO = 0.05
 """fastai's ActivationStats counts |z| below this."""
@@ -71,33 +73,38 @@ class Trial:
         return self.best_loss < TRAINED_LOSS
 
 
-def nets(plain: int = 180, misleading: int = 120) -> list[Net]:
-    """Return the networks of the calibration, the same ones every time."""
-    numbers = [*range(0, 320, 2), *range(319, 0, -2)][:plain]
-    kinds = [MISLEADING[i % len(MISLEADING)] for i in range(misleading)]
+def training_nets() -> list[Net]:
+    """Return the networks that measures were chosen and thresholds fitted on."""
+    return _nets([*range(0, 320, 2), *range(319, 279, -2)], range(320, 440))
+
+
+def held_out_nets() -> list[Net]:
+    """Return the networks that the verdicts are tested on, which decided nothing."""
+    return _nets(range(1000, 1120), range(1120, 1300))
+
+
+def _nets(plain: Iterable[int], misleading: Iterable[int]) -> list[Net]:
     return [
-        *(_drawn(number, PLAIN) for number in numbers),
-        *(_drawn(number, kind) for number, kind in enumerate(kinds, start=320)),
+        *(_drawn(number, PLAIN) for number in plain),
+        *(_drawn(number, MISLEADING[i % len(MISLEADING)]) for i, number in enumerate(misleading)),
     ]
 
 
 def trials(chosen: list[Net], stop_at: float = math.inf) -> Iterator[Trial]:
-    """Yield each network's trial, from the cache where it was run before, until ``stop_at``."""
+    """Yield each network's trial; what was not trained before is trained until ``stop_at``."""
     CACHE.mkdir(exist_ok=True)
     data = datasets.load("mnist")
     for net in chosen:
-        path = CACHE / f"{net.name}.pickle"
-        if path.exists():
-            trial = pickle.loads(path.read_bytes())
-            if trial.net == net:
-                yield trial
+        path = CACHE / f"{net.name}.json"
+        asked = {**asdict(net), "rates": list(RATES)}
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if kept.get("asked") != asked:
+            if time.monotonic() > stop_at:
                 continue
-        if time.monotonic() > stop_at:
-            continue
-        trial = _tried(net, data)
-        path.with_suffix(".tmp").write_bytes(pickle.dumps(trial))
-        path.with_suffix(".tmp").replace(path)
-        yield trial
+            best, step = best_loss(lambda net=net: build(net), data, net)  # type: ignore[misc]
+            kept = {"asked": asked, "best_loss": best, "step": step}
+            path.write_text(json.dumps(kept))
+        yield _looked_at(net, data, kept["best_loss"], kept["step"])
 
 
 def build(net: Net) -> nn.Module:
@@ -202,11 +209,10 @@ BODIES: dict[str, Callable[[Net], nn.Module]] = {
 }
 
 
-def _tried(net: Net, data: datasets.Dataset) -> Trial:
+def _looked_at(net: Net, data: datasets.Dataset, best: float, step: int) -> Trial:
     x, y = data.inputs[:SAMPLES], data.targets[:SAMPLES]
     evidence = examine(build(net), x, y, nn.functional.cross_entropy)
     near_zero, delve = _peers(build(net), x)
-    best, step = best_loss(lambda: build(net), data, net)
     return Trial(
         net=net, evidence=evidence, near_zero=near_zero, delve=delve, best_loss=best, step=step
     )
