@@ -25,8 +25,8 @@ def nonlinearities(model: nn.Module, found: Iterable[Slot], init: InitSpec) -> N
     """Return what tells the nonlinearity behind a layer, if ``init`` wants to know."""
     if not asks_for_nonlinearity(init):
         return lambda slot: ""
-    follows = trace(model, [slot.name for slot in found if slot.role == "weight"]).follows
-    return lambda slot: follows.get(slot.path, "")
+    structure = trace(model, [slot.name for slot in found if slot.role == "weight"])
+    return lambda slot: structure.behind(slot.path) or ""
 
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:

@@ -87,11 +87,8 @@ class Network:
         """Return what follows the layer of a weight, and how that was found."""
         if slot.role != "weight":
             return "", ""
-        follows, path = self.structure.follows, slot.path
-        while path and path not in follows:  # torch's own module around it may be what runs
-            path = path.rpartition(".")[0]
-        if path in follows:
-            return follows[path], self.structure.how
+        if (found := self.structure.behind(slot.path)) is not None:
+            return found, self.structure.how
         return self.activation, "activation=" if self.activation else "unknown"
 
     def start(self, spec: str | InitSpec) -> None:
