@@ -107,7 +107,13 @@ def _size(slot: Slot, *, by_shape: bool = False) -> Size:
     )
     block = slot.blocks(values)[0]
     columns = block[0].numel() if block.numel() else 0
-    return Size(fan_in=fan_in, fan_out=fan_out, rows=block.shape[0], columns=columns)
+    return Size(
+        fan_in=fan_in,
+        fan_out=fan_out,
+        rows=block.shape[0],
+        columns=columns,
+        places=math.prod(block.shape[2:]),
+    )
 
 
 def reset_module(module: nn.Module, path: str, seed: int) -> None:

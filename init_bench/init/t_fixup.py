@@ -1,5 +1,6 @@
 """T-Fixup: transformers without layer normalisation or warm-up."""
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,7 +70,8 @@ def _shrink(network: "Network", slot: "Slot", factor: float) -> None:
     if slot.attribute == "in_proj_weight":
         scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(slot.values.shape[0] // 3)
         values = slot.values * scales.to(slot.values)[:, None]
-        done = network.filled[slot.name].initialiser
-        network.write(slot, values, done, f"value's third {note}")
+        done = network.filled[slot.name]
+        std = done.law.std and done.law.std * math.sqrt((2 + factor**2) / 3)
+        network.write(slot, values, done.initialiser, f"value's third {note}", std=std)
     elif slot.role == "weight" and slot.attribute not in ("q_proj_weight", "k_proj_weight"):
         network.scale(slot, factor, note)

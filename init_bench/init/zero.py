@@ -40,7 +40,8 @@ def zero_(network: "Network") -> None:
         values = torch.zeros(slot.values.shape)
         for block in slot.blocks(values):
             _fill_centre(block)
-        network.write(slot, values.to(slot.values), "zero", "identity or Hadamard matrix")
+        std = values.std(correction=0).item()
+        network.write(slot, values.to(slot.values), "zero", "identity or Hadamard matrix", std=std)
 
 
 def _fill_centre(block: Tensor) -> None:

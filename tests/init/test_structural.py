@@ -151,6 +151,19 @@ def test_t_fixup_scales_by_the_depth_of_each_stack(encoders: int, decoders: int)
     assert torch.allclose(found["embedding.weight"], drawn * (9 * decoders) ** -0.25)
 
 
+@pytest.mark.parametrize("layers", [1, 6])
+def test_t_fixup_states_the_std_of_packed_projections(layers: int) -> None:
+    """Two thirds keep Glorot's variance 2/(d + d), the value's third is scaled."""
+    parts = [nn.TransformerEncoderLayer(64, 2, 8) for _ in range(layers)]
+    report = initialize(nn.ModuleList(parts), "t_fixup")
+    factor = 0.67 * layers**-0.25
+    for row in (r for r in report.rows if r.parameter.endswith("in_proj_weight")):
+        wanted = math.sqrt((2 + factor**2) / 3 / 64)
+        assert row.std_wanted == pytest.approx(wanted)
+        # The variance of n uniform draws errs by less than √(2/n) of itself: 7 of these.
+        assert (row.std_got / wanted) ** 2 == pytest.approx(1, abs=7 * (2 / 12288) ** 0.5)
+
+
 @given(w0=st.floats(1, 60), width=st.integers(20, 60))
 def test_siren_draws_within_its_bounds_and_up_to_them(w0: float, width: int) -> None:
     model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, width), nn.Linear(width, 1))
