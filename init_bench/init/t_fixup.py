@@ -31,7 +31,8 @@ def t_fixup_(network: "Network") -> None:
 
     Source:
         Huang et al., Improving Transformer Optimization Through Better Initialization, 2020,
-        sec. 3.3 (the paper also takes the layer normalisations out).
+        sec. 3.3 (which also takes the layer normalisations out). The authors' code differs: its
+        query and key keep fairseq's smaller gain 1/√2, and N of an embedding is its own stack's.
 
     Example:
         >>> from init_bench import initialize

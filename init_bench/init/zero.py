@@ -23,7 +23,8 @@ def zero_(network: "Network") -> None:
 
     Source:
         Zhao, Schäfer & Anandkumar, ZerO Initialization: Initializing Neural Networks with only
-        Zeros and Ones, 2022, algorithms 1 and 2.
+        Zeros and Ones, 2022, algorithms 1 and 2 (the authors' notebook has c = 2^(−m/2), with
+        which the columns of a whole Hadamard matrix have length 1, here √2).
 
     Example:
         >>> from torch import nn

@@ -36,6 +36,31 @@ def test_fixup_starts_branches_at_zero_and_scales_the_rest_by_depth(blocks: int)
     assert torch.equal(model[1:-1](x), x)
 
 
+class Shifted(nn.Module):
+    """The block of Fixup's authors: a scalar bias before every layer, a factor at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+        self.bias1a, self.bias1b, self.bias2a, self.bias2b, self.scale = (
+            nn.Parameter(torch.full((1,), 0.7)) for _ in range(5)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = torch.relu(self.fc1(x + self.bias1a) + self.bias1b)
+        branch: Tensor = self.fc2(inner + self.bias2a) * self.scale + self.bias2b
+        return x + branch
+
+
+def test_fixup_starts_scalar_biases_at_zero_and_the_factor_at_one() -> None:
+    model = nn.Sequential(Shifted(), Shifted(), nn.Linear(8, 3))
+    found = weights(model, "fixup")
+    assert not any(value.any() for name, value in found.items() if "bias" in name)
+    assert found["0.scale"] == found["1.scale"] == 1
+    x = torch.randn(4, 8)
+    assert torch.equal(model[:-1](x), x)
+
+
 def test_fixup_counts_the_layers_of_each_branch() -> None:
     """A bottleneck has m = 3: L^(-1/4) on two of three layers; a downsampling skip is no branch."""
     plain, model = weights(resnet50(num_classes=2), "he_normal"), resnet50(num_classes=2)
