@@ -42,7 +42,7 @@ def krahenbuhl_(
     Shapes:
         network: any that takes the batch; a layer without a bias is scaled, not centred, a unit
         that is constant on the batch keeps its scale. Only weights that the batch reaches and
-        that have no override are levelled; networks with sums x + f(x) come near it only.
+        that have no override are levelled; networks with sums x + f(x) come near C and s = 1 only.
         ``between_layers=False`` leaves the second step out.
 
     Raises:
@@ -78,7 +78,11 @@ def krahenbuhl_(
 
 def _level(network: "Network", layers: list[Affine], label: str) -> None:
     """Scale layers until their weights change at the same rate."""
-    found = rates_of_change(network, [layer for layer in layers if not network.keeps(layer.weight)])
+    free = [layer for layer in layers if not network.keeps(layer.weight)]
+    found = rates_of_change(network, free)
+    for layer in free:
+        if layer not in found:
+            network.note(layer.weight, "not levelled: no gradient reaches it")
     begin, layers, spread = found, list(found), 1.0
     for _ in range(ROUNDS if layers else 0):
         target = geometric_mean(found.values()) * spread ** (1 / len(layers))

@@ -220,6 +220,24 @@ def test_krahenbuhl_levels_the_rates_of_other_random_losses_too() -> None:
     assert from_level().max() > 5, "a test that sees no difference shows nothing"
 
 
+def test_krahenbuhl_levels_whatever_tensors_the_output_holds() -> None:
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.left, self.right = nn.Linear(5, 8), nn.Linear(8, 3), nn.Linear(8, 2)
+            self.silent = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> dict[str, Any]:
+            h = torch.relu(self.stem(x))
+            return {"a": [self.left(h)], "b": (self.right(h),), "c": self.silent(h).argmax(1)}
+
+    model, x = Many(), networks.batch()[0]
+    notes = notes_of(initialize(model, "krahenbuhl", batch=x))
+    found = rates(model, x)
+    assert len(found) == 3 and max(found) / min(found) < 1.03
+    assert "not levelled: no gradient reaches it" in notes["silent.weight"]
+
+
 def test_krahenbuhl_levels_frozen_layers_and_leaves_overridden_ones() -> None:
     model, x = relu_net(4), networks.batch()[0]
     model[0].requires_grad_(False)
