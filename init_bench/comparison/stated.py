@@ -1,6 +1,5 @@
 """The distribution that an initialiser states for its entries, and draws held against it."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from init_bench.init import ALIASES, INITS, InitSpec, calculate_gain, fans
+from init_bench.init import ALIASES, INITS, InitSpec, fans, laws
 
 FAR = 9.0
 """A cut this many standard deviations out takes away less than 1e-18: no cut at all."""
@@ -45,8 +44,8 @@ def stated(spec: InitSpec, shape: tuple[int, ...]) -> Any | None:
     rule = _RULES.get(ALIASES.get(name, name))
     if rule is None or spec.name not in INITS:
         return None
-    law = rule(_arguments(spec), *fans(torch.empty(shape, device="meta")))
-    return law if law.std() > 0 else None
+    std = laws.law(spec, _size(shape)).std
+    return rule(laws.arguments(spec), std) if std else None
 
 
 def mean_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
@@ -117,68 +116,43 @@ def _bernstein_half(n: int, sd: float, bound: float, alpha: float) -> float:
     return bound * log / 3 + math.sqrt((bound * log / 3) ** 2 + 2 * sd**2 * log)
 
 
-def _arguments(spec: InitSpec) -> dict[str, Any]:
-    """Return what ``spec`` gives and the defaults of the rest."""
-    parameters = inspect.signature(INITS[spec.name]).parameters.values()
-    return {p.name: p.default for p in parameters} | dict(spec.arguments)
+def _size(shape: tuple[int, ...]) -> laws.Size:
+    fan_in, fan_out = fans(torch.empty(shape, device="meta"))
+    return laws.Size(fan_in=fan_in, fan_out=fan_out, rows=shape[0], columns=math.prod(shape[1:]))
 
 
-def _normal(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
-    return stats.norm(given["mean"], given["std"])
+def _uniform(given: Mapping[str, Any], std: float) -> Any:
+    half = math.sqrt(3) * std
+    middle = (given["a"] + given["b"]) / 2 if {"a", "b"} <= set(given) else 0.0
+    return stats.uniform(middle - half, 2 * half)
 
 
-def _uniform(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
-    return stats.uniform(given["a"], given["b"] - given["a"])
+def _normal(given: Mapping[str, Any], std: float) -> Any:
+    return stats.norm(given.get("mean", 0.0), std)
 
 
-def _trunc_normal(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
-    mean, std = given["mean"], given["std"]
-    if std == 0:
-        return stats.norm(mean, 0)
-    low, high = ((given[end] - mean) / std for end in ("a", "b"))
+def _trunc_normal(given: Mapping[str, Any], std: float) -> Any:
+    mean, scale = given["mean"], given["std"]
+    low, high = ((given[end] - mean) / scale for end in ("a", "b"))
     if low < -FAR and high > FAR:
         return stats.norm(mean, std)
-    return stats.truncnorm(low, high, mean, std)
+    return stats.truncnorm(low, high, mean, scale)
 
 
-def _scaled(gain_of: Callable[[Mapping[str, Any]], float], mode: str, kind: str) -> Any:
-    """Return the rule of a variance scaling; ``given`` may name another mode or distribution."""
-
-    def rule(given: Mapping[str, Any], fan_in: int, fan_out: int) -> Any:
-        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-        std = gain_of(given) / math.sqrt(fan[given.get("mode", mode)])
-        return _OF_STD[given.get("distribution", kind)](std)
-
-    return rule
-
-
-def _gain(given: Mapping[str, Any]) -> float:
-    return float(given["gain"])
-
-
-def _he_gain(given: Mapping[str, Any]) -> float:
-    return calculate_gain(given["nonlinearity"], given["a"])
-
-
-def _truncated(std: float) -> Any:
+def _truncated(given: Mapping[str, Any], std: float) -> Any:
     return stats.truncnorm(-2, 2, 0, std / stats.truncnorm(-2, 2).std())
 
 
-_OF_STD: dict[str, Callable[[float], Any]] = {
-    "normal": lambda std: stats.norm(0, std),
-    "uniform": lambda std: stats.uniform(-math.sqrt(3) * std, 2 * math.sqrt(3) * std),
-    "truncated_normal": _truncated,
-}
+def _variance_scaling(given: Mapping[str, Any], std: float) -> Any:
+    kinds = {"normal": _normal, "uniform": _uniform, "truncated_normal": _truncated}
+    return kinds[given["distribution"]](given, std)
 
-_RULES: dict[str, Callable[[Mapping[str, Any], int, int], Any]] = {
-    "normal": _normal,
-    "uniform": _uniform,
+
+_RULES: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
+    **dict.fromkeys(("normal", "lecun_normal", "xavier_normal", "he_normal"), _normal),
+    **dict.fromkeys(("uniform", "lecun_uniform", "xavier_uniform", "he_uniform"), _uniform),
+    "critical_normal": _normal,
     "trunc_normal": _trunc_normal,
-    "lecun_normal": _scaled(lambda given: 1.0, "fan_in", "normal"),
-    "lecun_uniform": _scaled(lambda given: 1.0, "fan_in", "uniform"),
-    "xavier_normal": _scaled(_gain, "fan_avg", "normal"),
-    "xavier_uniform": _scaled(_gain, "fan_avg", "uniform"),
-    "he_normal": _scaled(_he_gain, "fan_in", "normal"),
-    "he_uniform": _scaled(_he_gain, "fan_in", "uniform"),
-    "variance_scaling": _scaled(lambda given: math.sqrt(given["scale"]), "fan_in", "normal"),
+    "variance_scaling": _variance_scaling,
 }
+"""The kind of distribution; its standard deviation is the law's."""

@@ -25,8 +25,8 @@ def nonlinearities(model: nn.Module, found: Iterable[Slot], init: InitSpec) -> N
     """Return what tells the nonlinearity behind a layer, if ``init`` wants to know."""
     if not asks_for_nonlinearity(init):
         return lambda slot: ""
-    follows = trace(model, [slot.name for slot in found if slot.role == "weight"]).follows
-    return lambda slot: follows.get(slot.path, "")
+    structure = trace(model, [slot.name for slot in found if slot.role == "weight"])
+    return lambda slot: structure.behind(slot.path) or ""
 
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:
@@ -107,7 +107,13 @@ def _size(slot: Slot, *, by_shape: bool = False) -> Size:
     )
     block = slot.blocks(values)[0]
     columns = block[0].numel() if block.numel() else 0
-    return Size(fan_in=fan_in, fan_out=fan_out, rows=block.shape[0], columns=columns)
+    return Size(
+        fan_in=fan_in,
+        fan_out=fan_out,
+        rows=block.shape[0],
+        columns=columns,
+        places=math.prod(block.shape[2:]),
+    )
 
 
 def reset_module(module: nn.Module, path: str, seed: int) -> None:

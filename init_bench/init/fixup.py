@@ -13,7 +13,7 @@ def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None
     Formula:
         The last layer of each residual branch and the classification layer are 0; the other
         m − 1 layers of a branch of m are multiplied by L^(−1/(2m−2)), L the number of branches.
-        Scalar factors inside a branch are 1, biases 0.
+        Scalar factors inside a branch are 1, biases, the scalar ones between layers too, 0.
 
     Shapes:
         network: any with residual sums x + f(x), its branches traced or named by the ``fnmatch``
@@ -24,7 +24,7 @@ def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None
 
     Source:
         Zhang, Dauphin & Ma, Fixup Initialization: Residual Learning Without Normalization, 2019,
-        sec. 3, rules 1 to 3.
+        sec. 3, rules 1 to 3, as in the authors' ``fixup_resnet_cifar.py``.
 
     Example:
         >>> from torch import nn
@@ -50,4 +50,7 @@ def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None
         network.fill(last, "zeros", "last of its residual branch")
         for slot in network.scalars_of(branch):
             network.fill(slot, "ones", "factor of its residual branch")
+    for slot in network.slots.values():
+        if slot.role == "left" and slot.values.numel() == 1 and "bias" in slot.attribute:
+            network.fill(slot, "zeros", "scalar bias")
     network.fill(network.output_weight, "zeros", "classification layer")

@@ -21,7 +21,8 @@ def gpt2_(network: "Network", *, std: float = 0.02, branches: str | None = None)
         InitBenchError: no residual branch was found or named, or ``std`` is negative.
 
     Source:
-        Radford et al., Language Models are Unsupervised Multitask Learners, 2019, sec. 2.3.
+        Radford et al., Language Models are Unsupervised Multitask Learners, 2019, sec. 2.3; std
+        as in OpenAI's ``gpt-2/src/model.py``, but for positions, which have 0.01 there.
 
     Example:
         >>> from torch import nn

@@ -1,21 +1,24 @@
 """GradInit: scales of the parameters are learnt so that the first step lowers the loss most."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import finite
+from init_bench.init.descent import Trial, descend, keep_best
+from init_bench.init.objective import differentiating
 
 if TYPE_CHECKING:
     from init_bench.init.network import Network
+    from init_bench.init.slots import Slot
+
+QUANTITY = "loss after a step"
 
 SMALLEST = 0.01
-"""No scale falls below this, so that no layer is switched off."""
+"""No scale of a weight falls below this, so that no layer is switched off."""
 
 
 def gradinit_(
@@ -34,7 +37,8 @@ def gradinit_(
 
     Formula:
         min over m of L(m θ − lr g), g = ∇L(m θ), subject to ‖g‖ ≤ gamma; while ‖g‖ > gamma the
-        norm itself is lowered. Adam of rate ``scale_lr`` on m, m >= 0.01.
+        norm itself is lowered. Adam of rate ``scale_lr`` on m, m >= 0.01, of biases m >= 0;
+        the slope of the loss takes g for a constant.
 
     Shapes:
         network: any whose loss can be differentiated twice; only parameters of requires_grad are
@@ -45,8 +49,8 @@ def gradinit_(
 
     Source:
         Zhu et al., GradInit: Learning to Initialize Neural Networks for Stable and Efficient
-        Training, 2021, eq. 1 and algorithm 1, for SGD (there the two losses are of two batches,
-        here of one).
+        Training, 2021, eq. 1 and algorithm 1, for SGD, with g a constant as in the authors'
+        ``gradinit_utils.py`` (there the two losses are of two batches, here of one).
 
     Example:
         >>> from torch import nn
@@ -62,87 +66,59 @@ def gradinit_(
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
     slots = network.trainable()
-    problem = _Problem(
-        network=network,
-        begin={slot.name: slot.values.clone() for slot in slots},
+    search = _Search(
+        network,
+        slots,
         lr=finite(lr, "lr", minimum=0),
         gamma=finite(gamma, "gamma", minimum=0),
+        scale_lr=finite(scale_lr, "scale_lr", minimum=0),
     )
-    with network.looking():
-        seen = _descend(problem, steps, finite(scale_lr, "scale_lr", minimum=0))
-    best = min(seen, key=lambda state: state.rank)
-    for slot, factor in zip(slots, best.factors, strict=True):
-        change = f"loss after a step {seen[0].after:.4g} → {best.after:.4g}"
-        network.scale(slot, factor, f"times {factor:.4g}: {change}")
+    with network.looking(), differentiating("gradinit", "twice"):
+        trials = descend(steps, QUANTITY, search.look, search.move)
+    keep_best(network, slots, trials, QUANTITY)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _State:
-    """One set of factors: gradient norm and loss after a step; allowed ones rank first."""
+class _Search:
+    """Adam on the factors: on the gradient's norm while that is too long, else on the loss."""
 
-    factors: list[float]
-    norm: float
-    after: float
-    gamma: float
+    def __init__(
+        self, network: "Network", slots: list["Slot"], *, lr: float, gamma: float, scale_lr: float
+    ) -> None:
+        self.network, self.lr, self.gamma = network, lr, gamma
+        self.begin = {slot.name: slot.values.clone() for slot in slots}
+        device = next(iter(self.begin.values())).device
+        self.factors = torch.ones(len(slots), device=device, requires_grad=True)
+        self.least = [0.0 if slot.role == "bias" else SMALLEST for slot in slots]
+        self.too_long = False
+        # Each objective has moments of its own: one's slopes say nothing of the other's.
+        self.adams = {goal: torch.optim.Adam([self.factors], lr=scale_lr) for goal in (False, True)}
 
-    @property
-    def rank(self) -> tuple[bool, float]:
-        too_long = not self.norm <= self.gamma
-        return too_long, self.norm if too_long else self.after
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Problem:
-    """What is minimised over the factors."""
-
-    network: "Network"
-    begin: dict[str, Tensor]
-    lr: float
-    gamma: float
-
-    def evaluate(self, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient's norm and the loss after one step, differentiable in ``factors``."""
+    def look(self) -> tuple[Trial, Tensor]:
+        """Return the loss after one step, those within ``gamma`` first, and what to lower next."""
         values = list(self.begin.values())
-        scaled = [factor * value for factor, value in zip(factors, values, strict=True)]
+        scaled = [factor * value for factor, value in zip(self.factors, values, strict=True)]
         loss = self.network.objective(self._model(scaled))
         gradients = torch.autograd.grad(loss, scaled, create_graph=True, materialize_grads=True)
         norm = torch.stack([(g * g).sum() for g in gradients]).sum().sqrt()
-        stepped = [value - self.lr * g for value, g in zip(scaled, gradients, strict=True)]
-        return norm, self.network.objective(self._model(stepped))
+        stepped = [v - self.lr * g.detach() for v, g in zip(scaled, gradients, strict=True)]
+        after = self.network.objective(self._model(stepped))
+        self.too_long = not norm.item() <= self.gamma
+        goal = norm if self.too_long else after
+        trial = Trial(
+            factors=self.factors.detach().cpu().tolist(),
+            value=after.item(),
+            rank=(float(self.too_long), goal.item()),
+        )
+        return trial, goal
+
+    def move(self, goal: Tensor) -> None:
+        """Take one step of Adam down the norm or the loss."""
+        self.factors.grad = torch.autograd.grad(goal, self.factors)[0]
+        self.adams[self.too_long].step()
+        for factor, least in zip(self.factors.data, self.least, strict=True):
+            factor.clamp_(min=least)
 
     def _model(self, values: list[Tensor]) -> Callable[..., Any]:
         """Return the network as a function, with ``values`` for its parameters."""
         swapped = dict(zip(self.begin, values, strict=True))
         return lambda *args, **named: functional_call(self.network.model, swapped, args, named)
-
-
-def _descend(problem: _Problem, steps: int, rate: float) -> list[_State]:
-    """Return every set of factors tried, the start first."""
-    device = next(iter(problem.begin.values())).device
-    factors = torch.ones(len(problem.begin), device=device, requires_grad=True)
-    adam = torch.optim.Adam([factors], lr=rate)
-    seen = []
-    for step in range(steps + 1):
-        norm, after = problem.evaluate(factors)
-        values = (norm.item(), after.item())
-        if not all(map(math.isfinite, values)):
-            break
-        seen.append(
-            _State(
-                factors=factors.detach().cpu().tolist(),
-                norm=values[0],
-                after=values[1],
-                gamma=problem.gamma,
-            )
-        )
-        if step < steps:
-            target = norm if values[0] > problem.gamma else after
-            factors.grad = torch.autograd.grad(target, factors)[0]
-            adam.step()
-            factors.data.clamp_(min=SMALLEST)
-    if not seen:
-        raise InitBenchError(
-            "the loss or its gradient is not finite at the start; choose another start=, or look "
-            "at the batch and the loss"
-        )
-    return seen

@@ -1,18 +1,20 @@
 """MetaInit: norms of the weights are tuned until one step barely changes the gradient."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import finite
+from init_bench.init.descent import Trial, descend, keep_best
 from init_bench.init.objective import differentiating
 
 if TYPE_CHECKING:
     from init_bench.init.network import Network
     from init_bench.init.slots import Slot
+
+QUANTITY = "gradient quotient"
 
 
 def metainit_(
@@ -25,8 +27,9 @@ def metainit_(
 ) -> None:
     """Tune the norm of each weight by descent on the gradient quotient of the loss.
 
-    A loss that is nearly linear around the start keeps its gradient over a step. The best norms
-    seen are kept, so the quotient never ends above where it started.
+    A loss that is nearly linear around the start keeps its gradient over a step. Biases count in
+    the quotient but keep their size. The best norms seen are kept, so the quotient never ends
+    above where it started.
 
     Formula:
         GQ = 1/N Σ_i |(g − Hg)_i / (g_i + ε sign(g_i)) − 1|, g and H gradient and Hessian of the
@@ -59,15 +62,14 @@ def metainit_(
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
     tuned = [slot for slot in network.trainable() if slot.role == "weight"]
-    descent = _Descent(network, tuned, lr, momentum)
+    norms = _Norms(network, tuned, lr, momentum)
     with network.looking(), differentiating("metainit", "three times"):
-        for _ in range(steps):
-            descent.step()
-        descent.quotient()
-    descent.keep_best()
+        trials = descend(steps, QUANTITY, norms.look, norms.move)
+    norms.back()
+    keep_best(network, tuned, trials, QUANTITY)
 
 
-class _Descent:
+class _Norms:
     """Signed momentum on the norms, relative to where they started."""
 
     def __init__(self, network: "Network", tuned: list["Slot"], lr: float, momentum: float) -> None:
@@ -76,24 +78,17 @@ class _Descent:
         self.norms = [value.norm().item() for value in self.begin]
         self.factors = [1.0] * len(tuned)
         self.speeds = [0.0] * len(tuned)
-        self.seen: list[tuple[float, list[float]]] = []
 
-    def quotient(self) -> Tensor:
-        """Return the gradient quotient now, and remember it with its norms."""
+    def look(self) -> tuple[Trial, Tensor]:
+        """Return the gradient quotient at the norms that the weights have now."""
         loss = self.network.objective()
         parameters = [slot.parameter for slot in self.network.trainable(kept=True)]
         quotient = gradient_quotient(loss, parameters)
         value = quotient.item()
-        if not math.isfinite(value) and not self.seen:
-            raise InitBenchError(
-                f"the gradient quotient is {value} at the start; choose another start=, or look "
-                f"at the batch and the loss"
-            )
-        self.seen.append((value if math.isfinite(value) else math.inf, list(self.factors)))
-        return quotient
+        return Trial(factors=list(self.factors), value=value, rank=(value,)), quotient
 
-    def step(self) -> None:
-        quotient = self.quotient()
+    def move(self, quotient: Tensor) -> None:
+        """Take one step of momentum down the sign of each norm's slope."""
         weights = [slot.parameter for slot in self.tuned]
         slopes = torch.autograd.grad(quotient, weights, materialize_grads=True)
         for i, (slot, slope) in enumerate(zip(self.tuned, slopes, strict=True)):
@@ -104,13 +99,10 @@ class _Descent:
                 self.factors[i] = norm / self.norms[i]
             slot.write(self.begin[i] * self.factors[i])
 
-    def keep_best(self) -> None:
-        """Scale the weights as they were where the quotient was least."""
-        best, factors = min(self.seen, key=lambda seen: seen[0])
-        for slot, value, factor in zip(self.tuned, self.begin, factors, strict=True):
+    def back(self) -> None:
+        """Give the weights the values they started with."""
+        for slot, value in zip(self.tuned, self.begin, strict=True):
             slot.write(value)
-            change = f"gradient quotient {self.seen[0][0]:.4g} → {best:.4g}"
-            self.network.scale(slot, factor, f"times {factor:.4g}: {change}")
 
 
 def gradient_quotient(loss: Tensor, parameters: Sequence[Tensor], eps: float = 1e-5) -> Tensor:

@@ -87,11 +87,8 @@ class Network:
         """Return what follows the layer of a weight, and how that was found."""
         if slot.role != "weight":
             return "", ""
-        follows, path = self.structure.follows, slot.path
-        while path and path not in follows:  # torch's own module around it may be what runs
-            path = path.rpartition(".")[0]
-        if path in follows:
-            return follows[path], self.structure.how
+        if (found := self.structure.behind(slot.path)) is not None:
+            return found, self.structure.how
         return self.activation, "activation=" if self.activation else "unknown"
 
     def start(self, spec: str | InitSpec) -> None:
@@ -144,11 +141,13 @@ class Network:
             law = law_of(slot, init)
             self.filled[slot.name] = Filled(initialiser=str(init), law=law, note=note)
 
-    def write(self, slot: Slot, values: Tensor, label: str, note: str = "") -> None:
-        """Give one parameter ``values`` of the initialiser's own making."""
+    def write(
+        self, slot: Slot, values: Tensor, label: str, note: str = "", *, std: float | None = None
+    ) -> None:
+        """Give one parameter ``values`` of the initialiser's own making, which aim at ``std``."""
         if not self.keeps(slot):
             slot.write(values)
-            self.filled[slot.name] = Filled(initialiser=label, note=note)
+            self.filled[slot.name] = Filled(initialiser=label, law=Law(std=std), note=note)
 
     def scale(self, slot: Slot, factor: float, note: str = "") -> None:
         """Multiply one parameter; the std it aims at follows."""

@@ -66,7 +66,8 @@ def delta_orthogonal_(
             dimensions.
 
     Source:
-        Xiao et al., Dynamical Isometry and a Mean Field Theory of CNNs, 2018, Algorithm 1.
+        Xiao et al., Dynamical Isometry and a Mean Field Theory of CNNs, 2018, algorithm 2, as in
+        TensorFlow's ``ConvolutionDeltaOrthogonal``.
 
     Example:
         >>> w = delta_orthogonal_(torch.empty(4, 2, 3), generator=torch.Generator())
@@ -100,7 +101,8 @@ def looks_linear_(
         W = [[A, −A], [−A, A]] with A = gain times a semi-orthogonal matrix, as ``orthogonal_``.
 
     Shapes:
-        tensor: ``(n_out, n_in, *kernel)``, n_out and n_in even; A is a quarter of it.
+        tensor: ``(n_out, n_in, *kernel)``, n_out and n_in even; A is a quarter of it. A first
+        layer whose inputs are no pairs sees only the differences of their two halves.
 
     Raises:
         InitBenchError: ``gain`` is not finite, n_out or n_in is odd, or ``tensor`` has fewer

@@ -21,7 +21,8 @@ class Row:
         found_by: ``fx`` (forward traced), ``order`` (of modules in a ``Sequential``),
             ``activation=`` or ``unknown``; empty where it does not matter.
         gain: the gain inside the initialiser's std; ``None`` where it has none.
-        std_wanted: what the initialiser aims at; ``None`` where it states none.
+        std_wanted: the population standard deviation that the initialiser aims at, zeros of its
+            pattern included; ``None`` where the data decide, or nothing is stated.
         std_got: population standard deviation of the values.
         note: whatever else was done, and why something was left alone.
     """

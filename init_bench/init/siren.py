@@ -24,7 +24,7 @@ def siren_(network: "Network", *, w0: float = 30.0) -> None:
 
     Source:
         Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions,
-        2020, sec. 3.2 and supplement sec. 1.5.
+        2020, sec. 3.2 and supplement sec. 1.5; biases as in the authors' ``modules.py``.
 
     Example:
         >>> from torch import nn

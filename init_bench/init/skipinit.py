@@ -23,7 +23,7 @@ def skipinit_(network: "Network", *, start: str = "he_normal", branches: str | N
 
     Source:
         De & Smith, Batch Normalization Biases Residual Blocks Towards the Identity Function in
-        Deep Networks, 2020, sec. 4.
+        Deep Networks, 2020 (which allows small α too, 1/√d at d blocks).
 
     Example:
         >>> import torch

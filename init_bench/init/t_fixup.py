@@ -1,5 +1,6 @@
 """T-Fixup: transformers without layer normalisation or warm-up."""
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +31,8 @@ def t_fixup_(network: "Network") -> None:
 
     Source:
         Huang et al., Improving Transformer Optimization Through Better Initialization, 2020,
-        sec. 3.3 (the paper also takes the layer normalisations out).
+        sec. 3.3 (which also takes the layer normalisations out). The authors' code differs: its
+        query and key keep fairseq's smaller gain 1/√2, and N of an embedding is its own stack's.
 
     Example:
         >>> from init_bench import initialize
@@ -69,7 +71,8 @@ def _shrink(network: "Network", slot: "Slot", factor: float) -> None:
     if slot.attribute == "in_proj_weight":
         scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(slot.values.shape[0] // 3)
         values = slot.values * scales.to(slot.values)[:, None]
-        done = network.filled[slot.name].initialiser
-        network.write(slot, values, done, f"value's third {note}")
+        done = network.filled[slot.name]
+        std = done.law.std and done.law.std * math.sqrt((2 + factor**2) / 3)
+        network.write(slot, values, done.initialiser, f"value's third {note}", std=std)
     elif slot.role == "weight" and slot.attribute not in ("q_proj_weight", "k_proj_weight"):
         network.scale(slot, factor, note)

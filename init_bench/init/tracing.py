@@ -71,6 +71,16 @@ class Structure:
     how: str
     failure: str = ""
 
+    def behind(self, path: str) -> str | None:
+        """Return the nonlinearity behind the layer at ``path``, ``None`` if it is not known.
+
+        Where a module of torch's around the layer is what runs, as an attention's, it is that
+        one's.
+        """
+        while path and path not in self.follows:
+            path = path.rpartition(".")[0]
+        return self.follows.get(path)
+
 
 def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     """Find out how the layers that hold the ``weights`` of ``model`` are connected.

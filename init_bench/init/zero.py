@@ -23,7 +23,8 @@ def zero_(network: "Network") -> None:
 
     Source:
         Zhao, Schäfer & Anandkumar, ZerO Initialization: Initializing Neural Networks with only
-        Zeros and Ones, 2022, algorithms 1 and 2.
+        Zeros and Ones, 2022, algorithms 1 and 2 (the authors' notebook has c = 2^(−m/2), with
+        which the columns of a whole Hadamard matrix have length 1, here √2).
 
     Example:
         >>> from torch import nn
@@ -40,7 +41,8 @@ def zero_(network: "Network") -> None:
         values = torch.zeros(slot.values.shape)
         for block in slot.blocks(values):
             _fill_centre(block)
-        network.write(slot, values.to(slot.values), "zero", "identity or Hadamard matrix")
+        std = values.std(correction=0).item()
+        network.write(slot, values.to(slot.values), "zero", "identity or Hadamard matrix", std=std)
 
 
 def _fill_centre(block: Tensor) -> None:

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from init_bench.init import Report, initialize
+from init_bench.init.layers import affine_layers
 from init_bench.init.metainit import gradient_quotient
+from init_bench.init.network import Network
+from init_bench.init.rates import rates_of_change
+from init_bench.randomness import stream
 from tests.init import networks
 
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Bilinear)
@@ -130,7 +134,7 @@ def notes_of(report: Report) -> dict[str, str]:
 @pytest.mark.parametrize("training", [True, False])
 def test_krahenbuhl_gives_every_unit_mean_zero_and_variance_one(training: bool) -> None:
     model = Convolutional().train(training)
-    initialize(model, "krahenbuhl", batch=images())
+    initialize(model, "krahenbuhl(between_layers=False)", batch=images())
     for name, output in outputs(model, images()).items():
         channel = 1 if output.dim() == 4 else -1
         units = output.movedim(channel, 0).flatten(1)
@@ -143,6 +147,105 @@ def test_krahenbuhl_leaves_a_constant_unit_its_scale() -> None:
     model, x = nn.Linear(3, 4), networks.batch()[0][:, :3]
     initialize(model, "krahenbuhl(start='zeros')", batch=x)
     assert not model.weight.any() and not model.bias.any()
+
+
+def relu_net(depth: int, width: int = 12) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(5, width), nn.ReLU()]
+    for _ in range(depth - 2):
+        layers += [nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, 3))
+
+
+def conv_net() -> nn.Sequential:
+    inside = (nn.Conv2d(8, 6, 2, groups=2), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), *inside, nn.Linear(6, 4))
+
+
+def rates(model: nn.Module, batch: Tensor, seed: int = 0) -> list[float]:
+    network = Network(model, batch=batch, seed=seed)
+    return list(rates_of_change(network, affine_layers(network)).values())
+
+
+def test_the_rate_of_change_is_that_of_a_random_linear_loss() -> None:
+    """Of z = Wx the gradient is the sum of η xᵀ; η is what the look's stream draws."""
+    model, x = nn.Linear(5, 3, bias=False).requires_grad_(False), networks.batch()[0]
+    eta = torch.randn(64, 3, generator=stream(0, "looking"))
+    expected = ((eta.T @ x).square().mean() / model.weight.square().mean()).sqrt()
+    assert rates(model, x) == pytest.approx([expected.item()], rel=1e-5)
+    assert not model.weight.requires_grad
+
+
+@given(depth=st.integers(2, 7), scale=st.floats(1e-3, 1e3))
+def test_krahenbuhl_levels_the_rates_of_change_of_any_depth(depth: int, scale: float) -> None:
+    model, x = relu_net(depth), networks.batch()[0] * scale
+    report = initialize(model, "krahenbuhl", batch=x)
+    found = rates(model, x)
+    assert len(found) == depth
+    assert max(found) / min(found) < 1.01 / 0.99
+    assert f"→ {found[0]:.4g}" in report.rows[0].note
+    for name, output in outputs(model, x).items():
+        std = output.std(0, correction=0)
+        assert output.mean(0).abs().max() < 1e-3 * std.max(), name
+        assert std.max() / std.min() == pytest.approx(1, abs=1e-3), name
+    assert std.mean().item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [conv_net, lambda: tanh_net(2)], ids=["convolutions", "tanh"])
+def test_krahenbuhl_levels_what_is_no_plain_relu_network(make: Any) -> None:
+    model = make()
+    x = images() if isinstance(model[0], nn.Conv2d) else networks.batch()[0]
+    initialize(model, "krahenbuhl(between_layers=False)", batch=x)
+    before = rates(model, x)
+    initialize(model, "krahenbuhl", batch=x)
+    after = rates(model, x)
+    assert max(before) / min(before) > 1.5
+    assert max(after) / min(after) < 1.03
+
+
+def test_krahenbuhl_levels_the_rates_of_other_random_losses_too() -> None:
+    """Its own loss is one draw more of those below: level there, it lies among them here."""
+    model, x = relu_net(6), networks.batch(2000)[0]
+
+    def from_level() -> Tensor:
+        found = []
+        for seed in range(40):
+            log = torch.tensor(rates(model, x, seed + 1)).log()
+            found.append(log - log.mean())
+        drawn = torch.stack(found)
+        return (drawn.mean(0) / drawn.std(0)).abs()
+
+    initialize(model, "krahenbuhl", batch=x)
+    assert from_level().max() < 5
+    initialize(model, "krahenbuhl(between_layers=False)", batch=x)
+    assert from_level().max() > 5, "a test that sees no difference shows nothing"
+
+
+def test_krahenbuhl_levels_whatever_tensors_the_output_holds() -> None:
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.left, self.right = nn.Linear(5, 8), nn.Linear(8, 3), nn.Linear(8, 2)
+            self.silent = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> dict[str, Any]:
+            h = torch.relu(self.stem(x))
+            return {"a": [self.left(h)], "b": (self.right(h),), "c": self.silent(h).argmax(1)}
+
+    model, x = Many(), networks.batch()[0]
+    notes = notes_of(initialize(model, "krahenbuhl", batch=x))
+    found = rates(model, x)
+    assert len(found) == 3 and max(found) / min(found) < 1.03
+    assert "not levelled: no gradient reaches it" in notes["silent.weight"]
+
+
+def test_krahenbuhl_levels_frozen_layers_and_leaves_overridden_ones() -> None:
+    model, x = relu_net(4), networks.batch()[0]
+    model[0].requires_grad_(False)
+    initialize(model, "krahenbuhl", batch=x, overrides={"2": "normal(std=3)"})
+    found = rates(model, x)
+    rest = [found[0], *found[2:]]
+    assert max(rest) / min(rest) < 1.01 / 0.99 < max(found) / min(found)
+    assert not any(p.requires_grad for p in model[0].parameters())
 
 
 @pytest.mark.parametrize("batch", [images(), (images(), torch.ones(16)), {"x": images()}])

@@ -36,6 +36,31 @@ def test_fixup_starts_branches_at_zero_and_scales_the_rest_by_depth(blocks: int)
     assert torch.equal(model[1:-1](x), x)
 
 
+class Shifted(nn.Module):
+    """The block of Fixup's authors: a scalar bias before every layer, a factor at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+        self.bias1a, self.bias1b, self.bias2a, self.bias2b, self.scale = (
+            nn.Parameter(torch.full((1,), 0.7)) for _ in range(5)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = torch.relu(self.fc1(x + self.bias1a) + self.bias1b)
+        branch: Tensor = self.fc2(inner + self.bias2a) * self.scale + self.bias2b
+        return x + branch
+
+
+def test_fixup_starts_scalar_biases_at_zero_and_the_factor_at_one() -> None:
+    model = nn.Sequential(Shifted(), Shifted(), nn.Linear(8, 3))
+    found = weights(model, "fixup")
+    assert not any(value.any() for name, value in found.items() if "bias" in name)
+    assert found["0.scale"] == found["1.scale"] == 1
+    x = torch.randn(4, 8)
+    assert torch.equal(model[:-1](x), x)
+
+
 def test_fixup_counts_the_layers_of_each_branch() -> None:
     """A bottleneck has m = 3: L^(-1/4) on two of three layers; a downsampling skip is no branch."""
     plain, model = weights(resnet50(num_classes=2), "he_normal"), resnet50(num_classes=2)
@@ -149,6 +174,19 @@ def test_t_fixup_scales_by_the_depth_of_each_stack(encoders: int, decoders: int)
         assert torch.allclose(packed[16:], before[16:] * factor)
     drawn = weights(network(), f"normal(std={8**-0.5})")["embedding.weight"]
     assert torch.allclose(found["embedding.weight"], drawn * (9 * decoders) ** -0.25)
+
+
+@pytest.mark.parametrize("layers", [1, 6])
+def test_t_fixup_states_the_std_of_packed_projections(layers: int) -> None:
+    """Two thirds keep Glorot's variance 2/(d + d), the value's third is scaled."""
+    parts = [nn.TransformerEncoderLayer(64, 2, 8) for _ in range(layers)]
+    report = initialize(nn.ModuleList(parts), "t_fixup")
+    factor = 0.67 * layers**-0.25
+    for row in (r for r in report.rows if r.parameter.endswith("in_proj_weight")):
+        wanted = math.sqrt((2 + factor**2) / 3 / 64)
+        assert row.std_wanted == pytest.approx(wanted)
+        # The variance of n uniform draws errs by less than √(2/n) of itself: 7 of these.
+        assert (row.std_got / wanted) ** 2 == pytest.approx(1, abs=7 * (2 / 12288) ** 0.5)
 
 
 @given(w0=st.floats(1, 60), width=st.integers(20, 60))
