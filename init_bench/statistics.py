@@ -19,7 +19,7 @@ COMPARED_SAMPLES = 64
 """``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
 the eigenvalues of all would, for wide layers, cost more than the forward pass."""
 
-COMPARED_UNITS = 1024
+COMPARED_UNITS = 512
 """Of more units than these, they take every k-th in the order of memory, with the least k that
 leaves no more."""
 
@@ -69,7 +69,7 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
     ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and
-    at no more than 1024 units (``COMPARED_UNITS``), every k-th.
+    at no more than 512 units (``COMPARED_UNITS``), every k-th.
 
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
@@ -89,14 +89,16 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         return _nothing_but_nonfinite(z)
     units = z.shape[1]
     compared = _compared(z)
+    centred = compared - compared.mean(dim=1, keepdim=True)
+    products, centred_products = _products(compared, centred)
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, z.numel()),
         "saturated": found.near_ends / z.numel() if bounds else math.nan,
         "dead": found.constant_units / units,
         "sample_std": math.sqrt(found.within) / scale,
         "unit_std": math.sqrt(found.between) / scale,
-        "correlation": _correlation(compared),
-        "effective_rank": _effective_rank(compared),
+        "correlation": _correlation(products, centred_products),
+        "effective_rank": _effective_rank(products),
         "nonfinite": 0.0,
     }
 
@@ -119,10 +121,11 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     found, scale = _safe_sums(rows, None)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
         return _nothing_but_nonfinite(rows)
+    (products,) = _products(_compared(rows))
     tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
     return dict.fromkeys(STATISTICS, math.nan) | {
         **_moments(found, scale, rows.numel()),
-        "effective_rank": _effective_rank(_compared(rows)),
+        "effective_rank": _effective_rank(products),
         "distinct": float(distinct_rows(rows, tolerance)),
         "nonfinite": 0.0,
     }
@@ -169,30 +172,31 @@ def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
     return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
 
 
-def _compared(z: Tensor) -> Array:
-    """Return the inner products of the compared samples with each other, as they are and with each
-    sample's mean over units taken off."""
-    first = z[:COMPARED_SAMPLES]
-    chosen = exact(first[:, :: -(-z.shape[1] // COMPARED_UNITS)])
-    centred = chosen - chosen.mean(dim=1, keepdim=True)
-    return torch.stack([chosen @ chosen.T, centred @ centred.T]).cpu().double().numpy()
+def _compared(z: Tensor) -> Tensor:
+    """Return the values of the samples and units that are compared."""
+    return exact(z[:COMPARED_SAMPLES, :: -(-z.shape[1] // COMPARED_UNITS)])
 
 
-def _correlation(products: Array) -> float:
-    """Return the mean |cosine| of the samples that vary over units by more than rounding."""
-    size, variance = np.diagonal(products[0]), np.diagonal(products[1])
+def _products(*chosen: Tensor) -> Array:
+    """Return for each the inner products of its samples with each other, in one transfer."""
+    return torch.stack([values @ values.T for values in chosen]).cpu().double().numpy()
+
+
+def _correlation(products: Array, centred: Array) -> float:
+    """Return the mean |cosine| of the centred samples that vary over units beyond rounding."""
+    size, variance = np.diagonal(products), np.diagonal(centred)
     varies = variance > ROUNDING**2 * size
     number = int(varies.sum())
     if number < 2:
         return math.nan
     norm = np.sqrt(variance[varies])
-    cosine = products[1][np.ix_(varies, varies)] / norm / norm[:, None]
+    cosine = centred[np.ix_(varies, varies)] / norm / norm[:, None]
     return (float(np.abs(cosine).sum()) - number) / (number * (number - 1))
 
 
 def _effective_rank(products: Array) -> float:
     # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
-    squares = torch.linalg.eigvalsh(torch.from_numpy(products[0])).numpy()
+    squares = torch.linalg.eigvalsh(torch.from_numpy(products)).numpy()
     kept = np.sqrt(squares[squares > ROUNDING**2 * float(squares[-1])])
     share = kept / kept.sum()
     return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0

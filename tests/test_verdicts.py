@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from init_bench.diagnosing import Diagnosis, diagnose
+from init_bench.init import initialize
 from init_bench.judging import COLUMNS, NETWORK
 from init_bench.verdicts import BAD, RULES
 from tests.models_to_diagnose import Functional, batch, book_network, sound
@@ -20,6 +22,12 @@ def starts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Return layer and verdict of the bad findings that follow from nothing."""
     found = diagnosis.bad[diagnosis.bad["cause"] == ""]
     return [(str(layer), str(verdict)) for layer, verdict in found[["layer", "verdict"]].to_numpy()]
+
+
+def resnet(init: str) -> nn.Module:
+    model: nn.Module = torchvision.models.resnet18(num_classes=10)
+    initialize(model, init)
+    return model
 
 
 def weight(model: nn.Module, layer: str) -> Tensor:
@@ -150,6 +158,14 @@ def test_the_books_shrinking_relu_network_is_watched() -> None:
 def test_the_books_he_network_is_healthy() -> None:
     found = diagnose(*book_network("he_normal", "relu"))
     assert found.verdicts["verdict"].tolist() == ["healthy"]
+
+
+@pytest.mark.parametrize("init", ["torch.default", "normal(std=1e-3)"])
+def test_a_default_resnet_is_healthy_and_one_of_small_weights_is_not(init: str) -> None:
+    model = resnet(init)
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = diagnose(model, images, torch.arange(8))
+    assert found.healthy is (init == "torch.default"), str(found)
 
 
 @pytest.mark.parametrize(
