@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, finite
-from init_bench.init.targets import check_draws, check_target
+from init_bench.init.targets import check_draws, check_target, writable
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -31,7 +31,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     """
     check_target(tensor)
     try:
-        tensor.detach().fill_(val)
+        writable(tensor).fill_(val)
     except (TypeError, RuntimeError, OverflowError) as cause:
         raise InitBenchError(
             f"constant_ needs a number that {tensor.dtype} holds, got {val!r} for a tensor of "
@@ -105,7 +105,7 @@ def normal_(
     """
     check_draws(tensor)
     mean, std = finite(mean, "mean"), finite(std, "std", minimum=0)
-    tensor.detach().normal_(mean, std, generator=generator)
+    writable(tensor).normal_(mean, std, generator=generator)
     return tensor
 
 
@@ -138,7 +138,7 @@ def uniform_(
     a, b = finite(a, "a"), finite(b, "b")
     if a > b:
         raise InitBenchError(f"a must not exceed b, got a={a:g}, b={b:g}")
-    tensor.detach().uniform_(a, b, generator=generator)
+    writable(tensor).uniform_(a, b, generator=generator)
     return tensor
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import finite
 from init_bench.init.fans import fans
-from init_bench.init.targets import check_draws
+from init_bench.init.targets import check_draws, writable
 from init_bench.mean_field import critical_line
 
 
@@ -57,7 +57,7 @@ def critical_normal_(
         variance = sigma_b2
     else:
         variance = sigma_w2 / fans(tensor)[0] if tensor.numel() else 0.0
-    tensor.detach().normal_(0.0, math.sqrt(variance), generator=generator)
+    writable(tensor).normal_(0.0, math.sqrt(variance), generator=generator)
     return tensor
 
 

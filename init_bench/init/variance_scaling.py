@@ -10,7 +10,7 @@ from torch import Tensor
 from init_bench.errors import finite, lookup
 from init_bench.init.fans import fans
 from init_bench.init.gain import calculate_gain
-from init_bench.init.targets import check_draws
+from init_bench.init.targets import check_draws, writable
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
@@ -235,8 +235,7 @@ def _scaled_(
     scaled = lookup(_STD, str(mode).lower(), kind="mode")
     draw = lookup(_DISTRIBUTIONS, distribution, kind="distribution")
     if tensor.numel():
-        # detach() is a tenth of the price of no_grad() and shares memory and version counter.
-        draw(tensor.detach(), scaled(gain, *(known or fans(tensor))), generator)
+        draw(writable(tensor), scaled(gain, *(known or fans(tensor))), generator)
     return tensor
 
 
