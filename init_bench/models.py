@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from init_bench.activations import ACTIVATIONS
 from init_bench.errors import InitBenchError, lookup
@@ -198,11 +198,17 @@ def make(name: str, offered: Mapping[str, Any]) -> nn.Module:
     return found
 
 
-def build(factory: Callable[[], nn.Module], init: str | InitSpec, seed: int) -> nn.Module:
-    """Return ``factory()`` on the CPU with weights from ``init`` and ``seed`` alone.
+def build(
+    factory: Callable[[], nn.Module],
+    init: str | InitSpec,
+    seed: int,
+    batch: tuple[Tensor, Tensor] | None = None,
+) -> nn.Module:
+    """Return ``factory()`` on the CPU with weights from ``init``, ``seed`` and ``batch`` alone.
 
     What the initialiser does not fill keeps what the factory gave it, drawn from a stream of the
-    seed.
+    seed. One that must see data sees ``batch``, inputs and classes on the CPU; one that must see
+    a loss, the cross-entropy on it.
 
     Example:
         >>> net = build(lambda: mlp(4, 2, 3, 2, "relu"), "zeros", seed=0)
@@ -211,4 +217,4 @@ def build(factory: Callable[[], nn.Module], init: str | InitSpec, seed: int) -> 
     """
     with drawing_from(stream(seed, "factory")):
         model = factory()
-    return fill_weights(model, init, seed=seed)
+    return fill_weights(model, init, batch=batch, loss=nn.functional.cross_entropy, seed=seed)

@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from init_bench import datasets
 from init_bench.devices import resolve_device
 from init_bench.engine import Tick, check, train_chunk
 from init_bench.errors import InitBenchError, lookup
-from init_bench.executors import EXECUTORS
+from init_bench.executors import EXECUTORS, Execute, Finished, Train
 from init_bench.grid import ACCELERATOR_CELLS, CHUNK_CELLS, Cell, Grid, chunks
 from init_bench.progress import Progress
 from init_bench.store import Results, Store, load
@@ -87,7 +87,7 @@ def run(
     try:
         most = CHUNK_CELLS if target.type == "cpu" else ACCELERATOR_CELLS
         parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1, most)
-        for chunk, outcome in execute(parts, train, shown.step, workers):
+        for chunk, outcome in _apart(execute, parts, train, shown.step, workers):
             if isinstance(outcome, Exception):
                 failures.append(store.write_failure(chunk, outcome))
             else:
@@ -96,6 +96,23 @@ def run(
     finally:
         shown.close()
     return _only(load(store.folder), set(cells), tuple(failures))
+
+
+def _apart(
+    execute: Execute, parts: list[list[Cell]], train: Train, tick: Tick, workers: int
+) -> Iterator[Finished]:
+    """Yield each chunk with its results; a cell whose network cannot be made spoils no other.
+
+    That is found before any step, so the cells of such a chunk are then trained one by one.
+    """
+    alone = []
+    for chunk, outcome in execute(parts, train, tick, workers):
+        if isinstance(outcome, InitBenchError) and len(chunk) > 1:
+            alone += [[cell] for cell in chunk]
+        else:
+            yield chunk, outcome
+    if alone:
+        yield from execute(alone, train, tick, workers)
 
 
 def _missing(cells: Mapping[str, Cell], store: Store, *, told: bool) -> list[Cell]:

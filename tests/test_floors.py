@@ -27,7 +27,7 @@ FLOORS: tuple[set[str], ...] = (
     {"models", "watching", "theory", "known_rules"},
     {"recording", "audit"},
     {"examining"},
-    {"measures"},
+    {"measures", "trials"},
     {"verdicts"},
     {"judging"},
     {"grid"},

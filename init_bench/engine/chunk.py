@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,24 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from init_bench.datasets import Dataset
-from init_bench.engine.minibatches import Minibatch, minibatches, whole_minibatches
+from init_bench.engine.minibatches import Minibatch, draws, minibatches, whole_minibatches
 from init_bench.engine.modules import SeparateModules, StackedModules, stack_modules
 from init_bench.engine.stacked_mlp import StackedMLP
 from init_bench.errors import InitBenchError
 from init_bench.grid import Cell
+from init_bench.init import parse
+from init_bench.init.builtin import DEFAULT
 from init_bench.models import build, make
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 from init_bench.tables import CellResult
+
+INIT_SAMPLES = 128
+"""What an initialiser that must see data sees: as many training samples, the first that the seed
+draws. For the default batch size they are the first minibatch; for any other they are the same."""
+
+NEED_DATA = ("batch", "loss")
+"""Kinds of initialisers that see them."""
 
 CAPTURED_SAMPLES = 512
 """Layers are looked at on this many samples: the first of the training part."""
@@ -58,8 +68,12 @@ def train_chunk(
 def network_of(cell: Cell, data: Dataset) -> nn.Module:
     """Return the cell's network on the CPU with its initial weights.
 
+    An initialiser that must see data sees ``INIT_SAMPLES`` training samples, one that must see a
+    loss the cross-entropy on them: the start depends on data set, model, initialiser and seed.
+
     Raises:
-        InitBenchError: the model's factory fails on this data set.
+        InitBenchError: the model's factory fails on this data set, or the initialiser cannot
+            fill the model.
     """
     offered = {
         "features": data.features,
@@ -71,17 +85,29 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         "norm": cell.norm,
         "activation": cell.activation,
     }
-    return build(lambda: make(cell.model, offered), cell.init, cell.seed)
+    batch = _seen_by_init(cell, data) if parse(cell.init).needs in NEED_DATA else None
+    return build(lambda: make(cell.model, offered), cell.init, cell.seed, batch)
+
+
+def _seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
+    """Return the inputs and classes, on the CPU, from which the cell's weights are computed."""
+    chosen = next(draws(len(data.targets), cell.seed, INIT_SAMPLES))
+    inputs = data.inputs[chosen].view(-1, *input_shape(cell, data))
+    return inputs.cpu(), data.targets[chosen].cpu()
 
 
 def check(cell: Cell, data: Dataset) -> None:
     """Let two samples through the cell's network: what does not fit is told before any work.
 
+    The weights are torch's own where the initialiser must see data: whether that one succeeds
+    depends on the seed, and may take long, so a failure of it is the cell's, told when it is run.
+
     Raises:
         InitBenchError: the network cannot be made, cannot take the samples, or does not return a
             row of ``classes`` logits for each.
     """
-    network = network_of(cell, data).eval()
+    sees_data = parse(cell.init).needs in NEED_DATA
+    network = network_of(replace(cell, init=DEFAULT) if sees_data else cell, data).eval()
     shape = (2, *input_shape(cell, data))
     try:
         with torch.no_grad(), drawing_from(stream(cell.seed, "check")):

@@ -14,6 +14,7 @@ from init_bench.tables import CellResult
 
 Train = Callable[[Sequence[Cell], Tick], list[CellResult]]
 Finished = tuple[list[Cell], list[CellResult] | Exception]
+Execute = Callable[[list[list[Cell]], Train, Tick, int], Iterator[Finished]]
 T = TypeVar("T")
 
 
@@ -54,7 +55,7 @@ def local(chunks: list[list[Cell]], train: Train, tick: Tick, workers: int) -> I
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-EXECUTORS = {"local": local, "serial": serial}
+EXECUTORS: dict[str, Execute] = {"local": local, "serial": serial}
 
 
 def _outcome(work: Callable[[], T]) -> T | Exception:

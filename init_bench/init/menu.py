@@ -140,13 +140,14 @@ BIAS_FILLERS = {"critical_normal"}
 """Names whose biases are part of the initialiser: it fills a tensor of one dimension too."""
 
 
-def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor") -> None:
+def register_init(name: str, init: Callable[..., Any], *, needs: str | None = None) -> None:
     """Add ``init`` to the menu under ``name``; a taken name is refused, never replaced.
 
     Args:
         name: how specs call it.
         init: an ``Init`` if ``needs`` is ``tensor``, else a ``NetworkInit``.
-        needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``.
+        needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``. ``None`` is what
+            its attribute ``needs`` says, ``tensor`` where it has none.
 
     Raises:
         InitBenchError: ``name`` is taken, or is no name a spec string can hold, ``init`` is not
@@ -160,6 +161,7 @@ def register_init(name: str, init: Callable[..., Any], *, needs: str = "tensor")
         >>> INITS.pop("half_he") is half_he_
         True
     """
+    needs = getattr(init, "needs", "tensor") if needs is None else needs
     menu = lookup(KINDS, needs, kind="kind of init")
     if not name.isidentifier():
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 from init_bench.errors import InitBenchError
 
@@ -67,13 +68,32 @@ def differentiating(name: str, times: str) -> Iterator[None]:
         InitBenchError: a derivative is missing, as batch norm's third.
     """
     try:
-        with sdpa_kernel(SDPBackend.MATH):  # the fast kernels have one derivative
+        with _PlainAttention():
             yield
     except RuntimeError as cause:
         raise InitBenchError(
             f"{name} differentiates the loss {times}, which a layer of this model does not allow "
             f"({cause}); batch norm does in eval mode"
         ) from cause
+
+
+class _PlainAttention(TorchFunctionMode):
+    """Attention by its plain formula, in this thread alone: the fast kernels have one derivative.
+
+    ``torch.nn.attention.sdpa_kernel`` would choose it for all threads.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is scaled_dot_product_attention:
+            plain = torch.ops.aten._scaled_dot_product_attention_math
+            return plain(*args, **(kwargs or {}))[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _targets(batch: Any) -> tuple[Any, ...]:

@@ -16,6 +16,9 @@ def load_plugins() -> None:
         [project.entry-points."init_bench.inits"]
         half_he = "my_package.inits:half_he_"
 
+    One that fills a whole network says what it must see by an attribute, as in
+    ``levelled_.needs = "batch"``: ``module``, ``batch`` or ``loss``.
+
     One that cannot be imported, or whose name is taken, is told in a warning and left out.
     """
     for point in entry_points(group=GROUP):

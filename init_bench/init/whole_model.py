@@ -95,11 +95,19 @@ def initialize(
     return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
 
 
-def fill_weights(model: nn.Module, spec: str | InitSpec, *, seed: int = 0) -> nn.Module:
+def fill_weights(
+    model: nn.Module,
+    spec: str | InitSpec,
+    *,
+    batch: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+    seed: int = 0,
+) -> nn.Module:
     """Fill ``model`` in place as ``initialize`` does, in a hurry: no report and no way back.
 
     Raises:
-        InitBenchError: ``spec`` must see a batch or a loss, or cannot fill the model.
+        InitBenchError: ``spec`` needs a batch or a loss and there is none, or it cannot fill the
+            model.
 
     Example:
         >>> fill_weights(nn.Linear(3, 2), "constant(value=0.5)").weight.unique().item()
@@ -109,13 +117,10 @@ def fill_weights(model: nn.Module, spec: str | InitSpec, *, seed: int = 0) -> nn
     if init.name in INITS or init.name == DEFAULT:
         found = slots(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
-    elif init.needs == "module":
-        all_inits()[init.name](Network(model, seed=seed), **dict(init.arguments))
     else:
-        raise InitBenchError(
-            f"{init.name} needs a {init.needs}, which the cells of a grid have not; "
-            f"use initialize(model, {str(init)!r}, {_ASKED[init.needs]})"
-        )
+        _refuse_missing(init, batch, loss)
+        network = Network(model, seed=seed, batch=batch, loss=loss)
+        all_inits()[init.name](network, **dict(init.arguments))
     return model
 
 
@@ -134,6 +139,11 @@ def _check(
     if activation is not None:
         known = dict.fromkeys(("identity", *sorted(NONLINEARITIES)))
         lookup(known, activation, kind="activation")
+    _refuse_missing(init, batch, loss)
+
+
+def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | None) -> None:
+    """Refuse an initialiser that must see what was not given."""
     missing = {"batch": batch is None, "loss": loss is None}.get(init.needs, False)
     if missing:
         raise InitBenchError(

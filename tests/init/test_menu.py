@@ -214,6 +214,19 @@ def test_an_init_is_registered_under_the_kind_it_needs(
     assert [row["needs"] for row in menu_rows() if row["name"] == "placeholder"] == [kind]
 
 
+def test_an_init_may_say_itself_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Level:
+        needs = "batch"
+
+        def __call__(self, network: Any) -> None:
+            """Level it."""
+
+    monkeypatch.setitem(KINDS["batch"], "placeholder", Level())
+    del KINDS["batch"]["placeholder"]
+    register_init("placeholder", Level())
+    assert init.parse("placeholder").needs == "batch"
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InitBenchError, match="unknown kind of init 'bacth': did you mean 'batch'"):
         register_init("placeholder", INITS["zeros"], needs="bacth")

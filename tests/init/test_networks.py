@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.grid import Grid
-from init_bench.init import INITS, Report, all_inits, initialize, menu_rows
+from init_bench.init import INITS, KINDS, Report, all_inits, initialize, menu_rows
 from init_bench.models import build
 from tests.init import networks
 
@@ -24,8 +24,12 @@ NAMES = [name for name in all_inits() if name not in INITS]
 def run(name: str, model: nn.Module, **given: Any) -> Report:
     loss = nn.functional.cross_entropy
     torch.manual_seed(1)  # nor may the global stream's state matter
-    steps = "(steps=2)" * ("steps" in inspect.signature(all_inits()[name]).parameters)
-    return initialize(model, f"{name}{steps}", batch=networks.batch(), loss=loss, **given)
+    return initialize(model, spec(name), batch=networks.batch(), loss=loss, **given)
+
+
+def spec(name: str) -> str:
+    """Return the initialiser with two steps where it takes many."""
+    return name + "(steps=2)" * ("steps" in inspect.signature(all_inits()[name]).parameters)
 
 
 def takes(name: str, maker: str) -> bool:
@@ -94,16 +98,25 @@ def test_the_report_has_a_row_for_every_parameter_and_its_std(name: str, maker: 
     assert all(0.5 < row.std_got / (row.std_wanted or 1) < 2 for row in drawn)
 
 
+@pytest.mark.parametrize("name", [name for name, maker in CASES if maker == "plain"])
+def test_what_a_grid_builds_is_what_initialize_does(name: str) -> None:
+    needs = next(row["needs"] for row in menu_rows() if row["name"] == name)
+    data = None if needs == "module" else networks.batch()
+    expected = networks.plain().eval()
+    run(name, expected, seed=3)
+    built = values(build(lambda: networks.plain().eval(), spec(name), 3, data))
+    assert all(torch.equal(built[n], value) for n, value in values(expected).items())
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_grid_builds_what_needs_a_module_and_refuses_the_rest(name: str) -> None:
-    needs = next(r["needs"] for r in menu_rows() if r["name"] == name)
-    if needs != "module":
-        with pytest.raises(InitBenchError, match=f"{name} needs a {needs}, which the cells"):
+def test_what_must_see_data_is_not_built_without(name: str) -> None:
+    needs = next(row["needs"] for row in menu_rows() if row["name"] == name)
+    if needs == "batch":
+        with pytest.raises(InitBenchError, match=f"{name} needs a batch: initialize"):
             build(networks.plain, name, 0)
-        with pytest.raises(InitBenchError, match=f"init: init '{name}': {name} needs a {needs}"):
-            Grid(init=name)
-    elif (name, "plain") in CASES:
-        expected = networks.plain()
-        run(name, expected, seed=3)
-        built = values(build(networks.plain, name, 3))
-        assert all(torch.equal(built[n], value) for n, value in values(expected).items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_grid_takes_what_needs_data(name: str) -> None:
+    if name not in KINDS["module"]:
+        assert Grid(init=name).init == (name,)

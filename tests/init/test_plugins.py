@@ -11,7 +11,7 @@ import pytest
 TREE = Path(__file__).parents[2]
 
 PLUGIN = '''
-"""An initialiser of another package."""
+"""Initialisers of another package, one of each kind."""
 
 from init_bench.init import he_normal_
 
@@ -27,16 +27,58 @@ def half_he_(tensor, *, generator=None):
     """
     he_normal_(tensor, generator=generator).data.mul_(0.5)
     return tensor
+
+
+def half_net_(network):
+    """Halve every weight of he_normal."""
+    network.start("he_normal")
+    _scale(network, 0.5)
+
+
+def level_net_(network):
+    """Divide every weight by the spread of the output on the batch."""
+    network.start("he_normal")
+    with network.looking():
+        spread = network.run().std().item()
+    _scale(network, 1 / spread)
+
+
+def lossy_net_(network):
+    """Divide every weight by 1 + loss."""
+    network.start("he_normal")
+    with network.looking():
+        loss = network.objective().item()
+    _scale(network, 1 / (1 + loss))
+
+
+half_net_.needs, level_net_.needs, lossy_net_.needs = "module", "batch", "loss"
+
+
+def _scale(network, factor):
+    for weight in network.weights:
+        network.scale(weight, factor)
 '''
 
+KINDS = {"half_he": "tensor", "half_net": "module", "level_net": "batch", "lossy_net": "loss"}
+"""The plug-ins above by name, and what they need; their functions end in an underscore."""
 
-def install(folder: Path, entry: str, name: str = "half_he") -> None:
-    """Lay out in ``folder`` what pip leaves behind for a package with one entry point."""
+
+def install(folder: Path, entries: dict[str, str], package: str = "half_he") -> None:
+    """Lay out in ``folder`` what pip leaves behind for a package with these entry points."""
     (folder / "half_he_plugin.py").write_text(PLUGIN)
-    info = folder / f"{name}-1.0.dist-info"
+    info = folder / f"{package}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[init_bench.inits]\n{name} = {entry}\n")
+    about = f"Metadata-Version: 2.1\nName: {package}-package\nVersion: 1.0\n"
+    (info / "METADATA").write_text(about)
+    points = "".join(f"{name} = {entry}\n" for name, entry in entries.items())
+    (info / "entry_points.txt").write_text(f"[init_bench.inits]\n{points}")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder in which a package offers one initialiser of each kind."""
+    install(tmp_path, {name: f"half_he_plugin:{name}_" for name in KINDS})
+    return tmp_path
 
 
 def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -51,22 +93,35 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_plugin_is_in_the_list_and_in_specs(tmp_path: Path) -> None:
-    install(tmp_path, "half_he_plugin:half_he_")
-    listed = python(tmp_path, "-m", "init_bench", "list", "inits", "--json")
+def test_plugins_of_every_kind_are_in_the_list(installed: Path) -> None:
+    listed = python(installed, "-m", "init_bench", "list", "inits", "--json")
     assert listed.stderr == ""
-    (row,) = [row for row in json.loads(listed.stdout) if row["name"] == "half_he"]
-    assert row["formula"] == "std = √(1 / (2 fan_in))."
-    use = "import init_bench as ib; print(ib.Grid(init=['half_he', 'zeros']).cells[0].init)"
-    assert python(tmp_path, "-c", use).stdout == "half_he\n"
+    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert {name: rows[name]["needs"] for name in KINDS} == KINDS
+    assert rows["half_he"]["formula"] == "std = √(1 / (2 fan_in))."
+    assert rows["lossy_net"]["formula"] == "Divide every weight by 1 + loss."
 
 
-def test_a_plugin_meets_the_property_tests(tmp_path: Path) -> None:
-    install(tmp_path, "half_he_plugin:half_he_")
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/init/test_menu.py")
-    done = python(tmp_path, *words, "-k", "half_he and not taken")
+def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(installed: Path) -> None:
+    use = (
+        "import init_bench as ib; from tests.test_golden import documented\n"
+        f"print(*ib.Grid(init={list(KINDS)}).init)\n"
+        "print(documented())"
+    )
+    grid, *page = python(installed, "-c", use).stdout.splitlines()
+    assert grid.split() == list(KINDS)
+    for name, needs in KINDS.items():
+        assert sum(line.startswith(f"| {name} | {needs} | ") for line in page) == 1
+
+
+def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "tests/init/test_menu.py")
+    chosen = f"({' or '.join(KINDS)}) and not taken"
+    done = python(installed, *words, "tests/init/test_networks.py", "-k", chosen, "-v")
     assert done.returncode == 0, done.stdout
-    assert int(done.stdout.split(" passed")[0].split()[-1]) >= 12
+    passed = [line for line in done.stdout.splitlines() if " PASSED " in line]
+    for name in KINDS:
+        assert sum(name in line for line in passed) >= 8
 
 
 @pytest.mark.parametrize(
@@ -76,13 +131,14 @@ def test_a_plugin_meets_the_property_tests(tmp_path: Path) -> None:
         ("half_he_plugin:no_such_", "broken", "AttributeError"),
         ("half_he_plugin:__doc__", "broken", "must be a function init(tensor, *, generator=None)"),
         ("half_he_plugin:half_he_", "he_normal", "init 'he_normal' is taken"),
+        ("half_he_plugin:level_net_", "he_normal", "init 'he_normal' is taken"),
         ("half_he_plugin:half_he_", "half-he", "init name 'half-he' must be a Python name"),
     ],
 )
 def test_a_broken_plugin_is_named_and_breaks_nothing_else(
     tmp_path: Path, entry: str, name: str, reason: str
 ) -> None:
-    install(tmp_path, entry, name)
+    install(tmp_path, {name: entry}, package=name)
     done = python(tmp_path, "-c", "from init_bench import init; print(init.canonical('he_normal'))")
     assert done.stdout == "he_normal\n"
     assert f"the plug-in init {name!r} ({entry}, from {name}-package) is left out" in done.stderr
