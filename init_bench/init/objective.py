@@ -1,17 +1,22 @@
 """Running a user's model and a user's loss: what does not fit is said in the user's words."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from init_bench.errors import InitBenchError
 
 Model = Callable[..., Any]
+
+_ONE_THREAD = threading.RLock()
+"""Torch's choice of attention kernels is the process's: two threads must not put back what the
+other found. Attention that another thread trains meanwhile takes the plain formula too, whose
+rounding is another."""
 
 
 def run(model: Model, batch: Any) -> Any:
@@ -68,32 +73,13 @@ def differentiating(name: str, times: str) -> Iterator[None]:
         InitBenchError: a derivative is missing, as batch norm's third.
     """
     try:
-        with _PlainAttention():
+        with _ONE_THREAD, sdpa_kernel(SDPBackend.MATH):  # the fast kernels have one derivative
             yield
     except RuntimeError as cause:
         raise InitBenchError(
             f"{name} differentiates the loss {times}, which a layer of this model does not allow "
             f"({cause}); batch norm does in eval mode"
         ) from cause
-
-
-class _PlainAttention(TorchFunctionMode):
-    """Attention by its plain formula, in this thread alone: the fast kernels have one derivative.
-
-    ``torch.nn.attention.sdpa_kernel`` would choose it for all threads.
-    """
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is scaled_dot_product_attention:
-            plain = torch.ops.aten._scaled_dot_product_attention_math
-            return plain(*args, **(kwargs or {}))[0]
-        return func(*args, **(kwargs or {}))
 
 
 def _targets(batch: Any) -> tuple[Any, ...]:

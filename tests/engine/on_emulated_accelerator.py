@@ -16,6 +16,8 @@ from init_bench.engine import train_chunk
 from init_bench.grid import Grid
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator
 
+INITS = ["he_normal", "torch.default", "krahenbuhl", "metainit(steps=2)"]
+
 
 def main() -> int:
     """Return 0 where both devices give the same curves and tables."""
@@ -36,7 +38,8 @@ def main() -> int:
 def any_module(data: Dataset, **axes: Any) -> bool:
     """Return whether the general engine's curves agree: the device may stack what the CPU does
     not, so to rounding."""
-    cells = Grid(seed=[0, 1], batch_size=16, steps=5, capture_at=[0, 5], **axes).cells
+    looks = {"capture_at": [0, 5], "init": ["he_normal", "lsuv"]}
+    cells = Grid(seed=[0, 1], batch_size=16, steps=5, **looks, **axes).cells
     here = train_chunk(cells, data, torch.device("cpu"))
     with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = train_chunk(cells, data, DEVICE)
@@ -49,7 +52,7 @@ def any_module(data: Dataset, **axes: Any) -> bool:
 def plain(data: Dataset) -> bool:
     """Return whether the engine of plain MLPs gives the same curves, to the bit."""
     axes = {"width": 6, "depth": 3, "batch_size": 16, "steps": 30, "seed": [0, 1]}
-    cells = Grid(init=["he_normal", "torch.default"], activation=["relu", "tanh"], **axes).cells
+    cells = Grid(init=INITS, activation=["relu", "tanh"], **axes).cells
     cells.sort(key=lambda cell: cell.seed)
     here = train_chunk(cells, data, torch.device("cpu"))
     with EmulatedAccelerator():  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -547,3 +548,25 @@ def test_an_accelerator_gets_the_weights_of_the_cpu() -> None:
     command = [sys.executable, "-m", "tests.init.on_emulated_accelerator"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+class BesideAThread(nn.Module):
+    """While its forward function runs, another thread runs another module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.seen = nn.Linear(3, 2), list[object]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        other = nn.Linear(3, 2, bias=False)
+        nn.init.ones_(other.weight)
+        run = threading.Thread(target=lambda: self.seen.append(other(torch.ones(1, 3))))
+        run.start()
+        run.join()
+        return torch.tanh(self.fc(x))
+
+
+def test_tracing_disturbs_no_other_thread() -> None:
+    model = BesideAThread()
+    assert found(model) == {"fc.weight": ("tanh", "fx")}
+    assert [getattr(seen, "tolist", str)() for seen in model.seen] == [[[3.0, 3.0]]]
