@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosing import Diagnosis, diagnose
+from init_bench.diagnosing import Diagnosis, cross_entropy, diagnose
 from init_bench.errors import InitBenchError
 from init_bench.examining import call, left_as_it_was
 from init_bench.importing import find_factory
@@ -26,7 +26,8 @@ def diagnoses(text: str, inputs: Sequence[str], inits: Sequence[str]) -> dict[st
 
     Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
     output is logits, (samples, classes), gradients are those of the cross-entropy to random
-    classes; else no gradients are judged.
+    classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
+    the same inputs and that cross-entropy.
 
     Raises:
         InitBenchError: as ``find_factory``, ``make``, ``draw_inputs``, ``initialize`` and
@@ -42,11 +43,23 @@ def diagnoses(text: str, inputs: Sequence[str], inits: Sequence[str]) -> dict[st
     found = {}
     for name, spec in specs.items():
         model = make(factory, text)
-        if spec:
-            initialize(model, spec)
         drawn = draw_inputs(inputs, model)
-        found[name] = diagnose(model, drawn, _targets_of(model, drawn))
+        targets = _targets_of(model, drawn)
+        if spec:
+            _initialize(model, spec, drawn, targets)
+        found[name] = diagnose(model, drawn, targets)
     return found
+
+
+def _initialize(model: nn.Module, spec: str, inputs: object, targets: Tensor | None) -> None:
+    """Fill the model; what must see a batch or a loss sees those of the diagnosis."""
+    if targets is None and parse(spec).needs == "loss":
+        raise InitBenchError(
+            f"{spec} needs a loss: here that is the cross-entropy to random classes, and this "
+            f"{type(model).__name__} does not return logits (samples, classes) for these inputs; "
+            f"in Python, initialize(model, {spec!r}, batch=…, loss=…) takes any loss"
+        )
+    initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
 
 
 def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:

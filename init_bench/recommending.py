@@ -27,8 +27,11 @@ CANDIDATES = (
     "he_normal",
     "he_uniform",
     "torch.orthogonal",
+    "lsuv",
+    "krahenbuhl",
 )
-"""Rules of the menu that fit any model: scaled by its fans, nothing to choose."""
+"""Rules of the menu that fit any model, scaled by its fans or on its batch, nothing to choose.
+Those that descend on the loss take as long as a training: they are tried where they are named."""
 
 STEPS, SEEDS, RATES = 40, 5, (0.01, 0.1, 1.0)
 CONFIDENCE = 0.95
@@ -94,7 +97,8 @@ def recommend(
 
     Args:
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``; a loss is needed.
-        inits: specs to try.
+        inits: specs to try; those that must see a batch or a loss see ``inputs`` and
+            ``loss_fn``.
         seeds: how many, 3 or more.
 
     Raises:
@@ -141,7 +145,7 @@ class _Learner:
 
     def verdicts(self, spec: str) -> str:
         """Return the names of the verdicts at the initial weights of seed 0."""
-        initialize(self.model, spec, seed=0)
+        self._fill(spec, 0)
         found = judge(examine(self.model, self.inputs, self.targets, self.loss_fn))
         return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
 
@@ -153,7 +157,7 @@ class _Learner:
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
         with left_as_it_was(self.model):
-            initialize(self.model, spec, seed=seed)
+            self._fill(spec, seed)
             parameters = [p for p in self.model.parameters() if p.requires_grad]
             optimiser = torch.optim.SGD(parameters, lr=rate)
             for _ in range(STEPS):
@@ -166,6 +170,10 @@ class _Learner:
             with torch.no_grad():
                 last = self._measured().item()
         return last if math.isfinite(last) else math.inf
+
+    def _fill(self, spec: str, seed: int) -> None:
+        batch = (self.inputs, self.targets)
+        initialize(self.model, spec, batch=batch, loss=self.loss_fn, seed=seed)
 
     def _measured(self) -> Tensor:
         return self.loss_fn(call(self.model, self.inputs), self.targets)

@@ -42,3 +42,20 @@ class Functional(nn.Module):
         z = torch.relu(z + self.norm(self.branch(z)))
         logits: Tensor = self.head(z.mean(dim=(2, 3)))
         return logits
+
+
+class TwoInputs(nn.Module):
+    """A linear layer for each of two inputs, and one for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.head = nn.Linear(3, 8), nn.Linear(4, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.tanh(self.left(x) + self.right(y)))
+        return logits
+
+
+def no_classifier() -> nn.Module:
+    """Return what gives no logits (samples, classes) for inputs of three dimensions."""
+    return nn.Linear(4, 2)

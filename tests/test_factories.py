@@ -70,3 +70,22 @@ def test_each_init_is_diagnosed_and_named() -> None:
 def test_gradients_of_a_classifier_are_judged() -> None:
     (found,) = diagnoses(f"{HERE}:sound", ["16,30"], []).values()
     assert found.profile["gradient"].notna().any() and found.loss > 0
+
+
+@pytest.mark.parametrize("init", ["lsuv", "krahenbuhl", "metainit(steps=2)", "gradinit(steps=2)"])
+def test_what_must_see_a_batch_or_a_loss_sees_those_of_the_diagnosis(init: str) -> None:
+    (found,) = diagnoses(f"{HERE}:sound", ["64,30"], [init]).values()
+    assert found.loss > 0
+    last = found.profile[found.profile["layer"] == "fc6"].iloc[0]
+    if init == "lsuv":
+        assert last["std"] == pytest.approx(1, abs=0.005)
+
+
+def test_several_inputs_are_seen_by_an_initialiser_as_by_the_model() -> None:
+    (found,) = diagnoses(f"{HERE}:TwoInputs", ["16,3", "16,4"], ["lsuv"]).values()
+    assert found.profile["std"].iloc[-1] == pytest.approx(1, abs=0.005)
+
+
+def test_a_loss_that_there_is_not_is_said() -> None:
+    with pytest.raises(InitBenchError, match=r"metainit needs a loss: .*random classes.* Linear"):
+        diagnoses(f"{HERE}:no_classifier", ["2,3,4"], ["metainit"])

@@ -45,6 +45,22 @@ def test_what_does_not_fit_is_said_and_left_out() -> None:
     assert found.table["init"].tolist() == ["he_normal"]
 
 
+SEEING = ["lsuv", "krahenbuhl", "gradinit(steps=2)"]
+
+
+def test_what_must_see_a_batch_or_a_loss_is_tried() -> None:
+    found = ib.recommend(model(), *batch(), inits=SEEING, seeds=3)
+    assert sorted(found.table["init"]) == sorted(SEEING) and found.refused == {}
+
+
+def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
+    def spread(output: torch.Tensor, targets: None) -> torch.Tensor:
+        return output.square().mean()
+
+    found = ib.recommend(model(), batch()[0], loss_fn=spread, inits=SEEING, seeds=3)
+    assert found.refused == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "keywords", "said"),
     [

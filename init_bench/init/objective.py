@@ -22,6 +22,8 @@ rounding is another."""
 def run(model: Model, batch: Any) -> Any:
     """Return the model's output on ``batch``: a tensor, (inputs, targets), or keyword arguments.
 
+    Inputs that are a tuple are several arguments.
+
     Raises:
         InitBenchError: the model does not take the batch.
 
@@ -31,7 +33,9 @@ def run(model: Model, batch: Any) -> Any:
     """
     inputs = batch[0] if isinstance(batch, tuple | list) else batch
     try:
-        return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        if isinstance(inputs, Mapping):
+            return model(**inputs)
+        return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
     except InitBenchError:
         raise
     except Exception as cause:  # whatever the user's forward function raises

@@ -50,7 +50,7 @@ def initialize(
             told in the report and given to initialisers that are made for it
             (``critical_normal``); others use the gain that they prescribe.
         batch: for initialisers that see data: a tensor, keyword arguments of the model as a
-            mapping, or (inputs, targets).
+            mapping, or (inputs, targets), where inputs may be a tuple of several arguments.
         loss: for those that see a loss: ``loss(output, targets)``, ``loss(output)`` if the batch
             has no targets, ``loss(model)`` if there is no batch.
         overrides: initialisers of one tensor by ``fnmatch`` pattern of qualified module or
