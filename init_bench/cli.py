@@ -3,7 +3,9 @@
 import json
 import logging
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +33,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")]
 Executor = Annotated[str, typer.Option(help="local (worker threads) or serial.")]
 Workers = Annotated[int | None, typer.Option(help="Worker threads; default: one per core.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON records and nothing else.")]
+
+
+PIPED_WIDTH = 100
+"""Columns of a list that goes into a file or a pipe."""
 
 
 def _version(asked: bool) -> None:
@@ -174,7 +180,10 @@ def list_menu(
 ) -> None:
     """List what there is, with formula and source."""
     rows = lookup(_MENUS, what, kind="menu")()
-    _print_rows(rows, as_json)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+    else:
+        _print_entries(rows, _init_head if what == "inits" else lambda row: row["name"])
 
 
 @app.command()
@@ -272,6 +281,29 @@ def _print_rows(rows: list[dict[str, str]], as_json: bool) -> None:
     for row in [dict(zip(names, names, strict=True)), *rows]:
         head = "  ".join(f"{row[n]:<{w}}" for n, w in zip(names, widths, strict=False))
         print(f"{head}  {row[names[-1]]}")
+
+
+def _print_entries(rows: list[dict[str, str]], head: Callable[[dict[str, str]], str]) -> None:
+    """Print a paragraph per row, as wide as the terminal, 100 columns where there is none."""
+    width = shutil.get_terminal_size((PIPED_WIDTH, 0)).columns
+    for row in rows:
+        told = [f"  {row[name]}" for name in ("formula", "source") if name in row]
+        for text in (head(row), *told):
+            lines = textwrap.wrap(
+                text,
+                width,
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            print("\n".join(lines))
+
+
+def _init_head(row: dict[str, str]) -> str:
+    """Return how a spec calls the initialiser, and what it must see."""
+    from init_bench.init.menu import signature_of
+
+    return f"{signature_of(row['name'])}: needs a {row['needs']}"
 
 
 def _findings(init: str, found: "Diagnosis") -> list[dict[str, object]]:

@@ -125,6 +125,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """The four kinds of initialiser by what they must see."""
 
+NO_WORDS = ("generator", "fans")
+"""Parameters that a spec string cannot give."""
+
 NONLINEARITY_TAKERS = {"critical_normal"}
 """Names made for the nonlinearity behind a layer: the traced one, unless the spec gives one."""
 
@@ -197,6 +200,21 @@ def _check_call(name: str, init: Callable[..., Any], needs: str) -> None:
             f"init {name!r} must be a function init{form} that fills what it is given in place, "
             f"got {init!r}"
         ) from cause
+
+
+def signature_of(name: str) -> str:
+    """Return how a spec calls the initialiser, its defaults as they are.
+
+    Example:
+        >>> signature_of("normal"), signature_of("constant"), signature_of("zeros")
+        ('normal(mean=0.0, std=1.0)', 'constant(value)', 'zeros')
+    """
+    if name == DEFAULT:
+        return name
+    own = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
+    taken = [p for p in own if p.name not in NO_WORDS]
+    words = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in taken]
+    return f"{name}({', '.join(words)})" if words else name
 
 
 def menu_rows() -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.init.builtin import DEFAULT
-from init_bench.init.menu import ALIASES, INITS, all_inits, needs_of
+from init_bench.init.menu import ALIASES, INITS, NO_WORDS, all_inits, needs_of
 
 Value = float | int | str | bool | None
 
@@ -128,7 +128,7 @@ def _value(node: ast.expr, text: str) -> Value:
 def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
     """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
     parameters = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
-    taken = {p.name: p for p in parameters if p.name not in ("generator", "fans")}
+    taken = {p.name: p for p in parameters if p.name not in NO_WORDS}
     listed = ", ".join(taken) or "no arguments"
     for key in arguments:
         if key not in taken:
