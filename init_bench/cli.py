@@ -142,6 +142,9 @@ def compare(
     if out:
         _say(f"Tables and figures: {out}")
     _end_if_failed(found.failures)
+    if found.errors:
+        _say("failed:\n  " + "\n  ".join(found.errors))
+        raise typer.Exit(1)
 
 
 @app.command()

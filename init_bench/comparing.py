@@ -15,13 +15,15 @@ from matplotlib.figure import Figure
 from init_bench import figures
 from init_bench.comparison.draws import distribution_rows, quantiles
 from init_bench.comparison.judging import judge, verdict_of
-from init_bench.comparison.pairs import pairs_of, without_counterpart
+from init_bench.comparison.networks import fills_networks, layer_quantiles, layer_rows
+from init_bench.comparison.pairs import Pair, pairs_of, without_counterpart
 from init_bench.comparison.summary import html_of, text_of
-from init_bench.comparison.timing import speed_rows
+from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import cell_of, seeds_by_default, train
 from init_bench.devices import resolve_device
 from init_bench.errors import InitBenchError
 from init_bench.figures.saving import save
+from init_bench.grid import Cell
 from init_bench.running import manifest
 from init_bench.store import Store, write_whole
 
@@ -45,7 +47,8 @@ class Comparison:
         outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
         left_out: initialisers of ours that have no counterpart, where all were asked for.
         folder: where all is stored, if anywhere.
-        failures: files about runs that failed.
+        failures: files about runs that failed, where they are stored.
+        errors: what those runs failed of, whether stored or not.
     """
 
     table: pd.DataFrame
@@ -56,6 +59,7 @@ class Comparison:
     left_out: tuple[str, ...] = ()
     folder: Path | None = None
     failures: tuple[Path, ...] = ()
+    errors: tuple[str, ...] = ()
 
     def figure(self) -> Figure:
         """Return one pair's draws, curves and differences, or a forest plot of several pairs."""
@@ -95,7 +99,8 @@ def compare(
     under the curve over its steps), paired over seeds that see the same minibatches, with 95 %
     bootstrap intervals and sign-flip tests; diverged seeds are counted, never dropped unsaid.
     *Speed*: time of a fill, in turn. Holm's adjustment keeps the chance of any false "differs"
-    below 0.001 among all tests of draws and below 0.05 among all tests of training.
+    below 0.001 among all tests of draws and below 0.05 among all tests of training. An
+    initialiser of a whole network is compared on the network that is trained, layer by layer.
 
     Args:
         names: specs of initialisers. None: each of ours against torch's counterpart; one: that
@@ -122,7 +127,7 @@ def compare(
     """
     pairs = pairs_of(names)
     axes = {"steps": STEPS} | axes
-    cell_of(axes)
+    cell = cell_of(axes)
     target = resolve_device(device)
     seeds = seeds_by_default(len(pairs)) if seeds is None else seeds
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
@@ -131,23 +136,31 @@ def compare(
         store = Store(folder)
         if store.manifest() is None:
             store.open(manifest([], target, {}))
-        drawn = distribution_rows(pairs)
+        whole = [pair for pair in pairs if fills_networks(pair)]
+        single = [pair for pair in pairs if pair not in whole]
+        drawn = [*distribution_rows(single), *layer_rows(whole, cell)]
+        timed = [*speed_rows(single), *network_speed_rows(whole, cell)]
         trained = train(pairs, axes, seeds=seeds, out=folder, device=device, progress=progress)
-        table = judge(pairs, [*drawn, *trained.rows, *speed_rows(pairs)])
+        table = judge(pairs, [*drawn, *trained.rows, *timed])
         found = Comparison(
             table=table,
             verdicts={str(p): verdict_of(table[table["pair"] == str(p)]) for p in pairs},
-            quantiles=quantiles(pairs[0]) if len(pairs) == 1 else pd.DataFrame(),
+            quantiles=_quantiles(pairs[0], cell) if len(pairs) == 1 else pd.DataFrame(),
             curves=trained.curves,
             outcomes=trained.outcomes,
             left_out=() if names else without_counterpart(),
             folder=folder if out is not None else None,
-            failures=trained.failures,
+            failures=trained.failures if out is not None else (),
+            errors=trained.errors,
         )
         if out is not None:
             write_whole(folder / "comparison.parquet", table.to_parquet)
             save(found.figure(), folder, "compare")
     return found
+
+
+def _quantiles(pair: Pair, cell: Cell) -> pd.DataFrame:
+    return layer_quantiles(pair, cell) if fills_networks(pair) else quantiles(pair)
 
 
 @contextlib.contextmanager

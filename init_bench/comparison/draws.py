@@ -1,7 +1,7 @@
 """Do two initialisers draw the same? Bits, entries, whole matrices, and what each states."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,11 +37,13 @@ class Draws:
         entries: all entries, in ascending order.
         rms: root mean square of the entries of each draw.
         spectrum: largest singular value over the root mean square of all, each draw.
+        kurtosis: mean fourth power of the entries over their squared mean square, each draw.
     """
 
     entries: np.ndarray
     rms: np.ndarray
     spectrum: np.ndarray
+    kurtosis: np.ndarray
 
 
 def distribution_rows(pairs: Iterable[Pair]) -> list[Row]:
@@ -97,14 +99,20 @@ def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
         InitBenchError: as ``draw``.
     """
     purpose = f"compare/{spec}/{shape}"
-    weights = torch.stack([draw(spec, shape, stream(i, purpose)) for i in range(DRAWS)])
+    return draws_of(torch.stack([draw(spec, shape, stream(i, purpose)) for i in range(DRAWS)]))
+
+
+def draws_of(weights: Tensor) -> Draws:
+    """Return what weights of one shape, stacked, look like."""
     values = torch.linalg.svdvals(weights.flatten(2))
-    rms = weights.double().square().flatten(1).mean(dim=1).sqrt()
+    squares = weights.double().square().flatten(1)
+    rms = squares.mean(dim=1).sqrt()
     scale = values.double().square().mean(dim=1).sqrt()
     return Draws(
         entries=np.sort(weights.numpy().ravel()),
         rms=rms.numpy(),
         spectrum=(values.amax(dim=1) / scale).nan_to_num(0.0).numpy(),
+        kurtosis=(squares.square().mean(dim=1) / rms**4).nan_to_num(0.0).numpy(),
     )
 
 
@@ -133,24 +141,31 @@ def quantiles(pair: Pair) -> pd.DataFrame:
 
     Columns ``init``, ``shape``, ``probability``, ``value``; no rows where there is no such shape.
     """
-    probabilities = (np.arange(QUANTILES) + 0.5) / QUANTILES
     for name, shape in SHAPES.items():
         try:
             sides = {str(spec): draws(spec, shape).entries for spec in (pair.a, pair.b)}
         except InitBenchError:
             continue
-        return pd.concat(
-            pd.DataFrame(
-                {
-                    "init": init,
-                    "shape": f"{name} {'x'.join(map(str, shape))}",
-                    "probability": probabilities,
-                    "value": entries[(probabilities * len(entries)).astype(int)],
-                }
-            )
-            for init, entries in sides.items()
-        ).reset_index(drop=True)
-    return pd.DataFrame(columns=["init", "shape", "probability", "value"])
+        return quantile_frame(sides, f"{name} {'x'.join(map(str, shape))}")
+    return quantile_frame({}, "")
+
+
+def quantile_frame(sides: Mapping[str, np.ndarray], shape: str) -> pd.DataFrame:
+    """Return ``QUANTILES`` quantiles of each side's entries, which are in ascending order."""
+    probabilities = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    frames = [
+        pd.DataFrame(
+            {
+                "init": init,
+                "shape": shape,
+                "probability": probabilities,
+                "value": entries[(probabilities * len(entries)).astype(int)],
+            }
+        )
+        for init, entries in sides.items()
+    ]
+    none = pd.DataFrame(columns=["init", "shape", "probability", "value"])
+    return pd.concat(frames, ignore_index=True) if frames else none
 
 
 def _rows(

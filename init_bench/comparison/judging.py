@@ -139,6 +139,7 @@ _FARNESS: dict[str, Callable[[float], float]] = {
     "std ratio": _log,
     "KS distance": abs,
     "spectrum ratio": _log,
+    "kurtosis ratio": _log,
 }
 _INTERVAL = "[{ci_low:.3g}, {ci_high:.3g}]"
 _DRAWN = {
@@ -146,6 +147,7 @@ _DRAWN = {
     "KS distance": f"entries a KS distance of {{value:.3g}} {_INTERVAL} away on {{setting}}",
     "spectrum ratio": f"largest singular value {{value:.3g}} {_INTERVAL} times that of {{b}}, "
     "relative to the root mean square, on {setting}",
+    "kurtosis ratio": f"kurtosis {{value:.3g}} {_INTERVAL} times that of {{b}} on {{setting}}",
 }
 _TRAINED = {
     "final loss": "final loss {value:+.3g} [{ci_low:+.3g}, {ci_high:+.3g}]",

@@ -8,13 +8,16 @@ from init_bench.comparison.pairs import Pair
 DRAWS = 20
 """Weights drawn from each initialiser and shape, the units of the tests of whole weights."""
 
+NETWORK_DRAWS = 8
+"""Networks filled by each initialiser, where one fills whole networks alone."""
+
 DRAW_ALPHA = 1e-3
 """Chance of any false "differs" among all tests of draws: draws are cheap, so it can be small."""
 
 TRAIN_ALPHA = 0.05
 """The same among all tests of training, where every seed costs two runs."""
 
-TURNS, FILLS = 9, 5
+TURNS, FILLS, NETWORK_FILLS = 9, 5, 3
 """Timing: turns in which both sides are timed, and the fills of each in a turn."""
 
 TIME_MARGIN = 0.1
@@ -28,7 +31,10 @@ _AGAINST = (
     f"all entries of {DRAWS} draws; p and {1 - DRAW_ALPHA:.1%} interval exact for normal draws, "
     "by Bernstein's inequality for bounded ones"
 )
-_WELCH = f"a / b, geometric means of {DRAWS} draws; p and {1 - DRAW_ALPHA:.1%} interval: Welch's t"
+_WELCH = (
+    f"a / b, geometric means of {DRAWS} draws ({NETWORK_DRAWS} of whole networks); p and "
+    f"{1 - DRAW_ALPHA:.1%} interval: Welch's t"
+)
 
 DEFINITIONS = {
     "same bits": "share of pairs of draws from one generator state that agree in every bit",
@@ -38,14 +44,16 @@ DEFINITIONS = {
     "std ratio": f"root mean square of the entries, {_WELCH}",
     "spectrum ratio": "largest singular value over the root mean square of all, which is 1 for an "
     f"orthogonal matrix and about 2 for independent entries, {_WELCH}",
+    "kurtosis ratio": "mean fourth power of the entries over their squared mean square, which is 3 "
+    f"for a normal distribution and 1.8 for a uniform one, {_WELCH}",
     "mean of a": f"(mean - stated mean) / stated std, {_AGAINST}",
     "variance of a": f"variance about the stated mean / the stated, {_AGAINST}",
     "same start": "share of seeds whose networks start from the same bits in every parameter",
     "final loss": f"mean loss of the last 50 steps, {_PAIRED}",
     "mean loss": f"area under the loss curve / steps, {_PAIRED}",
     "diverged": "share of seeds that diverged, a - b; p: exact McNemar test over seeds",
-    "time": f"median time of a fill, a / b, median over {TURNS} turns of {FILLS} fills of each; "
-    "interval: lowest and highest turn",
+    "time": f"median time of a fill, a / b, median over {TURNS} turns of {FILLS} fills "
+    f"of each ({NETWORK_FILLS} of a whole network); interval: lowest and highest turn",
 }
 DEFINITIONS |= {f"{name} of b": DEFINITIONS[f"{name} of a"] for name in ("mean", "variance")}
 

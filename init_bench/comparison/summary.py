@@ -46,7 +46,10 @@ def _draws(rows: pd.DataFrame) -> str:
     if seen.empty:
         return f"draws     not compared: {bits['note'].iloc[0]}"
     equal = int((seen["value"] == 1).sum())
-    distance = max(records(rows[rows["quantity"] == "KS distance"]), key=lambda row: row["value"])
+    distances = records(rows[rows["quantity"] == "KS distance"])
+    far = max(distances, key=lambda row: row["value"], default=None)
+    distance = f"; KS distance at most {far['value']:.3g} ({_p(far)})" if far else ""
+    whole = bits["setting"].str.startswith("layer").any()
     ratio = rows[rows["quantity"] == "std ratio"]["value"]
     gone = len(bits) - len(seen)
     refused = f"; {gone} of {len(bits)} shapes refused" if gone else ""
@@ -54,8 +57,8 @@ def _draws(rows: pd.DataFrame) -> str:
     unlike = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
     stated = "".join(f"; {quantity} not as stated" for quantity in unlike)
     return (
-        f"draws     same bits on {equal} of {len(seen)} shapes; KS distance at most "
-        f"{distance['value']:.3g} ({_p(distance)}){spread}{stated}{refused}"
+        f"draws     same bits on {equal} of {len(seen)} {'layers' if whole else 'shapes'}"
+        f"{distance}{spread}{stated}{refused}"
     )
 
 

@@ -4,60 +4,77 @@ import functools
 import inspect
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
+from init_bench import datasets
 from init_bench.comparison.draws import draw, module_of
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.rows import FILLS, TURNS, Row
+from init_bench.comparison.rows import FILLS, NETWORK_FILLS, TURNS, Row
+from init_bench.engine.chunk import network_of, seen_by_init
 from init_bench.errors import InitBenchError
+from init_bench.grid import Cell
 from init_bench.init import INITS, InitSpec
 from init_bench.init.builtin import DEFAULT, TORCH_INITS
+from init_bench.init.whole_model import fill_weights
 from init_bench.randomness import stream
 
 SHAPES = ((512, 512), (128, 64, 3, 3))
 """Weights that are timed: the first that both sides can fill."""
 
 
+@dataclass(frozen=True)
+class Fill:
+    """What fills something once, and how often it does so in a turn."""
+
+    once: Callable[[], object]
+    times: int = FILLS
+
+
 def speed_rows(pairs: Iterable[Pair]) -> list[Row]:
     """Return a row per pair: time of a fill of ``a`` over that of ``b``."""
-    return [_row(pair) for pair in pairs]
+    ways = {"x".join(map(str, s)): functools.partial(_tensor_fill, shape=s) for s in SHAPES}
+    return [_row(pair, ways) for pair in pairs]
 
 
-def _row(pair: Pair) -> Row:
-    """Return the ratio on the first shape that both can fill, or why there is none."""
+def network_speed_rows(pairs: Iterable[Pair], cell: Cell) -> list[Row]:
+    """Return a row per pair: time in which ``a`` fills the cell's network over that of ``b``."""
+    ways = {_named(cell): functools.partial(_network_fill, cell=cell)}
+    return [_row(pair, ways) for pair in pairs]
+
+
+def _row(pair: Pair, ways: Mapping[str, Callable[[InitSpec], Fill]]) -> Row:
+    """Return the ratio in the first setting that both can fill, or why there is none."""
+    row = functools.partial(Row, pair=pair, question="speed", quantity="time")
     reasons = []
-    for shape in SHAPES:
+    for setting, fill_of in ways.items():
         try:
-            times = _times(pair, shape)
+            times = _times([fill_of(spec) for spec in (pair.a, pair.b)])
         except InitBenchError as reason:
             reasons.append(str(reason))
             continue
         ratios = [a / b for a, b in times]
         medians = [statistics.median(side) * 1e6 for side in zip(*times, strict=True)]
-        return Row(
-            pair=pair,
-            question="speed",
-            setting="x".join(map(str, shape)),
-            quantity="time",
+        return row(
+            setting=setting,
             value=statistics.median(ratios),
             low=min(ratios),
             high=max(ratios),
             n=TURNS,
             note=f"medians {medians[0]:.4g} and {medians[1]:.4g} microseconds",
         )
-    note = "; ".join(dict.fromkeys(reasons))
-    return Row(pair=pair, question="speed", setting="", quantity="time", note=note)
+    return row(setting="", note="; ".join(dict.fromkeys(reasons)))
 
 
-def _times(pair: Pair, shape: tuple[int, ...]) -> list[tuple[float, float]]:
+def _times(fills: Sequence[Fill]) -> list[tuple[float, float]]:
     """Return seconds of a fill of each side by turn, one unmeasured turn ahead.
 
     Who goes first alternates: what the first leaves in the caches helps the second.
     """
-    fills = [_fill(spec, shape) for spec in (pair.a, pair.b)]
     times = []
     with torch.random.fork_rng(devices=[]):  # torch's sparse_ and reset_parameters draw from it
         for turn in range(TURNS + 1):
@@ -67,26 +84,41 @@ def _times(pair: Pair, shape: tuple[int, ...]) -> list[tuple[float, float]]:
     return times[1:]
 
 
-def _fill(spec: InitSpec, shape: tuple[int, ...]) -> Callable[[], object]:
+def _network_fill(spec: InitSpec, *, cell: Cell) -> Fill:
+    """Return what fills the cell's network once, tried once; the network is made beforehand."""
+    cell, data = replace(cell, init=str(spec)), datasets.load(cell.dataset)
+    network, batch = network_of(cell, data), seen_by_init(cell, data)
+    loss = nn.functional.cross_entropy
+    return Fill(
+        functools.partial(fill_weights, network, spec, batch=batch, loss=loss), NETWORK_FILLS
+    )
+
+
+def _named(cell: Cell) -> str:
+    size = f" of width {cell.width} and depth {cell.depth}" if cell.model == "mlp" else ""
+    return f"{cell.model}{size}"
+
+
+def _tensor_fill(spec: InitSpec, *, shape: tuple[int, ...]) -> Fill:
     """Return what fills a weight of ``shape``, tried once; of torch's functions the bare one."""
     draw(spec, shape, stream(0, "compare/time"))
     if spec.name == DEFAULT:
         module: Any = module_of(shape)
-        return lambda: module.reset_parameters()
+        return Fill(module.reset_parameters)
     function: Callable[..., object] = INITS[spec.name]
     if spec.name in TORCH_INITS:
         function = inspect.unwrap(function)
     arguments = dict[str, Any](spec.arguments)
     if "generator" in inspect.signature(function).parameters:
         arguments["generator"] = stream(0, "compare/time")
-    return functools.partial(function, torch.empty(shape), **arguments)
+    return Fill(functools.partial(function, torch.empty(shape), **arguments))
 
 
-def _seconds(fill: Callable[[], object]) -> float:
+def _seconds(fill: Fill) -> float:
     """Return the median time of some fills: a hiccup of the machine is left out."""
     seconds = []
-    for _ in range(FILLS):
+    for _ in range(fill.times):
         started = time.perf_counter()
-        fill()
+        fill.once()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)

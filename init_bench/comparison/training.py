@@ -1,8 +1,10 @@
 """Do two initialisers train the same? Paired over seeds: the same minibatches on both sides."""
 
+import functools
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 
 from init_bench import datasets
-from init_bench.comparison.draws import equal_bits
 from init_bench.comparison.paired import bootstrap_interval, seeds_for, sign_flip_p
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.rows import TRAIN_ALPHA, Row
@@ -33,12 +35,16 @@ TESTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Rows about training, the curves and outcomes (a row per run) behind them, what failed."""
+    """Rows about training, the curves and outcomes (a row per run) behind them, what failed.
+
+    ``failures`` are the files about runs that failed, ``errors`` what they say.
+    """
 
     rows: list[Row]
     curves: pd.DataFrame
     outcomes: pd.DataFrame
     failures: tuple[Path, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 def cell_of(axes: Mapping[str, Any]) -> Cell:
@@ -91,11 +97,13 @@ def train(
     pairs = list(pairs)
     refusals = {spec: _refusal(spec, axes) for pair in pairs for spec in (pair.a, pair.b)}
     open_pairs = [pair for pair in pairs if not (refusals[pair.a] or refusals[pair.b])]
-    starts = {pair: same_start(pair, cell_of(axes), seeds) for pair in open_pairs}
+    look = functools.lru_cache(maxsize=None)(start_of)
+    starts = {pair: same_start(pair, cell_of(axes), seeds, look) for pair in open_pairs}
     trained = [pair for pair in open_pairs if starts[pair] < 1 or len(pairs) == 1]
     results = _run(trained, axes, seeds, out, device, progress)
     outcomes = _outcomes(results) if results else pd.DataFrame()
     failures = results.failures if results else ()
+    failed = dict(error for path in failures for error in _errors(path))
     rows = []
     for pair in pairs:
         row = partial(Row, pair=pair, question="training", setting=_setting(axes))
@@ -106,23 +114,37 @@ def train(
         rows.append(row(quantity="same start", value=starts[pair], n=seeds))
         if pair not in trained:
             rows += [row(quantity=name, value=0.0, note=SKIPPED) for name in LOSSES]
-        elif failures:
-            rows.append(row(quantity="final loss", note=f"a run failed: {_error(failures[0])}"))
+        elif reasons := [e for (i, _), e in failed.items() if i in (str(pair.a), str(pair.b))]:
+            rows.append(row(quantity="final loss", note=f"a run failed: {reasons[0]}"))
         else:
             rows += list(_paired_rows(pair, outcomes, row))
     curves = results.curves if results else pd.DataFrame()
-    return Trained(rows=rows, curves=curves, outcomes=outcomes, failures=failures)
+    errors = tuple(f"{init}, seed {seed}: {error}" for (init, seed), error in failed.items())
+    return Trained(rows=rows, curves=curves, outcomes=outcomes, failures=failures, errors=errors)
 
 
-def same_start(pair: Pair, cell: Cell, seeds: int) -> float:
+def same_start(
+    pair: Pair, cell: Cell, seeds: int, look: Callable[[Cell], str | None] | None = None
+) -> float:
     """Return the share of seeds for which both sides give a network the same bits throughout."""
-    data = datasets.load(cell.dataset)
+    look = look or start_of
     equal = 0
     for seed in range(seeds):
-        sides = (replace(cell, init=str(spec), seed=seed) for spec in (pair.a, pair.b))
-        a, b = (network_of(side, data).state_dict() for side in sides)
-        equal += all(equal_bits(a[name], b[name]) for name in a)
+        a, b = (look(replace(cell, init=str(spec), seed=seed)) for spec in (pair.a, pair.b))
+        equal += a is not None and a == b
     return equal / seeds
+
+
+def start_of(cell: Cell) -> str | None:
+    """Return a digest of the bits that the cell starts from, ``None`` where it cannot start."""
+    try:
+        state = network_of(cell, datasets.load(cell.dataset)).state_dict()
+    except InitBenchError:
+        return None
+    digest = hashlib.sha256()
+    for value in state.values():
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
@@ -202,5 +224,8 @@ def _setting(axes: Mapping[str, Any]) -> str:
     )
 
 
-def _error(failure: Path) -> str:
-    return str(json.loads(failure.read_text())["error"])
+def _errors(failure: Path) -> Iterator[tuple[tuple[str, int], str]]:
+    """Yield (init, seed) of each cell that a failure file names, and why it failed."""
+    told = json.loads(failure.read_text())
+    for cell in told["cells"]:
+        yield (cell["init"], cell["seed"]), told["error"]

@@ -85,11 +85,11 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         "norm": cell.norm,
         "activation": cell.activation,
     }
-    batch = _seen_by_init(cell, data) if parse(cell.init).needs in NEED_DATA else None
+    batch = seen_by_init(cell, data) if parse(cell.init).needs in NEED_DATA else None
     return build(lambda: make(cell.model, offered), cell.init, cell.seed, batch)
 
 
-def _seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
+def seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
     """Return the inputs and classes, on the CPU, from which the cell's weights are computed."""
     chosen = next(draws(len(data.targets), cell.seed, INIT_SAMPLES))
     inputs = data.inputs[chosen].view(-1, *input_shape(cell, data))

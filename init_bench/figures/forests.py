@@ -21,7 +21,7 @@ VERDICTS: dict[str, dict[str, Any]] = {
     "not compared": {"color": "#7F7F7F", "marker": "X"},
 }
 PANELS = {
-    "std ratio": ("std, a / b\n(shape farthest from 1)", 1.0),
+    "std ratio": ("std, a / b\n(shape or layer farthest from 1)", 1.0),
     "KS distance": ("KS distance of entries\n(largest of the shapes)", 0.0),
     "final loss": ("final loss, a - b\n(mean over seeds)", 0.0),
     "time": ("time of a fill, a / b\n(bar: range over turns)", 1.0),
@@ -46,10 +46,12 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
     need(table, "pair", "quantity", "value", "ci_low", "ci_high", "verdict", "note")
     figure = new_figure(13, 1.9 + 0.36 * len(verdicts))
     with mpl.rc_context(RC):
-        axes = figure.subplots(1, len(PANELS), sharey=True)
-        for ax, quantity in zip(axes, PANELS, strict=True):
+        # whole networks have no such distance
+        shown = [q for q in PANELS if q != "KS distance" or (table["quantity"] == q).any()]
+        axes = figure.subplots(1, len(shown), sharey=True)
+        for ax, quantity in zip(axes, shown, strict=True):
             _draw_panel(ax, quantity, table, verdicts)
-        _write_divergence(axes[list(PANELS).index("final loss")], table, verdicts)
+        _write_divergence(axes[shown.index("final loss")], table, verdicts)
         axes[0].set_yticks(range(len(verdicts)), [p.replace(" vs ", "\n vs ") for p in verdicts])
         axes[0].tick_params(axis="y", labelsize=8)
         axes[0].set_ylim(len(verdicts) - 0.5, -0.5)

@@ -124,6 +124,7 @@ def test_a_run_that_fails_is_said_and_its_file_kept(
     found = trained(tmp_path, pair)
     assert "out of memory" in numbers(found, pair)["final loss"].note
     assert found.failures[0].is_file()
+    assert any(e.startswith("he_normal, seed 0: ") and "memory" in e for e in found.errors)
 
 
 @pytest.mark.parametrize(
