@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.audit import audit, is_nonlinearity
 from init_bench.errors import InitBenchError
+from init_bench.init.snapshot import undisturbed
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 from init_bench.watching import first_tensor
@@ -159,23 +160,15 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 
     What draws inside draws from a stream of its own, the same each time.
     """
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     gradients = [(p, p.grad) for p in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        with drawing_from(stream(0, "examine")):
+        with undisturbed(model), drawing_from(stream(0, "examine")):
             yield
     finally:
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                if name in buffers:
-                    buffer.copy_(buffers[name])
         for parameter, gradient in gradients:
             parameter.grad = gradient
-        for module, mode in modes:
-            module.training = mode
 
 
 @contextmanager

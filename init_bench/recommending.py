@@ -1,8 +1,7 @@
 """Recommend: which initialiser of the menu learns fastest in this model, measured."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from init_bench.diagnosing import cross_entropy
 from init_bench.errors import InitBenchError
 from init_bench.examining import Loss, call, examine, left_as_it_was
 from init_bench.init import initialize, parse
+from init_bench.init.snapshot import given_back
 from init_bench.judging import judge
 
 CANDIDATES = (
@@ -122,7 +122,7 @@ def recommend(
     losses: dict[str, tuple[float, np.ndarray]] = {}
     refused: dict[str, str] = {}
     verdicts: dict[str, str] = {}
-    with _weights_given_back(model):
+    with given_back(model):
         for spec in specs:
             try:
                 verdicts[spec] = learn.verdicts(spec)
@@ -177,16 +177,6 @@ class _Learner:
 
     def _measured(self) -> Tensor:
         return self.loss_fn(call(self.model, self.inputs), self.targets)
-
-
-@contextmanager
-def _weights_given_back(model: nn.Module) -> Iterator[None]:
-    """Give back parameters and buffers, which initialising writes to."""
-    kept = {name: value.clone() for name, value in model.state_dict().items()}
-    try:
-        yield
-    finally:
-        model.load_state_dict(kept)
 
 
 def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str]) -> pd.DataFrame:

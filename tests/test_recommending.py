@@ -39,6 +39,29 @@ def test_model_and_streams_are_left_as_they_were() -> None:
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+class Counting(nn.Module):
+    """Puts another tensor in its buffer's place at each call."""
+
+    calls: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(30, 4)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls = self.calls + 1
+        logits: torch.Tensor = self.fc(x)
+        return logits
+
+
+def test_a_buffer_that_the_model_replaces_is_given_back() -> None:
+    net = Counting()
+    before = net.get_buffer("calls")
+    ib.recommend(net, *batch(), inits=["he_normal"], seeds=3)
+    assert net.get_buffer("calls") is before and before.item() == 0
+
+
 def test_what_does_not_fit_is_said_and_left_out() -> None:
     found = ib.recommend(model(), *batch(), inits=["torch.dirac", "he_normal"], seeds=3)
     assert list(found.refused) == ["torch.dirac"] and "dirac" in str(found)

@@ -36,6 +36,26 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def given_back(model: nn.Module) -> Iterator[None]:
+    """Bring back parameters, buffers, training modes and the RNG states when the block ends.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> before = layer.weight.detach().clone()
+        >>> with given_back(layer):
+        ...     _ = nn.init.zeros_(layer.weight)
+        >>> torch.equal(layer.weight, before)
+        True
+    """
+    restore_values = _saved(model.parameters())
+    with undisturbed(model):
+        try:
+            yield
+        finally:
+            restore_values()
+
+
+@contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Bring back buffers, training modes and the RNG states when the block ends."""
     restores = (_saved_buffers_and_modes(model), _saved_rng(model))
@@ -59,13 +79,14 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
 
 
 def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
-    restore_buffers = _saved(model.buffers())
-    modes = [(module, module.training) for module in model.modules()]
+    restore_values = _saved(model.buffers())
+    modes = [(module, module.training, dict(module._buffers)) for module in model.modules()]
 
     def restore() -> None:
-        restore_buffers()
-        for module, training in modes:
+        restore_values()
+        for module, training, buffers in modes:
             module.training = training
+            module._buffers.update(buffers)  # a forward function may put another tensor there
 
     return restore
 

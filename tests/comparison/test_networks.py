@@ -150,7 +150,7 @@ def test_the_forest_of_whole_networks_has_no_empty_panel() -> None:
 def test_a_start_that_fails_is_said_in_words_where_nothing_is_kept() -> None:
     def picky_(network: Network) -> None:
         """Fail for seed 1."""
-        if network.seed == 1 and network.model.fc1.weight.numel() == 16 * 784:
+        if network.seed == 1 and network.model.get_parameter("fc1.weight").numel() == 16 * 784:
             raise ib.InitBenchError("the output of 'fc2' is constant")
         network.start("he_normal")
 
