@@ -91,7 +91,7 @@ class Diagnosis:
         lines = [self._headline(), *self.notes, *map(_line, rows[:MOST_ROWS])]
         if len(rows) > MOST_ROWS:
             lines.append(f"… and {len(rows) - MOST_ROWS} more findings")
-        # Where a fault starts comes first: what only follows adds its definition, no advice.
+        # Where a fault starts comes first: what only follows adds its definition alone.
         for row in self.verdicts.drop_duplicates(["verdict", "quantity"]).to_dict("records"):
             lines.append(f"{row['verdict']}: {row['quantity']}")
             if row["advice"] and not row["cause"]:
@@ -110,17 +110,19 @@ class Diagnosis:
         return f"<p><b>{html.escape(self._headline())}</b></p>{notes}{table}<svg{picture}"
 
     def _headline(self) -> str:
-        ran = self.profile["layer"].nunique()
+        layers = self.profile.drop_duplicates("layer")
+        multiply = layers["weight_gain"].notna().sum()
+        size = f"{self.name}, {len(layers)} layers, {multiply} with weights"
         if self.healthy:
-            return f"{self.name}, {ran} layers: healthy."
+            return f"{size}: healthy."
         starts = self.bad[self.bad["cause"] == ""]
         names = ", ".join(starts["verdict"].unique())
-        return f"{self.name}, {ran} layers: {names}; starts at {starts['layer'].iloc[0]}."
+        return f"{size}: {names}; starts at {starts['layer'].iloc[0]}."
 
 
 def _line(row: dict[Any, Any]) -> str:
     """Return one finding as one line of the text table."""
-    follows = f"  follows from {row['cause']}" if row["cause"] else ""
+    follows = f"  → {row['advice']}" if row["cause"] else ""
     verdict = f"watch: {row['verdict']}" if row["severity"] == "watch" else row["verdict"]
     measured = f"{row['value']:<10.3g} threshold {row['threshold']:.3g}"
     return f"{row['layer']:<32} {verdict:<20} {measured}{follows}"

@@ -1,6 +1,8 @@
 """Judge: the rules over the evidence, and where what they find starts."""
 
 import math
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -18,13 +20,20 @@ def judge(evidence: Evidence) -> pd.DataFrame:
 
     Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
     ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
-    fault this follows from; empty where it starts) and ``advice``. A network in which nothing is
-    bad has the row ``healthy``, its value the widest margin any rule leaves, as a factor.
+    fault this follows from; empty where it starts) and ``advice`` (for what follows: mend that layer
+    first). A network in which nothing is bad has the row ``healthy``, its value the widest margin
+    any rule leaves, as a factor.
     """
     findings = pd.concat(
         [_findings(rule, evidence) for rule in RULES], ignore_index=True
     ).drop_duplicates(["layer", "verdict", "severity"])
-    findings["cause"] = _causes(findings)
+    faults = findings[findings["local"]].sort_values("index", kind="stable").to_dict("records")
+    starts = [_start(row, faults) for row in findings.to_dict("records")]
+    findings["cause"] = [start["layer"] if start else "" for start in starts]
+    findings["advice"] = [
+        f"mend {start['layer']} first ({start['verdict']} there)" if start else own
+        for start, own in zip(starts, findings["advice"], strict=True)
+    ]
     if not (findings["severity"] == "bad").any():
         findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
     else:
@@ -54,23 +63,19 @@ def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
     )
 
 
-def _causes(findings: pd.DataFrame) -> list[str]:
-    """Return for each finding the layer it follows from, empty for what starts by itself.
+Finding = dict[Hashable, Any]
+
+
+def _start(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
+    """Return the fault that ``finding`` follows from, ``None`` where it starts by itself.
 
     A local fault starts where it is. What is measured over depth follows from the nearest local
     fault in front of it (or, for gradients, which run backwards, from any), if there is one.
     """
-    local = findings[findings["local"]].sort_values("index")
-    causes = []
-    for row in findings.itertuples():
-        before = local[local["index"] <= row.index]
-        if row.local or local.empty:
-            causes.append("")
-        elif row.backward:
-            causes.append(str(local["layer"].iloc[-1]))
-        else:
-            causes.append("" if before.empty else str(before["layer"].iloc[-1]))
-    return causes
+    if finding["local"]:
+        return None
+    before = [f for f in faults if finding["backward"] or f["index"] <= finding["index"]]
+    return before[-1] if before else None
 
 
 def _healthy(evidence: Evidence) -> pd.DataFrame:

@@ -88,6 +88,20 @@ def test_every_face_says_what_and_where() -> None:
     assert "<svg" in page and "<script" not in page
 
 
+def test_what_follows_is_told_the_same_way_in_every_face() -> None:
+    model = sound()
+    model.get_submodule("fc3").weight.data.mul_(1e-4)  # type: ignore[operator]
+    found = ib.diagnose(model, *batch())
+    assert (found.bad["cause"] == "fc3").any()
+    for face in (str(found), found._repr_html_(), found.to_json()):
+        assert "mend fc3 first (vanishing_signal there)" in face
+
+
+def test_the_headline_counts_layers_and_those_with_weights() -> None:
+    said = "Sequential, 11 layers, 6 with weights: healthy."
+    assert str(ib.diagnose(sound(), *batch())).splitlines()[0] == said
+
+
 def test_json_is_json_without_nan() -> None:
     found = ib.diagnose(sound(), batch()[0])
     read = json.loads(found.to_json(), parse_constant=lambda name: pytest.fail(name))

@@ -115,6 +115,8 @@ def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
     assert found["cause"].tolist()[0] == ""
     followers = found[found["cause"] != ""]
     assert len(followers) and set(followers["cause"]) == {"fc4"}
+    assert set(followers["advice"]) == {"mend fc4 first (vanishing_signal there)"}
+    assert not found.loc[found["cause"] == "", "advice"].str.startswith("mend").any()
     assert followers.index.min() > found[found["cause"] == ""].index.max()
 
 
