@@ -61,6 +61,7 @@ class Evidence:
             mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
             the rows of its weight; ``outputs``, the values per sample; ``nonlinear``, whether it
             is an elementwise nonlinearity.
+        histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
         output: statistics of the model's first output tensor: ``rms``, ``sample_std``,
             ``nonfinite``, ``samples``.
@@ -69,6 +70,7 @@ class Evidence:
 
     layers: pd.DataFrame
     profile: pd.DataFrame
+    histograms: pd.DataFrame
     weights: pd.DataFrame
     output: dict[str, float]
     loss: float
@@ -91,7 +93,11 @@ def examine(
             f"{type(model).__name__} has no parameters: there is no initialisation to look at"
         )
     arrivals: list[dict[str, object]] = []
-    with left_as_it_was(model), capture(model) as record, _arrivals(model, arrivals):
+    with (
+        left_as_it_was(model),
+        capture(model, histogram=True) as record,
+        _arrivals(model, arrivals),
+    ):
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
         loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
@@ -101,7 +107,12 @@ def examine(
         weights = audit(model, ran, gradients)
     profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
     return Evidence(
-        layers=layers, profile=profile, weights=weights, output=_described(output), loss=loss
+        layers=layers,
+        profile=profile,
+        histograms=record.histograms(),
+        weights=weights,
+        output=_described(output),
+        loss=loss,
     )
 
 

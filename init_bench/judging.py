@@ -20,9 +20,9 @@ def judge(evidence: Evidence) -> pd.DataFrame:
 
     Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
     ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
-    fault this follows from; empty where it starts) and ``advice`` (for what follows: mend that layer
-    first). A network in which nothing is bad has the row ``healthy``, its value the widest margin
-    any rule leaves, as a factor.
+    fault this follows from; empty where it starts) and ``advice`` (for what follows: mend that
+    layer first). A network in which nothing is bad has the row ``healthy``, its value the widest
+    margin any rule leaves, as a factor.
     """
     findings = pd.concat(
         [_findings(rule, evidence) for rule in RULES], ignore_index=True

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
+from init_bench.shares import CENTRES
 from init_bench.statistics import STATISTICS
 from init_bench.watching import Row, Watch
 from init_bench.wrappers import own_modules, run_uncompiled
@@ -46,6 +48,29 @@ class Record:
         frame = pd.DataFrame(self.rows, columns=[*COLUMNS, "call"])
         return frame.sort_values("index", kind="stable", ignore_index=True)
 
+    def histograms(self) -> pd.DataFrame:
+        """Return how the values of each output are spread, a row per layer, call and bin.
+
+        Columns: ``layer``, ``index``, ``centre`` (of the bin, as a multiple of the output's RMS)
+        and ``share`` (of the values). Empty unless the capture was told ``histogram=True``.
+
+        Example:
+            >>> import torch
+            >>> model = nn.Identity()
+            >>> with capture(model, histogram=True) as record:
+            ...     _ = model(torch.tensor([[0.0, 2.0]]))
+            >>> found = record.histograms()
+            >>> found.loc[found["share"] > 0, ["centre", "share"]].round(1).to_numpy().tolist()
+            [[0.0, 0.5], [1.4, 0.5]]
+        """
+        rows = [
+            {"layer": row["layer"], "index": row["index"], "centre": centre, "share": share}
+            for row in self.rows
+            if "shares" in row
+            for centre, share in zip(CENTRES, cast(list[float], row["shares"]), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
+
     def __getitem__(self, layer: str) -> Tensor:
         """Return the last output of ``layer``, as ``capture(model, keep=True)`` kept it.
 
@@ -63,7 +88,7 @@ class Record:
 
 
 @contextmanager
-def capture(model: nn.Module, *, keep: bool = False) -> Iterator[Record]:
+def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) -> Iterator[Record]:
     """Record the statistics of every layer of ``model`` that runs inside the block.
 
     A layer is a module inside which no other ran: one without children, or one that does its
@@ -84,6 +109,7 @@ def capture(model: nn.Module, *, keep: bool = False) -> Iterator[Record]:
         model: any module; a ``DistributedDataParallel`` or compiled one is looked at through the
             module underneath, by the names its user gave.
         keep: keep each layer's output (detached, a copy) for ``record["layer"]``.
+        histogram: count each layer's output into bins for ``record.histograms()``.
 
     Example:
         >>> import torch
@@ -97,7 +123,7 @@ def capture(model: nn.Module, *, keep: bool = False) -> Iterator[Record]:
     record = Record()
     with ExitStack() as hooks:
         record.compiled = hooks.enter_context(run_uncompiled(model))
-        watch = Watch(record, hooks, keep=keep)
+        watch = Watch(record, hooks, keep=keep, shares=histogram)
         modules = own_modules(model)
         for path, module in modules.items():
             watch.hook(path, module)

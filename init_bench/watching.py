@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.activations import bounds_of
 from init_bench.functional import BOUNDS, FunctionalActivations
+from init_bench.shares import shares_of
 from init_bench.statistics import describe, describe_weight
 
 Row = dict[str, object]
@@ -39,8 +40,8 @@ class _Running:
 class Watch:
     """Notes every layer of one model as it runs, and keeps no tensor of it beyond its end."""
 
-    def __init__(self, notes: Notes, hooks: ExitStack, *, keep: bool) -> None:
-        self.notes, self.hooks, self.keep = notes, hooks, keep
+    def __init__(self, notes: Notes, hooks: ExitStack, *, keep: bool, shares: bool) -> None:
+        self.notes, self.hooks, self.keep, self.shares = notes, hooks, keep, shares
         self.running: list[_Running] = []
         self.ran: set[str] = set()
         self.calls: Counter[str] = Counter()
@@ -129,7 +130,8 @@ class Watch:
         if self.keep:
             self.notes.outputs[layer] = output.detach().clone()
         numbers = self.numbers.of_output(output.transpose(0, samples), bounds)
-        self.notes.rows.append({**where, "kind": kind, **numbers})
+        shares = {"shares": shares_of(output, numbers)} if self.shares else {}
+        self.notes.rows.append({**where, "kind": kind, **numbers, **shares})
         if output.requires_grad:
             self._await_gradient(where, output, samples)
         else:

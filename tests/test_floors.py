@@ -23,7 +23,7 @@ FLOORS: tuple[set[str], ...] = (
     {"docstrings", "progress", "randomness", "devices", "activations", "sums", "distinct_rows"},
     {"importing"},
     {"mean_field"},
-    {"init", "datasets", "statistics", "functional", "wrappers"},
+    {"init", "datasets", "shares", "statistics", "functional", "wrappers"},
     {"models", "watching", "theory", "known_rules"},
     {"recording", "audit"},
     {"examining"},

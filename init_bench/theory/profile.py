@@ -71,7 +71,11 @@ def expected_profile(
         [1.414214, 1.414214, 1.414214]
     """
     batch = Inputs.of(inputs) if isinstance(inputs, Tensor) else inputs
-    layers = layers_of(widths, init, activation, sigma_b2, seed)
+    return profile_of(layers_of(widths, init, activation, sigma_b2, seed), widths, batch)
+
+
+def profile_of(layers: Sequence[MeanField], widths: Sequence[int], batch: Inputs) -> pd.DataFrame:
+    """Return the expected profile of weight layers that are given as mean field sees them."""
     with np.errstate(over="ignore", invalid="ignore"):  # a signal that blows up is a result
         signal = list(_propagated(layers, batch))
         lengths = [variance for _, variance, _ in signal[::2]]

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from init_bench.activations import ACTIVATIONS, Activation
 from init_bench.errors import InitBenchError, lookup
@@ -47,7 +47,7 @@ def _measured(
     parts.popitem()
     model = nn.Sequential(parts).to_empty(device="cpu")
     initialize(model, spec, seed=seed)
-    return [_variances(part, spec) for part in model if isinstance(part, nn.Linear)]
+    return [variances(part, spec) for part in model if isinstance(part, nn.Linear)]
 
 
 def _module(activation: Phi) -> nn.Module:
@@ -57,14 +57,32 @@ def _module(activation: Phi) -> nn.Module:
     return activation.module() if isinstance(activation, Activation) else nn.Identity()
 
 
-def _variances(layer: nn.Linear, spec: str) -> tuple[float, float]:
-    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
-    mean, std = weight.mean().item(), weight.std(correction=0).item()
-    if abs(mean) > 6 * std / math.sqrt(weight.numel()):
+def variances(layer: nn.Linear, what: str) -> tuple[float, float]:
+    """Return σ_w² and σ_b² of a layer, measured on its weights and biases.
+
+    Raises:
+        InitBenchError: the weights' mean is not 0; ``what`` says whose they are.
+    """
+    weight = layer.weight.detach().double()
+    if not has_mean_zero(weight):
+        mean, std = weight.mean().item(), weight.std(correction=0).item()
         raise InitBenchError(
-            f"mean field needs weights of mean 0; {spec!r} draws mean {mean:.3g} ± std {std:.3g}"
+            f"mean field needs weights of mean 0; {what!r} draws mean {mean:.3g} ± std {std:.3g}"
         )
-    return layer.in_features * weight.square().mean().item(), bias.square().mean().item()
+    bias = 0.0 if layer.bias is None else layer.bias.detach().double().square().mean().item()
+    return layer.in_features * weight.square().mean().item(), bias
+
+
+def has_mean_zero(values: Tensor) -> bool:
+    """Return whether the mean of ``values`` is 0 as far as their number can tell.
+
+    Example:
+        >>> import torch
+        >>> has_mean_zero(torch.tensor([1.0, -1.0])), has_mean_zero(torch.tensor([1.0, 1.0]))
+        (True, False)
+    """
+    mean, std = values.mean().item(), values.std(correction=0).item()
+    return abs(mean) <= 6 * std / math.sqrt(values.numel())
 
 
 def _checked(widths: Sequence[int]) -> Sequence[int]:
