@@ -154,6 +154,8 @@ def diagnose(
         list[str], typer.Option("--input", help="Sizes and type, e.g. 8,128:int64; repeat.")
     ] = ["8,3,224,224"],  # noqa: B006 - typer copies it
     init: Annotated[list[str] | None, typer.Option(help="Spec; default: as built. Repeat.")] = None,
+    steps: Annotated[str, typer.Option(help="Look after so many updates, e.g. 0,10,100.")] = "0",
+    lr: Annotated[float, typer.Option(help="Rate of SGD on the one batch.", min=0)] = 0.1,
     out: Annotated[Path | None, typer.Option(help="Folder for figure, page and JSON.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit code 1 if a verdict is bad.")] = False,
     as_json: AsJson = False,
@@ -161,10 +163,11 @@ def diagnose(
     """Say what is wrong with a model's initialisation, layer by layer.
 
     Gradients are judged by cross-entropy to random classes if the output is (samples, classes).
+    With --steps that loss is trained on, and thresholds remain those of step 0.
     """
     from init_bench.factories import diagnoses
 
-    found = diagnoses(model, inputs, init or [])
+    found = diagnoses(model, inputs, init or [], steps=_whole_numbers(steps), lr=lr)
     if as_json:
         print(json.dumps([row for name, one in found.items() for row in _findings(name, one)]))
     for name, one in found.items():
@@ -307,6 +310,13 @@ def _init_head(row: dict[str, str]) -> str:
     from init_bench.init.menu import signature_of
 
     return f"{signature_of(row['name'])}: needs a {row['needs']}"
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InitBenchError(f"--steps must be whole numbers, such as 0,10,100: {text!r}") from None
 
 
 def _findings(init: str, found: "Diagnosis") -> list[dict[str, object]]:

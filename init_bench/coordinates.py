@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
+from init_bench.examining import Loss
 from init_bench.figures import coordinate_curves
+from init_bench.following import Optimizer
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 
 TOLERANCE = 0.2
 """A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
-
-Loss = Callable[[Any, Any], Tensor]
-Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +121,7 @@ def coord_check(
         Yang et al., Tensor Programs V, 2022, and the coordinate check of its package mup.
 
     Example:
+        >>> import torch
         >>> inputs, targets = torch.ones(4, 8), torch.ones(4, 1)
         >>> def perceptron(width):
         ...     return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))

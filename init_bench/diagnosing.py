@@ -1,10 +1,9 @@
 """Diagnose: what is wrong with a model's initialisation, layer by layer, and where it starts."""
 
-import html
-import io
 import json
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,37 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from init_bench import telling
 from init_bench.errors import InitBenchError
-from init_bench.examining import Loss, examine, shapes
+from init_bench.examining import Evidence, Loss, shapes
 from init_bench.figures import diagnosis as draw
+from init_bench.following import Optimizer, follow
 from init_bench.judging import judge
+from init_bench.theory.covered import expected_of
 from init_bench.watching import first_tensor
 from init_bench.wrappers import unwrapped
 
-SHOWN = ("layer", "verdict", "value", "threshold", "cause", "advice")
-"""Columns of the text and HTML tables."""
-
-MOST_ROWS = 20
-"""Findings that text and HTML show; the rest is counted."""
+AFTER_TRAINING = "thresholds were calibrated at step 0: read what crosses them later with care"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What is wrong with a model's initialisation.
 
+    All tables have a column ``step``: how many updates were done before the look, 0 unless asked.
+
     Attributes:
         name: class of the model.
         layers: the table of ``capture``, a row per layer and tensor kind.
         profile: a row per layer call, with its input, gradient and weight beside its output.
+        histograms: how each output's values are spread, see ``Record.histograms``.
         verdicts: a row per finding, see ``init_bench.judging.judge``; where faults start comes
             first, then what follows from them (``cause`` names the layer).
         weights: a row per parameter, see ``init_bench.audit.audit``.
-        loss: of the initial weights; nan where no loss was given.
-        notes: what was looked at otherwise than asked, in words.
+        expected: what mean field expects of each layer at step 0, see
+            ``theory.covered.expected_of``; ``None`` where it does not cover the model.
+        losses: the loss by step; nan where no loss was given.
+        notes: what is otherwise than asked or to be read with care, in words.
     """
 
     name: str
@@ -48,7 +51,9 @@ class Diagnosis:
     profile: pd.DataFrame
     verdicts: pd.DataFrame
     weights: pd.DataFrame
-    loss: float
+    histograms: pd.DataFrame
+    expected: pd.DataFrame | None
+    losses: dict[int, float]
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,9 +66,30 @@ class Diagnosis:
         """The bad findings."""
         return self.verdicts[self.verdicts["severity"] == "bad"]
 
+    @property
+    def loss(self) -> float:
+        """The loss of the initial weights; nan where no loss was given."""
+        return self.losses[0]
+
+    @property
+    def headline(self) -> str:
+        """What is wrong and where it starts, in a line."""
+        return telling.headline(self.name, self.profile, self.verdicts)
+
     def figure(self) -> Figure:
-        """Return activation and gradient profile over depth, coloured by verdict."""
-        return draw(self.profile, self.verdicts, caption=self._headline())
+        """Draw signal, values and gradient over depth, what is wrong marked, theory beside.
+
+        Of several steps the first and the last are drawn.
+        """
+        told = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
+        losses = f" Loss: {told}." if len(self.losses) > 1 else ""
+        return draw(
+            self.profile,
+            self.verdicts,
+            self.histograms,
+            self.expected,
+            caption=self.headline + losses,
+        )
 
     def to_json(self) -> str:
         """Return everything as JSON: ``name``, ``healthy``, ``loss``, ``notes`` and the tables."""
@@ -71,8 +97,14 @@ class Diagnosis:
             name: json.loads(getattr(self, name).to_json(orient="records"))
             for name in ("verdicts", "layers", "weights")
         }
-        loss = self.loss if math.isfinite(self.loss) else None
-        head = {"name": self.name, "healthy": self.healthy, "loss": loss, "notes": self.notes}
+        losses = {s: loss if math.isfinite(loss) else None for s, loss in self.losses.items()}
+        head = {
+            "name": self.name,
+            "healthy": self.healthy,
+            "loss": losses[0],
+            "losses": losses,
+            "notes": self.notes,
+        }
         return json.dumps({**head, **tables}, ensure_ascii=False)
 
     def save(self, folder: Path, name: str) -> list[Path]:
@@ -87,54 +119,33 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """Return headline and findings as text."""
-        rows = self.verdicts.to_dict("records")
-        lines = [self._headline(), *self.notes, *map(_line, rows[:MOST_ROWS])]
-        if len(rows) > MOST_ROWS:
-            lines.append(f"… and {len(rows) - MOST_ROWS} more findings")
-        # Where a fault starts comes first: what only follows adds its definition alone.
-        for row in self.verdicts.drop_duplicates(["verdict", "quantity"]).to_dict("records"):
-            lines.append(f"{row['verdict']}: {row['quantity']}")
-            if row["advice"] and not row["cause"]:
-                lines.append(f"  → {row['advice']}")
-        return "\n".join(lines)
+        return telling.text(self.headline, self.notes, self.verdicts)
 
     def _repr_html_(self) -> str:
         """Return headline, findings and figure, without script."""
-        table = self.verdicts.head(MOST_ROWS)[list(SHOWN)].to_html(
-            index=False, float_format="{:.3g}".format, border=0
-        )
-        svg = io.StringIO()
-        self.figure().savefig(svg, format="svg")
-        picture = svg.getvalue().partition("<svg")[2]
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return f"<p><b>{html.escape(self._headline())}</b></p>{notes}{table}<svg{picture}"
-
-    def _headline(self) -> str:
-        layers = self.profile.drop_duplicates("layer")
-        multiply = layers["weight_gain"].notna().sum()
-        size = f"{self.name}, {len(layers)} layers, {multiply} with weights"
-        if self.healthy:
-            return f"{size}: healthy."
-        starts = self.bad[self.bad["cause"] == ""]
-        names = ", ".join(starts["verdict"].unique())
-        return f"{size}: {names}; starts at {starts['layer'].iloc[0]}."
-
-
-def _line(row: dict[Any, Any]) -> str:
-    """Return one finding as one line of the text table."""
-    follows = f"  → {row['advice']}" if row["cause"] else ""
-    verdict = f"watch: {row['verdict']}" if row["severity"] == "watch" else row["verdict"]
-    measured = f"{row['value']:<10.3g} threshold {row['threshold']:.3g}"
-    return f"{row['layer']:<32} {verdict:<20} {measured}{follows}"
+        return telling.page(self.headline, self.notes, self.verdicts, self.figure())
 
 
 def diagnose(
-    model: nn.Module, inputs: Any, targets: Any = None, loss_fn: Loss | None = None
+    model: nn.Module,
+    inputs: Any,
+    targets: Any = None,
+    loss_fn: Loss | None = None,
+    *,
+    steps: Sequence[int] = (0,),
+    optimizer: Optimizer | None = None,
 ) -> Diagnosis:
     """Look at ``model`` at its present weights and say what is wrong, where and what helps.
 
     The model runs once forward, and backward if there is a loss. Weights, gradients, buffers,
-    mode and global random streams are afterwards as if nobody had looked.
+    mode and global random streams are afterwards as if nobody had looked, so it may be called at
+    any step of a training loop of your own, which goes on with the same bits.
+
+    With ``steps`` beyond 0 the model is trained on ``inputs`` and ``targets``, as often as the
+    largest says, looked at again on the way and then given back untrained. A loss that is not
+    finite is a result: training ends there, with a last look. The thresholds were calibrated at
+    step 0, what is found later is measured by the same ones: a network that has learnt its batch
+    by heart has a vanishing gradient and nothing wrong.
 
     Args:
         model: any module with parameters. A compiled one is looked at underneath.
@@ -144,10 +155,14 @@ def diagnose(
             classes) need no ``loss_fn``: it is cross-entropy.
         loss_fn: takes output and targets, returns a scalar. Without it, and without targets, no
             gradients are judged.
+        steps: after how many updates to look, beside step 0.
+        optimizer: builds the optimiser that does the updates, as in
+            ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``.
 
     Raises:
         InitBenchError: the model has no parameters or does not run on ``inputs``, the inputs are
-            not finite or a single sample, or the loss does not fit output and targets.
+            not finite or a single sample, the loss does not fit output and targets, or steps
+            beyond 0 lack a loss or an optimiser.
 
     Example:
         >>> import torch, init_bench as ib
@@ -168,16 +183,33 @@ def diagnose(
     _check_inputs(inputs)
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
-    evidence = examine(looked, inputs, targets, loss_fn)
+    found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
     return Diagnosis(
         name=type(looked).__name__,
-        layers=evidence.layers,
-        profile=evidence.profile,
-        verdicts=judge(evidence),
-        weights=evidence.weights,
-        loss=evidence.loss,
-        notes=notes,
+        layers=_by_step({step: one.layers for step, one in found.items()}),
+        profile=_by_step({step: one.profile for step, one in found.items()}),
+        histograms=_by_step({step: one.histograms for step, one in found.items()}),
+        verdicts=_by_step({step: judge(one) for step, one in found.items()}),
+        weights=_by_step({step: one.weights for step, one in found.items()}),
+        expected=expected_of(looked, inputs),
+        losses={step: one.loss for step, one in found.items()},
+        notes=(*notes, *_notes_on(found, max(steps, default=0))),
     )
+
+
+def _by_step(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables of all steps as one, ``step`` in front."""
+    named = [table.assign(step=step) for step, table in tables.items()]
+    rows = pd.concat(named, ignore_index=True)
+    return rows[["step", *rows.columns.drop("step")]]
+
+
+def _notes_on(found: dict[int, Evidence], last: int) -> Iterator[str]:
+    end = max(found)
+    if end < last:
+        yield f"the loss is not finite at step {end}: training ended there"
+    if end > 0:
+        yield AFTER_TRAINING
 
 
 def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from init_bench.diagnosing import Diagnosis, cross_entropy, diagnose
 from init_bench.errors import InitBenchError
 from init_bench.examining import call, left_as_it_was
+from init_bench.following import Optimizer
 from init_bench.importing import find_factory
 from init_bench.init import initialize, parse
 from init_bench.randomness import drawing_from, stream
@@ -21,17 +22,25 @@ AS_BUILT = "as built"
 """Name of the weights that the factory itself leaves."""
 
 
-def diagnoses(text: str, inputs: Sequence[str], inits: Sequence[str]) -> dict[str, Diagnosis]:
+def diagnoses(
+    text: str,
+    inputs: Sequence[str],
+    inits: Sequence[str],
+    *,
+    steps: Sequence[int] = (0,),
+    lr: float = 0.1,
+) -> dict[str, Diagnosis]:
     """Return the diagnosis of the model that ``text`` names under each of ``inits``.
 
     Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
     output is logits, (samples, classes), gradients are those of the cross-entropy to random
     classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
-    the same inputs and that cross-entropy.
+    the same inputs and that cross-entropy. The model is looked at after each of ``steps`` updates
+    of plain SGD at rate ``lr`` on that one batch.
 
     Raises:
-        InitBenchError: as ``find_factory``, ``make``, ``draw_inputs``, ``initialize`` and
-            ``diagnose``.
+        InitBenchError: the output is no logits and ``steps`` ask to train, or as
+            ``find_factory``, ``make``, ``draw_inputs``, ``initialize`` and ``diagnose``.
 
     Example:
         >>> list(diagnoses("init_bench.models:mlp", ["8,4"], []))
@@ -47,7 +56,13 @@ def diagnoses(text: str, inputs: Sequence[str], inits: Sequence[str]) -> dict[st
         targets = _targets_of(model, drawn)
         if spec:
             _initialize(model, spec, drawn, targets)
-        found[name] = diagnose(model, drawn, targets)
+        if targets is None and max(steps, default=0) > 0:
+            diagnose(model, drawn)  # says so if the model does not run at all
+            raise InitBenchError(
+                f"{text} returns no logits (samples, classes): the command cannot train it for "
+                f"steps {list(steps)}; ib.diagnose takes a loss_fn of your own"
+            )
+        found[name] = diagnose(model, drawn, targets, steps=steps, optimizer=_sgd(lr))
     return found
 
 
@@ -60,6 +75,10 @@ def _initialize(model: nn.Module, spec: str, inputs: object, targets: Tensor | N
             f"in Python, initialize(model, {spec!r}, batch=…, loss=…) takes any loss"
         )
     initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
+
+
+def _sgd(lr: float) -> Optimizer:
+    return lambda model: torch.optim.SGD(model.parameters(), lr=lr)
 
 
 def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:

@@ -14,6 +14,11 @@ def sound(activation: str = "relu", init: str = "he_normal", depth: int = 6) -> 
     return build(lambda: mlp(30, 4, 40, depth, activation), init, seed=1)
 
 
+def scalar() -> nn.Module:
+    """Return a network whose output is one number for each sample: no classifier."""
+    return nn.Sequential(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 1))
+
+
 def batch(samples: int = 64, features: int = 30) -> tuple[Tensor, Tensor]:
     """Return inputs of N(0, 1) and classes."""
     x = torch.randn(samples, features, generator=stream(0, "batch"))

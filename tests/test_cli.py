@@ -182,10 +182,18 @@ def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
     assert {row["init"] for row in json.loads(bad.stdout)} == {"zeros"}
 
 
+def test_diagnose_looks_during_training_when_asked() -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_normal")
+    done = _cli(*words, "--steps", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert "Step 0: healthy. Step 3: " in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("torchvision.models",), "MODULE:FACTORY"),
+        ((A_MODEL, "--input", "16,30", "--steps", "0,x"), "must be whole numbers"),
         ((A_MODEL, "--input", "16,7"), "it stops in layer 'fc1'"),
         ((A_MODEL, "--input", "16,x"), "must be sizes"),
         ((A_MODEL, "--input", "16,30", "--init", "he_norml"), "did you mean 'he_normal'"),

@@ -1,5 +1,6 @@
 """Diagnose: nothing is changed, bad input is said, every face shows the same findings."""
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.testing import assert_healthy
-from tests.models_to_diagnose import batch, sound
+from tests.models_to_diagnose import Functional, batch, sound
 
 
 class Awkward(nn.Module):
@@ -107,6 +108,22 @@ def test_json_is_json_without_nan() -> None:
     read = json.loads(found.to_json(), parse_constant=lambda name: pytest.fail(name))
     assert read["healthy"] is True and read["loss"] is None
     assert len(read["layers"]) == len(found.layers) and len(read["weights"]) == len(found.weights)
+
+
+def test_the_page_cuts_no_advice_short() -> None:
+    found = ib.diagnose(spoilt(), *batch())
+    page = found._repr_html_()
+    assert all(html.escape(advice) in page for advice in found.verdicts["advice"])
+
+
+def test_theory_stands_beside_what_was_measured_where_it_covers_the_model() -> None:
+    covered = ib.diagnose(sound(), *batch())
+    labels = covered.figure().axes[0].get_legend_handles_labels()[1]
+    assert covered.expected is not None and "theory (mean field)" in labels
+    images = torch.randn(8, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    other = ib.diagnose(Functional(), images, torch.arange(8) % 4)
+    labels = other.figure().axes[0].get_legend_handles_labels()[1]
+    assert other.expected is None and "theory (mean field)" not in labels
 
 
 def test_save_writes_figure_page_and_json(tmp_path: Path) -> None:

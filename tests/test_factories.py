@@ -89,3 +89,18 @@ def test_several_inputs_are_seen_by_an_initialiser_as_by_the_model() -> None:
 def test_a_loss_that_there_is_not_is_said() -> None:
     with pytest.raises(InitBenchError, match=r"metainit needs a loss: .*random classes.* Linear"):
         diagnoses(f"{HERE}:no_classifier", ["2,3,4"], ["metainit"])
+
+
+def test_a_classifier_is_looked_at_while_it_trains_at_the_rate_asked_for() -> None:
+    still, moved = (
+        diagnoses(f"{HERE}:sound", ["16,30"], [], steps=[2], lr=lr)[AS_BUILT] for lr in (0, 0.1)
+    )
+    assert list(still.losses) == [0, 2] and still.losses[0] == still.losses[2]
+    assert moved.losses[2] < moved.losses[0] == still.losses[0]
+
+
+def test_what_returns_no_logits_cannot_be_trained_by_the_command() -> None:
+    with pytest.raises(InitBenchError, match=r"returns no logits .* loss_fn of your own"):
+        diagnoses(f"{HERE}:scalar", ["16,30"], [], steps=[0, 2])
+    with pytest.raises(InitBenchError, match="it stops in layer 'fc1'"):
+        diagnoses(f"{HERE}:sound", ["16,7"], [], steps=[0, 2])

@@ -187,5 +187,5 @@ def test_without_a_loss_no_gradient_is_judged() -> None:
 
 
 def test_the_columns_are_those_of_the_contract() -> None:
-    assert list(looked_at(sound()).verdicts.columns) == list(COLUMNS)
+    assert list(looked_at(sound()).verdicts.columns) == ["step", *COLUMNS]
     assert {"layer", "verdict", "value", "threshold", "advice"} <= set(COLUMNS)

@@ -1,7 +1,6 @@
-"""A model at step 0: spread of signal and gradient over depth, coloured by verdict."""
+"""`diagnosis`: a model's signal, values and gradient over depth, what is wrong marked on them."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -9,6 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from init_bench.figures.depth import (
+    draw_lines,
+    draw_strip,
+    draw_theory,
+    draw_whole_spread,
+    log_safe,
+    name_layers,
+)
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
 VERDICT_LOOKS: dict[str, tuple[str, str]] = {
@@ -25,148 +32,137 @@ VERDICT_LOOKS: dict[str, tuple[str, str]] = {
 }
 """Colour and marker of each verdict."""
 
-ROLES = {
-    "weights": ("#8C8C8C", "layers with weights"),
-    "nonlinear": ("#222222", "nonlinearities"),
-    "rest": ("#B8B8B8", "others (normalisation, pooling …)"),
-}
-"""Colour and words of each role: what multiplies, what bends, and the rest, as dots."""
-
-COLUMNS = (
-    "layer",
-    "index",
-    "nonlinear",
-    "weight_gain",
-    "mean",
-    "std",
-    "min",
-    "max",
-    "sample_std",
-    "gradient",
-)
+COLUMNS = ("step", "layer", "index", "nonlinear", "weight_gain", "std", "sample_std", "gradient")
 """What the figure reads of the profile."""
 
-NAMED_LAYERS = 40
-"""Up to this many layers each is named below the axis; beyond, every n-th."""
 
-FLOOR = 1e-12
-"""Values below are drawn at the foot of the logarithmic axis: 0 has no place on one."""
+def diagnosis(
+    profile: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    histograms: pd.DataFrame,
+    expected: pd.DataFrame | None = None,
+    *,
+    caption: str,
+) -> Figure:
+    """Draw each layer's spread, how its values lie and, if known, its gradient, over depth.
 
-
-def diagnosis(profile: pd.DataFrame, verdicts: pd.DataFrame, *, caption: str) -> Figure:
-    """Draw std and sample_std of each layer's output and, if known, its gradient, over depth.
+    Of several steps the first and the last are drawn. Where a fault starts its layer is named and
+    shaded in the verdict's colour and its mark is filled; what follows from it is hollow.
 
     Args:
-        profile: a row per layer call: ``layer``, ``index``, ``nonlinear``, ``weight_gain``,
-            ``mean``, ``std``, ``min``, ``max``, ``sample_std``, ``gradient``.
-        verdicts: ``layer``, ``verdict``, ``severity``, ``cause``: where a fault starts is drawn
-            filled, what follows from it hollow.
+        profile: a row per step and layer call: ``step``, ``layer``, ``index``, ``nonlinear``,
+            ``weight_gain``, ``std``, ``sample_std``, ``gradient``.
+        verdicts: ``step``, ``layer``, ``verdict``, ``severity``, ``cause``.
+        histograms: ``step``, ``layer``, ``index``, ``centre``, ``share``, as ``Record.histograms``.
+        expected: ``layer``, ``std``, ``sample_std``, ``gradient`` as a multiple of that at the last
+            layer: what theory says of the first step.
         caption: written below.
 
     Returns:
-        A figure outside pyplot's state; neither frame nor the global theme is altered.
+        A figure outside pyplot's state; neither a frame nor the global theme is altered.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
     """
     need(profile, *COLUMNS)
-    need(verdicts, "layer", "verdict", "severity", "cause")
+    need(verdicts, "step", "layer", "verdict", "severity", "cause")
+    need(histograms, "step", "index", "centre", "share")
+    looks = _looks(profile)
     graded = bool(profile["gradient"].notna().any())
-    figure = new_figure(min(16.0, max(7.0, 0.16 * len(profile) + 3)), 8.6 if graded else 6.2)
+    heights = [2.6, *[1.9 for _ in looks], *[2.2] * graded]
+    width = min(16.0, max(8.0, 0.16 * len(looks[0]) + 4))
+    figure = new_figure(width, sum(heights) + 1.6)
     with mpl.rc_context(RC):
-        panels = figure.subplots(2 + graded, 1, sharex=True, squeeze=False)[:, 0]
-        _draw_signal(panels[0], profile)
-        _draw_band(panels[1], profile)
-        if graded:
-            _draw_gradient(panels[2], profile)
+        panels = figure.subplots(
+            len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )[:, 0]
         gradients = verdicts["verdict"].str.endswith("gradient")
-        _mark(panels[0], profile, verdicts[~gradients], "sample_std")
+        _draw_signal(panels[0], looks, verdicts[~gradients], expected)
+        for ax, look in zip(panels[1:], looks, strict=False):
+            step = look["step"].iloc[0]
+            found = histograms[histograms["step"] == step]
+            draw_strip(
+                ax, look, found, _at_step("values: how each layer's are spread", step, len(looks))
+            )
         if graded:
-            _mark(panels[2], profile, verdicts[gradients], "gradient")
-        _name_layers(panels[-1], profile)
+            _draw_gradient(panels[-1], looks, verdicts[gradients], expected)
+        colours = _shade(list(panels), looks, verdicts)
+        name_layers(panels[-1], looks[0], colours, width=width)
         add_caption(figure, caption)
     return figure
 
 
-def _draw_signal(ax: Axes, profile: pd.DataFrame) -> None:
-    """Draw both spreads by role: roles alternate, one line through all would be a saw."""
-    for role, part in _by_role(profile):
-        color, label = ROLES[role]
-        total, told = _log_safe(part["std"]), _log_safe(part["sample_std"])
-        _draw_line(ax, part["index"], told, role, label)
-        if role != "rest":
-            ax.plot(part["index"], total, color=color, linewidth=1, linestyle=":")
-            ax.fill_between(part["index"], told, total, color=color, alpha=0.12, linewidth=0)
+def _looks(profile: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return first and last step, each layer at its place: calls of functions leave no gap."""
+    steps = sorted({profile["step"].min(), profile["step"].max()})
+    looks = [profile[profile["step"] == step].sort_values("index") for step in steps]
+    return [look.assign(place=np.arange(1, len(look) + 1)) for look in looks]
+
+
+def _at_step(words: str, step: int, steps: int) -> str:
+    return f"{words}, step {step}" if steps > 1 else words
+
+
+def _draw_signal(
+    ax: Axes, looks: list[pd.DataFrame], verdicts: pd.DataFrame, expected: pd.DataFrame | None
+) -> None:
+    for at, look in enumerate(looks):
+        suffix = _at_step("", look["step"].iloc[0], len(looks))
+        draw_lines(ax, look, "sample_std", later=at > 0, suffix=suffix)
+    dotted = ""
+    if len(looks) == 1:
+        draw_whole_spread(ax, looks[0])
+        dotted = " (dotted: std)"
+    if expected is not None:
+        label = _at_step("theory (mean field)", looks[0]["step"].iloc[0], len(looks))
+        draw_theory(ax, looks[0], expected, "sample_std", label)
+    _mark(ax, looks, verdicts, "sample_std")
     ax.set(yscale="log", ylabel="spread of the output")
-    ax.set_title("signal: sample_std, the part that depends on the input (dotted: std)", fontsize=9)
+    ax.set_title(f"signal: sample_std, the part that depends on the input{dotted}", fontsize=9)
 
 
-def _draw_band(ax: Axes, profile: pd.DataFrame) -> None:
-    """Draw where the values of each output lie: mean ± std thick, least to greatest thin."""
-    at = profile["index"]
-    ax.vlines(at, profile["min"], profile["max"], color="#BBBBBB", linewidth=1)
-    low, high = profile["mean"] - profile["std"], profile["mean"] + profile["std"]
-    ax.vlines(at, low, high, color="#555555", linewidth=min(6.0, 220 / len(profile)))
-    ax.set_yscale("symlog", linthresh=1)
-    ax.set(ylabel="value")
-    ax.set_title("values: mean ± std (thick), least to greatest (thin)", fontsize=9)
-
-
-def _draw_gradient(ax: Axes, profile: pd.DataFrame) -> None:
-    for role, part in _by_role(profile[profile["gradient"].notna()]):
-        _draw_line(ax, part["index"], _log_safe(part["gradient"]), role, "")
+def _draw_gradient(
+    ax: Axes, looks: list[pd.DataFrame], verdicts: pd.DataFrame, expected: pd.DataFrame | None
+) -> None:
+    for at, look in enumerate(looks):
+        draw_lines(ax, look, "gradient", later=at > 0)
+    if expected is not None:
+        last = looks[0].set_index("layer")["gradient"][expected["layer"].iloc[-1]]
+        scaled = expected.assign(gradient=expected["gradient"] * last)
+        draw_theory(ax, looks[0], scaled, "gradient", "_")
+    _mark(ax, looks, verdicts, "gradient")
     ax.set(yscale="log", ylabel="RMS of ∂loss/∂output")
     ax.set_title("gradient (the loss is on the right)", fontsize=9)
 
 
-def _by_role(profile: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows of each role that there is."""
-    role = pd.Series("rest", index=profile.index).mask(profile["weight_gain"].notna(), "weights")
-    role = role.mask(profile["nonlinear"].astype(bool), "nonlinear")
-    for name in ROLES:
-        if (role == name).any():
-            yield name, profile[role == name]
-
-
-def _draw_line(ax: Axes, x: pd.Series, y: np.ndarray, role: str, label: str) -> None:
-    style: dict[str, Any] = (
-        {"linestyle": "none", "marker": ".", "markersize": 4} if role == "rest" else {}
-    )
-    ax.plot(x, y, color=ROLES[role][0], linewidth=1.4, label=label or "_", **style)
-
-
-def _mark(ax: Axes, profile: pd.DataFrame, verdicts: pd.DataFrame, column: str) -> None:
+def _mark(ax: Axes, looks: list[pd.DataFrame], verdicts: pd.DataFrame, column: str) -> None:
     """Put each finding's mark on its layer, filled where the fault starts."""
-    places = profile.drop_duplicates("layer").set_index("layer")
-    for verdict, part in verdicts.groupby("verdict", sort=False):
+    places = pd.concat(looks).drop_duplicates(["step", "layer"])
+    marks = verdicts.merge(places, on=["step", "layer"])
+    size = min(60, max(20, 3000 / len(looks[0])))
+    for (verdict, severity), part in marks.groupby(["verdict", "severity"], sort=False):
         color, marker = VERDICT_LOOKS[str(verdict)]
-        part = part[part["layer"].isin(places.index)]
-        if part.empty:
-            continue
-        starts = (part["cause"] == "").to_numpy()
-        at = places.loc[part["layer"]]
-        faces = [color if start else "none" for start in starts]
-        heights = _log_safe(at[column].fillna(FLOOR))
+        label = f"watch: {verdict}" if severity == "watch" else str(verdict)
+        faces = [color if cause == "" else "none" for cause in part["cause"]]
         ax.scatter(
-            at["index"], heights, s=60, marker=marker, c=faces, edgecolors=color, zorder=3,
-            label=str(verdict),
+            part["place"], log_safe(part[column].fillna(0)), s=size, marker=marker, c=faces,
+            edgecolors=color, zorder=3, label=label,
         )  # fmt: skip
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _name_layers(ax: Axes, profile: pd.DataFrame) -> None:
-    step = max(1, -(-len(profile) // NAMED_LAYERS))
-    named = profile.iloc[::step]
-    names = [_short(name) for name in named["layer"]]
-    ax.set_xticks(named["index"].tolist(), names, rotation=90, fontsize=7)
-    ax.set_xlabel("layer, in order of execution")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else "…" + name[-27:]
-
-
-def _log_safe(values: pd.Series) -> np.ndarray:
-    safe: np.ndarray = np.maximum(values.to_numpy(float), FLOOR)
-    return safe
+def _shade(
+    panels: Sequence[Axes], looks: list[pd.DataFrame], verdicts: pd.DataFrame
+) -> dict[int, str]:
+    """Shade where faults start and return the colours by place; put legends beside the panels."""
+    starts = verdicts[(verdicts["severity"] == "bad") & (verdicts["cause"] == "")]
+    found = starts.merge(pd.concat(looks), on=["step", "layer"]).drop_duplicates("place")
+    colours = {
+        int(place): VERDICT_LOOKS[str(verdict)][0]
+        for place, verdict in zip(found["place"], found["verdict"], strict=True)
+    }
+    for ax in panels:
+        for place, colour in colours.items():
+            ax.axvspan(place - 0.5, place + 0.5, color=colour, alpha=0.15, linewidth=0)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return colours

@@ -70,10 +70,11 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
     """Return a function that gives ``tensors`` the values they have now."""
     pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
 
-    @torch.no_grad()
     def restore() -> None:
         for tensor, value in pairs:
-            tensor.copy_(value)
+            # Through ``data``: a graph that waits for its backward pass may hold this tensor, and
+            # would take it for changed.
+            tensor.data.copy_(value)
 
     return restore
 

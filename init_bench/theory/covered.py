@@ -1,6 +1,5 @@
 """Mean field beside a model as it stands, where the model is one that mean field speaks of."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -49,7 +48,9 @@ def expected_of(model: nn.Module, inputs: object) -> pd.DataFrame | None:
         >>> expected_of(nn.Conv2d(1, 1, 3), torch.ones(2, 1, 3, 3)) is None
         True
     """
-    if not isinstance(inputs, Tensor) or not isinstance(model, nn.Sequential):
+    if not isinstance(model, nn.Sequential):
+        return None
+    if not isinstance(inputs, Tensor) or inputs.dim() < 2 or not inputs.is_floating_point():
         return None
     blocks = _blocks(model)
     if not blocks or inputs[0].numel() != blocks[0].linear.in_features:
@@ -61,26 +62,24 @@ def expected_of(model: nn.Module, inputs: object) -> pd.DataFrame | None:
 
 
 def _blocks(model: nn.Sequential) -> list[_Block] | None:
-    """Return the weight layers of ``model``; ``None`` if it holds anything else."""
+    """Return the weight layers of ``model``; ``None`` if it holds anything else, or one twice."""
+    parts = [
+        (name, part)
+        for name, part in model.named_modules(remove_duplicate=False)
+        if not isinstance(part, (nn.Sequential, *_CHANGES_NOTHING))
+    ]
+    if len({part for _, part in parts}) < len(parts):
+        return None
     blocks: list[_Block] = []
-    for name, part in _parts(model):
+    for name, part in parts:
         phi = _on_the_menu(part)
         if type(part) is nn.Linear:
             blocks.append(_Block(name, part))
         elif phi and blocks and not blocks[-1].behind:
             blocks[-1].behind, blocks[-1].phi = name, phi
-        elif not isinstance(part, _CHANGES_NOTHING):
+        else:
             return None
     return blocks
-
-
-def _parts(model: nn.Sequential, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules of ``model`` by name, those of one inside another in its place."""
-    for name, part in model.named_children():
-        if isinstance(part, nn.Sequential):
-            yield from _parts(part, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", part
 
 
 def _on_the_menu(module: nn.Module) -> str | None:

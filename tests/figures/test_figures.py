@@ -95,20 +95,26 @@ def profile_frame() -> pd.DataFrame:
     frame = pd.DataFrame({"layer": ["fc1", "act1", "fc2", "pool"], "index": [1, 2, 3, 4]})
     spread = random(4)
     return frame.assign(
-        nonlinear=[False, True, False, False], weight_gain=[1.0, np.nan, 0.9, np.nan],
-        mean=0.1, std=2 * spread, min=-3.0, max=3.0, sample_std=spread, gradient=spread / 10,
+        step=0, nonlinear=[False, True, False, False], weight_gain=[1.0, np.nan, 0.9, np.nan],
+        std=2 * spread, sample_std=spread, gradient=spread / 10,
     )  # fmt: skip
 
 
 def verdict_frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
+            "step": 0,
             "layer": ["fc1", "act1", "(network)"],
             "verdict": ["nonfinite", "vanishing_gradient", "healthy"],
             "severity": ["bad", "bad", "ok"],
             "cause": ["", "fc1", ""],
         }
     )
+
+
+def share_frame(layers: int = 4) -> pd.DataFrame:
+    frame = product_frame(step=[0], index=range(1, layers + 1), centre=np.linspace(-4, 4, BINS))
+    return frame.assign(share=random(len(frame)))
 
 
 STATISTICS = ("std", "sample_std", "correlation")
@@ -121,7 +127,7 @@ FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
     "coordinate_curves": (figures.coordinate_curves, (change_frame, slope_frame)),
     "depth_profile": (figures.depth_profile, (captured_frame, expected_frame)),
     "expressiveness": (figures.expressiveness, (spread_frame,)),
-    "diagnosis": (figures.diagnosis, (profile_frame, verdict_frame)),
+    "diagnosis": (figures.diagnosis, (profile_frame, verdict_frame, share_frame)),
 }
 COLUMNS = [
     (name, position, column)
@@ -437,39 +443,3 @@ def test_smoothing_is_the_books() -> None:
     padded = np.r_[curve[10:0:-1], curve, curve[-2:-12:-1]]
     expected = np.convolve(padded, window / window.sum(), mode="valid")[5:-5]
     assert figures.smooth(curve) == pytest.approx(expected)
-
-
-def test_a_diagnosis_draws_each_layers_spread_and_gradient() -> None:
-    profile = profile_frame()
-    figure = figures.diagnosis(profile, verdict_frame(), caption="")
-    signal, _, gradient = figure.axes
-    drawn_points = {tuple(p) for line in signal.lines for p in np.asarray(line.get_xydata())}
-    for column in ("sample_std",):
-        assert set(zip(profile["index"], profile[column], strict=True)) <= drawn_points
-    points = {tuple(p) for line in gradient.lines for p in np.asarray(line.get_xydata())}
-    assert points == set(zip(profile["index"], profile["gradient"], strict=True))
-
-
-def test_a_diagnosis_marks_what_starts_full_and_what_follows_hollow() -> None:
-    figure = figures.diagnosis(profile_frame(), verdict_frame(), caption="")
-    signal, _, gradient = figure.axes
-    (start,), (follower,) = signal.collections[-1:], gradient.collections
-    assert start.get_label() == "nonfinite" and np.asarray(start.get_facecolor())[0, 3] == 1
-    assert (
-        follower.get_label() == "vanishing_gradient"
-        and np.asarray(follower.get_facecolor())[0, 3] == 0
-    )
-
-
-def test_a_diagnosis_without_gradients_has_no_panel_for_them() -> None:
-    figure = figures.diagnosis(profile_frame().assign(gradient=np.nan), verdict_frame(), caption="")
-    assert len(figure.axes) == 2
-
-
-@pytest.mark.parametrize("layers", [5, 150])
-def test_a_diagnosis_names_no_more_layers_than_can_be_read(layers: int) -> None:
-    profile = pd.concat([profile_frame().head(1)] * layers, ignore_index=True)
-    profile = profile.assign(index=range(1, layers + 1))
-    figure = figures.diagnosis(profile, verdict_frame(), caption="")
-    named = [text for text in figure.axes[-1].get_xticklabels() if text.get_text()]
-    assert min(layers, 20) <= len(named) <= 40

@@ -73,9 +73,13 @@ def of_biases(value: float) -> nn.Module:
     return model
 
 
+SHARED = nn.ReLU()
+
+
 @pytest.mark.parametrize(
     "model",
     [
+        nn.Sequential(nn.Linear(30, 30), SHARED, nn.Sequential(nn.Linear(30, 30), SHARED)),
         Functional(),
         nn.Linear(30, 2),
         nn.Sequential(),
@@ -98,3 +102,5 @@ def test_of_what_it_does_not_cover_it_says_nothing(model: nn.Module) -> None:
 def test_arguments_that_are_no_batch_are_not_covered() -> None:
     assert expected_of(sound(), {"input": X}) is None
     assert expected_of(sound(), X.reshape(2, 32, 30)) is None
+    assert expected_of(sound(), torch.tensor(1.0)) is None
+    assert expected_of(sound(), X.long()) is None
