@@ -22,6 +22,9 @@ from init_bench.recording import capture
 TOLERANCE = 0.2
 """A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
 
+MOST_LAYERS = 6
+"""Layers that the verdict in a sentence names; all are in ``slopes``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CoordCheck:
@@ -49,8 +52,10 @@ class CoordCheck:
         found = self.slopes[self.slopes["verdict"] == self.worst]
         layers = ", ".join(
             f"{row['layer']} {row['slope']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            for row in found.to_dict("records")
+            for row in found.head(MOST_LAYERS).to_dict("records")
         )
+        if len(found) > MOST_LAYERS:
+            layers += f" and {len(found) - MOST_LAYERS} more layers"
         return (
             f"{self.worst}: slope of log change against log width, 95 % interval: {layers}; "
             f"within ±{TOLERANCE:g} counts as width-independent"
@@ -62,8 +67,8 @@ class CoordCheck:
         return coordinate_curves(
             self.rows,
             self.slopes,
-            caption=f"Change of each layer's output after {steps} training steps: {self.worst}. "
-            f"Slopes of log change against log width within ±{TOLERANCE:g} count as none.",
+            tolerance=TOLERANCE,
+            caption=f"Change of each layer's output after {steps} training steps: {self.worst}.",
         )
 
 

@@ -113,7 +113,7 @@ class Diagnosis:
         stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
         paths = [folder / f"{stem}.{ending}" for ending in ("png", "html", "json")]
         self.figure().savefig(paths[0], dpi=120)
-        paths[1].write_text(f"<!doctype html><meta charset='utf-8'>{self._repr_html_()}")
+        paths[1].write_text(telling.document(self.name, self._repr_html_()))
         paths[2].write_text(self.to_json())
         return paths
 

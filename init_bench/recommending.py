@@ -72,10 +72,26 @@ class Recommendation:
         return f"no difference between {', '.join(self.best)}; the others are behind"
 
     def __str__(self) -> str:
-        shown = ["init", "loss", "low", "high", "behind_low", "behind_high", "differs", "verdicts"]
-        table = self.table[shown].to_string(index=False, float_format="{:.4g}".format)
+        shown = pd.DataFrame(
+            {
+                "init": self.table["init"],
+                "loss": self.table["loss"].map("{:#.4g}".format),
+                "95 %": _intervals(self.table, "low", "high"),
+                "behind the first": _intervals(self.table, "behind_low", "behind_high"),
+                "differs": self.table["differs"].map({True: "yes", False: "no"}),
+                "lr": self.table["rate"].map("{:g}".format),
+                "diverged": self.table["diverged"],
+                "verdicts": self.table["verdicts"],
+            }
+        )
+        shown.loc[0, "behind the first"] = ""
+        table = shown.to_string(index=False)
         refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
         return "\n".join([self.summary, table, *refused])
+
+
+def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
+    return [f"[{a:#.3g}, {b:#.3g}]" for a, b in zip(table[low], table[high], strict=True)]
 
 
 def recommend(

@@ -76,6 +76,12 @@ def page(head: str, notes: Sequence[str], verdicts: pd.DataFrame, figure: Figure
     return f'{STYLE}<div class="init-bench">{heading}{table}{said}<svg{picture}</div>'
 
 
+def document(title: str, body: str) -> str:
+    """Return a whole HTML document around what ``page`` returned."""
+    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
+    return f"{head}<body style='font-family: sans-serif'>{body}"
+
+
 def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return the first findings of each step, without ``step`` where there is but one."""
     steps = len(_steps(verdicts))

@@ -19,7 +19,10 @@ def test_what_learns_is_told_from_what_does_not() -> None:
     assert found.best == ("he_normal",)
     row = found.table.set_index("init").loc["zeros"]
     assert row["differs"] and row["behind_low"] > 0
-    assert found.summary.startswith("he_normal: loss") and "zeros" in str(found)
+    assert found.summary.startswith("he_normal: loss")
+    first, second = str(found).splitlines()[2:]
+    assert first.split()[0] == "he_normal" and second.split()[0] == "zeros"
+    assert first.count("[") == 1 and second.count("[") == 2, "the first is behind nobody"
 
 
 def test_rules_that_are_one_do_not_differ() -> None:

@@ -82,7 +82,10 @@ def diagnosis(
             step = look["step"].iloc[0]
             found = histograms[histograms["step"] == step]
             draw_strip(
-                ax, look, found, _at_step("values: how each layer's are spread", step, len(looks))
+                ax,
+                look,
+                found,
+                _at_step("values: how they are spread within each layer", step, len(looks)),
             )
         if graded:
             _draw_gradient(panels[-1], looks, verdicts[gradients], expected)

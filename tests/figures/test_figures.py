@@ -1,5 +1,6 @@
 """Figures: the data in them, not pixels; frames and theme are left as they were."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,8 @@ def share_frame(layers: int = 4) -> pd.DataFrame:
     return frame.assign(share=random(len(frame)))
 
 
+coordinate_curves = functools.partial(figures.coordinate_curves, tolerance=0.2)
+
 STATISTICS = ("std", "sample_std", "correlation")
 Draw = Callable[..., Figure]
 FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
@@ -124,7 +127,7 @@ FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
     "loss_curves": (figures.loss_curves, (loss_frame,)),
     "symmetry": (figures.symmetry, (distinct_frame, loss_frame)),
     "gradients": (figures.gradients, (gradient_frame,)),
-    "coordinate_curves": (figures.coordinate_curves, (change_frame, slope_frame)),
+    "coordinate_curves": (coordinate_curves, (change_frame, slope_frame)),
     "depth_profile": (figures.depth_profile, (captured_frame, expected_frame)),
     "expressiveness": (figures.expressiveness, (spread_frame,)),
     "diagnosis": (figures.diagnosis, (profile_frame, verdict_frame, share_frame)),
@@ -231,18 +234,38 @@ def test_a_frame_without_rows_is_refused(name: str) -> None:
 
 def test_the_coordinate_curves_are_the_mean_change_at_the_last_step() -> None:
     frame = change_frame().query("step == 2")
-    figure = figures.coordinate_curves(change_frame(), slope_frame(), caption="")
-    lines = lines_of(figure.axes[0])
-    assert list(lines) == ["fc1: 0.50 [0.30, 0.70], blows up", "act1: does not move"]
-    for layer, points in zip(("fc1", "act1"), lines.values(), strict=True):
-        mean = frame[frame["layer"] == layer].groupby("width")["change"].mean()
-        assert dict(points) == pytest.approx(mean.to_dict())
+    figure = coordinate_curves(change_frame(), slope_frame(), caption="")
+    lines = [dict(np.asarray(line.get_xydata())) for line in figure.axes[0].lines]
+    means = frame.groupby(["index", "width"])["change"].mean()
+    assert lines == [pytest.approx(means[index].to_dict()) for index in (1, 2)]
+
+
+def test_each_layers_slope_stands_at_its_name_with_interval_and_verdict() -> None:
+    slopes = coordinate_curves(change_frame(), slope_frame(), caption="").axes[1]
+    assert [label.get_text() for label in slopes.get_yticklabels()] == ["fc1", "act1"]
+    assert {name: points.tolist() for name, points in lines_of(slopes).items()} == {
+        "blows up": [[0.5, 0]], "does not move": [[0, 1]],
+    }  # fmt: skip
+    (bar, nothing) = (bars.get_paths() for bars in slopes.collections)
+    assert [np.asarray(path.vertices).tolist() for path in bar] == [
+        [[0.3, 0], [0.7, 0]]
+    ] and not nothing
 
 
 def test_changes_that_are_all_nan_or_0_are_drawn(tmp_path: Path) -> None:
     for value in (np.nan, 0.0):
         frame = change_frame().assign(change=value)
-        figures.coordinate_curves(frame, slope_frame(), caption="").savefig(tmp_path / "figure.png")
+        coordinate_curves(frame, slope_frame(), caption="").savefig(tmp_path / "figure.png")
+
+
+def test_of_many_layers_only_the_means_are_drawn_and_every_slope_is_named() -> None:
+    layers = [f"fc{at}" for at in range(30)]
+    one = change_frame().query("layer == 'fc1'")
+    rows = pd.concat([one.assign(layer=name, index=at) for at, name in enumerate(layers)])
+    slopes = pd.DataFrame({"layer": layers, "slope": 9.0, "low": -99.0, "high": 99.0})
+    figure = coordinate_curves(rows, slopes.assign(verdict="undecided"), caption="")
+    assert not figure.axes[0].collections and len(figure.axes[0].lines) == 30
+    assert len(figure.axes[1].get_yticklabels()) == 30
 
 
 def bars_of(ax: Axes) -> list[Rectangle]:
