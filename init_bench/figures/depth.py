@@ -103,7 +103,7 @@ def draw_strip(ax: Axes, look: pd.DataFrame, histograms: pd.DataFrame, title: st
     scale = ax.inset_axes((1.015, 0.0, 0.012, 1.0))
     ax.figure.colorbar(image, cax=scale, label="share of values", ticks=[0, 0.1, 0.3, 1])
     ax.set(ylabel="value / RMS")
-    ax.set_title(title, fontsize=9)
+    ax.set_title(f"{title} (dark red: not finite)" if np.isnan(cells).any() else title, fontsize=9)
     ax.grid(visible=False)
 
 

@@ -156,16 +156,24 @@ def _mark(ax: Axes, looks: list[pd.DataFrame], verdicts: pd.DataFrame, column: s
 def _shade(
     panels: Sequence[Axes], looks: list[pd.DataFrame], verdicts: pd.DataFrame
 ) -> dict[int, str]:
-    """Shade where faults start and return the colours by place; put legends beside the panels."""
+    """Shade where faults start, in a strip those of its step alone, and return the colours by
+    place; put legends beside the panels."""
     starts = verdicts[(verdicts["severity"] == "bad") & (verdicts["cause"] == "")]
-    found = starts.merge(pd.concat(looks), on=["step", "layer"]).drop_duplicates("place")
-    colours = {
-        int(place): VERDICT_LOOKS[str(verdict)][0]
-        for place, verdict in zip(found["place"], found["verdict"], strict=True)
-    }
-    for ax in panels:
-        for place, colour in colours.items():
+    found = starts.merge(pd.concat(looks), on=["step", "layer"])
+    steps = {at: look["step"].iloc[0] for at, look in enumerate(looks, start=1)}
+    for at, ax in enumerate(panels):
+        shown = found[found["step"] == steps[at]] if at in steps else found
+        for place, colour in _colours(shown).items():
             ax.axvspan(place - 0.5, place + 0.5, color=colour, alpha=0.15, linewidth=0)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return colours
+    return _colours(found)
+
+
+def _colours(starts: pd.DataFrame) -> dict[int, str]:
+    """Return the colour of the first fault at each place."""
+    first = starts.drop_duplicates("place")
+    return {
+        int(place): VERDICT_LOOKS[str(verdict)][0]
+        for place, verdict in zip(first["place"], first["verdict"], strict=True)
+    }

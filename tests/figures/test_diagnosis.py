@@ -71,6 +71,7 @@ def test_a_layer_that_is_not_finite_stands_out_of_the_strip() -> None:
     figure = figures.diagnosis(profile_frame(), verdict_frame(), shares, caption="")
     strip = figure.axes[1]
     assert np.isnan(cells_of(strip)).any(axis=0).tolist() == [False, True, False, False]
+    assert "dark red" in strip.get_title() and "dark red" not in drawn().axes[1].get_title()
     assert tuple(strip.images[0].cmap.get_bad()[:3]) == to_rgb(VERDICT_LOOKS["nonfinite"][0])
 
 
@@ -135,6 +136,7 @@ def test_of_several_steps_first_and_last_are_drawn() -> None:
     spread = profile_frame()["sample_std"].iloc[0]
     heights = {y for x, y in points_of(signal) if x == 1}
     assert heights == {spread, 3 * spread}
+    assert [len(ax.patches) for ax in figure.axes] == [1, 1, 0, 1], "the fault is of step 0 alone"
     assert "nonlinearities, step 9" in signal.get_legend_handles_labels()[1]
     assert [len(ax.images) for ax in figure.axes] == [0, 1, 1, 0]
 
