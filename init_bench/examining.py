@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.audit import audit, is_nonlinearity
 from init_bench.errors import InitBenchError
-from init_bench.init.snapshot import undisturbed
-from init_bench.randomness import drawing_from, stream
+from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
 from init_bench.watching import first_tensor
 from init_bench.wrappers import own_modules
@@ -140,6 +139,8 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
 def _backward(loss_fn: Loss, output: Any, targets: Any) -> float:
     try:
         loss = loss_fn(output, targets)
+        if isinstance(loss, Tensor) and not loss.requires_grad:
+            raise ValueError("no gradient leads from the loss back to a parameter")
         loss.backward()  # type: ignore[no-untyped-call]
     except Exception as cause:
         raise InitBenchError(
@@ -169,13 +170,14 @@ def shapes(value: object) -> str:
 def left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Give back buffers, gradients and modes, whatever happens inside.
 
-    What draws inside draws from a stream of its own, the same each time.
+    What draws inside draws the same each time.
     """
     gradients = [(p, p.grad) for p in model.parameters()]
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        with undisturbed(model), drawing_from(stream(0, "examine")):
+        with undisturbed(model):
+            seed_rng(model, 0)
             yield
     finally:
         for parameter, gradient in gradients:

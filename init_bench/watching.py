@@ -142,14 +142,26 @@ class Watch:
         """Note the gradient with respect to ``output`` when a backward pass brings it."""
         if not output.requires_grad:
             return
+        shape, told = output.shape, False
 
-        def note(gradient: Tensor) -> None:
+        def tell(gradient: Tensor) -> None:
+            nonlocal told
+            told = True
             with torch.no_grad():
-                numbers = _numbers(gradient.transpose(0, samples), None)
+                numbers = _numbers(gradient.reshape(shape).transpose(0, samples), None)
             self.notes.rows.append({**where, "kind": "gradient", **numbers})
 
-        handle = output.register_hook(note)  # type: ignore[no-untyped-call]
-        self.hooks.callback(handle.remove)
+        def tell_of_viewed(gradient: Tensor) -> None:
+            nonlocal told
+            if not told:
+                tell(gradient)
+            told = False
+
+        handles = [output.register_hook(tell)]  # type: ignore[no-untyped-call]
+        if (viewed := _viewed(output)) is not None:
+            handles.append(viewed.register_hook(tell_of_viewed))  # type: ignore[no-untyped-call]
+        for handle in handles:
+            self.hooks.callback(handle.remove)
 
 
 class _Numbers:
@@ -242,6 +254,20 @@ def _full_precision(values: Tensor) -> AbstractContextManager[object]:
     if torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return nullcontext()
+
+
+def _viewed(output: Tensor) -> Tensor | None:
+    """Return what ``output`` is a view of, if it is of all of it: ``Linear`` computes sequences as
+    a matrix, instance normalisation as a batch.
+
+    An operation in place on a view, as a ReLU may be, takes the view and its hooks out of the
+    graph; what was viewed stays.
+    """
+    viewed = output._base
+    if viewed is None or viewed.grad_fn is None:
+        return None
+    whole = viewed.numel() == output.numel() and viewed.is_contiguous() and output.is_contiguous()
+    return viewed if whole else None
 
 
 def _is_unchanged(output: Tensor, last: Callable[[], Tensor | None], version: int) -> bool:

@@ -254,6 +254,30 @@ def test_a_value_passed_on_untouched_has_the_same_numbers() -> None:
     assert table.iloc[4]["mean"] == table.iloc[5]["mean"] != table.iloc[0]["mean"]
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(WIDTH, 5), SEQUENCE),
+        (nn.Linear(WIDTH, 5), (4, WIDTH)),
+        (nn.InstanceNorm1d(LENGTH), SEQUENCE),
+        (nn.Flatten(), SEQUENCE),
+    ],
+    ids=str,
+)
+def test_a_relu_in_place_hides_no_gradient(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    """Some layers return views, and what is done to a view in place drops its hooks."""
+    x = drawn(*shape)
+    tables = []
+    for inplace in (False, True):
+        with capture(model := nn.Sequential(nn.ELU(), layer, nn.ReLU(inplace))) as record:
+            output = model(x.clone().requires_grad_())
+            for _ in range(2):
+                output.square().sum().backward(retain_graph=True)
+        tables.append(record.table())
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert (tables[0]["kind"] == "gradient").sum() == 6
+
+
 def test_a_model_that_fails_and_recovers_is_still_followed() -> None:
     class Fallback(nn.Module):
         def __init__(self) -> None:

@@ -66,6 +66,18 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             restore()
 
 
+def seed_rng(model: nn.Module, seed: int) -> None:
+    """Set the RNG states that ``undisturbed`` brings back to those of ``seed``.
+
+    Where a backward pass may repeat a forward run: a checkpoint sets torch's own streams back for
+    it, and would find a generator of ours moved on.
+    """
+    torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+    for device in _accelerators(model):
+        state = torch.Generator(device).manual_seed(seed).get_state()
+        torch.get_device_module(device).set_rng_state(state, device)
+
+
 def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
     """Return a function that gives ``tensors`` the values they have now."""
     pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
@@ -93,8 +105,7 @@ def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
 
 
 def _saved_rng(model: nn.Module) -> Callable[[], None]:
-    devices = {value.device for value in model.parameters()} - {torch.device("cpu")}
-    accelerators = [device for device in devices if _has_rng(device)]
+    accelerators = _accelerators(model)
     states = [torch.get_device_module(device).get_rng_state(device) for device in accelerators]
     state = torch.get_rng_state()
 
@@ -104,6 +115,12 @@ def _saved_rng(model: nn.Module) -> Callable[[], None]:
             torch.get_device_module(device).set_rng_state(value, device)
 
     return restore
+
+
+def _accelerators(model: nn.Module) -> list[torch.device]:
+    """Return the devices of ``model``, other than the CPU, that have a stream of their own."""
+    devices = {value.device for value in model.parameters()} - {torch.device("cpu")}
+    return [device for device in devices if _has_rng(device)]
 
 
 def _has_rng(device: torch.device) -> bool:
