@@ -3,12 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
@@ -150,7 +151,7 @@ def diagnose(
     Args:
         model: any module with parameters. A compiled one is looked at underneath.
         inputs: a tensor of samples, a tuple of arguments or a mapping of keyword arguments. The
-            first dimension is the samples; there must be two or more.
+            first dimension is the samples, or a list has one each; there must be two or more.
         targets: what ``loss_fn`` takes beside the output. Class indices for an output (samples,
             classes) need no ``loss_fn``: it is cross-entropy.
         loss_fn: takes output and targets, returns a scalar. Without it, and without targets, no
@@ -222,20 +223,39 @@ def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
 
 def _check_inputs(inputs: Any) -> None:
-    first = first_tensor(inputs)
-    if first is None:
-        return
-    if len(first) < 2:
+    samples = _samples(inputs)
+    if samples is not None and samples < 2:
         raise InitBenchError(
-            f"inputs {shapes(inputs)} hold {len(first)} sample: what distinguishes samples needs "
+            f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
             f"two or more; give a batch"
         )
-    broken = int((~first.isfinite()).sum())
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _tensors(inputs))
     if broken:
         raise InitBenchError(
             f"inputs {shapes(inputs)} hold {broken} values that are nan or ±inf: no layer can be "
             f"judged behind them; clean the inputs"
         )
+
+
+def _samples(inputs: Any) -> int | None:
+    """Return how many samples the first argument holds: a list, as of images, has one each."""
+    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if isinstance(first, list):
+        return len(first)
+    tensor = next(_tensors(first), None)
+    return None if tensor is None or tensor.dim() == 0 else len(tensor)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the dense tensors in nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        if value.layout is torch.strided and not value.is_nested:
+            yield value
+        return
+    parts = value.values() if isinstance(value, Mapping) else value
+    for part in parts if isinstance(value, list | tuple | Mapping) else ():
+        yield from _tensors(part)
 
 
 def cross_entropy(output: Any, targets: Any) -> Tensor:

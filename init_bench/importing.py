@@ -45,7 +45,7 @@ def _imported(module_name: str, text: str) -> object:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:  # a script without a main guard may leave
         raise InitBenchError(
             f"model {text!r}: module {module_name!r} cannot be imported: "
             f"{type(cause).__name__}: {cause}"

@@ -67,6 +67,23 @@ def test_inputs_may_be_arguments_or_keywords() -> None:
     assert ib.diagnose(model, {"input": x}, y).profile.equals(as_tensor)
 
 
+def test_a_list_holds_a_sample_each() -> None:
+    """Detectors take images as a list: their first dimension is channels, of which one will do."""
+
+    class Stacked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = sound()
+
+        def forward(self, samples: list[Tensor]) -> Tensor:
+            logits: Tensor = self.inner(torch.cat(samples))
+            return logits
+
+    x, y = batch()
+    found = ib.diagnose(Stacked(), (list(torch.split(x, 1)),), y)
+    assert found.loss == ib.diagnose(sound(), x, y).loss
+
+
 def test_a_compiled_model_is_looked_at_underneath_and_says_so() -> None:
     model = sound()
     compiled: Any = torch.compile(model)
@@ -148,11 +165,26 @@ def test_assert_healthy_allows_what_it_is_told_to() -> None:
 
 
 X, Y = batch()
+WORDS = torch.zeros(1, 12, dtype=torch.int64)
 BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "no module": (print, (X,), r"must be a torch.nn.Module, got builtin_function_or_method"),
     "no parameters": (nn.ReLU(), (X,), "ReLU has no parameters"),
     "wrong shape": (sound(), (torch.zeros(4, 7),), r"float32 \(4, 7\): it stops in layer 'fc1'"),
     "one sample": (sound(), (X[:1],), "hold 1 sample"),
+    "one sample of indices": (nn.Embedding(9, 3), (WORDS,), "hold 1 sample"),
+    "one image in a list": (sound(), (([X],),), "hold 1 sample"),
+    "nan in a later argument": (sound(), ((X, X / 0),), "values that are nan"),
+    "a loss without gradient": (
+        sound(),
+        (X, Y, lambda out, y: out.detach().sum()),
+        "no gradient leads from the loss back to a parameter",
+    ),
+    "a loss per sample": (
+        sound(),
+        (X, Y, nn.CrossEntropyLoss(reduction="none")),
+        "loss_fn does not take",
+    ),
+    "targets beyond the classes": (sound(), (X, Y + 9), r"targets int64 \(64,\)"),
     "nan inputs": (sound(), (X.clone().fill_(torch.nan),), "1920 values that are nan"),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
     "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
