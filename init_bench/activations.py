@@ -125,11 +125,13 @@ def register_activation(name: str, activation: Activation) -> None:
 def bounds_of(module: nn.Module) -> tuple[float, float] | None:
     """Return the range of a bounded nonlinearity, ``None`` for any other module.
 
+    ReLU6 has none here: it rests at 0 as ReLU does, which is no saturation.
+
     Example:
         >>> bounds_of(nn.Tanh()), bounds_of(nn.ReLU())
         ((-1.0, 1.0), None)
     """
-    if isinstance(module, nn.Hardtanh):
+    if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
         return (float(module.min_val), float(module.max_val))
     return _BOUNDS.get(type(module))
 

@@ -102,7 +102,7 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
 
     Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
     """
-    values = rule.measure(evidence)["value"].dropna()
+    values = rule.measured(evidence)["value"].dropna()
     if values.empty:
         return math.inf
     worst = values.max() if rule.above else values.min()

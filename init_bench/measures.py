@@ -18,6 +18,21 @@ FEWEST_LAYERS = 4
 """A trend per layer needs this many layers."""
 
 
+def is_normalised(evidence: Evidence) -> bool:
+    """Return whether some layer is a normalisation."""
+    return bool(evidence.profile["module"].str.contains("Norm").any())
+
+
+def is_plain(evidence: Evidence) -> bool:
+    """Return whether no layer is a normalisation."""
+    return not is_normalised(evidence)
+
+
+def always(evidence: Evidence) -> bool:
+    """Return ``True``."""
+    return True
+
+
 def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
     """Return by layer the share of its parameters that are not finite, where any is."""
     weights = evidence.weights[evidence.weights["nonfinite"] > 0]
@@ -92,18 +107,23 @@ def saturated_share(evidence: Evidence) -> pd.DataFrame:
 
 
 def sample_share(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std / √(mean z²) of activations, or of all outputs where there are none."""
+    """Return sample_std / √(mean z²) of activations, or of all outputs where there are none: the
+    greatest from each layer on, as a gate that says the same to all samples collapses nothing."""
     rows = _signal(evidence)
     rms = (rows["mean"] ** 2 + rows["std"] ** 2) ** 0.5
-    return _taken(rows, (rows["sample_std"] / rms).where(rms > 0))
+    return _taken(rows, _from_here_on((rows["sample_std"] / rms).where(rms > 0), "cummax"))
 
 
-def signal_left(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std of each hidden layer over that of the first."""
+def most_signal_left(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std over that of the first hidden layer: the greatest from each layer on."""
     rows = _signal(evidence)
-    spread = rows["sample_std"]
-    first = spread.iloc[0] if len(rows) else 0.0
-    return _taken(rows, spread / (first if first > 0 else np.nan))
+    return _taken(rows, _from_here_on(_over_first(rows), "cummax"))
+
+
+def least_signal_left(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std over that of the first hidden layer: the least from each layer on."""
+    rows = _signal(evidence)
+    return _taken(rows, _from_here_on(_over_first(rows), "cummin"))
 
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
@@ -168,6 +188,18 @@ def _signal(evidence: Evidence) -> pd.DataFrame:
         return rows
     profile = evidence.profile
     return profile[profile["weight_gain"].notna()].iloc[:-1]
+
+
+def _over_first(rows: pd.DataFrame) -> pd.Series:
+    spread = rows["sample_std"]
+    first = spread.iloc[0] if len(rows) else 0.0
+    return spread / (first if first > 0 else np.nan)
+
+
+def _from_here_on(values: pd.Series, running: str) -> pd.Series:
+    """Return the ``cummax`` or ``cummin`` of the values from the last one backwards."""
+    found: pd.Series = getattr(values[::-1], running)()[::-1]
+    return found
 
 
 def _activations(evidence: Evidence) -> pd.DataFrame:
