@@ -100,20 +100,20 @@ def _detection(name: str) -> Task:
     sizes = {} if name.startswith("ssd") else {"min_size": SIDE, "max_size": SIDE}
     images = list(torch.rand(BATCH, 3, SIDE, SIDE, generator=stream(0, "images")))
     return Task(
-        inputs=(images, [_marked(1 + image) for image in range(BATCH)]),
+        inputs=(images, [_marked()] * BATCH),
         targets=None,
         loss=lambda losses, _: sum(losses.values(), torch.zeros(())),
         options=sizes,
     )
 
 
-def _marked(label: int) -> dict[str, Tensor]:
-    """Return one object of an image: its box, class, mask and key points."""
+def _marked() -> dict[str, Tensor]:
+    """Return the one object of an image: box, class (some know one alone), mask, key points."""
     mask = torch.zeros(1, SIDE, SIDE, dtype=torch.uint8)
     mask[:, 40:160, 50:150] = 1
     return {
         "boxes": torch.tensor([[50.0, 40.0, 150.0, 160.0]]),
-        "labels": torch.tensor([label]),
+        "labels": torch.tensor([1]),
         "masks": mask,
         "keypoints": torch.tensor([100.0, 100.0, 1.0]).expand(1, 17, 3).clone(),
     }
