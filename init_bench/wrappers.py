@@ -32,20 +32,31 @@ def unwrapped(model: nn.Module) -> nn.Module:
         model = model.get_submodule(inner)
 
 
-def own_modules(model: nn.Module) -> dict[str, nn.Module]:
+def own_modules(model: nn.Module, *, every_name: bool = False) -> dict[str, nn.Module]:
     """Return the modules of ``model``, itself included, by the names its user gave them.
 
-    Modules that compute a parameter (``torch.nn.utils.parametrize``) are part of their owner.
+    Modules that compute a parameter (``torch.nn.utils.parametrize``) are part of their owner. A
+    module that has several names goes by the first, or, with ``every_name``, by each.
 
     Example:
         >>> list(own_modules(nn.Sequential(nn.Linear(2, 1))))
         ['', '0']
     """
     return {
-        ".".join(part for part in path.split(".") if part not in _ATTRIBUTES): module
-        for path, module in unwrapped(model).named_modules()
+        own_name(path): module
+        for path, module in unwrapped(model).named_modules(remove_duplicate=not every_name)
         if "parametrizations" not in path.split(".")
     }
+
+
+def own_name(path: str) -> str:
+    """Return the qualified name of a module or parameter without what wrappers put into it.
+
+    Example:
+        >>> own_name("0._checkpoint_wrapped_module.weight")
+        '0.weight'
+    """
+    return ".".join(part for part in path.split(".") if part not in _ATTRIBUTES)
 
 
 @contextmanager
