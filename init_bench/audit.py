@@ -1,6 +1,5 @@
 """Audit of the weights: what each parameter holds, what it should, and which rule it looks like."""
 
-import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from init_bench.activations import ACTIVATIONS
 from init_bench.init import module_fans
 from init_bench.init.slots import Slot, is_weight
 from init_bench.known_rules import looks_like
-from init_bench.mean_field import Nonlinearity
+from init_bench.wanted import wanted_gains
 from init_bench.wrappers import own_modules
 
 COLUMNS = (
@@ -43,7 +41,6 @@ SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
 
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
-_NOT_ELEMENTWISE = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "GLU", "Softmin")
 
 
 def audit(
@@ -77,30 +74,6 @@ def audit(
         return pd.DataFrame(_rows(model, order, gradients or {}), columns=list(COLUMNS))
 
 
-def gain_of(module: nn.Module) -> float:
-    """Return 1 / √E[φ'(a)²], a ~ N(0, 1): the gain that keeps gradients level through φ.
-
-    nan for what is no elementwise nonlinearity of torch's.
-
-    Example:
-        >>> round(gain_of(nn.ReLU()), 3), round(gain_of(nn.Tanh()), 2)
-        (1.414, 1.47)
-    """
-    if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
-        return math.nan
-    phi = functools.partial(type(module).forward, module)  # the module itself may bear hooks
-    square = float(Nonlinearity(phi).slope_moment(1.0))
-    return 1 / math.sqrt(square) if square > 0 else math.nan
-
-
-def is_nonlinearity(module: nn.Module) -> bool:
-    """Return whether ``module`` is one of torch's elementwise nonlinearities."""
-    kind = type(module)
-    return kind.__module__ == "torch.nn.modules.activation" and (
-        kind.__name__ not in _NOT_ELEMENTWISE
-    )
-
-
 @contextmanager
 def _still(model: nn.Module) -> Iterator[None]:
     """Let parametrisations compute once and move nothing, as spectral norm does in training."""
@@ -121,7 +94,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per parameter and per computed weight."""
     modules = own_modules(model, every_name=True)
-    wanted = _wanted_gains(modules, order)
+    wanted = wanted_gains(modules, order)
     first_names: dict[int, str] = {}
     for slot, values in (found for path in modules for found in _held(path, modules[path])):
         computed = slot.parametrised
@@ -222,29 +195,3 @@ def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:
         return math.nan
     size = rms(parameter)
     return rms(gradient) / size if size else math.nan
-
-
-def _functional_gain(name: str) -> float:
-    """Return the gain of a nonlinearity called as a function, nan off the menu."""
-    return gain_of(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan
-
-
-def _wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:
-    """Return by layer the gain that the nonlinearity behind it asks for."""
-    wanted: dict[str, float] = {}
-    waiting: list[str] = []
-    for path in order:
-        _, called, name = path.partition(":")
-        if called:
-            wanted |= dict.fromkeys(waiting, _functional_gain(name))
-            waiting = []
-            continue
-        module = modules[path]
-        if is_nonlinearity(module):
-            wanted |= dict.fromkeys(waiting, gain_of(module))
-            waiting = []
-            continue
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, _TABLES):
-            waiting = [path]
-    return wanted | dict.fromkeys(waiting, 1.0)

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.audit import audit, is_nonlinearity
+from init_bench.audit import audit
 from init_bench.errors import InitBenchError
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
+from init_bench.wanted import is_nonlinearity
 from init_bench.watching import first_tensor
 from init_bench.wrappers import own_modules
 

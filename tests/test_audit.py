@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from init_bench.audit import audit, gain_of
+from init_bench.audit import audit
 from init_bench.init import INITS, fans
 from init_bench.init.whole_model import fill_weights
 from init_bench.randomness import stream
@@ -137,20 +137,6 @@ def test_the_wanted_std_is_that_of_the_nonlinearity_behind() -> None:
     wanted = audit(model, ["0", "1", "2", "3"]).set_index("parameter")["wanted_std"]
     assert wanted["0.weight"] == pytest.approx(math.sqrt(2 / 50))
     assert wanted["3.weight"] == pytest.approx(math.sqrt(1 / 40))
-
-
-@pytest.mark.parametrize(
-    ("module", "gain"),
-    [(nn.ReLU(), math.sqrt(2)), (nn.LeakyReLU(0.5), math.sqrt(2 / 1.25)), (nn.Tanh(), 1.4674)],
-    ids=str,
-)
-def test_gains_are_those_of_closed_forms_and_quadrature(module: nn.Module, gain: float) -> None:
-    assert gain_of(module) == pytest.approx(gain, rel=1e-3)
-
-
-@pytest.mark.parametrize("module", [nn.Softmax(dim=1), nn.Linear(3, 3), nn.GLU()], ids=str)
-def test_what_is_no_elementwise_nonlinearity_has_no_gain(module: nn.Module) -> None:
-    assert math.isnan(gain_of(module))
 
 
 def test_plain_faults_are_named() -> None:

@@ -24,7 +24,7 @@ FLOORS: tuple[set[str], ...] = (
     {"importing"},
     {"mean_field"},
     {"init", "datasets", "shares", "statistics", "functional", "wrappers"},
-    {"models", "watching", "theory", "known_rules"},
+    {"models", "watching", "theory", "known_rules", "wanted"},
     {"recording", "audit"},
     {"examining"},
     {"measures", "following", "trials"},
