@@ -2,20 +2,18 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from init_bench.init import module_fans
 from init_bench.init.slots import Slot, is_weight
 from init_bench.known_rules import looks_like
 from init_bench.wanted import wanted_gains
-from init_bench.wrappers import own_modules
+from init_bench.wrappers import own_modules, still
 
 COLUMNS = (
     "parameter",
@@ -70,23 +68,8 @@ def audit(
         >>> audit(layer)[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
         ['weight', 100, 'torch.default']
     """
-    with _still(model):
+    with still(model):
         return pd.DataFrame(_rows(model, order, gradients or {}), columns=list(COLUMNS))
-
-
-@contextmanager
-def _still(model: nn.Module) -> Iterator[None]:
-    """Let parametrisations compute once and move nothing, as spectral norm does in training."""
-    lists = [m for m in model.modules() if isinstance(m, parametrize.ParametrizationList)]
-    modes = {module: module.training for parts in lists for module in parts.modules()}
-    for module in modes:
-        module.training = False
-    try:
-        with torch.no_grad(), parametrize.cached():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _rows(

@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.audit import audit
+from init_bench.batches import samples_along, samples_second
 from init_bench.errors import InitBenchError
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
+from init_bench.stacked import worst_matrices
+from init_bench.statistics import describe
 from init_bench.wanted import is_nonlinearity
 from init_bench.watching import first_tensor
-from init_bench.wrappers import own_modules
+from init_bench.wrappers import own_modules, own_parameters, still
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -59,8 +62,9 @@ class Evidence:
         profile: a row per layer call: its statistics and those of its input; ``gradient``, the
             RMS of the loss's gradient with respect to its output; ``weight_gain`` = √(fan_in ·
             mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
-            the rows of its weight; ``outputs``, the values per sample; ``nonlinear``, whether it
-            is an elementwise nonlinearity.
+            the rows of its weight, and ``distinct``, how many of them differ (of a layer of
+            several matrices, such as attention, see ``init_bench.stacked``); ``outputs``, the
+            values per sample; ``nonlinear``, whether it is an elementwise nonlinearity.
         histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
         output: statistics of the model's first output tensor: ``rms``, ``sample_std``,
@@ -93,25 +97,28 @@ def examine(
             f"{type(model).__name__} has no parameters: there is no initialisation to look at"
         )
     arrivals: list[dict[str, object]] = []
-    with (
-        left_as_it_was(model),
-        capture(model, histogram=True) as record,
-        _arrivals(model, arrivals),
-    ):
+    of_computed: dict[str, Tensor] = {}
+    with ExitStack() as looks:
+        looks.enter_context(left_as_it_was(model))
+        record = looks.enter_context(capture(model, histogram=True))
+        looks.enter_context(_arrivals(model, arrivals))
+        looks.enter_context(_gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
         loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
-        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        own = own_parameters(model).items()
+        gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()
         ran = layers.drop_duplicates("index")["layer"].tolist()
         weights = audit(model, ran, gradients)
-    profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+        profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+    second = "" in samples_second(own_modules(model))
     return Evidence(
         layers=layers,
         profile=profile,
         histograms=record.histograms(),
         weights=weights,
-        output=_described(output),
+        output=_described(output, second=second),
         loss=loss,
     )
 
@@ -188,48 +195,68 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _arrivals(model: nn.Module, rows: list[dict[str, object]]) -> Iterator[None]:
     """Note what reaches each layer: out against in is what the layer itself did."""
+    modules = own_modules(model)
+    second = samples_second(modules)
     with ExitStack() as hooks:
-        for path, module in own_modules(model).items():
-            if not any(module.children()):
-                hooks.callback(module.register_forward_pre_hook(_note_input(path, rows)).remove)
-                hooks.callback(module.register_forward_hook(_note_size(path, rows)).remove)
+        for path, module in modules.items():
+            if not any(module.children()) or isinstance(module, nn.MultiheadAttention):
+                before, after = _notes(path, rows, second=path in second)
+                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+                hooks.callback(module.register_forward_hook(after).remove)
         yield
 
 
-def _note_input(path: str, rows: list[dict[str, object]]) -> Any:
-    def note(module: nn.Module, inputs: tuple[object, ...]) -> None:
-        arrived = first_tensor(inputs)
-        numbers = {} if arrived is None else _described(arrived)
+def _notes(path: str, rows: list[dict[str, object]], *, second: bool) -> tuple[Any, Any]:
+    """Return the hooks that note input and size of one layer."""
+
+    @torch.no_grad()
+    def before(module: nn.Module, inputs: tuple[object, ...], words: dict[str, object]) -> None:
+        numbers = _described((inputs, words), second=second)
         rows.append({"layer": path, **{f"input_{key}": value for key, value in numbers.items()}})
 
-    return torch.no_grad()(note)
-
-
-def _note_size(path: str, rows: list[dict[str, object]]) -> Any:
-    def note(module: nn.Module, inputs: object, output: object) -> None:
+    def after(module: nn.Module, inputs: object, output: object) -> None:
         left = first_tensor(output)
         if left is not None:
             row = next(row for row in reversed(rows) if row["layer"] == path)
-            row["outputs"] = left.numel() / len(left)
+            row["outputs"] = left.numel() / left.shape[samples_along(left, second=second)]
 
-    return note
+    return before, after
 
 
-def _described(output: Any) -> dict[str, float]:
-    """Return spread over samples and RMS of the first tensor in ``output``."""
-    tensor = first_tensor(output)
-    if tensor is None or not tensor.numel():
+@contextmanager
+def _gradients_of_computed(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
+    """Add up the gradients of the weights that parametrisations compute, by qualified name."""
+
+    def hook(name: str) -> Any:
+        def add(gradient: Tensor) -> None:
+            found[name] = found[name] + gradient if name in found else gradient
+
+        def note(module: nn.Module, inputs: object, weight: Tensor) -> None:
+            if weight.requires_grad:
+                weight.register_hook(add)  # type: ignore[no-untyped-call]
+
+        return note
+
+    with ExitStack() as hooks:
+        for path, module in own_modules(model).items():
+            for name, parts in getattr(module, "parametrizations", {}).items():
+                note = hook(f"{path}.{name}".lstrip("."))
+                hooks.callback(parts.register_forward_hook(note).remove)
+        yield
+
+
+def _described(value: Any, *, second: bool) -> dict[str, float]:
+    """Return spread over samples and RMS of the first tensor in ``value``."""
+    tensor = first_tensor(value)
+    if tensor is None:
         return {}
-    z = tensor.detach().reshape(len(tensor), -1).double()
-    variance = z.var(dim=0, correction=0)
+    samples = tensor.transpose(0, samples_along(tensor, second=second))
+    numbers = describe(samples)
     return {
-        "samples": float(len(z)),
+        "samples": float(len(samples)),
         "dimensions": float(tensor.dim()),
-        "std": z.std(correction=0).item(),
-        "rms": z.square().mean().sqrt().item(),
-        "sample_std": variance.mean().sqrt().item(),
-        "dead": (variance == 0).double().mean().item(),
-        "nonfinite": 1 - z.isfinite().double().mean().item(),
+        "rms": math.hypot(numbers["mean"], numbers["std"]),
+        **{name: numbers[name] for name in ("std", "sample_std", "dead", "nonfinite")},
     }
 
 
@@ -253,11 +280,16 @@ def _profile(
     ):
         outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
     modules = own_modules(model)
+    ran = {layer: modules[layer] for layer in outputs["layer"]}
     outputs["module"] = [type(modules[layer]).__name__ for layer in outputs["layer"]]
     outputs["nonlinear"] = [is_nonlinearity(modules[layer]) for layer in outputs["layer"]]
     multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
     outputs["weight_gain"] = outputs["layer"].map(multiply["gain"])
     outputs["units"] = outputs["layer"].map(multiply["shape"].str[0])
+    with still(model), torch.no_grad():
+        stacked = worst_matrices(ran)
+    for name in ("weight_gain", "units", "distinct"):
+        outputs[name] = outputs["layer"].map(stacked[name]).fillna(outputs[name])
     outputs = _with_arrivals(outputs, arrivals)
     return outputs.reindex(columns=list(PROFILE)).reset_index(drop=True)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.utils import parametrize
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,16 @@ def own_modules(model: nn.Module, *, every_name: bool = False) -> dict[str, nn.M
     }
 
 
+def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters of ``model``, each once, by the names its user gave them.
+
+    Example:
+        >>> list(own_parameters(nn.DataParallel(nn.Linear(2, 1))))
+        ['weight', 'bias']
+    """
+    return {own_name(path): value for path, value in unwrapped(model).named_parameters()}
+
+
 def own_name(path: str) -> str:
     """Return the qualified name of a module or parameter without what wrappers put into it.
 
@@ -57,6 +68,21 @@ def own_name(path: str) -> str:
         '0.weight'
     """
     return ".".join(part for part in path.split(".") if part not in _ATTRIBUTES)
+
+
+@contextmanager
+def still(model: nn.Module) -> Iterator[None]:
+    """Let parametrisations compute once and move nothing, as spectral norm does in training."""
+    lists = [m for m in model.modules() if isinstance(m, parametrize.ParametrizationList)]
+    modes = {module: module.training for parts in lists for module in parts.modules()}
+    for module in modes:
+        module.training = False
+    try:
+        with torch.no_grad(), parametrize.cached():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 @contextmanager

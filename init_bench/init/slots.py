@@ -80,7 +80,7 @@ class Slot:
         if values.dim() < 2 or self.role != "weight":
             return [values]
         if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-            gates = 1 if "weight_hr" in self.attribute else _gates(module)
+            gates = 1 if "weight_hr" in self.attribute else gates_of(module)
             return list(values.chunk(gates))
         if isinstance(module, nn.MultiheadAttention) and self.attribute == "in_proj_weight":
             return list(values.chunk(3))
@@ -175,7 +175,7 @@ def can_reset(module: nn.Module) -> bool:
     return hasattr(module, "reset_parameters") or hasattr(module, "_reset_parameters")
 
 
-def _gates(module: nn.RNNBase | nn.RNNCellBase) -> int:
+def gates_of(module: nn.RNNBase | nn.RNNCellBase) -> int:
     """Return how many gates a recurrent layer stacks: 4 of an LSTM, 3 of a GRU, else 1."""
     return {"LSTM": 4, "GRU": 3}.get(getattr(module, "mode", type(module).__name__[:-4]), 1)
 
