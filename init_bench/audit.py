@@ -121,7 +121,8 @@ def _slot(
 
 def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
     """Return what one parameter says by itself."""
-    values = values if values.is_floating_point() else values.abs().float()
+    real = values.is_floating_point()
+    values = values if real else values.abs().float()
     number = values.numel()
     fan_in, fan_out = _fans(slot, values)
     broken = number - int(values.isfinite().sum())
@@ -139,7 +140,7 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
         "std": wide.std(correction=0).item() if sound else math.nan,
         "nonfinite": broken / number if number else 0.0,
         "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
-        "looks_like": looks_like(slot, values) if sound else "other",
+        "looks_like": looks_like(slot, values) if sound and real else "other",
         "fault": next(_faults(values, broken, multiplies), ""),
     }
 

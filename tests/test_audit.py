@@ -158,3 +158,9 @@ def test_plain_faults_are_named() -> None:
 def test_a_sound_model_has_no_fault() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU(), nn.GroupNorm(2, 4))
     assert (audit(model)["fault"] == "").all()
+
+
+def test_complex_weights_are_measured_and_look_like_no_rule() -> None:
+    row = row_of(nn.Linear(30, 20, dtype=torch.complex64))
+    assert row["looks_like"] == "other"
+    assert 0.3 < row["gain"] < 1.5

@@ -14,6 +14,15 @@ Draws = tuple[Family, float]
 
 _NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
+_ATTENTION = {
+    "in_proj_weight",
+    "q_proj_weight",
+    "k_proj_weight",
+    "v_proj_weight",
+    "bias_k",
+    "bias_v",
+}
+
 
 def is_default(module: nn.Module, name: str, values: Tensor) -> bool:
     """Return whether torch, building ``module``, could have given its parameter these values.
@@ -36,8 +45,8 @@ def is_default(module: nn.Module, name: str, values: Tensor) -> bool:
 def _constant(module: nn.Module, name: str) -> float | None:
     """Return the constant that torch writes, ``None`` where it draws or nothing is known."""
     if isinstance(module, _NORMALISATIONS):
-        return float(name == "weight")
-    if isinstance(module, nn.PReLU):
+        return {"weight": 1.0, "bias": 0.0}.get(name)
+    if isinstance(module, nn.PReLU) and name == "weight":
         return float(module.init)
     attention = isinstance(module, nn.MultiheadAttention) and name == "in_proj_bias"
     if attention or (isinstance(module, NonDynamicallyQuantizableLinear) and name == "bias"):
@@ -48,10 +57,10 @@ def _constant(module: nn.Module, name: str) -> float | None:
 def _draws(module: nn.Module, name: str, values: Tensor) -> Draws | None:
     """Return what torch draws from, ``None`` where it does not or nothing is known."""
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return NORMAL, 1.0
+        return (NORMAL, 1.0) if name == "weight" else None
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return _within(1 / math.sqrt(module.hidden_size))
-    if isinstance(module, nn.MultiheadAttention):
+    if isinstance(module, nn.MultiheadAttention) and name in _ATTENTION:
         std = math.sqrt(2 / sum(fans(values)))
         return (NORMAL if name in ("bias_k", "bias_v") else UNIFORM), std
     if name not in ("weight", "bias"):

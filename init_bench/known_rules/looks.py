@@ -116,7 +116,8 @@ def _follows(name: str, sample: Sample, size: Size) -> bool:
 
 
 def _std(name: str, size: Size) -> float:
-    return law(parse(name), size).std or math.nan
+    known = size.fan_in > 0 and size.fan_out > 0
+    return (law(parse(name), size).std if known else None) or math.nan
 
 
 def _sizes(slot: Slot, values: Tensor) -> tuple[Size, Size]:

@@ -155,3 +155,20 @@ def test_few_values_name_no_distribution() -> None:
     assert looks_like(slots(layer)[0], torch.tensor([[1.0, 2, 3], [4, 5, 7]])) == "other"
     assert looks_like(slots(layer)[1], torch.zeros(2)) == "zeros"
     assert math.isfinite(layer.weight.sum().item())
+
+
+class Adapted(nn.Conv2d):
+    """A layer of torch's with matrices of its own, as adapters add."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 64, 3, groups=64)
+        self.down = nn.Parameter(torch.zeros(4, 64))
+        self.scale = nn.Parameter(torch.ones(64))
+        nn.init.kaiming_uniform_(self.down, a=5**0.5)
+
+
+def test_what_a_user_adds_to_a_layer_of_torchs_is_no_default_of_torchs() -> None:
+    found = {slot.attribute: looks_like(slot, slot.values) for slot in slots(Adapted())}
+    assert found["weight"].startswith("torch.default")
+    assert "torch.default" not in found["down"] + found["scale"]
+    assert found["scale"] == "ones"
