@@ -10,15 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from init_bench.arrivals import described, gradients_of_computed, noting_arrivals
 from init_bench.audit import audit
-from init_bench.batches import samples_along, samples_second
+from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
 from init_bench.stacked import worst_matrices
-from init_bench.statistics import describe
 from init_bench.wanted import is_nonlinearity
-from init_bench.watching import first_tensor
 from init_bench.wrappers import own_modules, own_parameters, still
 
 Loss = Callable[[Any, Any], Tensor]
@@ -101,8 +100,8 @@ def examine(
     with ExitStack() as looks:
         looks.enter_context(left_as_it_was(model))
         record = looks.enter_context(capture(model, histogram=True))
-        looks.enter_context(_arrivals(model, arrivals))
-        looks.enter_context(_gradients_of_computed(model, of_computed))
+        looks.enter_context(noting_arrivals(model, arrivals))
+        looks.enter_context(gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
         loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
@@ -118,7 +117,7 @@ def examine(
         profile=profile,
         histograms=record.histograms(),
         weights=weights,
-        output=_described(output, second=second),
+        output=described(output, second=second),
         loss=loss,
     )
 
@@ -190,74 +189,6 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter, gradient in gradients:
             parameter.grad = gradient
-
-
-@contextmanager
-def _arrivals(model: nn.Module, rows: list[dict[str, object]]) -> Iterator[None]:
-    """Note what reaches each layer: out against in is what the layer itself did."""
-    modules = own_modules(model)
-    second = samples_second(modules)
-    with ExitStack() as hooks:
-        for path, module in modules.items():
-            if not any(module.children()) or isinstance(module, nn.MultiheadAttention):
-                before, after = _notes(path, rows, second=path in second)
-                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-                hooks.callback(module.register_forward_hook(after).remove)
-        yield
-
-
-def _notes(path: str, rows: list[dict[str, object]], *, second: bool) -> tuple[Any, Any]:
-    """Return the hooks that note input and size of one layer."""
-
-    @torch.no_grad()
-    def before(module: nn.Module, inputs: tuple[object, ...], words: dict[str, object]) -> None:
-        numbers = _described((inputs, words), second=second)
-        rows.append({"layer": path, **{f"input_{key}": value for key, value in numbers.items()}})
-
-    def after(module: nn.Module, inputs: object, output: object) -> None:
-        left = first_tensor(output)
-        if left is not None:
-            row = next(row for row in reversed(rows) if row["layer"] == path)
-            row["outputs"] = left.numel() / left.shape[samples_along(left, second=second)]
-
-    return before, after
-
-
-@contextmanager
-def _gradients_of_computed(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
-    """Add up the gradients of the weights that parametrisations compute, by qualified name."""
-
-    def hook(name: str) -> Any:
-        def add(gradient: Tensor) -> None:
-            found[name] = found[name] + gradient if name in found else gradient
-
-        def note(module: nn.Module, inputs: object, weight: Tensor) -> None:
-            if weight.requires_grad:
-                weight.register_hook(add)  # type: ignore[no-untyped-call]
-
-        return note
-
-    with ExitStack() as hooks:
-        for path, module in own_modules(model).items():
-            for name, parts in getattr(module, "parametrizations", {}).items():
-                note = hook(f"{path}.{name}".lstrip("."))
-                hooks.callback(parts.register_forward_hook(note).remove)
-        yield
-
-
-def _described(value: Any, *, second: bool) -> dict[str, float]:
-    """Return spread over samples and RMS of the first tensor in ``value``."""
-    tensor = first_tensor(value)
-    if tensor is None:
-        return {}
-    samples = tensor.transpose(0, samples_along(tensor, second=second))
-    numbers = describe(samples)
-    return {
-        "samples": float(len(samples)),
-        "dimensions": float(tensor.dim()),
-        "rms": math.hypot(numbers["mean"], numbers["std"]),
-        **{name: numbers[name] for name in ("std", "sample_std", "dead", "nonfinite")},
-    }
 
 
 def _profile(

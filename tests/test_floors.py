@@ -25,7 +25,7 @@ FLOORS: tuple[set[str], ...] = (
     {"mean_field"},
     {"init", "datasets", "shares", "statistics", "functional", "wrappers", "batches"},
     {"models", "watching", "theory", "known_rules", "wanted", "stacked"},
-    {"recording", "audit"},
+    {"recording", "audit", "arrivals"},
     {"examining"},
     {"measures", "following", "trials"},
     {"verdicts"},
