@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations import ACTIVATIONS
-from init_bench.init import fans
+from init_bench.init import module_fans
+from init_bench.init.slots import Slot, is_weight
 from init_bench.known_rules import looks_like
-from init_bench.wrappers import own_modules
+from init_bench.wanted import wanted_gains
+from init_bench.wrappers import own_modules, still
 
 COLUMNS = (
     "parameter",
@@ -36,23 +38,25 @@ UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
 SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
-_NOT_ELEMENTWISE = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "GLU", "Softmin")
 
 
 def audit(
     model: nn.Module, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
 ) -> pd.DataFrame:
-    """Return a row per parameter of ``model``.
+    """Return a row per parameter of ``model``, and one per weight that a parametrisation computes.
 
-    Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``,
-    ``fan_out``; ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
+    Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``
+    and ``fan_out`` as ``init_bench.init.module_fans`` counts them, 0 of what is no weight;
+    ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
-    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules whose moments and bounds fit, ``other`` where
-    none does); ``fault``: what is plainly wrong, or empty.
+    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules that could have drawn it, ``other`` where none
+    could); ``fault``: what is plainly wrong, or empty.
+
+    The weight of ``weight_norm`` and the like has a row under the name by which the module holds
+    it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
 
     Args:
         model: any module.
@@ -64,133 +68,114 @@ def audit(
         >>> audit(layer)[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
         ['weight', 100, 'torch.default']
     """
-    modules = dict(model.named_modules()) | own_modules(model)
-    wanted = _wanted_gains(modules, order)
+    with still(model):
+        return pd.DataFrame(_rows(model, order, gradients or {}), columns=list(COLUMNS))
+
+
+def _rows(
+    model: nn.Module, order: Sequence[str], gradients: Mapping[str, Tensor]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per parameter and per computed weight."""
+    modules = own_modules(model, every_name=True)
+    wanted = wanted_gains(modules, order)
     first_names: dict[int, str] = {}
-    rows = []
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        path, _, own = name.rpartition(".")
-        row = _row(modules[path], own, parameter.detach())
-        gradient = (gradients or {}).get(name)
-        tied = first_names.setdefault(id(parameter), name)
-        rows.append(
-            {
-                **row,
-                "parameter": name,
-                "layer": path,
-                "wanted_std": wanted.get(path, math.nan) / math.sqrt(row["fan_in"] or math.nan),
-                "gradient_ratio": _ratio(gradient, parameter),
-                "fault": f"tied to {tied}" if tied != name else row["fault"],
-            }
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    for slot, values in (found for path in modules for found in _held(path, modules[path])):
+        computed = slot.parametrised
+        first = slot.name if computed else first_names.setdefault(id(values), slot.name)
+        row = _row(slot, values.detach())
+        fan_in = row["fan_in"] or math.nan
+        yield {
+            **row,
+            "wanted_std": wanted.get(slot.path, math.nan) / math.sqrt(fan_in),
+            "gradient_ratio": _ratio(gradients.get(first), values),
+            "fault": f"tied to {first}" if first != slot.name else row["fault"],
+        }
 
 
-def gain_of(module: nn.Module) -> float:
-    """Return 1 / √E[φ'(a)²], a ~ N(0, 1): the gain that keeps gradients level through φ.
-
-    nan for what is no elementwise nonlinearity of torch's.
-
-    Example:
-        >>> round(gain_of(nn.ReLU()), 3), round(gain_of(nn.Tanh()), 2)
-        (1.414, 1.47)
-    """
-    if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
-        return math.nan
-    # Midpoints of equal slices of probability: an even number, so that none falls on a kink at 0.
-    share = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
-    a = (math.sqrt(2) * torch.erfinv(2 * share - 1)).requires_grad_()
-    with torch.enable_grad():
-        z = type(module).forward(module, a.clone())
-        (slope,) = torch.autograd.grad(z.sum(), a)
-    square = slope.square().mean().item()
-    return 1 / math.sqrt(square) if square > 0 else math.nan
+def _held(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
+    """Yield the parameters of ``module``, and each weight that it computes before its parts."""
+    for name, own in module._parameters.items():
+        if own is not None:
+            yield _slot(path, module, name, own), own
+    for name, parts in getattr(module, "parametrizations", {}).items():
+        whole = getattr(module, name)
+        yield _slot(path, module, name, whole, parametrised=True), whole
+        for part, own in parts.named_parameters():
+            attribute = f"parametrizations.{name}.{part}"
+            slot = _slot(path, module, attribute, own)
+            yield replace(slot, role="left"), own
 
 
-def is_nonlinearity(module: nn.Module) -> bool:
-    """Return whether ``module`` is one of torch's elementwise nonlinearities."""
-    kind = type(module)
-    return kind.__module__ == "torch.nn.modules.activation" and (
-        kind.__name__ not in _NOT_ELEMENTWISE
+def _slot(
+    path: str, module: nn.Module, name: str, value: Tensor, *, parametrised: bool = False
+) -> Slot:
+    return Slot(
+        name=f"{path}.{name}".lstrip("."),
+        path=path,
+        module=module,
+        attribute=name,
+        role="weight" if is_weight(module, name, value) else "left",
+        parametrised=parametrised,
     )
 
 
-def _row(module: nn.Module, own: str, parameter: Tensor) -> dict[str, Any]:
+def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
     """Return what one parameter says by itself."""
-    values = parameter.float() if parameter.is_floating_point() else parameter.abs().float()
-    fan_in, fan_out = _fans(module, parameter)
-    finite = bool(values.isfinite().all())
-    square = values.double().square().mean().item() if values.numel() else math.nan
-    multiplies = fan_in > 1 and not isinstance(module, _TABLES)
+    real = values.is_floating_point()
+    values = values if real else values.abs().float()
+    number = values.numel()
+    fan_in, fan_out = _fans(slot, values)
+    broken = number - int(values.isfinite().sum())
+    sound = number > 0 and not broken
+    wide = values if values.dtype == torch.float64 else values.float()
+    multiplies = fan_in > 0 and not isinstance(slot.module, _TABLES)
     return {
-        "module": type(module).__name__,
-        "shape": tuple(parameter.shape),
+        "parameter": slot.name,
+        "layer": slot.path,
+        "module": type(slot.module).__name__,
+        "shape": tuple(values.shape),
         "fan_in": fan_in,
         "fan_out": fan_out,
-        "mean": values.mean().item() if finite and values.numel() else math.nan,
-        "std": values.std(correction=0).item() if finite and values.numel() else math.nan,
-        "nonfinite": 1 - values.isfinite().double().mean().item() if values.numel() else 0.0,
-        "gain": math.sqrt(fan_in * square) if finite and multiplies else math.nan,
-        "looks_like": looks_like(module, own, values) if finite else "other",
-        "fault": next(_faults(values, multiplies), ""),
+        "mean": wide.mean().item() if sound else math.nan,
+        "std": wide.std(correction=0).item() if sound else math.nan,
+        "nonfinite": broken / number if number else 0.0,
+        "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
+        "looks_like": looks_like(slot, values) if sound and real else "other",
+        "fault": next(_faults(values, broken, multiplies), ""),
     }
 
 
-def _faults(values: Tensor, multiplies: bool) -> Iterator[str]:
+def _fans(slot: Slot, values: Tensor) -> tuple[int, int]:
+    return module_fans(slot.module, slot.attribute) if slot.role == "weight" else (0, 0)
+
+
+def rms(values: Tensor) -> float:
+    """Return √(mean of the squares) of finite values, without float64, which some devices lack.
+
+    Example:
+        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
+        True
+    """
+    wide = values.detach() if values.dtype == torch.float64 else values.detach().float()
+    largest = wide.abs().max().item() if wide.numel() else math.nan
+    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
+
+
+def _faults(values: Tensor, broken: int, multiplies: bool) -> Iterator[str]:
     """Yield what is plainly wrong with a parameter, the worst first."""
-    broken = int((~values.isfinite()).sum())
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"
         return
     size = values.abs()
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
-    if (size > UNTOUCHED_LARGE).any() or raw.double().mean().item() > SMALL_SHARE:
+    if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: values as of memory that nobody wrote"
     if multiplies and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item():g}"
 
 
-def _fans(module: nn.Module, parameter: Tensor) -> tuple[int, int]:
-    """Return fan_in and fan_out; a transposed convolution's are the other way round."""
-    if parameter.dim() < 2:
-        return 0, 0
-    if isinstance(module, _TRANSPOSED):
-        kernel = math.prod(parameter.shape[2:])
-        stride = math.prod(module.stride)
-        return max(1, parameter.shape[0] // module.groups * kernel // stride), (
-            parameter.shape[1] * kernel
-        )
-    return fans(parameter)
-
-
 def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:
-    if gradient is None:
+    if gradient is None or not gradient.isfinite().all():
         return math.nan
-    size = parameter.detach().double().norm().item()
-    return gradient.double().norm().item() / size if size else math.nan
-
-
-def _functional_gain(name: str) -> float:
-    """Return the gain of a nonlinearity called as a function, nan off the menu."""
-    return gain_of(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan
-
-
-def _wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:
-    """Return by layer the gain that the nonlinearity behind it asks for."""
-    wanted: dict[str, float] = {}
-    waiting: list[str] = []
-    for path in order:
-        _, called, name = path.partition(":")
-        if called:
-            wanted |= dict.fromkeys(waiting, _functional_gain(name))
-            waiting = []
-            continue
-        module = modules[path]
-        if is_nonlinearity(module):
-            wanted |= dict.fromkeys(waiting, gain_of(module))
-            waiting = []
-            continue
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, _TABLES):
-            waiting = [path]
-    return wanted | dict.fromkeys(waiting, 1.0)
+    size = rms(parameter)
+    return rms(gradient) / size if size else math.nan

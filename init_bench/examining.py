@@ -10,12 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.audit import audit, is_nonlinearity
+from init_bench.arrivals import described, gradients_of_computed, noting_arrivals
+from init_bench.audit import audit
+from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
-from init_bench.watching import first_tensor
-from init_bench.wrappers import own_modules
+from init_bench.stacked import worst_matrices
+from init_bench.wanted import is_nonlinearity
+from init_bench.wrappers import own_modules, own_parameters, still
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -58,8 +61,9 @@ class Evidence:
         profile: a row per layer call: its statistics and those of its input; ``gradient``, the
             RMS of the loss's gradient with respect to its output; ``weight_gain`` = √(fan_in ·
             mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
-            the rows of its weight; ``outputs``, the values per sample; ``nonlinear``, whether it
-            is an elementwise nonlinearity.
+            the rows of its weight, and ``distinct``, how many of them differ (of a layer of
+            several matrices, such as attention, see ``init_bench.stacked``); ``outputs``, the
+            values per sample; ``nonlinear``, whether it is an elementwise nonlinearity.
         histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
         output: statistics of the model's first output tensor: ``rms``, ``sample_std``,
@@ -92,25 +96,28 @@ def examine(
             f"{type(model).__name__} has no parameters: there is no initialisation to look at"
         )
     arrivals: list[dict[str, object]] = []
-    with (
-        left_as_it_was(model),
-        capture(model, histogram=True) as record,
-        _arrivals(model, arrivals),
-    ):
+    of_computed: dict[str, Tensor] = {}
+    with ExitStack() as looks:
+        looks.enter_context(left_as_it_was(model))
+        record = looks.enter_context(capture(model, histogram=True))
+        looks.enter_context(noting_arrivals(model, arrivals))
+        looks.enter_context(gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
         loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
-        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        own = own_parameters(model).items()
+        gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()
         ran = layers.drop_duplicates("index")["layer"].tolist()
         weights = audit(model, ran, gradients)
-    profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+        profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+    second = "" in samples_second(own_modules(model))
     return Evidence(
         layers=layers,
         profile=profile,
         histograms=record.histograms(),
         weights=weights,
-        output=_described(output),
+        output=described(output, second=second),
         loss=loss,
     )
 
@@ -184,54 +191,6 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
             parameter.grad = gradient
 
 
-@contextmanager
-def _arrivals(model: nn.Module, rows: list[dict[str, object]]) -> Iterator[None]:
-    """Note what reaches each layer: out against in is what the layer itself did."""
-    with ExitStack() as hooks:
-        for path, module in own_modules(model).items():
-            if not any(module.children()):
-                hooks.callback(module.register_forward_pre_hook(_note_input(path, rows)).remove)
-                hooks.callback(module.register_forward_hook(_note_size(path, rows)).remove)
-        yield
-
-
-def _note_input(path: str, rows: list[dict[str, object]]) -> Any:
-    def note(module: nn.Module, inputs: tuple[object, ...]) -> None:
-        arrived = first_tensor(inputs)
-        numbers = {} if arrived is None else _described(arrived)
-        rows.append({"layer": path, **{f"input_{key}": value for key, value in numbers.items()}})
-
-    return torch.no_grad()(note)
-
-
-def _note_size(path: str, rows: list[dict[str, object]]) -> Any:
-    def note(module: nn.Module, inputs: object, output: object) -> None:
-        left = first_tensor(output)
-        if left is not None:
-            row = next(row for row in reversed(rows) if row["layer"] == path)
-            row["outputs"] = left.numel() / len(left)
-
-    return note
-
-
-def _described(output: Any) -> dict[str, float]:
-    """Return spread over samples and RMS of the first tensor in ``output``."""
-    tensor = first_tensor(output)
-    if tensor is None or not tensor.numel():
-        return {}
-    z = tensor.detach().reshape(len(tensor), -1).double()
-    variance = z.var(dim=0, correction=0)
-    return {
-        "samples": float(len(z)),
-        "dimensions": float(tensor.dim()),
-        "std": z.std(correction=0).item(),
-        "rms": z.square().mean().sqrt().item(),
-        "sample_std": variance.mean().sqrt().item(),
-        "dead": (variance == 0).double().mean().item(),
-        "nonfinite": 1 - z.isfinite().double().mean().item(),
-    }
-
-
 def _profile(
     model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
 ) -> pd.DataFrame:
@@ -252,11 +211,16 @@ def _profile(
     ):
         outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
     modules = own_modules(model)
+    ran = {layer: modules[layer] for layer in outputs["layer"]}
     outputs["module"] = [type(modules[layer]).__name__ for layer in outputs["layer"]]
     outputs["nonlinear"] = [is_nonlinearity(modules[layer]) for layer in outputs["layer"]]
     multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
     outputs["weight_gain"] = outputs["layer"].map(multiply["gain"])
     outputs["units"] = outputs["layer"].map(multiply["shape"].str[0])
+    with still(model), torch.no_grad():
+        stacked = worst_matrices(ran)
+    for name in ("weight_gain", "units", "distinct"):
+        outputs[name] = outputs["layer"].map(stacked[name]).fillna(outputs[name])
     outputs = _with_arrivals(outputs, arrivals)
     return outputs.reindex(columns=list(PROFILE)).reset_index(drop=True)
 

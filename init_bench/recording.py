@@ -8,6 +8,7 @@ from typing import cast
 import pandas as pd
 from torch import Tensor, nn
 
+from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError, nearest
 from init_bench.shares import CENTRES
 from init_bench.statistics import STATISTICS
@@ -96,8 +97,9 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
     layer named after the module that calls it: ``layer1.0:relu`` (``:relu`` in the model's own
     ``forward``). Forward runs fill ``pre_activation``, ``activation`` and ``weight`` rows; a
     backward pass inside the block adds ``gradient`` rows. Of an output of several tensors (tuple,
-    mapping, dataclass) the first is looked at. Samples lie along the first dimension, except where
-    a module says ``batch_first=False``. A run repeated by gradient checkpointing is no other call.
+    mapping, dataclass) the first is looked at. Samples lie along the first dimension, except in
+    modules that say ``batch_first=False`` and what is inside them. A run repeated by gradient
+    checkpointing is no other call.
 
     Nothing is kept but numbers. Outputs, gradients, buffers, random streams and mode of the model
     are what they would be without, bit for bit, with two exceptions: a compiled model runs as it
@@ -125,8 +127,9 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         record.compiled = hooks.enter_context(run_uncompiled(model))
         watch = Watch(record, hooks, keep=keep, shares=histogram)
         modules = own_modules(model)
+        second = samples_second(modules)
         for path, module in modules.items():
-            watch.hook(path, module)
+            watch.hook(path, module, second=path in second)
         try:
             yield record
         finally:

@@ -37,5 +37,5 @@ def shares_of(values: Tensor, numbers: Mapping[str, float]) -> list[float]:
     place = wide / (rms or 1.0) * (BINS / (2 * REACH)) + BINS / 2
     # Not histc: on CUDA it has no deterministic form, and raises where the user asked for one.
     bins = place.clamp_(0, BINS - 1).to(torch.int8).flatten()
-    counts: list[int] = bins.bincount(minlength=BINS).tolist()
+    counts: list[int] = bins.bincount(minlength=BINS).cpu().tolist()
     return [count / values.numel() for count in counts]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations import bounds_of
+from init_bench.batches import samples_along
 from init_bench.functional import BOUNDS, FunctionalActivations
 from init_bench.shares import shares_of
 from init_bench.statistics import describe, describe_weight
@@ -29,11 +30,13 @@ class Notes(Protocol):
 
 @dataclass
 class _Running:
-    """A module between its start and its end; ``alone`` while no other ran inside it."""
+    """A module between its start and its end; ``alone`` while no other ran inside it, ``second``
+    where its samples lie along the second dimension."""
 
     path: str
     module: nn.Module
     opaque: bool
+    second: bool
     alone: bool = True
 
 
@@ -50,12 +53,15 @@ class Watch:
         self.functions = FunctionalActivations(self._function)
         hooks.callback(self.functions.turn, False)
 
-    def hook(self, path: str, module: nn.Module) -> None:
-        """Have this watch told when ``module`` starts and ends, until ``hooks`` closes."""
+    def hook(self, path: str, module: nn.Module, *, second: bool = False) -> None:
+        """Have this watch told when ``module`` starts and ends, until ``hooks`` closes.
+
+        ``second``: its samples lie along the second dimension.
+        """
         opaque = _is_opaque(module)
 
         def start(module: nn.Module, inputs: object) -> None:
-            self._start(_Running(path, module, opaque))
+            self._start(_Running(path, module, opaque, second))
 
         handles = [
             module.register_forward_pre_hook(start),
@@ -94,13 +100,13 @@ class Watch:
             self.ran.add(ended.path)
             if (found := first_tensor(output)) is not None:
                 with torch._C.DisableTorchFunction(), torch.no_grad():
-                    self._layer(ended.path, module, found)
+                    self._layer(ended, found)
 
-    def _layer(self, path: str, module: nn.Module, output: Tensor) -> None:
+    def _layer(self, ended: _Running, output: Tensor) -> None:
         """Note output and weight of a module inside which no other ran."""
-        second = getattr(module, "batch_first", True) is False and output.dim() > 2
+        module, samples = ended.module, samples_along(output, second=ended.second)
         kind = "pre_activation" if self.numbers.has_weight(module) else "activation"
-        where = self._output(path, kind, output, bounds_of(module), samples=int(second))
+        where = self._output(ended.path, kind, output, bounds_of(module), samples)
         if where and (numbers := self.numbers.of_weight(module)):
             self.notes.rows.append({**where, "kind": "weight", **numbers})
 
@@ -110,7 +116,9 @@ class Watch:
             return
         if (found := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._output(f"{self.running[-1].path}:{name}", "activation", found, BOUNDS[name])
+                around = self.running[-1]
+                samples = samples_along(found, second=around.second)
+                self._output(f"{around.path}:{name}", "activation", found, BOUNDS[name], samples)
 
     def _output(
         self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int = 0

@@ -80,7 +80,7 @@ class Slot:
         if values.dim() < 2 or self.role != "weight":
             return [values]
         if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-            gates = 1 if "weight_hr" in self.attribute else _gates(module)
+            gates = 1 if "weight_hr" in self.attribute else gates_of(module)
             return list(values.chunk(gates))
         if isinstance(module, nn.MultiheadAttention) and self.attribute == "in_proj_weight":
             return list(values.chunk(3))
@@ -122,7 +122,7 @@ def _own_slots(path: str, module: nn.Module, seen: set[int]) -> Iterator[Slot]:
         )
     computed = _computed(module)
     shapes: dict[str, Tensor] = {**own, **computed}
-    weights = {name for name, value in shapes.items() if _is_weight(module, name, value)}
+    weights = {name for name, value in shapes.items() if is_weight(module, name, value)}
     for name, value in shapes.items():
         if name in own and id(value) in seen:
             continue
@@ -145,8 +145,14 @@ def _computed(module: nn.Module) -> dict[str, Tensor]:
         return {name: getattr(module, name) for name in module.parametrizations}  # type: ignore[union-attr]
 
 
-def _is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
-    """Tell matrices from biases, tables of biases and single tokens."""
+def is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
+    """Tell matrices from biases, tables of biases and single tokens.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> is_weight(layer, "weight", layer.weight), is_weight(layer, "bias", layer.bias)
+        (True, False)
+    """
     if value.dim() < 2 or "bias" in name:
         return False
     is_matrix = value.shape[0] > 1 and (value.dim() == 2 or value[0].numel() > 1)
@@ -169,7 +175,7 @@ def can_reset(module: nn.Module) -> bool:
     return hasattr(module, "reset_parameters") or hasattr(module, "_reset_parameters")
 
 
-def _gates(module: nn.RNNBase | nn.RNNCellBase) -> int:
+def gates_of(module: nn.RNNBase | nn.RNNCellBase) -> int:
     """Return how many gates a recurrent layer stacks: 4 of an LSTM, 3 of a GRU, else 1."""
     return {"LSTM": 4, "GRU": 3}.get(getattr(module, "mode", type(module).__name__[:-4]), 1)
 
