@@ -105,7 +105,6 @@ def spoilable(model: nn.Module, spoil: str) -> list[str]:
             continue
         children = [*module.named_children(), ("", None)]
         last = [name for name, layer in children if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
-        last = [name for name, layer in children if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
         for (name, layer), (_, after) in pairwise(children):
             if not isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm2d | nn.BatchNorm1d):
                 continue
