@@ -40,8 +40,8 @@ def _notes(path: str, rows: list[dict[str, object]], *, second: bool) -> tuple[A
         left = first_tensor(output)
         if left is not None:
             row = next(row for row in reversed(rows) if row["layer"] == path)
-            row["samples"] = left.shape[samples_along(left, second=second)]
-            row["outputs"] = left.numel() / row["samples"]
+            samples = left.shape[samples_along(left, second=second)]
+            row |= {"samples": samples, "outputs": left.numel() / samples}
 
     return before, after
 

@@ -239,4 +239,4 @@ def _of_samples(outputs: pd.DataFrame) -> pd.DataFrame:
     Swin v2, which says nothing of samples."""
     if "samples" not in outputs or outputs.empty:
         return outputs
-    return outputs[~(outputs["samples"] < outputs["samples"].iloc[0])]
+    return outputs.loc[~(outputs["samples"] < outputs["samples"].iloc[0])]
