@@ -239,4 +239,5 @@ def _of_samples(outputs: pd.DataFrame) -> pd.DataFrame:
     Swin v2, which says nothing of samples."""
     if "samples" not in outputs or outputs.empty:
         return outputs
-    return outputs.loc[~(outputs["samples"] < outputs["samples"].iloc[0])]
+    tables = outputs["samples"] < outputs["samples"].iloc[0]
+    return outputs.drop(index=outputs.index[tables])
