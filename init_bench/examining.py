@@ -239,5 +239,5 @@ def _of_samples(outputs: pd.DataFrame) -> pd.DataFrame:
     Swin v2, which says nothing of samples."""
     if "samples" not in outputs or outputs.empty:
         return outputs
-    tables = outputs["samples"] < outputs["samples"].iloc[0]
-    return outputs.drop(index=outputs.index[tables])
+    tables = outputs["samples"] < float(outputs["samples"].iloc[0])
+    return outputs[~tables]
