@@ -235,9 +235,5 @@ def _with_arrivals(outputs: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFram
 
 
 def _of_samples(outputs: pd.DataFrame) -> pd.DataFrame:
-    """Leave out layers with fewer rows than the first: they see a table, as of the positions in
-    Swin v2, which says nothing of samples."""
-    if "samples" not in outputs or outputs.empty:
-        return outputs
-    tables = outputs["samples"] < float(outputs["samples"].iloc[0])
-    return outputs[~tables]
+    """Leave out layers of a single row: they see a table, as of the positions in Swin v2."""
+    return outputs[outputs["samples"] != 1] if "samples" in outputs else outputs
