@@ -129,6 +129,25 @@ def test_a_wrapped_model_has_the_evidence_of_the_one_inside() -> None:
     pd.testing.assert_frame_equal(plain.weights, wrapped.weights)
 
 
+class Frames(nn.Module):
+    """All steps of all samples in one batch, then one answer per sample; a table of one row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each, self.whole = nn.Linear(WIDTH, WIDTH), nn.Linear(STEPS * WIDTH, 2)
+        self.position = nn.Linear(1, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.each(x.flatten(0, 1)) + self.position(x.new_ones(1, 1))
+        logits: Tensor = self.whole(found.view(len(x), -1))
+        return logits
+
+
+def test_what_has_a_row_per_sample_is_judged_and_a_table_is_not() -> None:
+    profile = evidence_of(Frames(), sequences()).profile
+    assert profile["layer"].tolist() == ["each", "whole"]
+
+
 def test_no_float64_is_made_on_an_accelerator() -> None:
     command = [sys.executable, "-m", "tests.examining_on_emulated_accelerator"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
