@@ -66,8 +66,8 @@ class Evidence:
             values per sample; ``nonlinear``, whether it is an elementwise nonlinearity.
         histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
-        output: statistics of the model's first output tensor: ``rms``, ``sample_std``,
-            ``nonfinite``, ``samples``.
+        output: of the model's first output tensor how many ``samples`` and ``dimensions`` it has,
+            ``rms``, ``std``, ``sample_std``, ``dead`` and ``nonfinite``; empty if there is none.
         loss: the loss, nan where none was asked for.
     """
 
@@ -104,7 +104,7 @@ def examine(
         looks.enter_context(gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
-        loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
+            loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
         own = own_parameters(model).items()
         gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()

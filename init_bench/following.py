@@ -41,7 +41,7 @@ def follow(
             f"steps={tuple(steps)} asks to train, which needs {missing}, such as "
             f"optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
         )
-    with given_back(model), left_as_it_was(model):
+    with given_back(model), left_as_it_was(model), torch.enable_grad():
         update = optimizer(model)
         for step in range(1, last + 1):
             if not _update(model, update, inputs, targets, loss_fn):
@@ -53,9 +53,10 @@ def follow(
 
 
 def _checked(steps: Sequence[int]) -> Sequence[int]:
-    if any(not isinstance(step, int) or step < 0 for step in steps):
+    many = isinstance(steps, Sequence)
+    if not many or any(not isinstance(step, int) or step < 0 for step in steps):
         raise InitBenchError(
-            f"steps must be whole numbers from 0, such as (0, 10, 100), got {steps}"
+            f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"
         )
     return steps
 

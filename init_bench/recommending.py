@@ -44,12 +44,11 @@ class Recommendation:
 
     Attributes:
         table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
-            after the last step), ``low``, ``high`` (its interval),
-            ``rate``, ``behind`` (mean over seeds of its loss minus the best's of the same seed),
-            ``behind_low``, ``behind_high`` (interval, all comparisons covered together),
-            ``differs`` (whether that excludes 0), ``diverged`` (seeds) and ``verdicts`` at step 0.
+            after the last step), ``low``, ``high`` (its interval), ``rate``, ``behind`` (mean over
+            seeds of its loss minus the best's of the same seed), ``behind_low``, ``behind_high``
+            (interval, all comparisons covered together), ``differs`` (whether that excludes 0),
+            ``diverged`` (seeds) and ``verdicts`` at step 0.
         refused: initialisers that cannot fill this model, and why.
-        best: the names that nothing measured sets apart from the first, itself included.
     """
 
     table: pd.DataFrame
@@ -57,6 +56,7 @@ class Recommendation:
 
     @property
     def best(self) -> tuple[str, ...]:
+        """The names that nothing measured sets apart from the first, itself included."""
         return tuple(self.table.loc[~self.table["differs"], "init"])
 
     @property
@@ -172,7 +172,7 @@ class _Learner:
 
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
-        with left_as_it_was(self.model):
+        with left_as_it_was(self.model), torch.enable_grad():
             self._fill(spec, seed)
             parameters = [p for p in self.model.parameters() if p.requires_grad]
             optimiser = torch.optim.SGD(parameters, lr=rate)

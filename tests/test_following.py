@@ -114,12 +114,21 @@ def test_a_training_that_diverges_ends_there_with_a_look() -> None:
     assert "nonfinite" in set(at_end["verdict"])
 
 
+def test_a_caller_without_gradients_sees_them_all_the_same() -> None:
+    expected = ib.diagnose(noisy(), X, Y, steps=(2,), optimizer=sgd())
+    with torch.no_grad():
+        found = ib.diagnose(noisy(), X, Y, steps=(2,), optimizer=sgd())
+    pd.testing.assert_frame_equal(found.profile, expected.profile)
+    assert found.losses == expected.losses
+
+
 SGD = sgd()
 BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no loss": (lambda: ib.diagnose(sound(), X, steps=(1,), optimizer=SGD), "targets or loss_fn"),
     "no optimizer": (lambda: ib.diagnose(sound(), X, Y, steps=(0, 1)), "needs optimizer, such as"),
     "before the start": (lambda: ib.diagnose(sound(), X, Y, steps=(-1,)), "whole numbers from 0"),
     "half a step": (lambda: ib.diagnose(sound(), X, Y, steps=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
+    "a number of steps": (lambda: ib.diagnose(sound(), X, Y, steps=5), "a sequence .* got 5"),  # type: ignore[arg-type]
 }
 
 

@@ -79,6 +79,13 @@ def test_what_must_see_a_batch_or_a_loss_is_tried() -> None:
     assert sorted(found.table["init"]) == sorted(SEEING) and found.refused == {}
 
 
+def test_a_caller_without_gradients_gets_the_same_answer() -> None:
+    expected = ib.recommend(model(), *batch(), inits=SEEING[-1:], seeds=3)
+    with torch.no_grad():
+        found = ib.recommend(model(), *batch(), inits=SEEING[-1:], seeds=3)
+    assert found.table.equals(expected.table)
+
+
 def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
     def spread(output: torch.Tensor, targets: None) -> torch.Tensor:
         return output.square().mean()

@@ -77,7 +77,8 @@ def differentiating(name: str, times: str) -> Iterator[None]:
         InitBenchError: a derivative is missing, as batch norm's third.
     """
     try:
-        with _ONE_THREAD, sdpa_kernel(SDPBackend.MATH):  # the fast kernels have one derivative
+        # The fast kernels of attention have one derivative.
+        with _ONE_THREAD, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
             yield
     except RuntimeError as cause:
         raise InitBenchError(
