@@ -81,7 +81,7 @@ def looks_like(slot: Slot, values: Tensor) -> str:
 def _drawn(slot: Slot, values: Tensor) -> Tensor:
     """Return the values that were drawn: an embedding's padding is 0 whatever fills the rest."""
     padding = getattr(slot.module, "padding_idx", None)
-    if padding is None or slot.role != "weight":
+    if padding is None or slot.role != "weight" or len(values) == 1:
         return values
     return torch.cat([values[:padding], values[padding + 1 :]])
 

@@ -1,6 +1,5 @@
 """What a spec wrote is recognised, over the menu; and what torch wrote is torch's default."""
 
-import math
 import operator
 from collections.abc import Callable
 
@@ -154,7 +153,11 @@ def test_few_values_name_no_distribution() -> None:
     layer = nn.Linear(3, 2)
     assert looks_like(slots(layer)[0], torch.tensor([[1.0, 2, 3], [4, 5, 7]])) == "other"
     assert looks_like(slots(layer)[1], torch.zeros(2)) == "zeros"
-    assert math.isfinite(layer.weight.sum().item())
+
+
+def test_an_embedding_of_padding_alone_is_zeros() -> None:
+    (weight,) = slots(nn.Embedding(1, 8, padding_idx=0))
+    assert looks_like(weight, weight.values) == "zeros"
 
 
 class Adapted(nn.Conv2d):
