@@ -114,8 +114,8 @@ class Diagnosis:
         stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
         paths = [folder / f"{stem}.{ending}" for ending in ("png", "html", "json")]
         self.figure().savefig(paths[0], dpi=120)
-        paths[1].write_text(telling.document(self.name, self._repr_html_()))
-        paths[2].write_text(self.to_json())
+        paths[1].write_text(telling.document(self.name, self._repr_html_()), "utf-8")
+        paths[2].write_text(self.to_json(), "utf-8")
         return paths
 
     def __str__(self) -> str:
