@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from init_bench.init import module_fans
 from init_bench.init.slots import Slot, is_weight
 from init_bench.known_rules import looks_like
-from init_bench.wanted import wanted_gains
+from init_bench.wanted import TABLES, wanted_gains
 from init_bench.wrappers import own_modules, still
 
 COLUMNS = (
@@ -37,9 +37,6 @@ UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
 
 SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
-
-_TABLES = (nn.Embedding, nn.EmbeddingBag)
-
 
 def audit(
     model: nn.Module, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
@@ -128,7 +125,7 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
     broken = number - int(values.isfinite().sum())
     sound = number > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
-    multiplies = fan_in > 0 and not isinstance(slot.module, _TABLES)
+    multiplies = fan_in > 0 and not isinstance(slot.module, TABLES)
     return {
         "parameter": slot.name,
         "layer": slot.path,
@@ -150,14 +147,15 @@ def _fans(slot: Slot, values: Tensor) -> tuple[int, int]:
 
 
 def rms(values: Tensor) -> float:
-    """Return √(mean of the squares) of finite values, without float64, which some devices lack.
+    """Return √(mean |value|²) of finite values, without float64, which some devices lack.
 
     Example:
         >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
         True
     """
-    wide = values.detach() if values.dtype == torch.float64 else values.detach().float()
-    largest = wide.abs().max().item() if wide.numel() else math.nan
+    size = values.detach().abs()  # of complex numbers too
+    wide = size if size.dtype == torch.float64 else size.float()
+    largest = wide.max().item() if wide.numel() else math.nan
     return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
 
 

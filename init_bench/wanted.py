@@ -1,5 +1,6 @@
 """The gain that a layer's weights want: that of the nonlinearity that runs behind it."""
 
+import copy
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 from init_bench.activations import ACTIVATIONS
 from init_bench.mean_field import Nonlinearity
 
-_TABLES = (nn.Embedding, nn.EmbeddingBag)
+TABLES = (nn.Embedding, nn.EmbeddingBag)
+"""Modules whose weight is looked up, multiplies nothing and wants no gain."""
+
 _NOT_ELEMENTWISE = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "GLU", "Softmin")
 
 
@@ -24,7 +27,8 @@ def gain_of(module: nn.Module) -> float:
     """
     if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
         return math.nan
-    phi = functools.partial(type(module).forward, module)  # the module itself may bear hooks
+    # A copy, as in training RReLU draws; its class's forward, as the module may bear hooks.
+    phi = functools.partial(type(module).forward, copy.copy(module).eval())
     square = float(Nonlinearity(phi).slope_moment(1.0))
     return 1 / math.sqrt(square) if square > 0 else math.nan
 
@@ -58,6 +62,6 @@ def wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict
             waiting = []
             continue
         weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, _TABLES):
+        if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, TABLES):
             waiting = [path]
     return wanted | dict.fromkeys(waiting, 1.0)

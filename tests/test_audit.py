@@ -161,6 +161,8 @@ def test_a_sound_model_has_no_fault() -> None:
 
 
 def test_complex_weights_are_measured_and_look_like_no_rule() -> None:
-    row = row_of(nn.Linear(30, 20, dtype=torch.complex64))
+    layer = nn.Linear(30, 20, dtype=torch.complex64)
+    row = audit(layer, gradients={"weight": 2j * layer.weight}).iloc[0]
     assert row["looks_like"] == "other"
     assert 0.3 < row["gain"] < 1.5
+    assert row["gradient_ratio"] == pytest.approx(2)
