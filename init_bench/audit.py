@@ -38,6 +38,7 @@ UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
 SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
 
+
 def audit(
     model: nn.Module, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
 ) -> pd.DataFrame:

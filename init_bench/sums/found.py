@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+SHIFT_SAMPLES = 64
+"""Values are summed as their differences from s, by unit the first sample or, of more samples than
+these, the mean of so many: one alone might lie far from all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:

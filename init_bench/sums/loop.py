@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.sums.found import Sums
-
-_SHIFT_SAMPLES = 64
-"""Of more samples than these, s is the mean of the first: one alone might lie far from all."""
+from init_bench.sums.found import SHIFT_SAMPLES, Sums
 
 _BLOCK = 320
 """Units summed at a time: their sums stay in the first cache."""
@@ -34,7 +31,7 @@ def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     """
     wide = z if z.dtype in (torch.float32, torch.float64) else z.float()
     low_end, high_end = ends or (-math.inf, math.inf)
-    found = _sums(wide.contiguous().numpy(), low_end, high_end)
+    found = _sums(wide.contiguous().numpy(), min(len(z), SHIFT_SAMPLES), low_end, high_end)
     low, high, constant_units, common, unit, unit_square, within, zeros, near_ends = found
     if not math.isfinite(unit) and bool(z.isfinite().all()):
         low, high = z.min().item(), z.max().item()
@@ -67,11 +64,12 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def _sums(z: Any, low_end: float, high_end: float) -> Any:
+def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
     """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
-    values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``."""
+    values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``, s being
+    of the first ``few`` samples."""
     samples, units = z.shape
-    few, bounded = min(samples, _SHIFT_SAMPLES), low_end > -np.inf
+    bounded = low_end > -np.inf
     low, high, constant = z[0, 0], z[0, 0], np.int32(0)
     common, unit_total, unit_square, within = 0.0, 0.0, 0.0, 0.0
     zeros, near, share = 0.0, 0.0, 1.0 / samples

@@ -9,10 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.sums.found import Sums
-
-_SHIFT_SAMPLES = 64
-"""Of more samples than these, s is the mean of the first: one alone might lie far from all."""
+from init_bench.sums.found import SHIFT_SAMPLES, Sums
 
 _SAFE_SIZES = (2.0**-40, 2.0**40)
 """Where squares and their sums are far from the ends of float32."""
@@ -48,7 +45,7 @@ class _Pass:
         samples, units = z.shape
         self.z, self.ends = z, ends
         self.narrow = z.dtype if z.dtype == torch.float64 else torch.float32
-        width = min(units, max(1, _PIECE // min(samples, _SHIFT_SAMPLES)))
+        width = min(units, max(1, _PIECE // min(samples, SHIFT_SAMPLES)))
         self.height = min(samples, max(1, _PIECE // width))
         self.scratch = z.new_empty(self.height * width, dtype=self.narrow)
         self.ones = z.new_ones(self.height, dtype=self.narrow)
@@ -61,9 +58,9 @@ class _Pass:
 
     def _shift(self, units: slice) -> Tensor:
         """Return s: a sample of few, the mean of the first of many."""
-        if len(self.z) <= _SHIFT_SAMPLES:
+        if len(self.z) <= SHIFT_SAMPLES:
             return self.z[0, units].to(self.narrow)
-        return self.z[:_SHIFT_SAMPLES, units].mean(0, dtype=self.narrow)
+        return self.z[:SHIFT_SAMPLES, units].mean(0, dtype=self.narrow)
 
     def _add(self, units: slice) -> None:
         piece, shift = self.z[:, units], self._shift(units)
