@@ -1,10 +1,13 @@
 """Fixtures that several test modules share: small data, and hypothesis without a clock."""
 
+import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from init_bench.datasets.idx import FILES
@@ -56,3 +59,14 @@ def own_idx(tmp_path: Path) -> Path:
     folder.mkdir()
     write_dataset(folder)
     return folder
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    """A group of this process alone, as distributed models want one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()

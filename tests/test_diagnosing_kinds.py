@@ -1,8 +1,7 @@
 """Diagnose on networks of every kind: nothing is changed, all is judged, the fault is placed."""
 
 import copy
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -176,16 +175,6 @@ def test_autocast_changes_no_verdict() -> None:
             full.profile["sample_std"].to_numpy(), rel=0.02
         )
         assert not half.profile["sample_std"].equals(full.profile["sample_std"])
-
-
-@pytest.fixture
-def process_group() -> Iterator[None]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.usefixtures("process_group")

@@ -1,9 +1,7 @@
 """Capture of anything: what counts as a layer, a call and a gradient in networks of every kind."""
 
-import socket
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -192,16 +190,6 @@ def test_autocast_changes_no_statistic_of_the_numbers_it_made() -> None:
     numbers = describe(expected)
     row = record.table().iloc[-1]
     assert row[list(numbers)].to_dict() == pytest.approx(numbers, nan_ok=True, rel=1e-12)
-
-
-@pytest.fixture
-def process_group() -> Iterator[None]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.usefixtures("process_group")
