@@ -53,7 +53,7 @@ class Watch:
         self.functions = FunctionalActivations(self._function)
         hooks.callback(self.functions.turn, False)
 
-    def hook(self, path: str, module: nn.Module, *, second: bool = False) -> None:
+    def hook(self, path: str, module: nn.Module, *, second: bool) -> None:
         """Have this watch told when ``module`` starts and ends, until ``hooks`` closes.
 
         ``second``: its samples lie along the second dimension.
@@ -121,7 +121,7 @@ class Watch:
                 self._output(f"{around.path}:{name}", "activation", found, BOUNDS[name], samples)
 
     def _output(
-        self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int = 0
+        self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int
     ) -> Row | None:
         """Note an output whose dimension ``samples`` counts the samples; return where it was made.
 

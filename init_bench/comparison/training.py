@@ -123,11 +123,11 @@ def train(
     return Trained(rows=rows, curves=curves, outcomes=outcomes, failures=failures, errors=errors)
 
 
-def same_start(
-    pair: Pair, cell: Cell, seeds: int, look: Callable[[Cell], str | None] | None = None
-) -> float:
-    """Return the share of seeds for which both sides give a network the same bits throughout."""
-    look = look or start_of
+def same_start(pair: Pair, cell: Cell, seeds: int, look: Callable[[Cell], str | None]) -> float:
+    """Return the share of seeds for which both sides give a network the same bits throughout.
+
+    ``look``: ``start_of``, which may remember what it saw.
+    """
     equal = 0
     for seed in range(seeds):
         a, b = (look(replace(cell, init=str(spec), seed=seed)) for spec in (pair.a, pair.b))

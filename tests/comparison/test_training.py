@@ -16,6 +16,7 @@ from init_bench.comparison.training import (
     cell_of,
     same_start,
     seeds_by_default,
+    start_of,
     train,
 )
 from init_bench.errors import InitBenchError
@@ -81,8 +82,8 @@ def test_nothing_is_written_where_nothing_is_trained(tmp_path: Path) -> None:
 def test_equal_weights_with_other_biases_are_no_equal_start() -> None:
     twin = InitSpec("torch.kaiming_uniform", (("a", 5**0.5),))
     pair = Pair(a=parse("torch.default"), b=twin)
-    assert same_start(pair, cell_of(AXES), 2) == 0
-    assert same_start(pair, cell_of({**AXES, "bias": False}), 2) == 1
+    assert same_start(pair, cell_of(AXES), 2, start_of) == 0
+    assert same_start(pair, cell_of({**AXES, "bias": False}), 2, start_of) == 1
 
 
 def test_divergence_is_counted_on_each_side_and_its_seeds_are_in_no_difference(
