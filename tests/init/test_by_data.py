@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from init_bench.errors import InitBenchError
 from init_bench.init import Report, initialize
 from init_bench.init.layers import affine_layers
 from init_bench.init.metainit import gradient_quotient
@@ -345,3 +346,10 @@ def test_frozen_parameters_are_not_tuned() -> None:
     for spec in ("metainit(steps=2)", "gradinit(steps=2)"):
         initialize(model, spec, batch=networks.batch(), loss=nn.functional.cross_entropy)
         assert torch.equal(model.get_parameter("0.weight"), frozen)
+
+
+@pytest.mark.parametrize("spec", ["metainit(steps=2)", "gradinit(steps=2)"])
+def test_a_network_that_is_frozen_whole_is_refused(spec: str) -> None:
+    model, batch = tanh_net().requires_grad_(False), networks.batch()
+    with pytest.raises(InitBenchError, match="no parameter of this Sequential can be tuned"):
+        initialize(model, spec, batch=batch, loss=nn.functional.cross_entropy)
