@@ -35,7 +35,7 @@ def follow(
     found = {0: examine(model, inputs, targets, loss_fn)}
     if not last:
         return found
-    if loss_fn is None or optimizer is None:
+    if loss_fn is None or not callable(optimizer):
         missing = "optimizer" if loss_fn else "targets or loss_fn"
         raise InitBenchError(
             f"steps={tuple(steps)} asks to train, which needs {missing}, such as "

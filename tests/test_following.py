@@ -126,6 +126,10 @@ SGD = sgd()
 BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no loss": (lambda: ib.diagnose(sound(), X, steps=(1,), optimizer=SGD), "targets or loss_fn"),
     "no optimizer": (lambda: ib.diagnose(sound(), X, Y, steps=(0, 1)), "needs optimizer, such as"),
+    "an optimizer already built": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
+        "needs optimizer, such as",
+    ),
     "before the start": (lambda: ib.diagnose(sound(), X, Y, steps=(-1,)), "whole numbers from 0"),
     "half a step": (lambda: ib.diagnose(sound(), X, Y, steps=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
     "a number of steps": (lambda: ib.diagnose(sound(), X, Y, steps=5), "a sequence .* got 5"),  # type: ignore[arg-type]
