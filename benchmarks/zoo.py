@@ -1,7 +1,8 @@
 """Every model of torchvision, diagnosed as it is built. ``python -m benchmarks.zoo``
 
 One model at a time, each in a process of its own, so that its memory is given back and what does
-not end is stopped. Rows are kept one by one: run it again to go on.
+not end is stopped. Rows are kept one by one in the temporary folder: run it again to go on, without
+them where the verdicts have changed.
 """
 
 import argparse
