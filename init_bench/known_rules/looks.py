@@ -97,8 +97,8 @@ def _rules(slot: Slot, values: Tensor) -> Iterator[str]:
         yield "torch.default"
     if slot.role != "weight":
         return
-    if not (values == values.flatten()[0]).all():
-        yield from patterns(slot.blocks(values))
+    if not (drawn == drawn.flatten()[0]).all():
+        yield from patterns(slot.blocks(drawn))
     sample = Sample.of(drawn)
     if sample.number < FEWEST:
         return

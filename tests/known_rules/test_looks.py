@@ -155,6 +155,11 @@ def test_few_values_name_no_distribution() -> None:
     assert looks_like(slots(layer)[1], torch.zeros(2)) == "zeros"
 
 
+def test_padding_makes_no_embedding_sparse() -> None:
+    (weight,) = slots(nn.Embedding(30, 8, padding_idx=3))
+    assert "sparse" not in looks_like(weight, weight.values)
+
+
 def test_an_embedding_of_padding_alone_is_zeros() -> None:
     (weight,) = slots(nn.Embedding(1, 8, padding_idx=0))
     assert looks_like(weight, weight.values) == "zeros"
