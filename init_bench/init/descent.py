@@ -23,6 +23,23 @@ class Trial:
     rank: tuple[float, ...]
 
 
+def tuned(network: "Network", *, weights_alone: bool = False) -> list["Slot"]:
+    """Return the parameters whose factors are sought.
+
+    Raises:
+        InitBenchError: there are none.
+    """
+    found = [s for s in network.trainable() if s.role == "weight" or not weights_alone]
+    if not found:
+        raise InitBenchError(
+            f"no {'weight' if weights_alone else 'parameter'} of this "
+            f"{type(network.model).__name__} can be tuned: all are frozen, overridden or computed "
+            f"by a parametrisation; let one require gradients, or take an initialiser that needs "
+            f"no loss"
+        )
+    return found
+
+
 def descend(
     steps: int,
     quantity: str,

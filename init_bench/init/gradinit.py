@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from init_bench.errors import finite
-from init_bench.init.descent import Trial, descend, keep_best
+from init_bench.init.descent import Trial, descend, keep_best, tuned
 from init_bench.init.objective import differentiating
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def gradinit_(
         scaled.
 
     Raises:
-        InitBenchError: the loss or the batch does not fit, or the loss is not finite at first.
+        InitBenchError: the loss or the batch does not fit, the loss is not finite at first, or no
+            parameter can be tuned.
 
     Source:
         Zhu et al., GradInit: Learning to Initialize Neural Networks for Stable and Efficient
@@ -65,7 +66,7 @@ def gradinit_(
     """
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
-    slots = network.trainable()
+    slots = tuned(network)
     search = _Search(
         network,
         slots,

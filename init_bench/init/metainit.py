@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import finite
-from init_bench.init.descent import Trial, descend, keep_best
+from init_bench.init.descent import Trial, descend, keep_best, tuned
 from init_bench.init.objective import differentiating
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def metainit_(
         are tuned.
 
     Raises:
-        InitBenchError: the loss or the batch does not fit, or the quotient is not finite at first.
+        InitBenchError: the loss or the batch does not fit, the quotient is not finite at first, or
+            no weight can be tuned.
 
     Source:
         Dauphin & Schoenholz, MetaInit: Initializing learning by learning to initialize, 2019,
@@ -61,12 +62,12 @@ def metainit_(
     lr, momentum = finite(lr, "lr", minimum=0), finite(momentum, "momentum", minimum=0)
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
-    tuned = [slot for slot in network.trainable() if slot.role == "weight"]
-    norms = _Norms(network, tuned, lr, momentum)
+    weights = tuned(network, weights_alone=True)
+    norms = _Norms(network, weights, lr, momentum)
     with network.looking(), differentiating("metainit", "three times"):
         trials = descend(steps, QUANTITY, norms.look, norms.move)
     norms.back()
-    keep_best(network, tuned, trials, QUANTITY)
+    keep_best(network, weights, trials, QUANTITY)
 
 
 class _Norms:

@@ -206,20 +206,9 @@ class Network:
         return module_fans(weight.module, weight.attribute)[0]
 
     def trainable(self, *, kept: bool = False) -> list[Slot]:
-        """Return the parameters that take gradients, those with an override only if ``kept``.
-
-        Raises:
-            InitBenchError: there are none.
-        """
+        """Return the parameters that take gradients, those with an override only if ``kept``."""
         plain = [s for s in self.slots.values() if not s.parametrised and s.parameter.requires_grad]
-        found = [s for s in plain if kept or not self.keeps(s)]
-        if not found:
-            raise InitBenchError(
-                f"no parameter of this {type(self.model).__name__} can be tuned: all are frozen, "
-                f"overridden or computed by a parametrisation; let one require gradients, or take "
-                f"an initialiser that needs no loss"
-            )
-        return found
+        return [s for s in plain if kept or not self.keeps(s)]
 
     def last_norm(self, branch: Branch) -> Slot | None:
         """Return the scale γ of the norm behind the last weight of a branch, if there is one."""

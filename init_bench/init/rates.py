@@ -28,6 +28,8 @@ def rates_of_change(network: "Network", layers: Iterable[Affine]) -> dict[Affine
         InitBenchError: the batch does not fit.
     """
     layers = list(layers)
+    if not layers:
+        return {}
     with network.looking(), torch.enable_grad(), _requiring_grad(layers), parametrize.cached():
         outputs = [z for z in _tensors(network.run()) if z.requires_grad]
         if not outputs:

@@ -249,6 +249,14 @@ def test_krahenbuhl_levels_frozen_layers_and_leaves_overridden_ones() -> None:
     assert not any(p.requires_grad for p in model[0].parameters())
 
 
+def test_krahenbuhl_has_nothing_to_level_where_every_layer_is_overridden() -> None:
+    model, expected = relu_net(3), relu_net(3)
+    initialize(model, "krahenbuhl", batch=networks.batch()[0], overrides={"*": "ones"})
+    initialize(expected, "ones")
+    pairs = zip(model.parameters(), expected.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 @pytest.mark.parametrize("batch", [images(), (images(), torch.ones(16)), {"x": images()}])
 def test_a_batch_comes_alone_with_targets_or_by_keyword(batch: Any) -> None:
     model, other = Convolutional(), Convolutional()
@@ -348,8 +356,12 @@ def test_frozen_parameters_are_not_tuned() -> None:
         assert torch.equal(model.get_parameter("0.weight"), frozen)
 
 
-@pytest.mark.parametrize("spec", ["metainit(steps=2)", "gradinit(steps=2)"])
-def test_a_network_that_is_frozen_whole_is_refused(spec: str) -> None:
-    model, batch = tanh_net().requires_grad_(False), networks.batch()
-    with pytest.raises(InitBenchError, match="no parameter of this Sequential can be tuned"):
-        initialize(model, spec, batch=batch, loss=nn.functional.cross_entropy)
+@pytest.mark.parametrize("overrides", [None, {"*": "he_normal"}], ids=["frozen", "overridden"])
+@pytest.mark.parametrize(("spec", "what"), [("metainit", "weight"), ("gradinit", "parameter")])
+def test_where_nothing_can_be_tuned_it_is_said(
+    spec: str, what: str, overrides: dict[str, str] | None
+) -> None:
+    model = tanh_net().requires_grad_(overrides is not None)
+    given: dict[str, Any] = {"batch": networks.batch(), "loss": nn.functional.cross_entropy}
+    with pytest.raises(InitBenchError, match=f"no {what} of this Sequential can be tuned"):
+        initialize(model, spec, overrides=overrides, **given)
