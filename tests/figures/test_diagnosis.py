@@ -104,9 +104,10 @@ def test_where_a_fault_starts_every_panel_is_shaded_in_its_colour() -> None:
 def test_legends_stand_beside_the_panels() -> None:
     figure = drawn()
     figure.draw_without_rendering()
-    for ax in figure.axes:
-        if legend := ax.get_legend():
-            assert legend.get_window_extent().x0 >= ax.get_window_extent().x1
+    legends = [(ax, legend) for ax in figure.axes if (legend := ax.get_legend())]
+    assert len(legends) == 2, "of signal and gradient"
+    for ax, legend in legends:
+        assert legend.get_window_extent().x0 >= ax.get_window_extent().x1
 
 
 def test_without_gradients_there_is_no_panel_for_them() -> None:
