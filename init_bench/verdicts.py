@@ -57,6 +57,10 @@ class Rule:
         return found.head(1) if self.first_only else found
 
 
+FIRST_GRADIENT = "‖∂loss/∂W‖ of the first layer / loss"
+GRADIENT_LEFT = "gradient's RMS at the first hidden layer / at the last, sizes made up for"
+"""Quantities that several rules judge."""
+
 EXPLODES_NORMALISED = 10**4.5
 """Before a normalisation the scale of weights does nothing and gradients may differ more: by 10³ in
 torchvision's ResNets, by 10⁴ in their deepest on images of 64² (``python -m benchmarks.zoo``)."""
@@ -200,7 +204,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="vanishing_gradient",
-        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        quantity=FIRST_GRADIENT,
         measure=measures.first_gradient,
         backward=True,
         threshold=10**-2.84,  # calibration: fitted, widened to 1 % false alarms
@@ -210,7 +214,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity="‖∂loss/∂W‖ of the first layer / loss",
+        quantity=FIRST_GRADIENT,
         measure=measures.first_gradient,
         backward=True,
         threshold=10**1.32,  # calibration: fitted, widened to 1 % false alarms
@@ -221,7 +225,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity="‖∂loss/∂W‖ of the first layer / loss, in a normalised network",
+        quantity=f"{FIRST_GRADIENT}, in a normalised network",
         measure=measures.first_gradient,
         backward=True,
         threshold=EXPLODES_NORMALISED,
@@ -231,7 +235,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="vanishing_gradient",
-        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
+        quantity=GRADIENT_LEFT,
         measure=measures.gradient_left,
         backward=True,
         threshold=10**-2.5,  # calibration: the least ratio of a network that trained is 10**-2.3
@@ -241,7 +245,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for",
+        quantity=GRADIENT_LEFT,
         measure=measures.gradient_left,
         backward=True,
         threshold=10**2.0,  # calibration: the largest of a network that trained is 10**1.6
@@ -251,8 +255,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for, in a "
-        "normalised network",
+        quantity=f"{GRADIENT_LEFT}, in a normalised network",
         measure=measures.gradient_left,
         backward=True,
         threshold=EXPLODES_NORMALISED,
@@ -262,8 +265,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity="gradient's RMS at the first hidden layer / at the last, sizes made up for, in a "
-        "normalised network",
+        quantity=f"{GRADIENT_LEFT}, in a normalised network",
         measure=measures.gradient_left,
         backward=True,
         threshold=10**2.0,
