@@ -27,6 +27,10 @@ from init_bench.wrappers import unwrapped
 AFTER_TRAINING = "thresholds were calibrated at step 0: read what crosses them later with care"
 
 
+LOSS_ROSE = 1.5
+"""By this factor above that of step 0 a loss is told: the rate is too large for these weights."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What is wrong with a model's initialisation.
@@ -74,22 +78,18 @@ class Diagnosis:
 
     @property
     def headline(self) -> str:
-        """What is wrong and where it starts, in a line."""
-        return telling.headline(self.name, self.profile, self.verdicts)
+        """What is wrong and where it starts, in a line; the losses, where there are several."""
+        head = telling.headline(self.name, self.profile, self.weights, self.verdicts)
+        told = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
+        return f"{head} Loss: {told}." if len(self.losses) > 1 else head
 
     def figure(self) -> Figure:
         """Draw signal, values and gradient over depth, what is wrong marked, theory beside.
 
         Of several steps the first and the last are drawn.
         """
-        told = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
-        losses = f" Loss: {told}." if len(self.losses) > 1 else ""
         return draw(
-            self.profile,
-            self.verdicts,
-            self.histograms,
-            self.expected,
-            caption=self.headline + losses,
+            self.profile, self.verdicts, self.histograms, self.expected, caption=self.headline
         )
 
     def to_json(self) -> str:
@@ -206,7 +206,10 @@ def _by_step(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _notes_on(found: dict[int, Evidence], last: int) -> Iterator[str]:
-    end = max(found)
+    end, first = max(found), found[0].loss
+    worst = max(found, key=lambda step: found[step].loss)
+    if found[worst].loss > LOSS_ROSE * first:
+        yield f"the loss rose from {first:#.3g} to {found[worst].loss:#.3g} at step {worst}"
     if end < last:
         yield f"the loss is not finite at step {end}: training ended there"
     if end > 0:

@@ -21,8 +21,8 @@ def judge(evidence: Evidence) -> pd.DataFrame:
     Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
     ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
     fault this follows from; empty where it starts) and ``advice`` (for what follows: mend that
-    layer first). A network in which nothing is bad has the row ``healthy``, its value the widest
-    margin any rule leaves, as a factor.
+    layer first). A network in which nothing is bad has the row ``healthy``, its value the least
+    margin that any rule leaves, as a factor.
     """
     findings = pd.concat(
         [_findings(rule, evidence) for rule in RULES], ignore_index=True
@@ -34,6 +34,9 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         f"mend {start['layer']} first ({start['verdict']} there)" if start else own
         for start, own in zip(starts, findings["advice"], strict=True)
     ]
+    # What follows from a fault of its own layer adds nothing to it, unless no number is left.
+    follows_itself = findings["cause"] == findings["layer"]
+    findings = findings[~follows_itself | (findings["verdict"] == "nonfinite")]
     if not (findings["severity"] == "bad").any():
         findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
     else:
@@ -79,7 +82,11 @@ def _start(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
 
 
 def _healthy(evidence: Evidence) -> pd.DataFrame:
-    margin = min(margin_of(rule, evidence) for rule in RULES if rule.severity == "bad")
+    # Units differ or they do not: the share that does has no margin.
+    rules = [rule for rule in RULES if rule.severity == "bad" and rule.verdict != "symmetric"]
+    margins = [margin_of(rule, evidence) for rule in rules]
+    least = min(margins)
+    nearest = rules[margins.index(least)]
     return pd.DataFrame(
         [
             {
@@ -87,9 +94,10 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
                 "index": 0,
                 "verdict": "healthy",
                 "severity": "ok",
-                "value": margin,
+                "value": least,
                 "threshold": 1.0,
-                "quantity": "least factor by which any measured value clears its threshold",
+                "quantity": "least factor by which any measured value clears its threshold: that "
+                f"of {nearest.verdict}, {nearest.quantity}",
                 "cause": "",
                 "advice": "",
             }

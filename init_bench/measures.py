@@ -62,11 +62,9 @@ def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
     """Return √(fan_in · mean W²) of layers that multiply, zeros the signal goes around left out."""
-    rows = evidence.profile[evidence.profile["weight_gain"].notna()]
-    arrived = rows["input_sample_std"]
-    around = arrived.shift(-1) > AROUND * arrived
+    rows = _multiplying(evidence)
     last = rows["index"] == rows["index"].max()
-    harmless = (rows["weight_gain"] == 0) & (around | last)
+    harmless = _passed_by(rows) | (last & (rows["weight_gain"] == 0))
     return _taken(rows, rows["weight_gain"].mask(harmless))
 
 
@@ -93,7 +91,8 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
     """
     profile = evidence.profile
     before = profile[["layer", "index", "dead"]].shift(1)
-    own = profile["dead"].where(profile["kind"] == "activation", profile["input_dead"])
+    without_weight = (profile["kind"] == "activation") & profile["weight_gain"].isna()
+    own = profile["dead"].where(without_weight, profile["input_dead"])
     drops = profile["module"].isin(DROPS_BRANCHES)
     died = own.where((before["dead"] < own) & before["layer"].notna() & ~drops)
     return pd.DataFrame(
@@ -128,7 +127,7 @@ def least_signal_left(evidence: Evidence) -> pd.DataFrame:
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
     """Return the gradient's norm at the first hidden layer over that at the last."""
-    rows = _signal(evidence)
+    rows = _reached(_signal(evidence), evidence)
     rows = rows[rows["gradient"].notna()]
     if len(rows) < 2:
         return NOTHING
@@ -138,21 +137,22 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
 
 
 def first_gradient(evidence: Evidence) -> pd.DataFrame:
-    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies.
+    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies, all its weights together.
 
     Behind a last layer of zeros, which learns first, no gradient says anything yet.
     """
-    rows = evidence.profile[evidence.profile["weight_gain"].notna()]
+    rows = _multiplying(evidence)
     if (rows["weight_gain"].tail(1) == 0).any():
         return NOTHING
-    rows = rows.head(1)
-    weights = evidence.weights[evidence.weights["gain"].notna()]
-    weights = weights[weights["layer"].isin(rows["layer"])].head(1)
-    if rows.empty or weights.empty or not evidence.loss:
+    rows = _reached(rows, evidence).head(1)
+    if rows.empty or not evidence.loss:
         return NOTHING
-    weight = weights.iloc[0]
-    size = math.sqrt((weight["mean"] ** 2 + weight["std"] ** 2) * math.prod(weight["shape"]))
-    return _taken(rows, weight["gradient_ratio"] * size / abs(evidence.loss))
+    weights = evidence.weights[evidence.weights["gain"].notna()]
+    inside = (weights["layer"] + ".").str.startswith(f"{rows['layer'].iloc[0]}.")
+    weights = weights[inside]
+    squares = (weights["mean"] ** 2 + weights["std"] ** 2) * weights["shape"].map(math.prod)
+    size = math.sqrt((weights["gradient_ratio"] ** 2 * squares).sum(skipna=False))
+    return _taken(rows, size / abs(evidence.loss))
 
 
 def output_spread(evidence: Evidence) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     """
     if math.isnan(evidence.loss) or evidence.output.get("dimensions", 2) != 2:
         return NOTHING
-    rows = evidence.profile[evidence.profile["weight_gain"].notna()].tail(1)
+    rows = _multiplying(evidence).tail(1)
     spread = evidence.output.get("sample_std", np.nan)
     if rows.empty or rows["weight_gain"].iloc[0] == 0:
         return NOTHING
@@ -182,12 +182,31 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
 
 
 def _signal(evidence: Evidence) -> pd.DataFrame:
-    """Return the hidden activations, or the layers with weights where φ is no module."""
+    """Return the hidden activations, or the layers with weights where φ is no module, without
+    those whose zeros the signal goes around."""
     rows = _activations(evidence)
     if len(rows) >= 2:
         return rows
-    profile = evidence.profile
-    return profile[profile["weight_gain"].notna()].iloc[:-1]
+    rows = _multiplying(evidence)
+    return rows[~_passed_by(rows)].iloc[:-1]
+
+
+def _multiplying(evidence: Evidence) -> pd.DataFrame:
+    return evidence.profile[evidence.profile["weight_gain"].notna()]
+
+
+def _passed_by(rows: pd.DataFrame) -> pd.Series:
+    """Return which multiplying layers are zeros that the signal goes around, as at the end of a
+    residual branch."""
+    arrived = rows["input_sample_std"]
+    return (rows["weight_gain"] == 0) & (arrived.shift(-1) > AROUND * arrived)
+
+
+def _reached(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Leave out what no gradient reaches yet: the inside of branches that end in such zeros."""
+    if not _passed_by(_multiplying(evidence)).any():
+        return rows
+    return rows[rows["gradient"] != 0]
 
 
 def _over_first(rows: pd.DataFrame) -> pd.Series:

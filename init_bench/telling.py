@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-SHOWN = ("layer", "verdict", "value", "threshold", "cause", "advice")
+SHOWN = ("layer", "verdict", "value", "threshold", "quantity", "cause", "advice")
 """Columns of the page's table; ``step`` in front where there are several."""
 
 MOST_ROWS = 20
@@ -26,11 +26,13 @@ STYLE = """<style>
 """Colours are those of the page around, be it dark; the figure brings its own white ground."""
 
 
-def headline(name: str, profile: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+def headline(
+    name: str, profile: pd.DataFrame, weights: pd.DataFrame, verdicts: pd.DataFrame
+) -> str:
     """Return model, size and, for each step, what is wrong and where it starts, in a line."""
-    layers = profile.drop_duplicates("layer")
-    multiply = layers["weight_gain"].notna().sum()
-    size = f"{name}, {len(layers)} layers, {multiply} with weights"
+    layers = profile["layer"].drop_duplicates()
+    matrices = weights[weights["shape"].map(len) > 1]
+    size = f"{name}, {len(layers)} layers, {layers.isin(matrices['layer']).sum()} with weights"
     found = {step: _gist(verdicts[verdicts["step"] == step]) for step in _steps(verdicts)}
     if len(found) == 1:
         return f"{size}: {found[0]}."

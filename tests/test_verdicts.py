@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from init_bench.diagnosing import Diagnosis, diagnose
 from init_bench.init import initialize
@@ -143,6 +144,69 @@ BOOK = {
     ("lecun_normal", "sigmoid"): "collapsed",
     ("normal(std=0.01)", "relu"): "vanishing_signal",
 }
+
+
+class Attention(nn.Module):
+    """x + proj(attention(norm(x))), written by hand."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.qkv = nn.LayerNorm(width), nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        total: Tensor = x + self.proj(functional.scaled_dot_product_attention(q, k, v))
+        return total
+
+
+class Branches(nn.Module):
+    """Embedding or not, then branches of one kind around which the signal goes, then a head."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 32)
+        self.branches, self.head = nn.Sequential(*branches), nn.Linear(32, 5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.branches(self.embedding(tokens)).mean(1))
+        return scores
+
+
+def encoder() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+    return nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+
+
+ZERO_ENDS = {
+    "attention written by hand": (lambda: Branches(Attention(32), Attention(32)), "proj.weight"),
+    "attention of torch's": (lambda: Branches(encoder()), "out_proj.weight"),
+    "both ends of an encoder layer": (
+        lambda: Branches(encoder()),
+        ("out_proj.weight", "linear2.weight"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ZERO_ENDS)
+def test_branches_that_start_as_nothing_are_no_fault(name: str) -> None:
+    make, ends = ZERO_ENDS[name]
+    tokens = torch.randint(50, (16, 12), generator=torch.Generator().manual_seed(0))
+    model = make()
+    initialize(model, "torch.default")
+    for parameter, values in model.named_parameters():
+        if parameter.startswith("branches") and parameter.endswith(ends):
+            values.data.zero_()
+    found = diagnose(model, tokens, torch.arange(16) % 5)
+    assert found.healthy, str(found)
+
+
+def test_what_follows_from_its_own_layer_is_left_out() -> None:
+    model = sound("relu", "he_normal")
+    weight(model, "fc5").mul_(1e4)
+    found = looked_at(model)
+    assert (found.bad["cause"] != found.bad["layer"]).all()
+    assert ("fc5", "exploding_signal") in starts(found)
 
 
 @pytest.mark.parametrize(("init", "activation"), BOOK)
