@@ -1,5 +1,7 @@
 """Verdicts: the right one on the right layer, none where nothing is wrong."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torchvision
@@ -178,9 +180,9 @@ def encoder() -> nn.Module:
     return nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
 
 
-ZERO_ENDS = {
-    "attention written by hand": (lambda: Branches(Attention(32), Attention(32)), "proj.weight"),
-    "attention of torch's": (lambda: Branches(encoder()), "out_proj.weight"),
+ZERO_ENDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
+    "attention written by hand": (lambda: Branches(Attention(32), Attention(32)), ("proj.weight",)),
+    "attention of torch's": (lambda: Branches(encoder()), ("out_proj.weight",)),
     "both ends of an encoder layer": (
         lambda: Branches(encoder()),
         ("out_proj.weight", "linear2.weight"),
