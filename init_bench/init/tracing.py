@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import fx, nn
 
+from init_bench.init.flow import carried, function_name, signals
+
 _MODULES = {
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
@@ -115,7 +117,7 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     return Structure(
         order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
         follows={_layer(node): _nonlinearity_behind(node, model, runs) for node in nodes} | known,
-        branches=(*_branches(graph, runs), *_transformer_branches(model)),
+        branches=(*_branches(graph, model, runs), *_transformer_branches(model)),
         how="fx",
     )
 
@@ -231,43 +233,47 @@ def _layer(node: fx.Node) -> str:
 
 def _nonlinearity_behind(node: fx.Node, model: nn.Module, runs: set[str]) -> str:
     """Return the nearest nonlinearity on any way out of ``node`` that meets no other layer."""
-    seen, queue = {node}, deque(node.users)
+    seen, queue = {node}, deque(_taken_up(node, model))
     while queue:
         user = queue.popleft()
         if found := _nonlinearity(user, model):
             return found
         if user not in seen and not _runs_layer(user, runs):
-            queue.extend(user.users)
+            queue.extend(_taken_up(user, model))
         seen.add(user)
     return "identity"
+
+
+def _taken_up(node: fx.Node, model: nn.Module) -> list[fx.Node]:
+    """Return the steps that carry on the values of ``node``."""
+    return [user for user in node.users if node in carried(user, model)]
 
 
 def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
     if node.op == "call_module":
         return name_of(model.get_submodule(str(node.target)))
-    name = _function_name(node)
+    name = function_name(node)
     return name if name in NONLINEARITIES else None
 
 
-def _function_name(node: fx.Node) -> str:
-    target: Any = node.target
-    name = target if isinstance(target, str) else getattr(target, "__name__", "")
-    return name.rstrip("_") if node.op in ("call_function", "call_method") else ""
+def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Branch]:
+    """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip.
 
-
-def _branches(graph: fx.Graph, runs: set[str]) -> Iterator[Branch]:
-    """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip."""
+    Both sides carry the values of some x: the shape of an input is none, nor are its indices.
+    """
+    signal = signals(graph, model, {node for node in graph.nodes if _runs_layer(node, runs)})
     above: dict[fx.Node, set[fx.Node]] = {}
     for node in graph.nodes:
         sources = node.all_input_nodes
         above[node] = set(sources).union(*(above[source] for source in sources))
-        if _function_name(node) not in _ADDITIONS or len(sources) != 2:
+        if function_name(node) not in _ADDITIONS or len(sources) != 2:
             continue
         first, second = ({source} | above[source] for source in sources)
         shared = first & second
         sides = [[n for n in graph.nodes if n in side - shared] for side in (first, second)]
         skip, branch = sorted(sides, key=lambda side: _count(side, runs))
-        if shared and _count(branch, runs) > _count(skip, runs):
+        meets = signal[sources[0]] & signal[sources[1]]
+        if meets and _count(branch, runs) > _count(skip, runs):
             yield Branch(
                 modules=tuple(_layer(n) for n in branch if _names_module(n, runs)),
                 parameters=tuple(str(n.target) for n in branch if n.op == "get_attr"),
