@@ -78,7 +78,10 @@ def _speed(row: Record, tests: int) -> str:
         return "not compared"
     if row["value"] > 1 + TIME_MARGIN and row["ci_low"] > 1:
         return "slower"
-    return "faster" if row["value"] < 1 - TIME_MARGIN and row["ci_high"] < 1 else "as fast"
+    if row["value"] < 1 - TIME_MARGIN and row["ci_high"] < 1:
+        return "faster"
+    alike = 1 - TIME_MARGIN <= row["ci_low"] and row["ci_high"] <= 1 + TIME_MARGIN
+    return "as fast" if alike else "undecided"
 
 
 def _stated(row: Record, tests: int) -> str:

@@ -21,7 +21,8 @@ TURNS, FILLS, NETWORK_FILLS = 9, 5, 3
 """Timing: turns in which both sides are timed, and the fills of each in a turn."""
 
 TIME_MARGIN = 0.1
-"""Faster or slower is what every turn says, and the median by more than this share."""
+"""Faster or slower is what every turn says, and the median by more than this share. As fast is
+what every turn says to within it; anything else is undecided."""
 
 _PAIRED = (
     "a - b, mean over the seeds that trained on both sides; 95 % bootstrap interval and "

@@ -57,15 +57,15 @@ def _row(pair: Pair, ways: Mapping[str, Callable[[InitSpec], Fill]]) -> Row:
         except InitBenchError as reason:
             reasons.append(str(reason))
             continue
-        ratios = [a / b for a, b in times]
-        medians = [statistics.median(side) * 1e6 for side in zip(*times, strict=True)]
+        ratios = sorted((a / b, a * 1e6, b * 1e6) for a, b in times)
+        middle, a_time, b_time = ratios[TURNS // 2]
         return row(
             setting=setting,
-            value=statistics.median(ratios),
-            low=min(ratios),
-            high=max(ratios),
+            value=middle,
+            low=ratios[0][0],
+            high=ratios[-1][0],
             n=TURNS,
-            note=f"medians {medians[0]:.4g} and {medians[1]:.4g} microseconds",
+            note=f"{a_time:.4g} and {b_time:.4g} microseconds in the turn of the median ratio",
         )
     return row(setting="", note="; ".join(dict.fromkeys(reasons)))
 

@@ -38,6 +38,8 @@ def test_the_ratio_is_the_median_over_turns_and_its_interval_their_range(
     ]
     assert (row.value, row.low, row.high) == (sorted(ratios)[TURNS // 2], min(ratios), max(ratios))
     assert row.n == TURNS
+    a, b = (float(row.note.split()[place]) for place in (0, 2))  # μs, to four digits
+    assert a / b == pytest.approx(row.value, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["torch.sparse(sparsity=0.5)", "torch.default", "torch.normal"])
