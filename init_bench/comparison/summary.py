@@ -48,17 +48,19 @@ def _draws(rows: pd.DataFrame) -> str:
     equal = int((seen["value"] == 1).sum())
     distances = records(rows[rows["quantity"] == "KS distance"])
     far = max(distances, key=lambda row: row["value"], default=None)
-    distance = f"; KS distance at most {far['value']:.3g} ({_p(far)})" if far else ""
+    distance = [f"KS distance at most {far['value']:.3g} ({_p(far)})"] if far else []
     whole = bits["setting"].str.startswith("layer").any()
     ratio = rows[rows["quantity"] == "std ratio"]["value"]
     gone = len(bits) - len(seen)
     refused = f"; {gone} of {len(bits)} shapes refused" if gone else ""
-    spread = f"; std a / b {ratio.min():.4g} to {ratio.max():.4g}" if ratio.notna().any() else ""
+    spread = [f"std a / b {ratio.min():.4g} to {ratio.max():.4g}"] if ratio.notna().any() else []
+    measured = ", ".join([*distance, *spread])
+    apart = f"; between draws from other seeds for a and b: {measured}" if measured else ""
     unlike = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
     stated = "".join(f"; {quantity} not as stated" for quantity in unlike)
     return (
         f"draws     same bits on {equal} of {len(seen)} {'layers' if whole else 'shapes'}"
-        f"{distance}{spread}{stated}{refused}"
+        f"{apart}{stated}{refused}"
     )
 
 

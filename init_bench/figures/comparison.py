@@ -76,14 +76,14 @@ def pair_comparison(
 
 def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     colors = {init: side["color"] for init, side in sides.items()}
-    spread = quantiles["value"].max() > quantiles["value"].min()
+    stat = "density" if quantiles["value"].max() > quantiles["value"].min() else "count"
     sns.histplot(
         quantiles,
         x="value",
         hue="init",
         palette=colors,
         element="step",
-        stat="density" if spread else "count",
+        stat=stat,
         common_norm=False,
         bins=40,
         alpha=0.25,
@@ -93,8 +93,9 @@ def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
     if legend is not None:
         legend.set(title=None, frame_on=False, loc="upper right")
     ax.margins(y=0.3)
-    ax.set_title(f"entries of a {quantiles['shape'].iloc[0]} weight", fontsize=10)
-    ax.set_xlabel("weight")
+    shape = quantiles["shape"].iloc[0]
+    ax.set_title(f"entries of a {shape} weight, other seeds for a and b", fontsize=10)
+    ax.set(xlabel="weight", ylabel=stat)
 
 
 def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:

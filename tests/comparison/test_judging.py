@@ -121,6 +121,14 @@ def test_a_draw_needs_a_smaller_p_than_training_to_differ() -> None:
     assert verdicts(row("final loss", 0.1, p=2 / 2**10, n=10)) == ["differs"]
 
 
+def test_numbers_of_draws_are_said_to_come_from_other_seeds() -> None:
+    rows = [*drawn(1.0), row("same start", note="why"), row("time", note="why")]
+    assert (
+        "same bits on 1 of 1 shapes; between draws from other seeds for a and b: "
+        "KS distance at most 0.1 (p_holm 1), std a / b 1.41"
+    ) in text_of(judge([PAIR], rows), {str(PAIR): "v"})
+
+
 def test_too_few_seeds_for_any_verdict_say_how_many_are_needed() -> None:
     assert verdicts(row("final loss", 0.1, p=0.0625, n=5)) == ["undecided: 5 seeds, needs 6"]
     assert verdicts(row("final loss", 0.1, p=0.6, n=10)) == ["not told apart"]

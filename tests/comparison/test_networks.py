@@ -136,7 +136,9 @@ def test_a_comparison_answers_every_question_for_whole_networks() -> None:
     assert set(found.table["question"]) == {"distribution", "training", "speed"}
     assert not (found.table["verdict"] == "not compared").any()
     text = str(found)
-    assert "same bits on 0 of 3 layers; std a / b" in text
+    assert (
+        "same bits on 0 of 3 layers; between draws from other seeds for a and b: std a / b" in text
+    )
     assert "for mlp of width 16 and depth 3" in text
     assert list(found.quantiles["shape"].unique()) == ["16x784 fc1"]
     assert len(found.figure().axes) == 4
