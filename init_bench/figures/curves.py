@@ -112,6 +112,23 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return smoothed
 
 
+def _gaps(dash: Any) -> float:
+    """Return the share of a line that its dashes leave open: through them one beneath is seen."""
+    if dash == "-":
+        return 0.0
+    _, lengths = dash
+    return float(sum(lengths[1::2]) / sum(lengths))
+
+
+def _shifted(dash: Any, before: list[Any]) -> Any:
+    """Return ``dash``, begun later than those of its kind ``before``, to which it is added."""
+    before.append(dash)
+    if dash == "-":
+        return dash
+    _, lengths = dash
+    return (before.count(dash) - 1) * lengths[0], lengths
+
+
 def draw_losses(
     ax: Axes,
     frame: pd.DataFrame,
@@ -126,6 +143,7 @@ def draw_losses(
             "every other axis first, such as frame[frame['lr'] == 0.01]"
         )
     chance = math.log(classes)
+    dashes: list[Any] = []
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
         by_seed = by_seed.replace([np.inf, -np.inf], np.nan).dropna()
@@ -138,7 +156,13 @@ def draw_losses(
         style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
         ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
         ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
-        ax.plot(raw.index, mean, linewidth=1.8, label=label_of(str(init)), **style)
+        ax.plot(
+            *(raw.index, mean),
+            linewidth=1.8,
+            label=label_of(str(init)),
+            zorder=2 + _gaps(line["linestyle"]),
+            **style | {"linestyle": _shifted(line["linestyle"], dashes)},
+        )
     ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * chance))
     ax.axhline(chance, color="#555555", linewidth=0.8, linestyle=":")

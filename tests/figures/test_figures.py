@@ -343,6 +343,22 @@ def test_a_curve_that_ends_early_is_drawn_as_far_as_it_goes() -> None:
     assert np.isfinite(lines[INITS[0]]).all()
 
 
+def test_no_loss_that_equals_another_hides_it() -> None:
+    """What is drawn later has gaps, and of two lines of one dash the gaps lie apart."""
+    one = loss_frame().query(f"init == {INITS[0]!r}")
+    for over, under in (("he_normal", "lecun_normal"), ("normal(std=0.01)", "lecun_normal")):
+        for order in ([over, under], [under, over]):
+            ax = figures.loss_curves(pd.concat([one.assign(init=i) for i in order]), caption="")
+            found = {line.get_label(): line for line in ax.axes[0].lines}
+            above, below = (found[figures.style.label_of(init)] for init in (over, under))
+            assert above.get_zorder() > below.get_zorder()
+    twins = ["normal(std=0.01)", "zeros"]
+    ax = figures.loss_curves(pd.concat([one.assign(init=i) for i in twins]), caption="")
+    found = {line.get_label(): line for line in ax.axes[0].lines}
+    first, second = (found[init]._unscaled_dash_pattern for init in twins)  # type: ignore[attr-defined]
+    assert first[1] == second[1] and first[0] != second[0]
+
+
 def test_the_loss_of_one_seed_has_a_line() -> None:
     frame = loss_frame().query("seed == 0")
     figure = figures.loss_curves(frame, caption="")
