@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError
 from init_bench.examining import Loss
 from init_bench.figures import coordinate_curves
-from init_bench.following import Optimizer
+from init_bench.following import Optimizer, optimizer_of
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 
@@ -60,6 +60,11 @@ class CoordCheck:
             f"{self.worst}: slope of log change against log width, 95 % interval: {layers}; "
             f"within ±{TOLERANCE:g} counts as width-independent"
         )
+
+    def __str__(self) -> str:
+        """Return the verdict in a sentence and the slopes as a table."""
+        shown = self.slopes.drop(columns="index")
+        return f"{self.verdict}\n{shown.to_string(index=False, float_format='{:.3f}'.format)}"
 
     def figure(self) -> Figure:
         """Draw each layer's change against width, with its slope and verdict."""
@@ -120,7 +125,8 @@ def coord_check(
 
     Raises:
         InitBenchError: fewer than two widths or seeds, no steps, no module from the factory,
-            layers that differ from width to width, or weights that are the same for all seeds.
+            no optimiser of that module's parameters, layers that differ from width to width, or
+            weights that are the same for all seeds.
 
     Source:
         Yang et al., Tensor Programs V, 2022, and the coordinate check of its package mup.
@@ -184,7 +190,7 @@ def _trained(
         model = factory(width)
     if not isinstance(model, nn.Module):
         raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
-    update = optimizer(model.to(inputs.device))
+    update = optimizer_of(model.to(inputs.device), optimizer)
     start: dict[str, Tensor] = {}
     for step in range(steps + 1):
         with _noise(inputs, seed), capture(model, keep=True) as record:

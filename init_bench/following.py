@@ -1,5 +1,7 @@
 """A model looked at while it learns: evidence at chosen steps, then its weights given back."""
 
+import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from init_bench.init.snapshot import given_back
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 """Builds the optimiser of a model."""
+
+SUCH_AS = "such as optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
 
 
 def follow(
@@ -31,18 +35,18 @@ def follow(
         InitBenchError: a step is no whole number from 0, there is no loss or optimiser to train
             with, or as ``examine``.
     """
-    last = max(_checked(steps), default=0)
+    steps = _checked(steps)
+    last = max(steps, default=0)
     found = {0: examine(model, inputs, targets, loss_fn)}
     if not last:
         return found
     if loss_fn is None or not callable(optimizer):
         missing = "optimizer" if loss_fn else "targets or loss_fn"
         raise InitBenchError(
-            f"steps={tuple(steps)} asks to train, which needs {missing}, such as "
-            f"optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
+            f"steps={tuple(steps)} asks to train, which needs {missing}, {SUCH_AS}"
         )
     with given_back(model), left_as_it_was(model), torch.enable_grad():
-        update = optimizer(model)
+        update = optimizer_of(model, optimizer)
         for step in range(1, last + 1):
             if not _update(model, update, inputs, targets, loss_fn):
                 found[step - 1] = examine(model, inputs, targets, loss_fn)
@@ -52,13 +56,49 @@ def follow(
     return found
 
 
-def _checked(steps: Sequence[int]) -> Sequence[int]:
-    many = isinstance(steps, Sequence)
-    if not many or any(not isinstance(step, int) or step < 0 for step in steps):
+def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimiser that ``optimizer`` builds of ``model``.
+
+    Raises:
+        InitBenchError: it builds none, one that moves no parameter of ``model``, or one whose
+            step needs a closure.
+    """
+    try:
+        update = optimizer(model)
+    except TypeError as cause:  # a class of torch.optim takes parameters, not the model
+        raise InitBenchError(
+            f"optimizer={optimizer!r} fails when it is called with the model: {cause}; it must be "
+            f"a function of the model, {SUCH_AS}"
+        ) from cause
+    if not isinstance(update, torch.optim.Optimizer):
+        kind = type(update).__name__
+        raise InitBenchError(f"optimizer(model) must return an optimiser, got a {kind}; {SUCH_AS}")
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(moved) in own for group in update.param_groups for moved in group["params"]):
+        raise InitBenchError(
+            f"the {type(update).__name__} that optimizer(model) returns holds no parameter of "
+            f"that model and would train nothing; give it those of its argument, {SUCH_AS}"
+        )
+    closure = inspect.signature(update.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise InitBenchError(
+            f"the step of {type(update).__name__} needs a closure that computes the loss again; "
+            f"choose an optimiser whose step() takes none, {SUCH_AS}"
+        )
+    return update
+
+
+def _checked(steps: Sequence[int]) -> tuple[int, ...]:
+    """Return the steps as Python's integers, which numpy's become."""
+    try:
+        found = tuple(map(operator.index, steps)) if isinstance(steps, Sequence) else (-1,)
+    except TypeError:
+        found = (-1,)
+    if min(found, default=0) < 0 or any(isinstance(step, bool) for step in steps):
         raise InitBenchError(
             f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"
         )
-    return steps
+    return found
 
 
 def _update(

@@ -182,6 +182,14 @@ def test_verdicts_follow_from_interval_and_tolerance() -> None:
         assert row["verdict"] in VERDICTS
 
 
+def test_as_text_it_is_the_verdict_and_a_row_per_layer() -> None:
+    check = checked(steps=1, seeds=range(2))
+    sentence, head, *rows = str(check).splitlines()
+    assert sentence == check.verdict
+    assert head.split() == ["layer", "slope", "low", "high", "verdict"]
+    assert [row.split()[0] for row in rows] == check.slopes["layer"].tolist()
+
+
 def test_the_figure_has_a_line_per_layer() -> None:
     figure = checked(steps=1, seeds=range(2)).figure()
     assert len(figure.axes[0].lines) == len(figure.axes[1].get_yticklabels()) == 5
@@ -196,6 +204,7 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"widths": [0, 64]}, r"widths must be 1 or more, got \[0, 64\]"),
         ({"seeds": [3]}, r"seeds must be two or more different ones, got \[3\]"),
         ({"steps": 0}, "steps must be 1 or more, got 0"),
+        ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
         ({"factory": lambda width: "x"}, r"factory\(32\) must return an nn\.Module, got 'x'"),
     ],
 )

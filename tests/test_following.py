@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -130,10 +131,40 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
         "needs optimizer, such as",
     ),
+    "the model itself": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
+        "must return an optimiser, got a Sequential; such as",
+    ),
+    "a class of torch.optim": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]
+        "a function of the model, such as",
+    ),
+    "of another model": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: SGD(sound())),
+        "the SGD that .* holds no parameter of that model",
+    ),
+    "one that needs a closure": (
+        lambda: ib.diagnose(
+            *(sound(), X, Y),
+            steps=(1,),
+            optimizer=lambda model: torch.optim.LBFGS(model.parameters()),
+        ),
+        "the step of LBFGS needs a closure",
+    ),
+    "a yes": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(True,), optimizer=SGD),
+        r"whole numbers .* got \(True,\)",
+    ),
     "before the start": (lambda: ib.diagnose(sound(), X, Y, steps=(-1,)), "whole numbers from 0"),
     "half a step": (lambda: ib.diagnose(sound(), X, Y, steps=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
     "a number of steps": (lambda: ib.diagnose(sound(), X, Y, steps=5), "a sequence .* got 5"),  # type: ignore[arg-type]
 }
+
+
+def test_steps_may_be_integers_of_numpy() -> None:
+    found = ib.diagnose(sound(), X, Y, steps=(np.int64(2),), optimizer=SGD)  # type: ignore[arg-type]
+    assert found.losses == ib.diagnose(sound(), X, Y, steps=(2,), optimizer=SGD).losses
+    assert {type(step) for step in found.losses} == {int}
 
 
 @pytest.mark.parametrize("case", BAD)
