@@ -60,7 +60,7 @@ def options(
 def book(
     out: Out = Path("results/book"),
     only: Annotated[list[str] | None, typer.Option(help="A figure, e.g. 6-10; repeat.")] = None,
-    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="--only FIGURE")] = None,
     seeds: Annotated[int, typer.Option(help="Seeds 0 … N-1 of everything.")] = 5,
     steps: Annotated[int, typer.Option(help="SGD steps of each training run.")] = 2000,
     device: Device = "auto",

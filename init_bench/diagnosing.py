@@ -235,7 +235,7 @@ def _check_inputs(inputs: Any) -> None:
     broken = sum(int((~tensor.isfinite()).sum()) for tensor in _tensors(inputs))
     if broken:
         raise InitBenchError(
-            f"inputs {shapes(inputs)} hold {broken} values that are nan or ±inf: no layer can be "
+            f"inputs {shapes(inputs)} hold nan or ±inf ({broken} of their values): no layer can be "
             f"judged behind them; clean the inputs"
         )
 

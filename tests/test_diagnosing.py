@@ -173,7 +173,7 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "one sample": (sound(), (X[:1],), "hold 1 sample"),
     "one sample of indices": (nn.Embedding(9, 3), (WORDS,), "hold 1 sample"),
     "one image in a list": (sound(), (([X],),), "hold 1 sample"),
-    "nan in a later argument": (sound(), ((X, X / 0),), "values that are nan"),
+    "nan in a later argument": (sound(), ((X, X / 0),), "hold nan or ±inf"),
     "a loss without gradient": (
         sound(),
         (X, Y, lambda out, y: out.detach().sum()),
@@ -185,7 +185,11 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
         "loss_fn does not take",
     ),
     "targets beyond the classes": (sound(), (X, Y + 9), r"targets int64 \(64,\)"),
-    "nan inputs": (sound(), (X.clone().fill_(torch.nan),), "1920 values that are nan"),
+    "nan inputs": (
+        sound(),
+        (X.clone().fill_(torch.nan),),
+        "hold nan or ±inf .1920 of",
+    ),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
     "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
     "targets that are no classes": (sound(), (X, X), "must be class indices"),
