@@ -169,9 +169,18 @@ def register_init(name: str, init: Callable[..., Any], *, needs: str | None = No
     if not name.isidentifier():
         raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
     if name in all_inits() or name in ALIASES:
-        raise InitBenchError(f"init {name!r} is taken; choose another name")
+        raise InitBenchError(f"init {name!r} is taken by {_holder(name)}; choose another name")
     _check_call(name, init, needs)
     menu[name] = init
+
+
+def _holder(name: str) -> str:
+    """Return who has a taken name."""
+    if name in ALIASES:
+        return f"{ALIASES[name]!r}, which it is another name of"
+    module = str(getattr(all_inits()[name], "__module__", "an unknown module"))
+    own = module.partition(".")[0] in ("init_bench", "torch")
+    return "init_bench" if own else f"what {module} brought, by register_init or as a plug-in"
 
 
 def all_inits() -> dict[str, Callable[..., Any]]:

@@ -162,6 +162,21 @@ def test_a_taken_name_is_refused_and_not_replaced(name: str) -> None:
     assert before == INITS
 
 
+def test_a_taken_name_says_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_he_(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return tensor
+
+    monkeypatch.setitem(INITS, "half_he", half_he_)
+    for name, holder in (
+        ("he_normal", "init_bench;"),
+        ("zeros", "init_bench;"),
+        ("glorot_normal", "'xavier_normal', which it is another name of;"),
+        ("half_he", rf"what {__name__} brought, by register_init or as a plug-in;"),
+    ):
+        with pytest.raises(InitBenchError, match=f"'{name}' is taken by {holder}"):
+            register_init(name, INITS["ones"])
+
+
 @pytest.mark.parametrize("name", ["", "half he", "2he", "a.b", "he-normal"])
 def test_a_name_no_spec_can_hold_is_refused(name: str) -> None:
     with pytest.raises(InitBenchError, match=f"init name '{name}' must be a Python name"):
