@@ -42,10 +42,35 @@ class Filled:
 class Network:
     """A model under initialisation. Parameters with an override of their own stay as that says.
 
+    ``initialize`` makes one and hands it to the initialiser, which calls ``start`` first and then
+    ``fill``, ``write`` or ``scale`` for single parameters, and runs the model inside ``looking``.
+
     Attributes:
         model: the module, changed in place.
-        slots: its parameters by qualified name, tied ones once.
+        slots: its parameters by qualified name, tied ones once. A ``Slot`` knows where a
+            parameter lives (``module``, ``attribute``), its ``values`` and its ``role``:
+            ``weight``, ``bias``, ``reset`` (by the module itself) or ``left`` (alone).
         filled: what was done so far, by qualified name.
+        batch: what ``initialize`` was given as ``batch``: inputs or (inputs, targets), which
+            ``run`` and ``objective`` take apart; ``None`` without.
+        loss: what it was given as ``loss``; ``objective`` calls it. ``None`` without.
+        seed: of the streams that all draws come from.
+
+    Example:
+        >>> import torch
+        >>> from init_bench import init, initialize
+        >>> def level_(network):
+        ...     network.start("he_normal")
+        ...     with network.looking():
+        ...         spread = network.run().std().item()
+        ...     network.scale(network.output_weight, 1 / spread, note="levelled")
+        >>> init.register_init("level", level_, needs="batch")
+        >>> model, inputs = nn.Linear(3, 2), torch.eye(3)
+        >>> report = initialize(model, "level", batch=inputs)
+        >>> report.table["note"].tolist(), round(model(inputs).std().item(), 4)
+        (['levelled', ''], 1.0)
+        >>> init.BATCH_INITS.pop("level") is level_
+        True
     """
 
     def __init__(

@@ -18,6 +18,9 @@ from init_bench.init.snapshot import all_or_nothing
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tracing import NONLINEARITIES
 
+MOST_NAMES = 4
+"""Parameters that an error names."""
+
 _ASKED = {"batch": "batch=inputs", "loss": "loss=loss_fn and batch=(inputs, targets)"}
 
 
@@ -59,9 +62,9 @@ def initialize(
         seed: of all streams.
 
     Raises:
-        InitBenchError: ``spec`` or an override is malformed, unknown or cannot fill a parameter;
-            a pattern matches nothing; the model has no parameters, lazy or meta ones; ``batch``
-            or ``loss`` is missing or does not fit.
+        InitBenchError: ``spec`` or an override is malformed, unknown, cannot fill a parameter
+            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy or
+            meta ones; ``batch`` or ``loss`` is missing or does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -88,6 +91,7 @@ def initialize(
             network.start(init)
         else:
             all_inits()[init.name](network, **dict(init.arguments))
+        _refuse_unfilled(network, init)
         for alias, name in first_names(model).items():
             if alias != name:
                 network.note(network.slots[name], f"tied to {alias}")
@@ -121,6 +125,7 @@ def fill_weights(
         _refuse_missing(init, batch, loss)
         network = Network(model, seed=seed, batch=batch, loss=loss)
         all_inits()[init.name](network, **dict(init.arguments))
+        _refuse_unfilled(network, init)
     return model
 
 
@@ -149,6 +154,18 @@ def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | No
         raise InitBenchError(
             f"{init.name} needs a {init.needs}: "
             f"initialize(model, {str(init)!r}, {_ASKED[init.needs]})"
+        )
+
+
+def _refuse_unfilled(network: Network, init: InitSpec) -> None:
+    """Refuse what an initialiser did not say anything about: it would stay as it was built."""
+    unfilled = [name for name in network.slots if name not in network.filled]
+    if unfilled:
+        shown = ", ".join(unfilled[:MOST_NAMES]) + ", …" * (len(unfilled) > MOST_NAMES)
+        raise InitBenchError(
+            f"{init.name} filled {len(network.filled)} of {len(network.slots)} parameters and left "
+            f"{shown}; let it call network.start('he_normal') first, which fills all, or "
+            f"network.fill or network.write for each"
         )
 
 

@@ -20,6 +20,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec, filling, initialize, menu, parse
+from init_bench.init.network import Network
 from init_bench.init.report import Row
 from init_bench.init.whole_model import fill_weights
 from init_bench.randomness import stream
@@ -534,6 +535,35 @@ def test_what_fails_leaves_the_model_exactly_as_it_was(
 def test_a_model_without_values_is_refused_with_the_way_out(model: Any, message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
         initialize(model, "he_normal")
+
+
+@pytest.mark.parametrize("fill", [initialize, fill_weights])
+@pytest.mark.parametrize(
+    ("filled", "said"),
+    [
+        (
+            (),
+            r"0 of 6 parameters and left a\.weight, a\.bias, b\.weight, b\.bias, …; let it",
+        ),
+        (
+            ("a.weight", "a.bias", "b.weight", "b.bias"),
+            r"4 of 6 .* left c\.weight, c\.bias; let it",
+        ),
+    ],
+)
+def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
+    fill: Callable[..., object],
+    filled: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def some_(network: Network) -> None:
+        for name in filled:
+            network.write(network.slots[name], torch.tensor(0.5), "half")
+
+    monkeypatch.setitem(menu.MODULE_INITS, "some", some_)
+    with pytest.raises(InitBenchError, match=f"some filled {said}"):
+        fill(layers("a", "b", "c"), "some")
 
 
 def test_the_table_has_a_row_for_every_parameter() -> None:
