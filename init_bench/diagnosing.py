@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from init_bench import telling
 from init_bench.errors import InitBenchError
-from init_bench.examining import Evidence, Loss, shapes
+from init_bench.examining import Evidence, Loss, shapes, tensors_in
 from init_bench.figures import diagnosis as draw
 from init_bench.following import Optimizer, follow
 from init_bench.judging import judge
@@ -232,7 +232,7 @@ def _check_inputs(inputs: Any) -> None:
             f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
             f"two or more; give a batch"
         )
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _tensors(inputs))
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in tensors_in(inputs))
     if broken:
         raise InitBenchError(
             f"inputs {shapes(inputs)} hold nan or ±inf ({broken} of their values): no layer can be "
@@ -246,19 +246,8 @@ def _samples(inputs: Any) -> int | None:
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     if isinstance(first, list):
         return len(first)
-    tensor = next(_tensors(first), None)
+    tensor = next(tensors_in(first), None)
     return None if tensor is None or tensor.dim() == 0 else len(tensor)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the dense tensors in nested lists, tuples and mappings."""
-    if isinstance(value, Tensor):
-        if value.layout is torch.strided and not value.is_nested:
-            yield value
-        return
-    parts = value.values() if isinstance(value, Mapping) else value
-    for part in parts if isinstance(value, list | tuple | Mapping) else ():
-        yield from _tensors(part)
 
 
 def cross_entropy(output: Any, targets: Any) -> Tensor:

@@ -98,7 +98,7 @@ def examine(
     arrivals: list[dict[str, object]] = []
     of_computed: dict[str, Tensor] = {}
     with ExitStack() as looks:
-        looks.enter_context(left_as_it_was(model))
+        looks.enter_context(left_as_it_was(model, inputs))
         record = looks.enter_context(capture(model, histogram=True))
         looks.enter_context(noting_arrivals(model, arrivals))
         looks.enter_context(gradients_of_computed(model, of_computed))
@@ -173,22 +173,34 @@ def shapes(value: object) -> str:
     return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
 
 
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the dense tensors in nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        if value.layout is torch.strided and not value.is_nested:
+            yield value
+        return
+    parts = value.values() if isinstance(value, Mapping) else value
+    for part in parts if isinstance(value, list | tuple | Mapping) else ():
+        yield from tensors_in(part)
+
+
 @contextmanager
-def left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give back buffers, gradients and modes, whatever happens inside.
+def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
+    """Give back buffers, gradients (those of inputs too) and modes, whatever happens inside.
 
     What draws inside draws the same each time.
     """
-    gradients = [(p, p.grad) for p in model.parameters()]
-    for parameter, _ in gradients:
-        parameter.grad = None
+    leaves = [x for x in tensors_in(inputs) if x.is_leaf and x.requires_grad]
+    gradients = [(tensor, tensor.grad) for tensor in (*model.parameters(), *leaves)]
+    for tensor, _ in gradients:
+        tensor.grad = None
     try:
         with undisturbed(model):
             seed_rng(model, 0)
             yield
     finally:
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
+        for tensor, gradient in gradients:
+            tensor.grad = gradient
 
 
 def _profile(

@@ -45,7 +45,7 @@ def follow(
         raise InitBenchError(
             f"steps={tuple(steps)} asks to train, which needs {missing}, {SUCH_AS}"
         )
-    with given_back(model), left_as_it_was(model), torch.enable_grad():
+    with given_back(model), left_as_it_was(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
         for step in range(1, last + 1):
             if not _update(model, update, inputs, targets, loss_fn):

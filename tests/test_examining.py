@@ -152,3 +152,17 @@ def test_no_float64_is_made_on_an_accelerator() -> None:
     command = [sys.executable, "-m", "tests.examining_on_emulated_accelerator"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("before", [None, torch.ones(8, 4)])
+def test_gradients_of_inputs_are_left_alone(before: Tensor | None) -> None:
+    x = torch.ones(8, 4, requires_grad=True)
+    x.grad = before
+    diagnose(
+        nn.Linear(4, 3),
+        (x,),
+        torch.arange(8) % 3,
+        steps=(0, 1),
+        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
+    )
+    assert x.grad is before
