@@ -142,28 +142,40 @@ def draw_losses(
             "the frame has several curves for one init and seed; choose the rows of one value of "
             "every other axis first, such as frame[frame['lr'] == 0.01]"
         )
-    chance = math.log(classes)
     dashes: list[Any] = []
     for position, (init, part) in enumerate(frame.groupby("init", sort=False)):
+        line = (lines or {}).get(str(init)) or line_of(str(init), position)
         by_seed = part.pivot(index="step", columns="seed", values="loss").astype(float)
         by_seed = by_seed.replace([np.inf, -np.inf], np.nan).dropna()
-        line = (lines or {}).get(str(init)) or line_of(str(init), position)
         if by_seed.empty:
             ax.plot([], [], label=f"{label_of(str(init))} (diverged at once)", **line)
-            continue
-        raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
-        mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
-        style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
-        ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
-        ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
-        ax.plot(
-            *(raw.index, mean),
-            linewidth=1.8,
-            label=label_of(str(init)),
-            zorder=2 + _gaps(line["linestyle"]),
-            **style | {"linestyle": _shifted(line["linestyle"], dashes)},
-        )
+        else:
+            _draw_loss(ax, by_seed, label_of(str(init)), line, dashes)
     ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
+    _mark_chance(ax, classes)
+
+
+def _draw_loss(
+    ax: Axes, by_seed: pd.DataFrame, label: str, line: Mapping[str, Any], dashes: list[Any]
+) -> None:
+    """Draw one initialiser's loss, a column per seed: its mean, smoothed too, and a band."""
+    raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
+    mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
+    style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
+    ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
+    ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
+    ax.plot(
+        *(raw.index, mean),
+        linewidth=1.8,
+        label=label,
+        zorder=2 + _gaps(line["linestyle"]),
+        **style | {"linestyle": _shifted(line["linestyle"], dashes)},
+    )
+
+
+def _mark_chance(ax: Axes, classes: int) -> None:
+    """Draw the loss of a network that gives all classes the same probability."""
+    chance = math.log(classes)
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * chance))
     ax.axhline(chance, color="#555555", linewidth=0.8, linestyle=":")
     ax.annotate(
