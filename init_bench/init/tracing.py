@@ -1,14 +1,14 @@
 """Which nonlinearity follows each layer, in what order layers run, and where residuals branch."""
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import fx, nn
 
 from init_bench.init.flow import carried, function_name, signals
+from init_bench.init.tracer import Tracer
 
 _MODULES = {
     nn.ReLU: "relu",
@@ -101,7 +101,7 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     if is_plain_sequence(model):
         return _in_order(model, layers)
     try:
-        graph = _Tracer().trace(model)
+        graph = Tracer().trace(model)
     except Exception as cause:  # whatever the user's forward function does with a proxy
         found = _in_order(model, layers)
         failure = f"{type(cause).__name__}: {cause}".split("\n")[0]
@@ -143,39 +143,6 @@ def name_of(module: nn.Module) -> str | None:
 def is_norm(module: nn.Module) -> bool:
     """Return whether ``module`` normalises and then scales by its weight γ."""
     return isinstance(module, _NORMS)
-
-
-_TRACING = threading.Lock()
-"""Torch's tracer swaps two methods of ``nn.Module`` for all threads while it traces."""
-
-
-class _Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
-    """Torch's tracer; buffers and parameters stay proxies, so that scalar factors are seen.
-
-    Modules that other threads run meanwhile do what they would do without it.
-    """
-
-    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        self.thread = threading.get_ident()
-        with _TRACING:
-            return super().trace(root, concrete_args)
-
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Any:
-        if threading.get_ident() != self.thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if threading.get_ident() != self.thread:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return not isinstance(m, nn.Sequential) and (
-            type(m).__module__.startswith("torch.nn") or hasattr(m, "parametrizations")
-        )
 
 
 def _in_order(model: nn.Module, layers: set[str]) -> Structure:
