@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
 from init_bench import telling
 from init_bench.errors import InitBenchError
-from init_bench.examining import Evidence, Loss, shapes, tensors_in
+from init_bench.examining import Evidence, Loss, shapes
 from init_bench.figures import diagnosis as draw
 from init_bench.following import Optimizer, follow
+from init_bench.init.objective import tensors_in
 from init_bench.judging import judge
 from init_bench.theory.covered import expected_of
 from init_bench.watching import first_tensor
@@ -231,7 +233,7 @@ def _check_inputs(inputs: Any) -> None:
             f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
             f"two or more; give a batch"
         )
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in tensors_in(inputs))
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(inputs))
     if broken:
         raise InitBenchError(
             f"inputs {shapes(inputs)} hold nan or ±inf ({broken} of their values): no layer can be "
@@ -245,8 +247,12 @@ def _samples(inputs: Any) -> int | None:
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     if isinstance(first, list):
         return len(first)
-    tensor = next(tensors_in(first), None)
+    tensor = next(_dense(first), None)
     return None if tensor is None or tensor.dim() == 0 else len(tensor)
+
+
+def _dense(value: Any) -> Iterator[Tensor]:
+    return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)
 
 
 def cross_entropy(output: Any, targets: Any) -> Tensor:

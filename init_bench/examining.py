@@ -14,6 +14,7 @@ from init_bench.arrivals import described, gradients_of_computed, noting_arrival
 from init_bench.audit import audit
 from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
+from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
 from init_bench.stacked import worst_matrices
@@ -171,17 +172,6 @@ def shapes(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {shapes(part)}" for key, part in value.items()) + "}"
     return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the dense tensors in nested lists, tuples and mappings."""
-    if isinstance(value, Tensor):
-        if value.layout is torch.strided and not value.is_nested:
-            yield value
-        return
-    parts = value.values() if isinstance(value, Mapping) else value
-    for part in parts if isinstance(value, list | tuple | Mapping) else ():
-        yield from tensors_in(part)
 
 
 @contextmanager

@@ -87,6 +87,22 @@ def differentiating(name: str, times: str) -> Iterator[None]:
         ) from cause
 
 
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested lists, tuples and mappings: what models take and return.
+
+    Example:
+        >>> nested = {"a": torch.ones(2), "b": [torch.ones(3)]}
+        >>> [len(tensor) for tensor in tensors_in(nested)]
+        [2, 3]
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (tensor for part in value.values() for tensor in tensors_in(part))
+    elif isinstance(value, tuple | list):
+        yield from (tensor for part in value for tensor in tensors_in(part))
+
+
 def _targets(batch: Any) -> tuple[Any, ...]:
     return tuple(batch[1:]) if isinstance(batch, tuple | list) else ()
 

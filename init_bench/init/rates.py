@@ -1,15 +1,15 @@
 """How fast the weights of a network would change, relative to their size."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 from torch.nn.utils import parametrize
 
 from init_bench.init.layers import Affine
+from init_bench.init.objective import tensors_in
 
 if TYPE_CHECKING:
     from init_bench.init.network import Network
@@ -31,7 +31,7 @@ def rates_of_change(network: "Network", layers: Iterable[Affine]) -> dict[Affine
     if not layers:
         return {}
     with network.looking(), torch.enable_grad(), _requiring_grad(layers), parametrize.cached():
-        outputs = [z for z in _tensors(network.run()) if z.requires_grad]
+        outputs = [z for z in tensors_in(network.run()) if z.requires_grad]
         if not outputs:
             return {}
         loss = torch.stack([(torch.randn(z.shape).to(z) * z).sum() for z in outputs]).sum()
@@ -66,13 +66,3 @@ def _requiring_grad(layers: Iterable[Affine]) -> Iterator[None]:
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    """Yield the tensors in what a model returned."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        yield from (z for part in output.values() for z in _tensors(part))
-    elif isinstance(output, tuple | list):
-        yield from (z for part in output for z in _tensors(part))
