@@ -3,10 +3,8 @@
 import json
 import logging
 import shlex
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,10 +31,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")]
 Executor = Annotated[str, typer.Option(help="local (worker threads) or serial.")]
 Workers = Annotated[int | None, typer.Option(help="Worker threads; default: one per core.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON records and nothing else.")]
-
-
-PIPED_WIDTH = 100
-"""Columns of a list that goes into a file or a pipe."""
 
 
 def _version(asked: bool) -> None:
@@ -185,11 +179,10 @@ def list_menu(
     as_json: AsJson = False,
 ) -> None:
     """List what there is, with formula and source."""
-    rows = lookup(_MENUS, what, kind="menu")()
-    if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
-    else:
-        _print_entries(rows, _init_head if what == "inits" else lambda row: row["name"])
+    from init_bench.listing import MENUS, told
+
+    menu = lookup(MENUS, what, kind="menu")
+    print(json.dumps(menu.rows(), ensure_ascii=False) if as_json else told(menu))
 
 
 @app.command()
@@ -289,29 +282,6 @@ def _print_rows(rows: list[dict[str, str]], as_json: bool) -> None:
         print(f"{head}  {row[names[-1]]}")
 
 
-def _print_entries(rows: list[dict[str, str]], head: Callable[[dict[str, str]], str]) -> None:
-    """Print a paragraph per row, as wide as the terminal, 100 columns where there is none."""
-    width = shutil.get_terminal_size((PIPED_WIDTH, 0)).columns
-    for row in rows:
-        told = [f"  {row[name]}" for name in ("formula", "source") if name in row]
-        for text in (head(row), *told):
-            lines = textwrap.wrap(
-                text,
-                width,
-                subsequent_indent="    ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            print("\n".join(lines))
-
-
-def _init_head(row: dict[str, str]) -> str:
-    """Return how a spec calls the initialiser, and what it must see."""
-    from init_bench.init.menu import signature_of
-
-    return f"{signature_of(row['name'])}: needs a {row['needs']}"
-
-
 def _whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
@@ -323,43 +293,3 @@ def _findings(init: str, found: "Diagnosis") -> list[dict[str, object]]:
     """Return the findings as JSON records, each with the init it belongs to."""
     rows = json.loads(found.verdicts.to_json(orient="records"))
     return [{"init": init, **row} for row in rows]
-
-
-def _init_rows() -> list[dict[str, str]]:
-    from init_bench.init import menu_rows
-
-    order = ("name", "needs", "formula", "source")
-    return [{column: row[column] for column in order} for row in menu_rows()]
-
-
-def _activation_rows() -> list[dict[str, str]]:
-    from init_bench.activations import ACTIVATIONS
-
-    return [
-        {"name": name, "formula": phi.formula, "source": phi.source}
-        for name, phi in ACTIVATIONS.items()
-    ]
-
-
-def _model_rows() -> list[dict[str, str]]:
-    from init_bench.docstrings import section
-    from init_bench.models import MODELS
-
-    return [
-        {"name": name, "formula": section(model, "Formula"), "source": section(model, "Source")}
-        for name, model in MODELS.items()
-    ]
-
-
-def _dataset_rows() -> list[dict[str, str]]:
-    from init_bench.datasets import SOURCES
-
-    return [{"name": name, "source": source} for name, source in SOURCES.items()]
-
-
-_MENUS: dict[str, Callable[[], list[dict[str, str]]]] = {
-    "inits": _init_rows,
-    "activations": _activation_rows,
-    "models": _model_rows,
-    "datasets": _dataset_rows,
-}

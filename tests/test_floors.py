@@ -38,7 +38,7 @@ FLOORS: tuple[set[str], ...] = (
     {"running", "telling"},
     {"diagnosing"},
     {"comparison", "testing", "factories", "recommending"},
-    {"book", "comparing"},
+    {"book", "comparing", "listing"},
     {"cli"},
     {"__main__", "__init__"},
 )
