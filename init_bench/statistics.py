@@ -189,8 +189,8 @@ def _correlation(products: Array, centred: Array) -> float:
     number = int(varies.sum())
     if number < 2:
         return math.nan
-    norm = np.sqrt(variance[varies])
-    cosine = centred[np.ix_(varies, varies)] / norm / norm[:, None]
+    norm = np.sqrt(np.where(varies, variance, np.inf))
+    cosine = centred / norm / norm[:, None]
     return (float(np.abs(cosine).sum()) - number) / (number * (number - 1))
 
 
