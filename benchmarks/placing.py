@@ -9,6 +9,7 @@ import argparse
 import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import count, islice, pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.trainability import BODIES, CACHE, MISLEADING, TRAINED_LOSS, Net, best_loss
+from benchmarks.trainability import BODIES, CACHE, MISLEADING, QUICK, Net, Outcome, outcome
 from benchmarks.turns import save
 from init_bench import datasets
 from init_bench.diagnosing import Diagnosis, diagnose
@@ -132,10 +133,13 @@ def checked(number: int) -> list[dict[str, object]]:
 
 
 def is_sound(number: int) -> bool:
-    """Return whether the network trains, as the calibration defines it; kept on disk."""
+    """Return whether the network trains in the calibration's quick budget; kept on disk."""
     net, data = sound_net(number)[0], datasets.load("mnist")
-    loss = _kept(f"sound-{number}", lambda: best_loss(lambda: sound_net(number)[1], data, net)[0])
-    return bool(loss < TRAINED_LOSS)
+
+    def tried() -> dict[str, float]:
+        return asdict(outcome(lambda: sound_net(number)[1], data, net, QUICK))
+
+    return Outcome(**_kept(f"sound-{number}", tried)).trains
 
 
 def _kept(name: str, made: Callable[[], Any]) -> Any:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -217,7 +218,8 @@ def main() -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Turn Ctrl-C into exit code 1 and the command to go on with."""
+    """Turn Ctrl-C, or a scheduler's SIGTERM, into exit code 1 and the command to go on with."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -116,15 +117,16 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     assert found["devices"].startswith("cpu")
 
 
-def test_a_stopped_run_says_how_to_go_on(tmp_path: Path) -> None:
-    """A run stopped by Ctrl-C exits 1 with the command, and its folder goes on."""
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
+    """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
     (tmp_path / "long.toml").write_text("steps = 1000000\nwidth = 8\n")
     command = [sys.executable, "-m", "init_bench", "run", "long.toml", "--device", "cpu"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
     assert child.stderr is not None
     assert b"steps/s" in child.stderr.readline()
-    child.send_signal(2)
+    child.send_signal(sent)
     said = child.stderr.read().decode()
     assert child.wait(timeout=60) == 1
     assert "init-bench run long.toml" in said
