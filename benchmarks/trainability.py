@@ -255,37 +255,61 @@ def _looked_at(net: Net, data: datasets.Dataset, quick: Outcome, patient: Outcom
 def outcome(
     made: Callable[[], nn.Module], data: datasets.Dataset, net: Net, budget: Budget
 ) -> Outcome:
-    """Train a network within the budget, batches drawn for ``net``."""
-    best = Outcome(best_loss=math.inf, step=budget.steps)
+    """Train a network within the budget, batches drawn for ``net``.
+
+    A rate below one at which the network stood still is passed by: it would stand still there too.
+    """
+    best, still_at = Outcome(best_loss=math.inf, step=budget.steps), 0.0
     for rate in budget.rates:
-        loss, step = _trained(made(), data, net, rate, budget.steps)
-        if loss < best.best_loss:
-            best = Outcome(best_loss=loss, step=step)
+        if rate < still_at:
+            continue
+        model = made()
+        losses = _losses(model, data, net, rate, budget.steps)
+        ends = range(WINDOW, len(losses) + 1)
+        least = min((_mean(losses[:end]) for end in ends), default=math.inf)
+        if least < best.best_loss:
+            best = Outcome(best_loss=least, step=len(losses))
         if best.trains:
             break
+        if _stood_still(losses, model, made()):
+            still_at = max(still_at, rate)
     return best
 
 
-def _trained(
+def _losses(
     model: nn.Module, data: datasets.Dataset, net: Net, rate: float, steps: int
-) -> tuple[float, int]:
-    """Return the least mean loss of ``WINDOW`` steps, and the step; ends once it trains."""
+) -> list[float]:
+    """Train until it trains, the loss is not finite (left out) or the steps are done."""
     draws = stream(net.number, "batches")
-    parameters, losses, best = list(model.parameters()), [], math.inf
+    parameters, losses = list(model.parameters()), []
     for _ in range(steps):
         chosen = torch.randint(SUBSET, (BATCH,), generator=draws)
         loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
+        if not math.isfinite(loss.item()):
             break
-        if len(losses) >= WINDOW:
-            best = min(best, sum(losses[-WINDOW:]) / WINDOW)
-        if best < TRAINED_LOSS:
+        losses.append(loss.item())
+        if len(losses) >= WINDOW and _mean(losses) < TRAINED_LOSS:
             break
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
             torch._foreach_add_([*parameters], list(gradients), alpha=-rate)
-    return best, len(losses)
+    return losses
+
+
+def _mean(losses: list[float]) -> float:
+    return sum(losses[-WINDOW:]) / WINDOW
+
+
+def _stood_still(losses: list[float], model: nn.Module, begun: nn.Module) -> bool:
+    """Return whether nothing happened: the loss stayed about that of chance, and each weight in
+    front of the last kept its place to a hundredth of its size."""
+    if len(losses) < WINDOW or not 2.2 < min(losses) <= max(losses) < max(losses[0], 2.303) + 0.2:
+        return False
+    pairs = zip(model.parameters(), begun.parameters(), strict=True)
+    matrices = [(after, before) for after, before in pairs if before.dim() > 1]
+    return all(
+        bool((after - before).norm() < 0.01 * before.norm()) for after, before in matrices[:-1]
+    )
 
 
 def _peers(model: nn.Module, x: Tensor) -> tuple[list[float], list[float]]:
