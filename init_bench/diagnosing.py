@@ -141,7 +141,8 @@ def diagnose(
 
     The model runs once forward, and backward if there is a loss. Weights, gradients, buffers,
     mode and global random streams are afterwards as if nobody had looked, so it may be called at
-    any step of a training loop of your own, which goes on with the same bits.
+    any step of a training loop of your own, which goes on with the same bits. Dropout lets
+    everything pass while one looks: its noise would tell equal samples apart.
 
     With ``steps`` beyond 0 the model is trained on ``inputs`` and ``targets``, as often as the
     largest says, looked at again on the way and then given back untrained. A loss that is not

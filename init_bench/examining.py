@@ -18,6 +18,7 @@ from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
 from init_bench.stacked import worst_matrices
+from init_bench.undropped import undropped
 from init_bench.wanted import is_nonlinearity
 from init_bench.wrappers import own_modules, own_parameters, still
 
@@ -86,7 +87,8 @@ def examine(
     """Run ``model`` once on ``inputs``, backward too where a loss is given, and keep numbers.
 
     Parameters, their ``.grad``, buffers, the mode of the model and the global random streams are
-    afterwards what they were. Dropout draws from a seeded stream: two looks agree.
+    afterwards what they were. Dropout and stochastic depth let everything pass, as a mask would
+    tell even equal samples apart; other draws come from a seeded stream: two looks agree.
 
     Raises:
         InitBenchError: the model has no parameters, does not run on ``inputs``, or the loss does
@@ -100,6 +102,7 @@ def examine(
     of_computed: dict[str, Tensor] = {}
     with ExitStack() as looks:
         looks.enter_context(left_as_it_was(model, inputs))
+        looks.enter_context(undropped())
         record = looks.enter_context(capture(model, histogram=True))
         looks.enter_context(noting_arrivals(model, arrivals))
         looks.enter_context(gradients_of_computed(model, of_computed))

@@ -11,9 +11,6 @@ NOTHING = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=
 AROUND = 1e-3
 """A layer of zeros is passed by if the next one still receives this share of the spread."""
 
-DROPS_BRANCHES = ("StochasticDepth", "DropPath")
-"""Classes (torchvision's, timm's) that zero a whole sample at random: in a small batch, all."""
-
 FEWEST_LAYERS = 4
 """A trend per layer needs this many layers."""
 
@@ -86,15 +83,13 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
     """Return the units that die between one layer and what reaches the next, at the former.
 
     A unit counts as dead if it does not change over the samples. It is the layer in front of the
-    nonlinearity, the one with the bias, that is named. What drops branches at random while it
-    trains kills nothing.
+    nonlinearity, the one with the bias, that is named.
     """
     profile = evidence.profile
     before = profile[["layer", "index", "dead"]].shift(1)
     without_weight = (profile["kind"] == "activation") & profile["weight_gain"].isna()
     own = profile["dead"].where(without_weight, profile["input_dead"])
-    drops = profile["module"].isin(DROPS_BRANCHES)
-    died = own.where((before["dead"] < own) & before["layer"].notna() & ~drops)
+    died = own.where((before["dead"] < own) & before["layer"].notna())
     return pd.DataFrame(
         {"layer": before["layer"], "index": before["index"], "value": died}
     ).dropna()

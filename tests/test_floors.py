@@ -20,7 +20,8 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {"docstrings", "progress", "randomness", "devices", "activations", "sums", "distinct_rows"},
+    {"docstrings", "progress", "randomness", "undropped", "devices", "activations"},
+    {"sums", "distinct_rows"},
     {"importing"},
     {"mean_field"},
     {"init", "datasets", "shares", "statistics", "functional", "wrappers", "batches"},

@@ -121,12 +121,13 @@ def test_a_detector_is_diagnosed_as_it_answers_too() -> None:
     assert found.profile["layer"].nunique() > 100
 
 
-def test_a_branch_dropped_for_every_sample_is_not_dead() -> None:
-    """In a batch of two, stochastic depth may drop a branch for both."""
+def test_stochastic_depth_drops_nothing_while_one_looks() -> None:
+    """In a batch of two it would drop a branch for both, which has nothing to do with weights."""
     model = models.ConvNeXt(
         [models.convnext.CNBlockConfig(8, None, 6)], stochastic_depth_prob=0.99, num_classes=CLASSES
     )
     found = ib.diagnose(model, IMAGES, LABELS)
-    dropped = found.profile[found.profile["module"] == "StochasticDepth"]
-    assert (dropped["dead"] == 1).any(), "else this tests nothing"
+    branches = found.profile[found.profile["module"] == "StochasticDepth"]
+    assert len(branches) == 6
+    assert (branches["dead"] < 1).all()
     assert "dead_units" not in set(found.bad["verdict"])
