@@ -34,7 +34,8 @@ DROPPING: dict[str, Callable[[], nn.Module]] = {
 
 def output(model: nn.Module) -> Tensor:
     found = model(X.clone())
-    return found[0] if isinstance(found, tuple) else found
+    first: Tensor = found[0] if isinstance(found, tuple) else found
+    return first
 
 
 @pytest.mark.parametrize("name", DROPPING)
@@ -79,4 +80,4 @@ def test_noise_of_a_mask_is_no_dependence_on_the_input() -> None:
 
 def test_equal_samples_stay_equal() -> None:
     profile = ib.diagnose(with_dropout(nn.Linear(WIDTH, 30)), torch.ones(16, WIDTH)).profile
-    assert (profile["sample_std"] == 0).all()
+    assert (profile["sample_std"] < 1e-6).all()
