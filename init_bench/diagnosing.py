@@ -16,20 +16,15 @@ from torch.nn import functional
 
 from init_bench import telling
 from init_bench.errors import InitBenchError
-from init_bench.examining import Evidence, Loss, shapes
+from init_bench.examining import Loss, shapes
 from init_bench.figures import diagnosis as draw
 from init_bench.following import Optimizer, follow
 from init_bench.init.objective import tensors_in
 from init_bench.judging import judge
+from init_bench.noting import notes_on_inputs, notes_on_looks
 from init_bench.theory.covered import expected_of
 from init_bench.watching import first_tensor
 from init_bench.wrappers import unwrapped
-
-AFTER_TRAINING = "thresholds were calibrated at step 0: read what crosses them later with care"
-
-
-LOSS_ROSE = 1.5
-"""By this factor above that of step 0 a loss is told: the rate is too large for these weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +158,9 @@ def diagnose(
             ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``.
 
     Raises:
-        InitBenchError: the model has no parameters or does not run on ``inputs``, the inputs are
-            not finite or a single sample, the loss does not fit output and targets, or steps
-            beyond 0 lack a loss or an optimiser.
+        InitBenchError: the model has no parameters or does not run on ``inputs``, inputs or
+            targets are not finite, the inputs are a single sample, the loss does not fit output
+            and targets, or steps beyond 0 lack a loss or an optimiser.
 
     Example:
         >>> import torch, init_bench as ib
@@ -184,19 +179,22 @@ def diagnose(
         raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     looked, notes = _underneath(model)
     _check_inputs(inputs)
+    _check_finite("targets", targets, "no loss of them is a number; clean the targets")
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
     found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
+    verdicts = {step: judge(one) for step, one in found.items()}
+    of_looks = notes_on_looks(found, verdicts, max(steps, default=0))
     return Diagnosis(
         name=type(looked).__name__,
         layers=_by_step({step: one.layers for step, one in found.items()}),
         profile=_by_step({step: one.profile for step, one in found.items()}),
         histograms=_by_step({step: one.histograms for step, one in found.items()}),
-        verdicts=_by_step({step: judge(one) for step, one in found.items()}),
+        verdicts=_by_step(verdicts),
         weights=_by_step({step: one.weights for step, one in found.items()}),
         expected=expected_of(looked, inputs),
         losses={step: one.loss for step, one in found.items()},
-        notes=(*notes, *_notes_on(found, max(steps, default=0))),
+        notes=(*notes, *notes_on_inputs(inputs), *of_looks),
     )
 
 
@@ -205,17 +203,6 @@ def _by_step(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
     named = [table.assign(step=step) for step, table in tables.items()]
     rows = pd.concat(named, ignore_index=True)
     return rows[["step", *rows.columns.drop("step")]]
-
-
-def _notes_on(found: dict[int, Evidence], last: int) -> Iterator[str]:
-    end, first = max(found), found[0].loss
-    worst = max(found, key=lambda step: found[step].loss)
-    if found[worst].loss > LOSS_ROSE * first:
-        yield f"the loss rose from {first:#.3g} to {found[worst].loss:#.3g} at step {worst}"
-    if end < last:
-        yield f"the loss is not finite at step {end}: training ended there"
-    if end > 0:
-        yield AFTER_TRAINING
 
 
 def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
@@ -234,11 +221,14 @@ def _check_inputs(inputs: Any) -> None:
             f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
             f"two or more; give a batch"
         )
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(inputs))
+    _check_finite("inputs", inputs, "no layer can be judged behind them; clean the inputs")
+
+
+def _check_finite(what: str, given: Any, so: str) -> None:
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(given))
     if broken:
         raise InitBenchError(
-            f"inputs {shapes(inputs)} hold nan or ±inf ({broken} of their values): no layer can be "
-            f"judged behind them; clean the inputs"
+            f"{what} {shapes(given)} hold nan or ±inf ({broken} of their values): {so}"
         )
 
 

@@ -1,0 +1,59 @@
+"""What is told beside the verdicts: what was not judged, and what comes not of the weights."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import init_bench as ib
+from init_bench.errors import InitBenchError
+from init_bench.noting import USUAL_RMS, notes_on_inputs
+from tests.models_to_diagnose import batch, sound
+
+X, Y = batch()
+
+
+def told(inputs: object, targets: Tensor | None = Y, **words: object) -> str:
+    return " ".join(ib.diagnose(sound(), inputs, targets, **words).notes)  # type: ignore[arg-type]
+
+
+def test_of_a_usual_batch_there_is_nothing_to_tell() -> None:
+    assert told(X) == ""
+
+
+@pytest.mark.parametrize("scale", [255.0, 1e-6])
+def test_inputs_of_an_unusual_scale_are_told(scale: float) -> None:
+    assert "normalise the inputs" in told(X * scale)
+
+
+@pytest.mark.parametrize("scale", USUAL_RMS)
+def test_the_scale_is_the_rms(scale: float) -> None:
+    inputs, outwards = scale * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), 1.1 if scale > 1 else 0.9
+    assert list(notes_on_inputs(inputs / outwards)) == []
+    assert list(notes_on_inputs(inputs * outwards)) != []
+
+
+@pytest.mark.parametrize("value", [0, 3])
+def test_equal_samples_are_told_of_any_kind(value: int) -> None:
+    for inputs in (torch.full((4, 3), value), {"x": torch.full((4, 3), float(value))}):
+        assert ["samples" in note for note in notes_on_inputs(inputs)] == [True]
+
+
+def test_without_a_loss_gradients_are_not_judged_and_that_is_told() -> None:
+    assert "gradients are not judged" in told(X, None)
+
+
+def test_what_came_with_the_training_is_not_laid_to_the_weights() -> None:
+    def far(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=100.0)
+
+    assert "smaller learning rate" in told(X, steps=(0, 5), optimizer=far)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_targets_that_are_no_numbers_are_refused(value: float) -> None:
+    targets = torch.zeros(len(X), 4)
+    targets[1, 2] = value
+    with pytest.raises(InitBenchError, match=r"targets .* hold nan or ±inf"):
+        ib.diagnose(sound(), X, targets, nn.functional.mse_loss)
