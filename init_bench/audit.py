@@ -135,11 +135,11 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
         "fan_in": fan_in,
         "fan_out": fan_out,
         "mean": wide.mean().item() if sound else math.nan,
-        "std": wide.std(correction=0).item() if sound else math.nan,
+        "std": _spread(wide) if sound else math.nan,
         "nonfinite": broken / number if number else 0.0,
         "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
         "looks_like": looks_like(slot, values) if sound and real else "other",
-        "fault": next(_faults(values, broken, multiplies), ""),
+        "fault": next(_faults(values, broken, fan_in > 0), ""),
     }
 
 
@@ -160,7 +160,12 @@ def rms(values: Tensor) -> float:
     return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
 
 
-def _faults(values: Tensor, broken: int, multiplies: bool) -> Iterator[str]:
+def _spread(values: Tensor) -> float:
+    """Return std, of equal values 0 and not what their mean is rounded by."""
+    return (values - values.flatten()[0]).std(correction=0).item()
+
+
+def _faults(values: Tensor, broken: int, weight: bool) -> Iterator[str]:
     """Yield what is plainly wrong with a parameter, the worst first."""
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"
@@ -169,7 +174,7 @@ def _faults(values: Tensor, broken: int, multiplies: bool) -> Iterator[str]:
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: values as of memory that nobody wrote"
-    if multiplies and values.numel() > 1 and (values == values.flatten()[0]).all():
+    if weight and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item():g}"
 
 

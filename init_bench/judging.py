@@ -12,6 +12,9 @@ from init_bench.verdicts import RULES, Rule
 NETWORK = "(network)"
 """``layer`` of a finding about the whole network."""
 
+ROOT = "(the model itself)"
+"""In words, the layer of the empty name: the model, where it holds a parameter of its own."""
+
 COLUMNS = ("layer", "verdict", "severity", "value", "threshold", "quantity", "cause", "advice")
 
 
@@ -31,7 +34,7 @@ def judge(evidence: Evidence) -> pd.DataFrame:
     starts = [_start(row, faults) for row in findings.to_dict("records")]
     findings["cause"] = [start["layer"] if start else "" for start in starts]
     findings["advice"] = [
-        f"mend {start['layer']} first ({start['verdict']} there)" if start else own
+        f"mend {start['layer'] or ROOT} first ({start['verdict']} there)" if start else own
         for start, own in zip(starts, findings["advice"], strict=True)
     ]
     # What follows from a fault of its own layer adds nothing to it, unless no number is left.

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.judging import ROOT
+
 SHOWN = ("layer", "verdict", "value", "threshold", "quantity", "cause", "advice")
 """Columns of the page's table; ``step`` in front where there are several."""
 
@@ -48,7 +50,7 @@ def _gist(verdicts: pd.DataFrame) -> str:
     if bad.empty:
         return "healthy"
     starts = bad[bad["cause"] == ""]
-    return f"{', '.join(starts['verdict'].unique())}; starts at {starts['layer'].iloc[0]}"
+    return f"{', '.join(starts['verdict'].unique())}; starts at {starts['layer'].iloc[0] or ROOT}"
 
 
 def text(head: str, notes: Sequence[str], verdicts: pd.DataFrame) -> str:
@@ -89,6 +91,7 @@ def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     steps = len(_steps(verdicts))
     most = max(FEWEST_ROWS, MOST_ROWS // steps)
     shown = verdicts.groupby("step").head(most)
+    shown = shown.assign(layer=shown["layer"].replace("", ROOT))
     return shown if steps > 1 else shown.drop(columns="step")
 
 

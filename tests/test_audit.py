@@ -155,6 +155,13 @@ def test_plain_faults_are_named() -> None:
     assert (faults[faults.index.str.endswith("bias")] == "").all()
 
 
+def test_a_table_of_one_value_is_at_fault_and_has_no_spread() -> None:
+    table = nn.Embedding(10, 4)
+    weight(table).fill_(0.05)
+    row = row_of(table)
+    assert (row["fault"], row["std"]) == ("all equal: 0.05", 0.0)
+
+
 def test_a_sound_model_has_no_fault() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU(), nn.GroupNorm(2, 4))
     assert (audit(model)["fault"] == "").all()

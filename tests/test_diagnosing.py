@@ -115,6 +115,26 @@ def test_what_follows_is_told_the_same_way_in_every_face() -> None:
         assert "mend fc3 first (vanishing_signal there)" in face
 
 
+class Scaled(nn.Module):
+    """A model that holds a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.body = nn.Parameter(torch.tensor([torch.nan])), sound()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x) * self.scale
+        return out
+
+
+def test_a_parameter_of_the_model_itself_has_a_place_in_words() -> None:
+    found = ib.diagnose(Scaled(), *batch())
+    assert found.bad["layer"].iloc[0] == ""
+    assert "starts at (the model itself)" in found.headline
+    assert "mend (the model itself) first" in str(found)
+    assert "<td>(the model itself)</td>" in found._repr_html_()
+
+
 def test_the_headline_counts_layers_and_those_with_weights() -> None:
     said = "Sequential, 11 layers, 6 with weights: healthy."
     assert str(ib.diagnose(sound(), *batch())).splitlines()[0] == said

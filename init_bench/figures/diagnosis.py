@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.depth import (
+    FLOOR,
     draw_lines,
     draw_strip,
     draw_theory,
@@ -91,8 +92,15 @@ def diagnosis(
             _draw_gradient(panels[-1], looks, verdicts[gradients], expected)
         colours = _shade(list(panels), looks, verdicts)
         name_layers(panels[-1], looks[0], colours, width=width)
-        add_caption(figure, caption)
+        add_caption(figure, f"{caption}{_at_foot(looks)}")
     return figure
+
+
+def _at_foot(looks: list[pd.DataFrame]) -> str:
+    """Say what zeros become on a logarithmic axis, where there are any."""
+    drawn = pd.concat(looks)[["sample_std", "gradient"]]
+    below = bool((drawn < FLOOR).any(axis=None))
+    return f" What is below {FLOOR:g}, 0 too, is drawn there." if below else ""
 
 
 def _looks(profile: pd.DataFrame) -> list[pd.DataFrame]:

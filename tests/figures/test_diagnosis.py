@@ -57,6 +57,17 @@ def test_each_layers_spread_and_gradient_is_drawn() -> None:
         assert set(zip(known["index"], known[column], strict=True)) <= points_of(ax)
 
 
+def test_a_zero_is_drawn_at_the_foot_and_that_is_said() -> None:
+    profile = profile_frame()
+    assert "drawn there" not in said_below(drawn(profile))
+    zero = profile.assign(sample_std=profile["sample_std"].where(profile["index"] > 1, 0.0))
+    assert "below 1e-12, 0 too, is drawn there" in said_below(drawn(zero))
+
+
+def said_below(figure: Figure) -> str:
+    return figure.get_supxlabel().replace("\n", " ")
+
+
 def test_the_strip_holds_the_shares_a_column_for_each_layer() -> None:
     strip = drawn().axes[1]
     expected = share_frame().pivot(index="centre", columns="index", values="share")
