@@ -1,6 +1,7 @@
 """Coordinate check: do a few training steps change a layer's outputs as much at any width?"""
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,15 +13,18 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError
-from init_bench.examining import Loss
+from init_bench.errors import InitBenchError, whole
+from init_bench.examining import Loss, examine, shapes
 from init_bench.figures import coordinate_curves
 from init_bench.following import Optimizer, optimizer_of
+from init_bench.inputs import check_finite
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
 
 TOLERANCE = 0.2
 """A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
+
+SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
 
 MOST_LAYERS = 6
 """Layers that the verdict in a sentence names; all are in ``slopes``."""
@@ -124,9 +128,10 @@ def coord_check(
         ``CoordCheck``: ``.rows``, ``.slopes``, ``.verdict``, ``.figure()``.
 
     Raises:
-        InitBenchError: fewer than two widths or seeds, no steps, no module from the factory,
-            no optimiser of that module's parameters, layers that differ from width to width, or
-            weights that are the same for all seeds.
+        InitBenchError: fewer than two widths or seeds, no steps, no batch of finite inputs and
+            targets, no module from the factory or one that does not run on them, the same shapes
+            at all widths, no optimiser of that module's parameters, layers that differ from width
+            to width, or weights that are the same for all seeds.
 
     Source:
         Yang et al., Tensor Programs V, 2022, and the coordinate check of its package mup.
@@ -142,8 +147,11 @@ def coord_check(
         >>> check.slopes["layer"].tolist(), check.slopes["verdict"].iloc[-1]
         (['0', '1', '2'], 'blows up')
     """
-    seeds = list(seeds)
-    _check(widths, seeds, steps)
+    widths = _several(widths, "widths", minimum=1, such_as="(64, 256, 1024)")
+    seeds = _several(seeds, "seeds", minimum=0, such_as="range(5)")
+    steps = whole(steps, "steps", minimum=1)
+    _check_batch(batch)
+    _check_networks(factory, widths, seeds[0], batch, loss_fn)
     rows = [
         {"width": width, "seed": seed, **row}
         for width in widths
@@ -155,14 +163,68 @@ def coord_check(
     return CoordCheck(rows=frame, slopes=_slopes(frame))
 
 
-def _check(widths: Sequence[int], seeds: Sequence[int], steps: int) -> None:
-    for name, values in (("widths", widths), ("seeds", seeds)):
-        if len(set(values)) < 2:
-            raise InitBenchError(f"{name} must be two or more different ones, got {list(values)}")
-    if min(widths) < 1:
-        raise InitBenchError(f"widths must be 1 or more, got {list(widths)}")
-    if steps < 1:
-        raise InitBenchError(f"steps must be 1 or more, got {steps}")
+def _several(values: Iterable[int], name: str, *, minimum: int, such_as: str) -> list[int]:
+    """Return ``values`` as Python's integers, which numpy's become."""
+    values = list(values) if isinstance(values, Iterable) else values
+    try:
+        found = [operator.index(value) for value in values]
+    except TypeError:
+        found = []
+    if len(found) < 2 or len(set(found)) < len(found) or min(found) < minimum:
+        raise InitBenchError(
+            f"{name} must be two or more different whole numbers from {minimum}, such as "
+            f"{such_as}, got {values!r}"
+        )
+    return found
+
+
+def _check_batch(batch: tuple[Tensor, Any]) -> None:
+    pair = isinstance(batch, tuple | list) and len(batch) == 2
+    if not pair or not isinstance(batch[0], Tensor):
+        raise InitBenchError(
+            f"batch must be a pair (inputs, targets), the inputs a tensor, got {shapes(batch)}"
+        )
+    check_finite(batch[0], "inputs", "no change of a layer can be measured; clean the inputs")
+
+
+def _check_networks(
+    factory: Callable[[int], nn.Module],
+    widths: Sequence[int],
+    seed: int,
+    batch: tuple[Tensor, Any],
+    loss_fn: Loss,
+) -> None:
+    """Run a network of each width once, before any is trained."""
+    inputs, targets = batch
+    found = set()
+    for width in widths:
+        model = _built(factory, width, seed).to(inputs.device)
+        examine(model, inputs, targets, loss_fn)
+        found.add(tuple(parameter.shape for parameter in model.parameters()))
+    if len(found) == 1:
+        raise InitBenchError(
+            f"factory returns networks of the same shapes at all widths {widths}: it must build "
+            f"its layers by the width that it is called with, {SUCH_AS}"
+        )
+
+
+def _built(factory: Callable[[int], nn.Module], width: int, seed: int) -> nn.Module:
+    if isinstance(factory, nn.Module):
+        kind = type(factory).__name__
+        raise InitBenchError(
+            f"factory must be a function that builds a network of a width, got a {kind}; {SUCH_AS}"
+        )
+    try:
+        with drawing_from(stream(seed, f"width {width}")):
+            model = factory(width)
+    except TypeError as cause:
+        raise InitBenchError(
+            f"factory={factory!r} fails when it is called with a width: {cause}; it must be a "
+            f"function of the width, {SUCH_AS}"
+        ) from cause
+    if not isinstance(model, nn.Module):
+        raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
+    return model
 
 
 def _check_that_seeds_differ(rows: pd.DataFrame) -> None:
@@ -186,10 +248,7 @@ def _trained(
 ) -> Iterator[dict[str, object]]:
     """Yield a row for every layer at every step, before the first update and after each."""
     inputs, targets = batch
-    with drawing_from(stream(seed, f"width {width}")):
-        model = factory(width)
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
+    model = _built(factory, width, seed)
     update = optimizer_of(model.to(inputs.device), optimizer)
     start: dict[str, Tensor] = {}
     for step in range(steps + 1):

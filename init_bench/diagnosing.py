@@ -3,13 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,7 +18,7 @@ from init_bench.errors import InitBenchError
 from init_bench.examining import Loss, shapes
 from init_bench.figures import diagnosis as draw
 from init_bench.following import Optimizer, follow
-from init_bench.init.objective import tensors_in
+from init_bench.inputs import check_finite, check_inputs
 from init_bench.judging import judge
 from init_bench.noting import notes_on_inputs, notes_on_looks
 from init_bench.theory.covered import expected_of
@@ -178,8 +177,8 @@ def diagnose(
     if not isinstance(model, nn.Module):
         raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     looked, notes = _underneath(model)
-    _check_inputs(inputs)
-    _check_finite("targets", targets, "no loss of them is a number; clean the targets")
+    check_inputs(inputs)
+    check_finite(targets, "targets", "no loss of them is a number; clean the targets")
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
     found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
@@ -212,38 +211,6 @@ def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         return model, ()
     what = "compiled model" if hasattr(model, "_orig_mod") else type(model).__name__
     return inner, (f"the {what} was looked at through the module underneath",)
-
-
-def _check_inputs(inputs: Any) -> None:
-    samples = _samples(inputs)
-    if samples is not None and samples < 2:
-        raise InitBenchError(
-            f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
-            f"two or more; give a batch"
-        )
-    _check_finite("inputs", inputs, "no layer can be judged behind them; clean the inputs")
-
-
-def _check_finite(what: str, given: Any, so: str) -> None:
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(given))
-    if broken:
-        raise InitBenchError(
-            f"{what} {shapes(given)} hold nan or ±inf ({broken} of their values): {so}"
-        )
-
-
-def _samples(inputs: Any) -> int | None:
-    """Return how many samples the first argument holds: a list, as of images, has one each."""
-    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    if isinstance(first, list):
-        return len(first)
-    tensor = next(_dense(first), None)
-    return None if tensor is None or tensor.dim() == 0 else len(tensor)
-
-
-def _dense(value: Any) -> Iterator[Tensor]:
-    return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)
 
 
 def cross_entropy(output: Any, targets: Any) -> Tensor:

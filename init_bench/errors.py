@@ -2,8 +2,9 @@
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -51,4 +52,23 @@ def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     if isinstance(value, bool) or not math.isfinite(number) or number < minimum:
         bound = f" >= {minimum:g}" if math.isfinite(minimum) else ""
         raise InitBenchError(f"{name} must be a finite number{bound}, got {value!r}")
+    return number
+
+
+def whole(value: Any, name: str, *, minimum: int) -> int:
+    """Return ``value`` as an int, or say which argument has to be a whole number.
+
+    Raises:
+        InitBenchError: ``value`` is no whole number, or below ``minimum``.
+
+    Example:
+        >>> whole(5, "seeds", minimum=3)
+        5
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = minimum - 1
+    if isinstance(value, bool) or number < minimum:
+        raise InitBenchError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     return number

@@ -12,10 +12,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from init_bench.diagnosing import cross_entropy
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, whole
 from init_bench.examining import Loss, call, examine, left_as_it_was
 from init_bench.init import initialize, parse
 from init_bench.init.snapshot import given_back
+from init_bench.inputs import check_inputs
 from init_bench.judging import judge
 
 CANDIDATES = (
@@ -49,10 +50,12 @@ class Recommendation:
             (interval, all comparisons covered together), ``differs`` (whether that excludes 0),
             ``diverged`` (seeds) and ``verdicts`` at step 0.
         refused: initialisers that cannot fill this model, and why.
+        seeds: how many each initialiser was tried from.
     """
 
     table: pd.DataFrame
     refused: dict[str, str]
+    seeds: int
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -62,14 +65,21 @@ class Recommendation:
     @property
     def summary(self) -> str:
         """The answer in a sentence."""
-        first = self.table.iloc[0]
+        first, tried, name = self.table.iloc[0], len(self.table), self.table["init"][0]
         if not math.isfinite(first["loss"]):
-            return "nothing learns: every initialiser diverged at every rate"
-        if len(self.best) == len(self.table):
-            return f"no difference: all {len(self.table)} end within each other's intervals"
+            fewest = self.table["diverged"].min()
+            return f"nothing to rank: each diverged at {fewest} or more of {self.seeds} seeds"
+        if tried == 1:
+            return f"{name}: loss {first['loss']:.4g}, there is nothing to compare it with"
         if len(self.best) == 1:
-            return f"{first['init']}: loss {first['loss']:.4g}, every other one is behind"
-        return f"no difference between {', '.join(self.best)}; the others are behind"
+            return f"{name}: loss {first['loss']:.4g}, every other one is behind"
+        if len(self.best) < tried:
+            return (
+                f"no difference shown between {', '.join(self.best)}; the others are behind {name}"
+            )
+        if not self.table["behind_high"].any():
+            return f"no difference: all {tried} reach the same loss from every seed"
+        return f"no difference shown: {self.seeds} seeds do not set these {tried} apart, more may"
 
     def __str__(self) -> str:
         shown = pd.DataFrame(
@@ -106,10 +116,12 @@ def recommend(
     """Try initialisers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
     Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
-    the rates 0.01, 0.1 and 1 that is best for it on one seed more. Differences are taken seed by
-    seed and given with a t interval of 95 % over all comparisons together (Bonferroni):
-    who is not set apart by it is not said to be better. Model and random streams are afterwards
-    as they were. It says who starts fastest, not who ends best.
+    the rates 0.01, 0.1 and 1 that is best for it on one seed more. Every training begins from the
+    model as it was given: parameters that no initialiser fills have its values. Differences are
+    taken seed by seed and given with a t interval of 95 % over all pairs together (Bonferroni):
+    who is not set apart by it is not said to be better, and ten candidates take more seeds than
+    two. Model and random streams are afterwards as they were. It says who starts fastest, not who
+    ends best.
 
     Args:
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``; a loss is needed.
@@ -118,8 +130,9 @@ def recommend(
         seeds: how many, 3 or more.
 
     Raises:
-        InitBenchError: there is nothing to learn from, fewer than 3 seeds, a spec is unknown, or
-            no initialiser fits the model.
+        InitBenchError: there is nothing to learn from, the inputs are not finite or a single
+            sample, seeds is no number from 3, no spec is given or one is unknown, or no
+            initialiser fits the model.
 
     Example:
         >>> import init_bench as ib
@@ -131,28 +144,36 @@ def recommend(
     """
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend needs something to learn: give targets, loss_fn or both")
-    if seeds < FEWEST_SEEDS:
-        raise InitBenchError(f"an interval needs {FEWEST_SEEDS} or more seeds, got {seeds}")
-    specs = list(dict.fromkeys(str(parse(spec)) for spec in inits))
+    seeds = whole(seeds, "seeds", minimum=FEWEST_SEEDS)
+    specs = _specs(inits)
+    check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
     losses: dict[str, tuple[float, np.ndarray]] = {}
     refused: dict[str, str] = {}
     verdicts: dict[str, str] = {}
-    with given_back(model):
-        for spec in specs:
-            try:
-                verdicts[spec] = learn.verdicts(spec)
-                losses[spec] = learn.losses(spec, seeds)
-            except InitBenchError as cause:
-                refused[spec] = str(cause)
+    for spec in specs:
+        try:
+            verdicts[spec] = learn.verdicts(spec)
+            losses[spec] = learn.losses(spec, seeds)
+        except InitBenchError as cause:
+            refused[spec] = str(cause)
     if not losses:
         raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
-    return Recommendation(table=_ranked(losses, verdicts), refused=refused)
+    return Recommendation(table=_ranked(losses, verdicts), refused=refused, seeds=seeds)
+
+
+def _specs(inits: Sequence[str]) -> list[str]:
+    """Return the specs as tables spell them, each once."""
+    if isinstance(inits, str) or not isinstance(inits, Sequence) or not inits:
+        raise InitBenchError(
+            f"inits must be a list of specs, such as ['he_normal', 'lsuv'], got {inits!r}"
+        )
+    return list(dict.fromkeys(str(parse(spec)) for spec in inits))
 
 
 @dataclass(frozen=True)
 class _Learner:
-    """The model and what it learns from."""
+    """The model and what it learns from; it is given back after each trial."""
 
     model: nn.Module
     inputs: Any
@@ -161,8 +182,9 @@ class _Learner:
 
     def verdicts(self, spec: str) -> str:
         """Return the names of the verdicts at the initial weights of seed 0."""
-        self._fill(spec, 0)
-        found = judge(examine(self.model, self.inputs, self.targets, self.loss_fn))
+        with given_back(self.model):
+            self._fill(spec, 0)
+            found = judge(examine(self.model, self.inputs, self.targets, self.loss_fn))
         return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
 
     def losses(self, spec: str, seeds: int) -> tuple[float, np.ndarray]:
@@ -172,7 +194,7 @@ class _Learner:
 
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
-        with left_as_it_was(self.model), torch.enable_grad():
+        with given_back(self.model), left_as_it_was(self.model), torch.enable_grad():
             self._fill(spec, seed)
             parameters = [p for p in self.model.parameters() if p.requires_grad]
             optimiser = torch.optim.SGD(parameters, lr=rate)

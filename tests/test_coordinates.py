@@ -73,8 +73,8 @@ def sgd(rate: Callable[[int], float]) -> Callable[[nn.Module], torch.optim.Optim
 
 def checked(factory: Any = perceptron, optimizer: Any = adam, **changes: Any) -> CoordCheck:
     arguments: dict[str, Any] = {"loss_fn": nn.functional.mse_loss, "seeds": range(4), **changes}
-    widths = arguments.pop("widths", WIDTHS)
-    return coord_check(factory, widths, (X, Y), optimizer=optimizer, **arguments)
+    widths, data = arguments.pop("widths", WIDTHS), arguments.pop("batch", (X, Y))
+    return coord_check(factory, widths, data, optimizer=optimizer, **arguments)
 
 
 def verdicts(check: CoordCheck) -> dict[str, str]:
@@ -199,11 +199,19 @@ def test_the_figure_has_a_line_per_layer() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"widths": [64]}, r"widths must be two or more different ones, got \[64\]"),
-        ({"widths": [64, 64]}, r"widths must be two or more different ones"),
-        ({"widths": [0, 64]}, r"widths must be 1 or more, got \[0, 64\]"),
-        ({"seeds": [3]}, r"seeds must be two or more different ones, got \[3\]"),
-        ({"steps": 0}, "steps must be 1 or more, got 0"),
+        ({"widths": [64]}, r"widths must be two or more different whole .*, got \[64\]"),
+        ({"widths": [64, 64]}, "widths must be two or more different whole numbers"),
+        ({"widths": [0, 64]}, r"whole numbers from 1, .* got \[0, 64\]"),
+        ({"widths": 32}, "widths must be two or more .*, got 32"),
+        ({"widths": ["a", "b"]}, r"widths must be two or more .*, got \['a', 'b'\]"),
+        ({"seeds": [3]}, r"seeds must be two or more different whole numbers from 0"),
+        ({"seeds": 3}, "seeds must be two or more .*, got 3"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"batch": torch.ones(4, 12)}, r"batch must be a pair .*, got float32 \(4, 12\)"),
+        ({"batch": (torch.full((4, 12), torch.nan), None)}, "inputs .* hold nan"),
+        ({"factory": lambda: nn.Linear(12, 3)}, "must be a function of the width"),
+        ({"factory": nn.Linear(12, 3)}, "builds a network of a width, got a Linear"),
+        ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),
         ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
         ({"factory": lambda width: "x"}, r"factory\(32\) must return an nn\.Module, got 'x'"),
     ],

@@ -28,7 +28,7 @@ FLOORS: tuple[set[str], ...] = (
     {"models", "watching", "theory", "known_rules", "wanted", "stacked"},
     {"recording", "audit", "arrivals"},
     {"examining"},
-    {"measures", "following", "trials", "noting"},
+    {"measures", "following", "trials", "noting", "inputs"},
     {"verdicts"},
     {"judging"},
     {"grid"},

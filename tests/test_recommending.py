@@ -32,6 +32,32 @@ def test_rules_that_are_one_do_not_differ() -> None:
     assert found.summary.startswith("no difference")
 
 
+class Scaled(nn.Module):
+    """Holds a parameter that no initialiser fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.body = nn.Parameter(torch.ones(30)), model()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.body(x * self.scale)
+        return logits
+
+
+def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
+    net = Scaled()
+    alone, after = (
+        ib.recommend(net, *batch(), inits=inits, seeds=3).table.set_index("init").loc["he_normal"]
+        for inits in (["he_normal"], ["normal(std=10)", "he_normal"])
+    )
+    assert alone["loss"] == after["loss"]
+
+
+def test_a_single_initialiser_is_compared_with_nothing() -> None:
+    found = ib.recommend(model(), *batch(), inits=["he_normal"], seeds=3)
+    assert found.summary.endswith("there is nothing to compare it with")
+
+
 def test_model_and_streams_are_left_as_they_were() -> None:
     net = model()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -98,7 +124,11 @@ def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
     ("arguments", "keywords", "said"),
     [
         ((batch()[0],), {}, "something to learn"),
-        (batch(), {"seeds": 2}, "3 or more seeds, got 2"),
+        (batch(), {"seeds": 2}, "seeds must be a whole number of at least 3, got 2"),
+        (batch(), {"seeds": range(3)}, "seeds must be a whole number of at least 3, got range"),
+        (batch(), {"inits": []}, r"inits must be a list of specs, .* got \[\]"),
+        (batch(), {"inits": "he_normal"}, "inits must be a list of specs, .* got 'he_normal'"),
+        ((torch.full((8, 30), torch.nan), batch()[1][:8]), {}, "inputs .* hold nan"),
         (batch(), {"inits": ["he_norml"]}, "did you mean 'he_normal'"),
         (batch(), {"inits": ["torch.dirac"]}, "no initialiser fits"),
     ],

@@ -1,0 +1,61 @@
+"""Inputs that a model can be judged on: finite, and of two samples or more."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from init_bench.errors import InitBenchError
+from init_bench.examining import shapes
+from init_bench.init.objective import tensors_in
+
+
+def check_inputs(inputs: Any) -> None:
+    """Say what is wrong with ``inputs``: a tensor, a tuple of arguments or a mapping of them.
+
+    Raises:
+        InitBenchError: they hold a single sample, or a value that is not finite.
+
+    Example:
+        >>> check_inputs(torch.ones(1, 3))
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: what distinguishes samples needs two or more; give a batch
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    samples = _samples(inputs)
+    if samples is not None and samples < 2:
+        raise InitBenchError(
+            f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
+            f"two or more; give a batch"
+        )
+    check_finite(inputs, "inputs", "no layer can be judged behind them; clean the inputs")
+
+
+def check_finite(values: Any, name: str, so: str) -> None:
+    """Say how many of the values of ``name`` are not finite, where there is one, and ``so`` what.
+
+    Raises:
+        InitBenchError: there is one.
+
+    Example:
+        >>> check_finite(torch.ones(2, 3), "targets", "clean them")
+    """
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(values))
+    if broken:
+        raise InitBenchError(
+            f"{name} {shapes(values)} hold nan or ±inf ({broken} of their values): {so}"
+        )
+
+
+def _samples(inputs: Any) -> int | None:
+    """Return how many samples the first argument holds: a list, as of images, has one each."""
+    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if isinstance(first, list):
+        return len(first)
+    tensor = next(_dense(first), None)
+    return None if tensor is None or tensor.dim() == 0 else len(tensor)
+
+
+def _dense(value: Any) -> Iterator[Tensor]:
+    return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)
