@@ -150,7 +150,9 @@ def diagnose(
     ] = ["8,3,224,224"],  # noqa: B006 - typer copies it
     init: Annotated[list[str] | None, typer.Option(help="Spec; default: as built. Repeat.")] = None,
     steps: Annotated[str, typer.Option(help="Look after so many updates, e.g. 0,10,100.")] = "0",
-    lr: Annotated[float, typer.Option(help="Rate of SGD on the one batch.", min=0)] = 0.1,
+    lr: Annotated[
+        float | None, typer.Option(help="Rate of those updates, plain SGD; default 0.1.", min=0)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for figure, page and JSON.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit code 1 if a verdict is bad.")] = False,
     as_json: AsJson = False,
@@ -160,9 +162,16 @@ def diagnose(
     Gradients are judged by cross-entropy to random classes if the output is (samples, classes).
     With --steps that loss is trained on, and thresholds remain those of step 0.
     """
+    looks = _whole_numbers(steps)
+    if lr is not None and max(looks) < 1:
+        raise InitBenchError(f"--lr {lr:g} is the rate of updates: ask for some, as --steps 0,10")
     from init_bench.factories import diagnoses
+    from init_bench.store import make_folder
 
-    found = diagnoses(model, inputs, init or [], steps=_whole_numbers(steps), lr=lr)
+    if out:
+        make_folder(out)
+    rate = {} if lr is None else {"lr": lr}
+    found = diagnoses(model, inputs, init or [], steps=looks, **rate)
     if as_json:
         print(json.dumps([row for name, one in found.items() for row in _findings(name, one)]))
     for name, one in found.items():

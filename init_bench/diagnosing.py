@@ -227,9 +227,17 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
     logits = first_tensor(output)
     fits = isinstance(targets, Tensor) and not targets.is_floating_point()
     if logits is None or not fits:
-        raise InitBenchError(
-            f"without loss_fn, targets must be class indices and the output a tensor of logits; "
-            f"got targets {shapes(targets)} and output {shapes(output)}: give loss_fn"
-        )
-    loss: Tensor = functional.cross_entropy(logits, targets)
+        raise _unfit(output, targets)
+    try:
+        loss: Tensor = functional.cross_entropy(logits, targets)
+    except (RuntimeError, ValueError, IndexError) as cause:
+        raise _unfit(output, targets, f" ({type(cause).__name__}: {cause})") from cause
     return loss
+
+
+def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:
+    return InitBenchError(
+        f"without loss_fn, targets must be class indices, one for each sample, and the output a "
+        f"tensor of logits; got targets {shapes(targets)} and output {shapes(output)}{why}: give "
+        f"such targets (of one-hot ones, targets.argmax(1)) or loss_fn"
+    )

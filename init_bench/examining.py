@@ -25,6 +25,9 @@ from init_bench.wrappers import own_modules, own_parameters, still
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
 
+MOST_SHAPES = 6
+"""Members of a list or tuple that a message shows one by one."""
+
 PROFILE = (
     "layer",
     "index",
@@ -108,7 +111,7 @@ def examine(
         looks.enter_context(gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
             output = _run(model, inputs, arrivals)
-            loss = math.nan if loss_fn is None else _backward(loss_fn, output, targets)
+            loss = math.nan if loss_fn is None else _backward(model, loss_fn, output, targets)
         own = own_parameters(model).items()
         gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()
@@ -147,12 +150,15 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
         ) from cause
 
 
-def _backward(loss_fn: Loss, output: Any, targets: Any) -> float:
+def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> float:
     try:
         loss = loss_fn(output, targets)
         if isinstance(loss, Tensor) and not loss.requires_grad:
+            _refuse_detached(model, output)
             raise ValueError("no gradient leads from the loss back to a parameter")
         loss.backward()  # type: ignore[no-untyped-call]
+    except InitBenchError:
+        raise
     except Exception as cause:
         raise InitBenchError(
             f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
@@ -161,16 +167,45 @@ def _backward(loss_fn: Loss, output: Any, targets: Any) -> float:
     return loss.item()
 
 
+def _refuse_detached(model: nn.Module, output: Any) -> None:
+    """Say why no gradient leads from the output back to a parameter, where that is so."""
+    name = type(model).__name__
+    without = "or leave out targets and loss_fn: then the signal alone is judged"
+    if torch.is_inference_mode_enabled():
+        raise InitBenchError(
+            f"torch.inference_mode is on, which keeps no gradients: look at this {name} outside "
+            f"of it, {without}"
+        )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InitBenchError(
+            f"every parameter of this {name} is frozen (requires_grad=False), so none has a "
+            f"gradient: call model.requires_grad_(True) before, {without}"
+        )
+    tensors = list(tensors_in(output))
+    if tensors and not any(tensor.requires_grad for tensor in tensors):
+        raise InitBenchError(
+            f"no gradient leads from the output {shapes(output)} of this {name} back to a "
+            f"parameter: its forward cuts it off, as detach() and torch.no_grad() do; mend that, "
+            f"{without}"
+        )
+
+
 def shapes(value: object) -> str:
     """Return the shapes and types of the tensors in ``value``, for a message.
+
+    A long list or tuple is told by its length and what comes first.
 
     Example:
         >>> shapes((torch.zeros(2, 3), 1))
         '(float32 (2, 3), 1)'
+        >>> shapes(torch.zeros(64, 30).tolist())
+        'list of 64, first list of 30, first 0.0'
     """
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if isinstance(value, list | tuple):
+        if len(value) > MOST_SHAPES:
+            return f"{type(value).__name__} of {len(value)}, first {shapes(value[0])}"
         return f"({', '.join(map(shapes, value))})"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {shapes(part)}" for key, part in value.items()) + "}"

@@ -1,6 +1,9 @@
 """Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
 
+import inspect
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +20,10 @@ from init_bench.watching import first_tensor
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""
 
+DESCRIBED = (
+    "--input describes what the model takes: 8,3,224,224 is its default, 8,128:int64 suits a model "
+    "that begins with an embedding"
+)
 
 AS_BUILT = "as built"
 """Name of the weights that the factory itself leaves."""
@@ -39,13 +46,14 @@ def diagnoses(
     of plain SGD at rate ``lr`` on that one batch.
 
     Raises:
-        InitBenchError: the output is no logits and ``steps`` ask to train, or as
-            ``find_factory``, ``make``, ``draw_inputs``, ``initialize`` and ``diagnose``.
+        InitBenchError: the model does not run on ``inputs``, its output is no logits and
+            ``steps`` ask to train, or as ``find_factory``, ``make``, ``draw_inputs``,
+            ``initialize`` and ``diagnose``.
 
     Example:
         >>> list(diagnoses("init_bench.models:mlp", ["8,4"], []))
         Traceback (most recent call last):
-        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: TypeError: mlp() missing 5 required positional arguments: 'features', 'classes', 'width', 'depth', and 'activation'
+        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: missing a required argument: 'features'; name a function without any that builds it, such as def net(): return mlp(features=…)
     """  # noqa: E501 - the doctest shows the message as a user sees it
     factory = find_factory(text)
     specs = {str(parse(spec)): spec for spec in inits} or {AS_BUILT: ""}
@@ -57,7 +65,6 @@ def diagnoses(
         if spec:
             _initialize(model, spec, drawn, targets)
         if targets is None and max(steps, default=0) > 0:
-            diagnose(model, drawn)  # says so if the model does not run at all
             raise InitBenchError(
                 f"{text} returns no logits (samples, classes): the command cannot train it for "
                 f"steps {list(steps)}; ib.diagnose takes a loss_fn of your own"
@@ -74,7 +81,10 @@ def _initialize(model: nn.Module, spec: str, inputs: object, targets: Tensor | N
             f"{type(model).__name__} does not return logits (samples, classes) for these inputs; "
             f"in Python, initialize(model, {spec!r}, batch=…, loss=…) takes any loss"
         )
-    initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
+    try:
+        initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
+    except InitBenchError as error:
+        raise InitBenchError(f"init {spec!r}: {error}") from error
 
 
 def _sgd(lr: float) -> Optimizer:
@@ -82,11 +92,15 @@ def _sgd(lr: float) -> Optimizer:
 
 
 def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
-    """Return random targets of a classifier; what does not run is diagnose's to say."""
+    """Return random targets of a classifier; say why the model does not run, if it does not."""
     try:
         with left_as_it_was(model), torch.no_grad():
             return random_classes(call(model, inputs))
     except Exception:
+        try:
+            diagnose(model, inputs)  # knows the layer
+        except InitBenchError as error:
+            raise InitBenchError(f"{error}\n{DESCRIBED}") from error
         return None
 
 
@@ -94,24 +108,50 @@ def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Modul
     """Return the module that ``factory`` builds, drawn from the seed's own stream.
 
     Raises:
-        InitBenchError: it fails, or returns no module.
+        InitBenchError: it takes arguments, fails, or returns no module.
 
     Example:
         >>> make(lambda: nn.Linear(2, 3), "mine:net")
         Linear(in_features=2, out_features=3, bias=True)
     """
+    _refuse_arguments(factory, text)
     try:
         with drawing_from(stream(seed, "factory")):
             made = factory()
     except Exception as cause:
         raise InitBenchError(
-            f"model {text!r} cannot be built without arguments: {type(cause).__name__}: {cause}"
+            f"model {text!r} cannot be built, its own code fails{_where(cause)}: "
+            f"{type(cause).__name__}: {cause}"
         ) from cause
     if not isinstance(made, nn.Module):
         raise InitBenchError(
             f"model {text!r} must return a torch.nn.Module, got {type(made).__name__}"
         )
     return made
+
+
+def _refuse_arguments(factory: Callable[..., object], text: str) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:  # of what is written in C
+        return
+    try:
+        signature.bind()
+    except TypeError as cause:
+        first = next(p.name for p in signature.parameters.values() if p.default is p.empty)
+        name = text.rpartition(":")[2]
+        raise InitBenchError(
+            f"model {text!r} cannot be built without arguments: {cause}; name a function without "
+            f"any that builds it, such as def net(): return {name}({first}=…)"
+        ) from cause
+
+
+def _where(error: Exception) -> str:
+    """Return file, line and function of the innermost code behind ours and outside torch."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    torchs = str(Path(torch.__file__).parent)
+    users = [frame for frame in frames if not frame.filename.startswith(torchs)] or frames
+    return f" at {users[-1].filename}:{users[-1].lineno} in {users[-1].name}" if users else ""
 
 
 def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0) -> object:
@@ -121,7 +161,7 @@ def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0)
     ``model`` has; other types of torch likewise.
 
     Raises:
-        InitBenchError: a description is malformed.
+        InitBenchError: a description is malformed, or torch cannot make such a tensor.
 
     Example:
         >>> draw_inputs(["2,3:int64"], nn.Embedding(1, 4))
@@ -149,17 +189,25 @@ def random_classes(output: object, *, seed: int = 0) -> Tensor | None:
 
 
 def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
-    shape, _, kind = text.partition(":")
-    dtype = getattr(torch, kind or "float32", None)
+    shape, colon, kind = text.partition(":")
+    dtype = getattr(torch, kind if colon else "float32", None)
     try:
         sizes = [int(size) for size in shape.split(",")]
     except ValueError:
         sizes = []
-    if not sizes or min(sizes) < 1 or not isinstance(dtype, torch.dtype):
+    if not sizes or not isinstance(dtype, torch.dtype):
         raise InitBenchError(
             f"input {text!r} must be sizes and, if not float32, a type of torch, such as "
             f"8,3,224,224 or 8,128:int64"
         )
-    if dtype.is_floating_point:
-        return torch.randn(sizes, generator=generator).to(dtype)
-    return torch.randint(high, sizes, generator=generator).to(dtype)
+    if min(sizes) < 1:
+        raise InitBenchError(f"input {text!r}: sizes must be positive, got {min(sizes)}")
+    try:
+        if dtype.is_floating_point:
+            return torch.randn(sizes, generator=generator).to(dtype)
+        return torch.randint(high, sizes, generator=generator).to(dtype)
+    except (RuntimeError, TypeError) as cause:  # no memory for it, or no values of that type
+        raise InitBenchError(
+            f"input {text!r} cannot be made: {str(cause).splitlines()[0]}; give smaller sizes or "
+            f"another type"
+        ) from cause

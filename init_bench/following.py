@@ -37,14 +37,22 @@ def follow(
     """
     steps = _checked(steps)
     last = max(steps, default=0)
-    found = {0: examine(model, inputs, targets, loss_fn)}
     if not last:
-        return found
-    if loss_fn is None or not callable(optimizer):
-        missing = "optimizer" if loss_fn else "targets or loss_fn"
+        return {0: examine(model, inputs, targets, loss_fn)}
+    if loss_fn is None:
         raise InitBenchError(
-            f"steps={tuple(steps)} asks to train, which needs {missing}, {SUCH_AS}"
+            f"steps={steps} asks to train, which needs targets or loss_fn: the class of each "
+            f"sample, or a function of output and targets that returns a scalar"
         )
+    if optimizer is None:
+        raise InitBenchError(f"steps={steps} asks to train, which needs optimizer, {SUCH_AS}")
+    if not callable(optimizer):
+        got = repr(optimizer) if isinstance(optimizer, str) else f"a {type(optimizer).__name__}"
+        raise InitBenchError(
+            f"optimizer must be a function that builds the optimiser of a model, {SUCH_AS}; "
+            f"got {got}"
+        )
+    found = {0: examine(model, inputs, targets, loss_fn)}
     with given_back(model), left_as_it_was(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
         for step in range(1, last + 1):

@@ -38,18 +38,12 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if folder.exists() and not folder.is_dir():
-            raise InitBenchError(f"output {folder} is a file; give a folder")
+        _refuse_unwritable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         if others and MANIFEST not in others:
             raise InitBenchError(
                 f"output folder {folder} holds other files ({', '.join(sorted(others)[:3])}) "
                 f"and no run of init_bench; give a new or empty folder"
-            )
-        present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-        if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
-            raise InitBenchError(
-                f"output folder {folder} cannot be made: {present} is not writable"
             )
 
     def open(self, manifest: dict[str, Any]) -> None:
@@ -71,11 +65,8 @@ class Store:
                     f"{self.folder} holds results on other data named {changed[0]!r}; "
                     f"its files have changed since: give a new folder"
                 )
-        try:
-            for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise InitBenchError(f"output folder {self.folder} cannot be made: {cause}") from None
+        for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
+            make_folder(self.folder / name)
         if old is not None:
             manifest = manifest | {
                 "grid": [*old["grid"], *(g for g in manifest["grid"] if g not in old["grid"])],
@@ -232,6 +223,27 @@ def chunk_name(cells: Iterable[Cell]) -> str:
     """Return the name of a chunk: a hash of the keys of its cells."""
     keys = ",".join(sorted(cell.key for cell in cells))
     return hashlib.sha256(keys.encode()).hexdigest()[:16]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, unless it is there.
+
+    Raises:
+        InitBenchError: ``folder`` is a file, or cannot be made or written.
+    """
+    _refuse_unwritable(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InitBenchError(f"output folder {folder} cannot be made: {cause}") from None
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InitBenchError(f"output {folder} is a file; give a folder")
+    present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
+        raise InitBenchError(f"output folder {folder} cannot be made: {present} is not writable")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -16,13 +16,13 @@ def assert_healthy(
     targets: Any = None,
     loss_fn: Loss | None = None,
     *,
-    allow: tuple[str, ...] = (),
+    allow: str | tuple[str, ...] = (),
 ) -> None:
     """Raise ``AssertionError``, with the findings as its text, unless ``model`` is healthy.
 
     Args:
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``.
-        allow: verdicts that are no fault in this model.
+        allow: verdicts that are no fault in this model, one name or several.
 
     Raises:
         AssertionError: a finding is bad and not allowed.
@@ -33,9 +33,13 @@ def assert_healthy(
         >>> model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 2))
         >>> assert_healthy(model, torch.randn(8, 20, generator=torch.Generator().manual_seed(0)))
     """
-    unknown = sorted(set(allow) - set(BAD))
+    allowed = (allow,) if isinstance(allow, str) else allow
+    unknown = sorted(set(allowed) - set(BAD))
     if unknown:
         raise InitBenchError(f"allow names no verdict: {unknown[0]!r}. Known: {', '.join(BAD)}.")
     found = diagnose(model, inputs, targets, loss_fn)
-    if not found.bad["verdict"].isin(allow).all():
-        raise AssertionError(str(found))
+    left = found.bad[~found.bad["verdict"].isin(allowed)].drop_duplicates("verdict")
+    if left.empty:
+        return
+    told = ", ".join(f"{row.verdict} (first at {row.layer})" for row in left.itertuples())
+    raise AssertionError(f"not allowed: {told}\n{found}" if allowed else str(found))

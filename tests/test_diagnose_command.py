@@ -39,7 +39,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     [
         (("user_leaves:net",), "cannot be imported: SystemExit: 3"),
         (("user_broken:net",), "cannot be imported: SyntaxError"),
-        (("user_fails:net",), "cannot be built without arguments: RuntimeError"),
+        (("user_fails:net",), "its own code fails"),
         (("no_such_module:net",), "cannot be imported: ModuleNotFoundError"),
         (("builtins:dict",), "must return a torch.nn.Module, got dict"),
         (("torch.nn:ReLU",), "ReLU has no parameters"),

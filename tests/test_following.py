@@ -129,7 +129,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no optimizer": (lambda: ib.diagnose(sound(), X, Y, steps=(0, 1)), "needs optimizer, such as"),
     "an optimizer already built": (
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
-        "needs optimizer, such as",
+        r"optimizer must be a function .* got a SGD",
     ),
     "the model itself": (
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
