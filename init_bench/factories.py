@@ -1,6 +1,7 @@
 """Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
 
 import inspect
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ def diagnoses(
     Example:
         >>> list(diagnoses("init_bench.models:mlp", ["8,4"], []))
         Traceback (most recent call last):
-        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: missing a required argument: 'features'; name a function without any that builds it, such as def net(): return mlp(features=…)
+        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: missing a required argument: 'features'; name a function without any that builds it, such as def net(): return mlp(…)
     """  # noqa: E501 - the doctest shows the message as a user sees it
     factory = find_factory(text)
     specs = {str(parse(spec)): spec for spec in inits} or {AS_BUILT: ""}
@@ -133,24 +134,22 @@ def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Modul
 def _refuse_arguments(factory: Callable[..., object], text: str) -> None:
     try:
         signature = inspect.signature(factory)
-    except ValueError:  # of what is written in C
+    except (TypeError, ValueError):  # of what is written in C
         return
     try:
         signature.bind()
     except TypeError as cause:
-        first = next(p.name for p in signature.parameters.values() if p.default is p.empty)
-        name = text.rpartition(":")[2]
         raise InitBenchError(
             f"model {text!r} cannot be built without arguments: {cause}; name a function without "
-            f"any that builds it, such as def net(): return {name}({first}=…)"
+            f"any that builds it, such as def net(): return {text.rpartition(':')[2]}(…)"
         ) from cause
 
 
 def _where(error: Exception) -> str:
-    """Return file, line and function of the innermost code behind ours and outside torch."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    torchs = str(Path(torch.__file__).parent)
-    users = [frame for frame in frames if not frame.filename.startswith(torchs)] or frames
+    """Return file, line and function of the innermost code that is neither torch's nor ours."""
+    ours = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if not frame.filename.startswith(ours)]
     return f" at {users[-1].filename}:{users[-1].lineno} in {users[-1].name}" if users else ""
 
 

@@ -12,6 +12,8 @@ SCRIPTS = {
     "leaves": "import sys\nsys.exit(3)\n",
     "broken": "def net(:\n",
     "fails": "import torch\ndef net(): return torch.nn.Linear(-1, 2)\n",
+    "built": "import torch\nnet = torch.nn.Linear(3, 2)\n",
+    "asks": "import torch\ndef net(*sizes, classes): return torch.nn.Linear(3, classes)\n",
     "words": "import torch\n"
     "def net(): return torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2))\n",
 }
@@ -39,7 +41,24 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     [
         (("user_leaves:net",), "cannot be imported: SystemExit: 3"),
         (("user_broken:net",), "cannot be imported: SyntaxError"),
-        (("user_fails:net",), "its own code fails"),
+        (("user_fails:net",), "user_fails.py:2 in net: RuntimeError"),
+        (("user_built:net",), "is a model itself, a Linear, and each run needs a fresh one"),
+        (("user_asks:net",), "'classes'; name a function without any that builds it, such as"),
+        (("./user_words.py:net",), "mine:net for the function net in mine.py"),
+        (("user_words.py:net",), "mine:net for the function net in mine.py"),
+        (("user_words:net",), "8,3,224,224 is its default, 8,128:int64 suits a model that begins"),
+        ((f"{HERE}:sound", "--input", "1000000000000,30"), "cannot be made: "),
+        ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
+        ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
+        ((f"{HERE}:sound", "--input", "16,30", "--lr", "5"), "ask for some, as --steps 0,10"),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--init", "he_normal", "--init", "fixup"),
+            "error: init 'fixup': found no residual branch",
+        ),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--init", "normal(std=-1)"),
+            "error: init 'normal(std=-1)': std must be",
+        ),
         (("no_such_module:net",), "cannot be imported: ModuleNotFoundError"),
         (("builtins:dict",), "must return a torch.nn.Module, got dict"),
         (("torch.nn:ReLU",), "ReLU has no parameters"),
@@ -61,6 +80,29 @@ def test_bad_words_are_refused_in_one_screen(
     told = capsys.readouterr()
     assert said in told.err and told.out == ""
     assert "Traceback" not in told.err and len(told.err.splitlines()) < 25
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (taken := tmp_path / "mine.py").touch()
+    monkeypatch.setattr("init_bench.factories.diagnoses", lambda *_, **__: pytest.fail("worked"))
+    for out in (taken, Path("/proc/x")):
+        assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,30", "--out", str(out)) == 2
+        assert capsys.readouterr().err.startswith(
+            f"error: output {'folder ' * (out != taken)}{out}"
+        )
+
+
+def test_the_rate_of_the_updates_is_the_one_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"{HERE}:sound", "--input", "16,30", "--steps", "2")
+    told = []
+    for rate in ((), ("--lr", "0.1"), ("--lr", "0")):
+        assert exit_code(monkeypatch, *words, *rate) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
 
 
 @pytest.mark.usefixtures("script")

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,18 @@ class Awkward(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Any]:
         return {"hidden": None, "logits": self.fc2(self.drop(torch.relu(self.norm(self.fc1(x)))))}
+
+
+class Detached(nn.Module):
+    """A network whose output leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = sound()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.inner(x).detach()
+        return logits
 
 
 def spoilt() -> nn.Module:
@@ -184,6 +197,20 @@ def test_assert_healthy_allows_what_it_is_told_to() -> None:
         assert_healthy(sound(), *batch(), allow=("dying",))
 
 
+def test_assert_healthy_takes_one_name_and_says_what_it_does_not_allow() -> None:
+    model = sound()
+    with torch.no_grad():
+        model.get_parameter("fc3.weight").mul_(1e-4)
+        model.get_parameter("fc5.weight").mul_(30)
+    with pytest.raises(AssertionError) as caught:
+        assert_healthy(model, *batch(), allow="vanishing_signal")
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith("not allowed: ") and "exploding_signal (first at fc5)" in first
+    assert "vanishing_signal" not in first
+    bad = ib.diagnose(model, *batch()).bad["verdict"].unique()
+    assert_healthy(model, *batch(), allow=tuple(bad))
+
+
 X, Y = batch()
 WORDS = torch.zeros(1, 12, dtype=torch.int64)
 BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
@@ -215,6 +242,41 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "targets that are no classes": (sound(), (X, X), "must be class indices"),
     "a loss of the wrong kind": (sound(), (X, Y, nn.functional.mse_loss), "loss_fn does not take"),
 }
+
+
+NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
+    "floats": (sound(), Y.float(), r"got targets float32 \(64,\) and output"),
+    "one-hot": (sound(), nn.functional.one_hot(Y), r"targets int64 \(64, 4\) .*targets.argmax"),
+    "a list": (sound(), Y.tolist(), "targets list of 64, first 0 and output"),
+    "beyond the classes": (sound(), Y + 9, "IndexError: Target 9"),
+    "frozen": (sound().requires_grad_(False), Y, "every parameter of this Sequential is frozen"),
+    "cut off": (Detached(), Y, r"no gradient leads from the output float32 \(64, 4\) .* detach"),
+}
+
+
+@pytest.mark.parametrize("case", NO_LOSS)
+def test_a_loss_that_nobody_gave_is_not_blamed(case: str) -> None:
+    model, targets, said = NO_LOSS[case]
+    with pytest.raises(InitBenchError, match=said) as caught:
+        ib.diagnose(model, X, targets)
+    assert "loss_fn does not take" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_inference_mode_judges_the_signal_and_says_why_no_gradient() -> None:
+    expected = ib.diagnose(sound(), X).verdicts
+    with torch.inference_mode():
+        pd.testing.assert_frame_equal(ib.diagnose(sound(), X).verdicts, expected)
+        with pytest.raises(InitBenchError, match=r"^torch.inference_mode is on"):
+            ib.diagnose(sound(), X, Y)
+
+
+def test_a_long_list_is_told_in_short() -> None:
+    with pytest.raises(
+        InitBenchError, match="run on list of 64, first list of 30, first"
+    ) as caught:
+        ib.diagnose(sound(), X.tolist(), Y)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)

@@ -125,11 +125,18 @@ def test_a_caller_without_gradients_sees_them_all_the_same() -> None:
 
 SGD = sgd()
 BAD: dict[str, tuple[Callable[[], object], str]] = {
-    "no loss": (lambda: ib.diagnose(sound(), X, steps=(1,), optimizer=SGD), "targets or loss_fn"),
+    "no loss": (
+        lambda: ib.diagnose(sound(), X, steps=(1,), optimizer=SGD),
+        "needs targets or loss_fn: ",
+    ),
     "no optimizer": (lambda: ib.diagnose(sound(), X, Y, steps=(0, 1)), "needs optimizer, such as"),
     "an optimizer already built": (
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
         r"optimizer must be a function .* got a SGD",
+    ),
+    "a name": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer="sgd"),  # type: ignore[arg-type]
+        r"optimizer must be a function .* got 'sgd'",
     ),
     "the model itself": (
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]

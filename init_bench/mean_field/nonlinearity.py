@@ -47,7 +47,7 @@ class Nonlinearity:
 
     def slope(self, a: Array) -> Array:
         """Return φ'(a), by autograd."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             leaf = torch.from_numpy(a.copy()).requires_grad_()
             z = self._values(leaf.clone())  # a clone: φ may work in place
             if not z.requires_grad:
