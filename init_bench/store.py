@@ -65,7 +65,7 @@ class Store:
                     f"{self.folder} holds results on other data named {changed[0]!r}; "
                     f"its files have changed since: give a new folder"
                 )
-        for name in (*SCHEMAS, CHECKSUMS, "failures", "figures"):
+        for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
             make_folder(self.folder / name)
         if old is not None:
             manifest = manifest | {
