@@ -69,6 +69,30 @@ def _inlined(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_inlined
+def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
+    """Take s of a block of units: the first sample or, of more than ``few``, their mean."""
+    first = z[0, start : start + width]
+    for j in range(width):
+        shift[j] = first[j]
+    if len(z) > few:
+        for i in range(1, few):
+            for j in range(width):
+                shift[j] += z[i, start + j]
+        for j in range(width):
+            shift[j] /= few
+
+
+@_inlined
+def _count_beyond(
+    z: Any, start: int, width: int, low_end: float, high_end: float, beyond: Any
+) -> None:
+    for i in range(len(z)):
+        row = z[i, start : start + width]
+        for j in range(width):
+            beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
+
+
+@_inlined
 def _add_four(
     rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
 ) -> None:
@@ -116,16 +140,10 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
         width = min(_BLOCK, units - start)  # LLVM sees the bound: a third faster than stop - start
         stop = start + width
         first = z[0, start:stop]
+        _shift(z, few, start, width, shift)
         for j in range(width):
-            shift[j] = first[j]
             lows[j] = highs[j] = first[j]
             total[j] = square[j] = zero[j] = beyond[j] = 0.0
-        if samples > few:
-            for i in range(1, few):
-                for j in range(width):
-                    shift[j] += z[i, start + j]
-            for j in range(width):
-                shift[j] /= few
         if start == 0:
             common = shift[:width].mean()
         i = 0
@@ -142,10 +160,7 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
             _add_one(z[i, start:stop], width, shift, total, square, lows, highs, zero)
             i += 1
         if bounded:
-            for i in range(samples):
-                row = z[i, start:stop]
-                for j in range(width):
-                    beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
+            _count_beyond(z, start, width, low_end, high_end, beyond)
         for j in range(width):
             unit = total[j] * share
             within += square[j] - total[j] * unit
