@@ -1,28 +1,23 @@
 """Coordinate check: do a few training steps change a layer's outputs as much at any width?"""
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy import stats
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError, whole
+from init_bench.errors import InitBenchError, whole, whole_numbers
 from init_bench.examining import Loss, examine, shapes
 from init_bench.figures import coordinate_curves
 from init_bench.following import Optimizer, optimizer_of
 from init_bench.inputs import check_finite
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
-
-TOLERANCE = 0.2
-"""A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
+from init_bench.slopes import TOLERANCE, VERDICTS, slopes_of
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
 
@@ -79,19 +74,6 @@ class CoordCheck:
             tolerance=TOLERANCE,
             caption=f"Change of each layer's output after {steps} training steps: {self.worst}.",
         )
-
-
-VERDICTS = (
-    "diverges",
-    "blows up",
-    "shrinks",
-    "undecided",
-    "does not move",
-    "width-independent",
-)
-"""From worst to best. Diverges: a change is not finite. Blows up, shrinks: the whole interval is
-above or below the tolerance. Width-independent: it is within. Undecided: it crosses an end, and
-more seeds or widths would tell. Does not move: no change at some width and seed."""
 
 
 def coord_check(
@@ -160,16 +142,12 @@ def coord_check(
     ]
     frame = pd.DataFrame(rows)
     _check_that_seeds_differ(frame)
-    return CoordCheck(rows=frame, slopes=_slopes(frame))
+    return CoordCheck(rows=frame, slopes=slopes_of(frame))
 
 
 def _several(values: Iterable[int], name: str, *, minimum: int, such_as: str) -> list[int]:
-    """Return ``values`` as Python's integers, which numpy's become."""
     values = list(values) if isinstance(values, Iterable) else values
-    try:
-        found = [operator.index(value) for value in values]
-    except TypeError:
-        found = []
+    found = whole_numbers(values) or []
     if len(found) < 2 or len(set(found)) < len(found) or min(found) < minimum:
         raise InitBenchError(
             f"{name} must be two or more different whole numbers from {minimum}, such as "
@@ -271,41 +249,3 @@ def _noise(inputs: Tensor, seed: int) -> Any:
 
 def _rms(values: Tensor) -> float:
     return math.sqrt(values.detach().cpu().double().square().mean().item())
-
-
-def _slopes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return slope, interval and verdict of every layer, in order of execution."""
-    last = rows[rows["step"] == rows["step"].max()]
-    networks = last.groupby(["width", "seed"]).ngroups
-    found = []
-    for (index, layer), part in last.groupby(["index", "layer"]):
-        if len(part) < networks:
-            raise InitBenchError(
-                f"layer {layer!r} does not run in the same place at every width: "
-                f"the factory must return the same layers in the same order"
-            )
-        found.append({"layer": layer, "index": index, **_slope(part)})
-    return pd.DataFrame(found)
-
-
-def _slope(part: pd.DataFrame) -> dict[str, object]:
-    """Fit one layer's change, for each seed a line through its widths."""
-    change = part.pivot(index="seed", columns="width", values="change")
-    if not np.isfinite(change.to_numpy()).all():
-        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "diverges"}
-    if (change.to_numpy() == 0).any():
-        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "does not move"}
-    x = np.log(change.columns.to_numpy(float))
-    slopes = np.log(change.to_numpy()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
-    reach = float(stats.t(len(slopes) - 1).ppf(0.975) * stats.sem(slopes))
-    low, high = float(slopes.mean()) - reach, float(slopes.mean()) + reach
-    verdict = _verdict(low, high)
-    return {"slope": float(slopes.mean()), "low": low, "high": high, "verdict": verdict}
-
-
-def _verdict(low: float, high: float) -> str:
-    if low > TOLERANCE:
-        return "blows up"
-    if high < -TOLERANCE:
-        return "shrinks"
-    return "width-independent" if -TOLERANCE <= low and high <= TOLERANCE else "undecided"

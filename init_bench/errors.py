@@ -72,3 +72,17 @@ def whole(value: Any, name: str, *, minimum: int) -> int:
     if isinstance(value, bool) or number < minimum:
         raise InitBenchError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     return number
+
+
+def whole_numbers(values: Any) -> list[int] | None:
+    """Return ``values`` as Python's integers, which numpy's become; ``None`` if they are no such.
+
+    Example:
+        >>> whole_numbers((0, 10)), whole_numbers((0, True)), whole_numbers(3)
+        ([0, 10], None, None)
+    """
+    try:
+        found = [operator.index(value) for value in values]
+    except TypeError:
+        return None
+    return None if any(isinstance(value, bool) for value in values) else found

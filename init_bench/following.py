@@ -1,14 +1,13 @@
 """A model looked at while it learns: evidence at chosen steps, then its weights given back."""
 
 import inspect
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, whole_numbers
 from init_bench.examining import Evidence, Loss, call, examine, left_as_it_was
 from init_bench.init.snapshot import given_back
 
@@ -98,15 +97,12 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
 
 def _checked(steps: Sequence[int]) -> tuple[int, ...]:
     """Return the steps as Python's integers, which numpy's become."""
-    try:
-        found = tuple(map(operator.index, steps)) if isinstance(steps, Sequence) else (-1,)
-    except TypeError:
-        found = (-1,)
-    if min(found, default=0) < 0 or any(isinstance(step, bool) for step in steps):
+    found = whole_numbers(steps) if isinstance(steps, Sequence) else None
+    if found is None or min(found, default=0) < 0:
         raise InitBenchError(
             f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"
         )
-    return found
+    return tuple(found)
 
 
 def _update(

@@ -47,10 +47,20 @@ def check_finite(values: Any, name: str, so: str) -> None:
         )
 
 
+def first_argument(inputs: Any) -> Any:
+    """Return the first of the arguments that ``inputs`` hold, or ``inputs`` if they are one.
+
+    Example:
+        >>> first_argument((1, 2)), first_argument({"x": 3, "y": 4}), first_argument([5])
+        (1, 3, [5])
+    """
+    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
+    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
 def _samples(inputs: Any) -> int | None:
     """Return how many samples the first argument holds: a list, as of images, has one each."""
-    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    first = first_argument(inputs)
     if isinstance(first, list):
         return len(first)
     tensor = next(_dense(first), None)

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from init_bench.arrivals import described
 from init_bench.examining import Evidence
-from init_bench.statistics import describe
+from init_bench.inputs import first_argument
 
 AFTER_TRAINING = "thresholds were calibrated at step 0: read what crosses them later with care"
 
@@ -28,16 +29,14 @@ def notes_on_inputs(inputs: Any) -> Iterator[str]:
         >>> list(notes_on_inputs(torch.ones(4, 3)))
         ['all samples of the inputs are equal: no layer can tell them apart']
     """
-    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    first = first_argument(inputs)
     if not isinstance(first, Tensor) or first.is_nested or first.dim() < 2 or not first.numel():
         return
     if bool((first == first[:1]).all()):
         yield "all samples of the inputs are equal: no layer can tell them apart"
         return
     if first.is_floating_point():
-        numbers = describe(first)
-        rms = math.hypot(numbers["mean"], numbers["std"])
+        rms = described(first, second=False)["rms"]
         if not USUAL_RMS[0] <= rms <= USUAL_RMS[1]:
             yield (
                 f"the inputs have RMS {rms:.3g}, and initialisers expect about 1: normalise the "

@@ -7,6 +7,7 @@ from torch import nn
 from init_bench.diagnosing import diagnose
 from init_bench.errors import InitBenchError
 from init_bench.examining import Loss
+from init_bench.judging import ROOT
 from init_bench.verdicts import BAD
 
 
@@ -41,5 +42,6 @@ def assert_healthy(
     left = found.bad[~found.bad["verdict"].isin(allowed)].drop_duplicates("verdict")
     if left.empty:
         return
-    told = ", ".join(f"{row.verdict} (first at {row.layer})" for row in left.itertuples())
+    places = zip(left["verdict"], left["layer"], strict=True)
+    told = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in places)
     raise AssertionError(f"not allowed: {told}\n{found}" if allowed else str(found))

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from init_bench import CoordCheck, coord_check
-from init_bench.coordinates import TOLERANCE, VERDICTS
 from init_bench.errors import InitBenchError
 from init_bench.init import initialize
 from init_bench.randomness import stream
+from init_bench.slopes import TOLERANCE, VERDICTS
 
 WIDTHS = (32, 64, 128)
 X = torch.randn(16, 12, generator=stream(0, "x"))

@@ -146,6 +146,8 @@ def test_a_parameter_of_the_model_itself_has_a_place_in_words() -> None:
     assert "starts at (the model itself)" in found.headline
     assert "mend (the model itself) first" in str(found)
     assert "<td>(the model itself)</td>" in found._repr_html_()
+    with pytest.raises(AssertionError, match=r"nonfinite \(first at \(the model itself\)\)"):
+        assert_healthy(Scaled(), *batch(), allow="dead_units")
 
 
 def test_the_headline_counts_layers_and_those_with_weights() -> None:
