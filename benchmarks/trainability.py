@@ -265,8 +265,8 @@ def outcome(
             continue
         model = made()
         losses = _losses(model, data, net, rate, budget.steps)
-        ends = range(WINDOW, len(losses) + 1)
-        least = min((_mean(losses[:end]) for end in ends), default=math.inf)
+        windows = (losses[i : i + WINDOW] for i in range(len(losses) - WINDOW + 1))
+        least = min(map(_mean, windows), default=math.inf)
         if least < best.best_loss:
             best = Outcome(best_loss=least, step=len(losses))
         if best.trains:
@@ -285,9 +285,10 @@ def _losses(
     for _ in range(steps):
         chosen = torch.randint(SUBSET, (BATCH,), generator=draws)
         loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
-        if not math.isfinite(loss.item()):
+        value = loss.item()
+        if not math.isfinite(value):
             break
-        losses.append(loss.item())
+        losses.append(value)
         if len(losses) >= WINDOW and _mean(losses) < TRAINED_LOSS:
             break
         gradients = torch.autograd.grad(loss, parameters)
