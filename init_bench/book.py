@@ -1,6 +1,6 @@
 """The main job: every figure of the book's section 6.2, with a verdict for each of its claims."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +93,13 @@ def reproduce(
     if store.manifest() is None:
         store.open(manifest([], target, {}))
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames, steps)
+    return Book(claims, folder, _saved(claims, wanted, frames, folder))
+
+
+def _saved(
+    claims: pd.DataFrame, wanted: Mapping[str, BookFigure], frames: Frames, folder: Path
+) -> tuple[Path, ...]:
+    """Write figures, claims and what was looked at into the folder; return the PNGs' paths."""
     paths = [
         path
         for name, figure in wanted.items()
@@ -104,7 +111,7 @@ def reproduce(
     }
     for name, table in tables.items():
         write_whole(folder / f"{name}.parquet", table.to_parquet)
-    return Book(claims, folder, tuple(path for path in paths if path.suffix == ".png"))
+    return tuple(path for path in paths if path.suffix == ".png")
 
 
 def _with_earlier(claims: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -198,20 +198,11 @@ def list_menu(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
-    from init_bench import datasets
-    from init_bench.devices import available_devices
-    from init_bench.running import versions
+    from init_bench.checkup import checks, is_fit
 
-    rows = [{"check": name, "found": version} for name, version in versions().items()]
-    rows.append({"check": "torchvision operators", "found": (operators := _operators())})
-    rows.append({"check": "devices", "found": ", ".join(available_devices())})
-    try:
-        digest = datasets.load("mnist").sha256
-    except (InitBenchError, ImportError, RuntimeError) as error:
-        digest = f"cannot be read: {error}"
-    rows.append({"check": "mnist sha256", "found": digest})
-    _print_rows(rows, as_json)
-    if operators != OPERATORS_LOAD or digest.startswith("cannot"):
+    found = checks()
+    _print_rows([{"check": name, "found": said} for name, said in found.items()], as_json)
+    if not is_fit(found):
         raise typer.Exit(1)
 
 
@@ -237,21 +228,6 @@ def _stoppable() -> Iterator[None]:
             f"Go on with:\n  {_command()}"
         )
         raise typer.Exit(1) from None
-
-
-OPERATORS_LOAD = "load beside this torch"
-
-
-def _operators() -> str:
-    try:
-        import torch
-        import torchvision
-
-        boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
-        torchvision.ops.nms(boxes, torch.ones(1), 0.5)
-    except (ImportError, RuntimeError, AttributeError) as error:
-        return f"do not load beside this torch: {error}"
-    return OPERATORS_LOAD
 
 
 def _end_if_failed(failures: Sequence[Path]) -> None:

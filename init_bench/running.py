@@ -83,19 +83,25 @@ def run(
 
     missing = _missing(cells, store, told=progress)
     shown = Progress(len(missing), sum(c.steps for c in missing), shown=progress and bool(missing))
-    failures = []
     try:
         most = CHUNK_CELLS if target.type == "cpu" else ACCELERATOR_CELLS
         parts = chunks(missing, workers if execute is EXECUTORS["local"] else 1, most)
-        for chunk, outcome in _apart(execute, parts, train, shown.step, workers):
-            if isinstance(outcome, Exception):
-                failures.append(store.write_failure(chunk, outcome))
-            else:
-                store.write(outcome)
-                shown.finish(len(chunk))
+        failures = _stored(store, _apart(execute, parts, train, shown.step, workers), shown)
     finally:
         shown.close()
-    return _only(load(store.folder), set(cells), tuple(failures))
+    return _only(load(store.folder), set(cells), failures)
+
+
+def _stored(store: Store, finished: Iterator[Finished], shown: Progress) -> tuple[Path, ...]:
+    """Store each chunk as soon as it is done; return the files about those that failed."""
+    failures = []
+    for chunk, outcome in finished:
+        if isinstance(outcome, Exception):
+            failures.append(store.write_failure(chunk, outcome))
+        else:
+            store.write(outcome)
+            shown.finish(len(chunk))
+    return tuple(failures)
 
 
 def _apart(

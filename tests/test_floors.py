@@ -39,7 +39,7 @@ FLOORS: tuple[set[str], ...] = (
     {"running", "telling"},
     {"diagnosing"},
     {"comparison", "testing", "factories", "recommending"},
-    {"book", "comparing", "listing"},
+    {"book", "comparing", "listing", "checkup"},
     {"cli"},
     {"__main__", "__init__"},
 )
