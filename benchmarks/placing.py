@@ -6,18 +6,16 @@ six ways.
 """
 
 import argparse
-import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict
 from itertools import count, islice, pairwise
-from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.trainability import BODIES, CACHE, MISLEADING, QUICK, Net, Outcome, outcome
+from benchmarks.networks import BODIES, MISLEADING, Net
+from benchmarks.trainability import QUICK, kept
 from benchmarks.turns import save
 from init_bench import datasets
 from init_bench.diagnosing import Diagnosis, diagnose
@@ -126,28 +124,9 @@ def found_at(diagnosis: Diagnosis, layer: str, verdict: str) -> bool:
     return bool(right.any()) and starts["layer"].iloc[0] == layer
 
 
-def checked(number: int) -> list[dict[str, object]]:
-    """Return the rows of ``check``, kept on disk: a second run goes on."""
-    rows: list[dict[str, object]] = _kept(f"placing-{number}", lambda: check(number))
-    return rows
-
-
 def is_sound(number: int) -> bool:
-    """Return whether the network trains in the calibration's quick budget; kept on disk."""
-    net, data = sound_net(number)[0], datasets.load("mnist")
-
-    def tried() -> dict[str, float]:
-        return asdict(outcome(lambda: sound_net(number)[1], data, net, QUICK))
-
-    return Outcome(**_kept(f"sound-{number}", tried)).trains
-
-
-def _kept(name: str, made: Callable[[], Any]) -> Any:
-    path = CACHE / f"{name}.json"
-    if not path.exists():
-        CACHE.mkdir(exist_ok=True)
-        path.write_text(json.dumps(made()))
-    return json.loads(path.read_text())
+    """Return whether the network trains in the calibration's quick budget."""
+    return kept(sound_net(number)[0], QUICK, lambda: sound_net(number)[1]).trains
 
 
 def check(number: int) -> list[dict[str, object]]:
@@ -180,7 +159,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=NETWORKS)
     given = parser.parse_args()
     sound = islice(filter(is_sound, count()), given.networks)
-    rows = pd.DataFrame([row for number in sound for row in checked(number)])
+    rows = pd.DataFrame([row for number in sound for row in check(number)])
     shares = rows.groupby("spoilt")["right"].agg(["size", "mean"])
     print(shares.round(4).to_string())
     print(rows[~rows["right"].astype(bool)].to_string())

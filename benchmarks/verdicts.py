@@ -6,39 +6,23 @@ for each single-number rule. Measures were chosen on the training part too. AUC 
 what trains within the quick budget as well; nothing was fitted to that.
 """
 
-import argparse
 import math
-import time
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from benchmarks.trainability import (
-    PATIENT,
-    PLAIN,
-    QUICK,
-    Trial,
-    described,
-    held_out_nets,
-    training_nets,
-    trials,
-)
+from benchmarks.networks import PLAIN, held_out_nets, training_nets
+from benchmarks.trainability import PATIENT, QUICK
+from benchmarks.trials import Trial, described, trial_of
 from benchmarks.turns import RESULTS, save
 from init_bench import measures
 from init_bench.judging import judge
 from init_bench.verdicts import EXPLODES_NORMALISED, RULES
 
-MEASURES = {
-    "gradient": measures.first_gradient,
-    "ratio": measures.gradient_left,
-    "output": measures.output_spread,
-}
-SCORES = tuple(f"{name}_{way}" for name in MEASURES for way in ("vanishes", "explodes"))
-"""What the thresholds are fitted on: decades by which a measure is off, 0 on the other side."""
-
-EXCUSED = ("gradient_explodes", "ratio_explodes")
-"""Scores of which normalised networks are judged by a threshold of their own."""
+MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
+SIDES = ("gradient, either way", "output vanishes", "output explodes")
+"""What thresholds are fitted to."""
 
 LABELS = {"trains": PATIENT, "trains_quickly": QUICK}
 """By column, the budget within which it says whether a network trains."""
@@ -47,7 +31,7 @@ MOST_DECADES = 12.0
 FALSE_ALARMS = 0.01
 RESAMPLES = 2000
 """Of the bootstrap over networks."""
-SHARPNESS, START = 4.0, (3.0, 2.0, 2.5, 2.5, 4.0, 2.5)
+SHARPNESS, START = 4.0, (2.5, 4.0, 2.5)
 """Where the fit begins: a slope of the logistic curve and the thresholds in decades."""
 
 
@@ -68,17 +52,24 @@ def single_rules(trial: Trial) -> dict[str, float]:
     }
 
 
-def off_by(trial: Trial) -> dict[str, float]:
-    """Return by how many decades each measure is off, either way."""
+def decades(trial: Trial) -> dict[str, float]:
+    """Return the logarithm of each measure, 0 where there is nothing to measure.
+
+    What is not finite counts as far off as can be, on the side of too large.
+    """
     found = {}
     for name, measure in MEASURES.items():
         values = measure(trial.evidence)["value"]
-        decades = _log10(values.iloc[0]) if len(values) else 0.0
-        # What is not finite counts as far off as can be, on the side of too large.
-        decades = MOST_DECADES if math.isnan(decades) else decades
-        found[f"{name}_vanishes"] = min(max(-decades, 0.0), MOST_DECADES)
-        found[f"{name}_explodes"] = min(max(decades, 0.0), MOST_DECADES)
+        size = _log10(values.iloc[0]) if len(values) else 0.0
+        size = MOST_DECADES if math.isnan(size) else size
+        found[name] = min(max(size, -MOST_DECADES), MOST_DECADES)
     return found
+
+
+def off_by(frame: pd.DataFrame) -> np.ndarray:
+    """Return by how many decades a network is off on each of the ``SIDES``: (networks, 3)."""
+    gradient, output = frame["gradient"], frame["output"]
+    return np.stack([gradient.abs(), (-output).clip(lower=0), output.clip(lower=0)], axis=1)
 
 
 def table(found: list[Trial]) -> pd.DataFrame:
@@ -89,7 +80,7 @@ def table(found: list[Trial]) -> pd.DataFrame:
         bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
         said = {"verdicts": ", ".join(bad)}
         normalised = {"normalised": measures.is_normalised(trial.evidence)}
-        numbers = {**off_by(trial), **single_rules(trial)}
+        numbers = {**decades(trial), **single_rules(trial)}
         rows.append({**described(trial), **normalised, **said, **numbers})
     return pd.DataFrame(rows)
 
@@ -127,16 +118,16 @@ def widened(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
 
 def score(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
     """Return the margin that the worst measure leaves: 1 at its best, below 0 a verdict."""
-    worst: np.ndarray = (frame[list(SCORES)].to_numpy() / thresholds).max(axis=1)
+    worst: np.ndarray = (off_by(frame) / thresholds).max(axis=1)
     return 1 - worst
 
 
 def excused(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
-    """Return the same margin with the rules' exception for normalised networks."""
-    own = np.where(
-        [name in EXCUSED for name in SCORES], math.log10(EXPLODES_NORMALISED), thresholds
-    )
-    return np.where(frame["normalised"], score(frame, own), score(frame, thresholds))
+    """Return the same margin with the rules' exception: in normalised networks gradients may grow
+    up to a threshold of their own."""
+    own = np.array([math.log10(EXPLODES_NORMALISED), *thresholds[1:]])
+    grows = frame["normalised"] & (frame["gradient"] > 0)
+    return np.where(grows, score(frame, own), score(frame, thresholds))
 
 
 def auc(values: np.ndarray, trains: np.ndarray) -> float:
@@ -246,11 +237,8 @@ def _log10(value: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop training after these")
-    stop_at = time.monotonic() + 60 * parser.parse_args().minutes
     found = {
-        name: list(trials(nets, stop_at))
+        name: [trial_of(net) for net in nets]
         for name, nets in (("training", training_nets()), ("held out", held_out_nets()))
     }
     frame = pd.concat([table(part).assign(part=name) for name, part in found.items()])
@@ -258,7 +246,7 @@ def main() -> None:
     training = frame[frame["part"] == "training"]
     thresholds = fitted(training)
     for name, values in (("fitted", thresholds), ("widened", widened(training, thresholds))):
-        print(f"thresholds in decades, {name}: {dict(zip(SCORES, values.round(2), strict=True))}")
+        print(f"thresholds in decades, {name}: {dict(zip(SIDES, values.round(2), strict=True))}")
     print(report(training, thresholds).round(4).to_string(index=False))
     areas = report(frame[frame["part"] == "held out"], thresholds)
     print(areas.round(4).to_string(index=False))

@@ -131,25 +131,6 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     return _taken(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
 
 
-def first_gradient(evidence: Evidence) -> pd.DataFrame:
-    """Return ‖∂loss/∂W‖ / loss of the first layer that multiplies, all its weights together.
-
-    Behind a last layer of zeros, which learns first, no gradient says anything yet.
-    """
-    rows = _multiplying(evidence)
-    if (rows["weight_gain"].tail(1) == 0).any():
-        return NOTHING
-    rows = _reached(rows, evidence).head(1)
-    if rows.empty or not evidence.loss:
-        return NOTHING
-    weights = evidence.weights[evidence.weights["gain"].notna()]
-    inside = (weights["layer"] + ".").str.startswith(f"{rows['layer'].iloc[0]}.")
-    weights = weights[inside]
-    squares = (weights["mean"] ** 2 + weights["std"] ** 2) * weights["shape"].map(math.prod)
-    size = math.sqrt((weights["gradient_ratio"] ** 2 * squares).sum(skipna=False))
-    return _taken(rows, size / abs(evidence.loss))
-
-
 def output_spread(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std of the model's output, at the last layer that multiplies.
 

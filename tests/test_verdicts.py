@@ -143,7 +143,6 @@ def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
 BOOK = {
     ("normal(std=1)", "sigmoid"): "saturated",
     ("normal(std=0.01)", "sigmoid"): "collapsed",
-    ("lecun_normal", "sigmoid"): "collapsed",
     ("normal(std=0.01)", "relu"): "vanishing_signal",
 }
 
@@ -217,8 +216,9 @@ def test_the_books_bad_networks_get_its_verdict(init: str, activation: str) -> N
     assert starts(found)[0][1] == BOOK[init, activation]
 
 
-def test_the_books_shrinking_relu_network_is_watched() -> None:
-    found = diagnose(*book_network("lecun_normal", "relu"))
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_the_books_network_of_std_1_over_root_n_works_but_shrinks(activation: str) -> None:
+    found = diagnose(*book_network("lecun_normal", activation))
     watched = found.verdicts[found.verdicts["severity"] == "watch"]
     assert found.healthy and watched["verdict"].tolist() == ["vanishing_signal"]
 
