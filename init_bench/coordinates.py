@@ -17,6 +17,7 @@ from init_bench.following import Optimizer, optimizer_of
 from init_bench.inputs import check_finite
 from init_bench.randomness import drawing_from, stream
 from init_bench.recording import capture
+from init_bench.signatures import misfit
 from init_bench.slopes import TOLERANCE, VERDICTS, slopes_of
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
@@ -162,7 +163,8 @@ def _check_batch(batch: tuple[Tensor, Any]) -> None:
         raise InitBenchError(
             f"batch must be a pair (inputs, targets), the inputs a tensor, got {shapes(batch)}"
         )
-    check_finite(batch[0], "inputs", "no change of a layer can be measured; clean the inputs")
+    for name, values in zip(("inputs", "targets"), batch, strict=True):
+        check_finite(values, name, f"no change of a layer can be measured; clean the {name}")
 
 
 def _check_networks(
@@ -187,19 +189,18 @@ def _check_networks(
 
 
 def _built(factory: Callable[[int], nn.Module], width: int, seed: int) -> nn.Module:
-    if isinstance(factory, nn.Module):
+    if isinstance(factory, nn.Module) or not callable(factory):
         kind = type(factory).__name__
         raise InitBenchError(
             f"factory must be a function that builds a network of a width, got a {kind}; {SUCH_AS}"
         )
-    try:
-        with drawing_from(stream(seed, f"width {width}")):
-            model = factory(width)
-    except TypeError as cause:
+    if why := misfit(factory, width):
         raise InitBenchError(
-            f"factory={factory!r} fails when it is called with a width: {cause}; it must be a "
-            f"function of the width, {SUCH_AS}"
-        ) from cause
+            f"factory={factory!r} cannot be called with a width: {why}; it must be a function of "
+            f"the width, {SUCH_AS}"
+        )
+    with drawing_from(stream(seed, f"width {width}")):
+        model = factory(width)
     if not isinstance(model, nn.Module):
         raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
     return model

@@ -1,6 +1,5 @@
 """Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
 
-import inspect
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from init_bench.following import Optimizer
 from init_bench.importing import find_factory
 from init_bench.init import initialize, parse
 from init_bench.randomness import drawing_from, stream
+from init_bench.signatures import misfit
 from init_bench.watching import first_tensor
 
 SMALLEST_VOCABULARY = 2
@@ -132,17 +132,11 @@ def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Modul
 
 
 def _refuse_arguments(factory: Callable[..., object], text: str) -> None:
-    try:
-        signature = inspect.signature(factory)
-    except (TypeError, ValueError):  # of what is written in C
-        return
-    try:
-        signature.bind()
-    except TypeError as cause:
+    if why := misfit(factory):
         raise InitBenchError(
-            f"model {text!r} cannot be built without arguments: {cause}; name a function without "
+            f"model {text!r} cannot be built without arguments: {why}; name a function without "
             f"any that builds it, such as def net(): return {text.rpartition(':')[2]}(…)"
-        ) from cause
+        )
 
 
 def _where(error: Exception) -> str:

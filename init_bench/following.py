@@ -10,6 +10,7 @@ from torch import nn
 from init_bench.errors import InitBenchError, whole_numbers
 from init_bench.examining import Evidence, Loss, call, examine, left_as_it_was
 from init_bench.init.snapshot import given_back
+from init_bench.signatures import misfit
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 """Builds the optimiser of a model."""
@@ -70,13 +71,14 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
         InitBenchError: it builds none, one that moves no parameter of ``model``, or one whose
             step needs a closure.
     """
-    try:
-        update = optimizer(model)
-    except TypeError as cause:  # a class of torch.optim takes parameters, not the model
+    takes_parameters = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
+    why = "it takes parameters" if takes_parameters else misfit(optimizer, model)
+    if why:
         raise InitBenchError(
-            f"optimizer={optimizer!r} fails when it is called with the model: {cause}; it must be "
-            f"a function of the model, {SUCH_AS}"
-        ) from cause
+            f"optimizer={optimizer!r} cannot be called with the model: {why}; it must be a "
+            f"function of the model, {SUCH_AS}"
+        )
+    update = optimizer(model)
     if not isinstance(update, torch.optim.Optimizer):
         kind = type(update).__name__
         raise InitBenchError(f"optimizer(model) must return an optimiser, got a {kind}; {SUCH_AS}")

@@ -209,7 +209,12 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"batch": torch.ones(4, 12)}, r"batch must be a pair .*, got float32 \(4, 12\)"),
         ({"batch": (torch.full((4, 12), torch.nan), None)}, "inputs .* hold nan"),
+        ({"batch": (X, torch.full((16, 3), torch.nan))}, "targets .* hold nan"),
+        ({"batch": (torch.ones(16, 5), Y)}, r"Sequential does not run on .*\(16, 5\).*'fc1'"),
+        ({"batch": (X, Y[:4])}, r"loss_fn does not take .* with targets float32 \(4, 3\)"),
+        ({"loss_fn": nn.functional.nll_loss}, r"loss_fn does not take .* targets float32"),
         ({"factory": lambda: nn.Linear(12, 3)}, "must be a function of the width"),
+        ({"factory": 64}, "builds a network of a width, got a int"),
         ({"factory": nn.Linear(12, 3)}, "builds a network of a width, got a Linear"),
         ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),
         ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
@@ -219,6 +224,14 @@ def test_the_figure_has_a_line_per_layer() -> None:
 def test_what_cannot_be_checked_is_refused(changes: Any, message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
         checked(**changes)
+
+
+def test_what_fails_inside_the_factory_is_the_users_to_see() -> None:
+    def factory(width: int) -> nn.Module:
+        return nn.Linear(12, width, depth=3)  # type: ignore[call-arg]
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        checked(factory)
 
 
 def test_layers_that_differ_between_widths_are_named() -> None:

@@ -146,6 +146,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]
         "a function of the model, such as",
     ),
+    "a function of nothing": (
+        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda: SGD(sound())),  # type: ignore[arg-type,misc]
+        "cannot be called with the model: too many positional arguments; .* such as",
+    ),
     "of another model": (
         lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: SGD(sound())),
         "the SGD that .* holds no parameter of that model",

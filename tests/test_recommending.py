@@ -32,6 +32,30 @@ def test_rules_that_are_one_do_not_differ() -> None:
     assert found.summary.startswith("no difference")
 
 
+def test_too_few_seeds_show_no_difference() -> None:
+    """Two rules a hair apart: seeds differ by more than the rules do."""
+    found = ib.recommend(model(), *batch(), inits=["he_normal", "he_uniform"], seeds=3)
+    assert found.best == tuple(found.table["init"])
+    assert found.summary == "no difference shown: 3 seeds do not set these 2 apart, more may"
+
+
+def test_where_some_are_behind_the_others_are_named_together() -> None:
+    inits = ["he_normal", "he_uniform", "zeros"]
+    found = ib.recommend(model(), *batch(), inits=inits, seeds=5)
+    first, second, last = found.table["init"]
+    said = f"no difference shown between {first}, {second}; the others are behind {first}"
+    assert last == "zeros" and found.summary == said
+
+
+def test_where_all_diverge_there_is_nothing_to_rank() -> None:
+    def overflows(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(output, targets) * torch.inf
+
+    found = ib.recommend(model(), *batch(), overflows, inits=["he_normal", "zeros"], seeds=3)
+    assert found.summary == "nothing to rank: each diverged at 3 or more of 3 seeds"
+    assert not found.table["differs"].any()
+
+
 class Scaled(nn.Module):
     """Holds a parameter that no initialiser fills."""
 
@@ -120,6 +144,9 @@ def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
     assert found.refused == {}
 
 
+LOSS = {"loss_fn": nn.functional.mse_loss}
+
+
 @pytest.mark.parametrize(
     ("arguments", "keywords", "said"),
     [
@@ -131,6 +158,8 @@ def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
         ((torch.full((8, 30), torch.nan), batch()[1][:8]), {}, "inputs .* hold nan"),
         (batch(), {"inits": ["he_norml"]}, "did you mean 'he_normal'"),
         (batch(), {"inits": ["torch.dirac"]}, "no initialiser fits"),
+        ((torch.ones(8, 7), batch()[1][:8]), {}, r"Sequential does not run on float32 \(8, 7\)"),
+        ((batch()[0], torch.full((len(batch()[0]), 4), torch.nan)), LOSS, "targets .* hold nan"),
     ],
 )
 def test_bad_input_is_said(
