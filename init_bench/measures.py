@@ -65,6 +65,17 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
     return _taken(rows, rows["weight_gain"].mask(harmless))
 
 
+def norm_scale(evidence: Evidence) -> pd.DataFrame:
+    """Return √(mean weight²) of normalisations behind which no layer receives a signal."""
+    norms = evidence.profile[evidence.profile["module"].str.contains("Norm")]
+    weights = evidence.weights.set_index("parameter")
+    scale = (weights["mean"] ** 2 + weights["std"] ** 2) ** 0.5
+    later = _multiplying(evidence).set_index("index")["input_sample_std"]
+    arrives = [later[later.index > index].max() for index in norms["index"]]
+    cut_off = pd.Series(arrives, norms.index, float) <= AROUND * norms["input_sample_std"]
+    return _taken(norms, (norms["layer"] + ".weight").map(scale).where(cut_off))
+
+
 def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std behind over before a layer without weights, where neither is constant."""
     rows = _activations(evidence)

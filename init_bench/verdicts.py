@@ -118,6 +118,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="vanishing_signal",
+        quantity="√(mean weight²) of a normalisation behind which no signal arrives",
+        measure=measures.norm_scale,
+        threshold=0.02,  # as weights that multiply; torch.default has 1
+        above=False,
+        local=True,
+        advice="this normalisation multiplies all by its weight, about 0: fill it with 1; 0 is "
+        "sound only at the end of a residual branch",
+    ),
+    Rule(
+        verdict="vanishing_signal",
         quantity="sample_std behind the nonlinearity / sample_std before it",
         measure=measures.nonlinearity_factor,
         threshold=0.005,  # a sound sigmoid has 0.2, one that saturates at N(0, 10²) 0.05

@@ -140,6 +140,37 @@ def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
     assert diagnose(model, x, torch.arange(16) % 4).healthy
 
 
+class Normalised(nn.Module):
+    """Linear, normalisation, ReLU, again and again, with or without a way around."""
+
+    def __init__(self, norm: Callable[[int], nn.Module], around: bool) -> None:
+        super().__init__()
+        self.around = around
+        self.linears = nn.ModuleList(nn.Linear(30, 30) for _ in range(4))
+        self.norms = nn.ModuleList(norm(30) for _ in range(4))
+        self.head = nn.Linear(30, 4)
+        initialize(self, "he_normal")
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            z = functional.relu(norm(linear(x)))
+            x = x + z if self.around else z
+        logits: Tensor = self.head(x)
+        return logits
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_a_normalisation_of_weight_0_is_found_unless_the_signal_goes_around(
+    norm: Callable[[int], nn.Module],
+) -> None:
+    for around in (False, True):
+        model = Normalised(norm, around)
+        assert looked_at(model).healthy
+        weight(model, "norms.1").zero_()
+        found = looked_at(model)
+        assert starts(found)[:1] == ([] if around else [("norms.1", "vanishing_signal")])
+
+
 BOOK = {
     ("normal(std=1)", "sigmoid"): "saturated",
     ("normal(std=0.01)", "sigmoid"): "collapsed",
