@@ -21,7 +21,7 @@ from init_bench.comparison.summary import html_of, text_of
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import cell_of, seeds_by_default, train
 from init_bench.devices import resolve_device
-from init_bench.errors import InitBenchError
+from init_bench.errors import whole
 from init_bench.figures.saving import save
 from init_bench.grid import Cell
 from init_bench.running import manifest
@@ -129,17 +129,15 @@ def compare(
     axes = {"steps": STEPS} | axes
     cell = cell_of(axes)
     target = resolve_device(device)
-    seeds = seeds_by_default(len(pairs)) if seeds is None else seeds
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise InitBenchError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+    seeds = seeds_by_default(len(pairs)) if seeds is None else whole(seeds, "seeds", minimum=1)
     with _folder(out) as folder:
         store = Store(folder)
         if store.manifest() is None:
             store.open(manifest([], target, {}))
-        whole = [pair for pair in pairs if fills_networks(pair)]
-        single = [pair for pair in pairs if pair not in whole]
-        drawn = [*distribution_rows(single), *layer_rows(whole, cell)]
-        timed = [*speed_rows(single), *network_speed_rows(whole, cell)]
+        networks = [pair for pair in pairs if fills_networks(pair)]
+        single = [pair for pair in pairs if pair not in networks]
+        drawn = [*distribution_rows(single), *layer_rows(networks, cell)]
+        timed = [*speed_rows(single), *network_speed_rows(networks, cell)]
         trained = train(pairs, axes, seeds=seeds, out=folder, device=device, progress=progress)
         table = judge(pairs, [*drawn, *trained.rows, *timed])
         found = Comparison(
