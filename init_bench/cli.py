@@ -162,7 +162,7 @@ def diagnose(
     Gradients are judged by cross-entropy to random classes if the output is (samples, classes).
     With --steps that loss is trained on, and thresholds remain those of step 0.
     """
-    looks = _whole_numbers(steps)
+    looks = _steps_of(steps)
     if lr is not None and max(looks) < 1:
         raise InitBenchError(f"--lr {lr:g} is the rate of updates: ask for some, as --steps 0,10")
     from init_bench.factories import diagnoses
@@ -219,7 +219,7 @@ def main() -> None:
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Turn Ctrl-C, or a scheduler's SIGTERM, into exit code 1 and the command to go on with."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
@@ -228,6 +228,8 @@ def _stoppable() -> Iterator[None]:
             f"Go on with:\n  {_command()}"
         )
         raise typer.Exit(1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_if_failed(failures: Sequence[Path]) -> None:
@@ -269,11 +271,13 @@ def _print_rows(rows: list[dict[str, str]], as_json: bool) -> None:
         print(f"{head}  {row[names[-1]]}")
 
 
-def _whole_numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InitBenchError(f"--steps must be whole numbers, such as 0,10,100: {text!r}") from None
+def _steps_of(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise InitBenchError(
+            f"--steps must be whole numbers from 0, such as 0,10,100: got {text!r}"
+        )
+    return [int(part) for part in parts]
 
 
 def _findings(init: str, found: "Diagnosis") -> list[dict[str, object]]:

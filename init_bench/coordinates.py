@@ -20,7 +20,10 @@ from init_bench.recording import capture
 from init_bench.signatures import misfit
 from init_bench.slopes import TOLERANCE, VERDICTS, slopes_of
 
-SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
+SUCH_AS = (
+    "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
+    """What to give as ``factory``, for a message."""
+)
 
 MOST_LAYERS = 6
 """Layers that the verdict in a sentence names; all are in ``slopes``."""
@@ -163,8 +166,7 @@ def _check_batch(batch: tuple[Tensor, Any]) -> None:
         raise InitBenchError(
             f"batch must be a pair (inputs, targets), the inputs a tensor, got {shapes(batch)}"
         )
-    for name, values in zip(("inputs", "targets"), batch, strict=True):
-        check_finite(values, name, f"no change of a layer can be measured; clean the {name}")
+    check_finite(batch[0], "inputs", "no change of a layer can be measured; clean the inputs")
 
 
 def _check_networks(
@@ -199,8 +201,12 @@ def _built(factory: Callable[[int], nn.Module], width: int, seed: int) -> nn.Mod
             f"factory={factory!r} cannot be called with a width: {why}; it must be a function of "
             f"the width, {SUCH_AS}"
         )
-    with drawing_from(stream(seed, f"width {width}")):
-        model = factory(width)
+    try:
+        with drawing_from(stream(seed, f"width {width}")):
+            model = factory(width)
+    except Exception as cause:
+        cause.add_note(f"raised inside factory({width}), which coord_check called")
+        raise
     if not isinstance(model, nn.Module):
         raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
     return model

@@ -18,7 +18,7 @@ from init_bench.errors import InitBenchError
 from init_bench.examining import Loss, shapes
 from init_bench.figures import diagnosis as draw
 from init_bench.following import Optimizer, follow
-from init_bench.inputs import check_finite, check_inputs
+from init_bench.inputs import check_inputs
 from init_bench.judging import judge
 from init_bench.noting import notes_on_inputs, notes_on_looks
 from init_bench.theory.covered import expected_of
@@ -73,10 +73,12 @@ class Diagnosis:
 
     @property
     def headline(self) -> str:
-        """What is wrong and where it starts, in a line; the losses, where there are several."""
+        """What is wrong and where it starts, in a line, and the loss of each step."""
         head = telling.headline(self.name, self.profile, self.weights, self.verdicts)
+        if len(self.losses) == 1:
+            return head if math.isnan(self.loss) else f"{head} Loss: {self.loss:#.3g}."
         told = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
-        return f"{head} Loss: {told}." if len(self.losses) > 1 else head
+        return f"{head} Loss: {told}."
 
     def figure(self) -> Figure:
         """Draw signal, values and gradient over depth, what is wrong marked, theory beside.
@@ -178,12 +180,12 @@ def diagnose(
         raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     looked, notes = _underneath(model)
     check_inputs(inputs)
-    check_finite(targets, "targets", "no loss of them is a number; clean the targets")
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
     found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
     verdicts = {step: judge(one) for step, one in found.items()}
-    of_looks = notes_on_looks(found, verdicts, max(steps, default=0))
+    judged = loss_fn is not None
+    of_looks = notes_on_looks(found, verdicts, max(steps, default=0), judged=judged)
     return Diagnosis(
         name=type(looked).__name__,
         layers=_by_step({step: one.layers for step, one in found.items()}),

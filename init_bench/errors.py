@@ -82,6 +82,7 @@ def whole_numbers(values: Any) -> list[int] | None:
         ([0, 10], None, None)
     """
     try:
+        values = list(values)
         found = [operator.index(value) for value in values]
     except TypeError:
         return None

@@ -18,7 +18,7 @@ from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.recording import capture
 from init_bench.stacked import worst_matrices
-from init_bench.undropped import undropped
+from init_bench.undropped import let_pass, undropped
 from init_bench.wanted import is_nonlinearity
 from init_bench.wrappers import own_modules, own_parameters, still
 
@@ -91,11 +91,12 @@ def examine(
 
     Parameters, their ``.grad``, buffers, the mode of the model and the global random streams are
     afterwards what they were. Dropout and stochastic depth let everything pass, as a mask would
-    tell even equal samples apart; other draws come from a seeded stream: two looks agree.
+    tell even equal samples apart (see ``init_bench.undropped`` for how); other draws come from a
+    seeded stream: two looks agree.
 
     Raises:
         InitBenchError: the model has no parameters, does not run on ``inputs``, or the loss does
-            not take what the model returns.
+            not take what the model returns, is no scalar, or is no number because of the targets.
     """
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
@@ -105,6 +106,7 @@ def examine(
     of_computed: dict[str, Tensor] = {}
     with ExitStack() as looks:
         looks.enter_context(left_as_it_was(model, inputs))
+        let_pass(model)
         looks.enter_context(undropped())
         record = looks.enter_context(capture(model, histogram=True))
         looks.enter_context(noting_arrivals(model, arrivals))
@@ -153,9 +155,11 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
 def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> float:
     try:
         loss = loss_fn(output, targets)
-        if isinstance(loss, Tensor) and not loss.requires_grad:
+        _refuse_no_scalar(loss, loss_fn)
+        if not loss.requires_grad:
             _refuse_detached(model, output)
             raise ValueError("no gradient leads from the loss back to a parameter")
+        _refuse_broken_targets(loss, output, targets)
         loss.backward()  # type: ignore[no-untyped-call]
     except InitBenchError:
         raise
@@ -165,6 +169,31 @@ def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> flo
             f"{type(cause).__name__}: {cause}"
         ) from cause
     return loss.item()
+
+
+def _refuse_no_scalar(loss: object, loss_fn: Loss) -> None:
+    if isinstance(loss_fn, type):
+        name = loss_fn.__name__
+        raise InitBenchError(f"loss_fn is the class {name}: give one of it, loss_fn={name}()")
+    if not isinstance(loss, Tensor):
+        raise InitBenchError(
+            f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: gradients are "
+            f"judged, so leave out .item()"
+        )
+    if loss.numel() != 1:
+        raise InitBenchError(
+            f"loss_fn must return a scalar tensor, got {shapes(loss)}: reduce it, as .mean() does"
+        )
+
+
+def _refuse_broken_targets(loss: Tensor, output: Any, targets: Any) -> None:
+    """Refuse a loss that is no number because of its targets; of weights it is a finding."""
+    broken = sum(int((~target.isfinite()).sum()) for target in tensors_in(targets))
+    if broken and not loss.isfinite() and all(one.isfinite().all() for one in tensors_in(output)):
+        raise InitBenchError(
+            f"targets {shapes(targets)} hold nan or ±inf ({broken} of their values) and the loss "
+            f"is {loss.item():g}: clean the targets, or leave those values out in loss_fn"
+        )
 
 
 def _refuse_detached(model: nn.Module, output: Any) -> None:

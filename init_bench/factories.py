@@ -1,6 +1,7 @@
 """Models and inputs that a command line describes: ``MODULE:FACTORY`` and ``8,3,224,224``."""
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -121,7 +122,7 @@ def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Modul
             made = factory()
     except Exception as cause:
         raise InitBenchError(
-            f"model {text!r} cannot be built, its own code fails{_where(cause)}: "
+            f"model {text!r} cannot be built, its own code fails{_where(cause, factory)}: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
     if not isinstance(made, nn.Module):
@@ -139,11 +140,14 @@ def _refuse_arguments(factory: Callable[..., object], text: str) -> None:
         )
 
 
-def _where(error: Exception) -> str:
-    """Return file, line and function of the innermost code that is neither torch's nor ours."""
+def _where(error: Exception, factory: Callable[..., object]) -> str:
+    """Return file, line and function of the innermost code in the factory's own file, or else of
+    that which is neither torch's nor ours."""
     ours = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
     frames = traceback.extract_tb(error.__traceback__)
-    users = [frame for frame in frames if not frame.filename.startswith(ours)]
+    own = getattr(sys.modules.get(getattr(factory, "__module__", "")), "__file__", None)
+    users = [frame for frame in frames if frame.filename == own]
+    users = users or [frame for frame in frames if not frame.filename.startswith(ours)]
     return f" at {users[-1].filename}:{users[-1].lineno} in {users[-1].name}" if users else ""
 
 

@@ -16,6 +16,7 @@ Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 """Builds the optimiser of a model."""
 
 SUCH_AS = "such as optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
+"""What to give as ``optimizer``, for a message."""
 
 
 def follow(

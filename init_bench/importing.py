@@ -28,7 +28,7 @@ def find_factory(text: str) -> Callable[..., nn.Module]:
         Identity()
     """
     module_name, colon, name = text.partition(":")
-    if not (colon and name and all(map(str.isidentifier, module_name.split(".")))):
+    if not (colon and name and all(module_name.split("."))) or set("/\\") & set(module_name):
         raise InitBenchError(f"model {text!r} {NAMED}")
     module = _imported(module_name, text)
     found = getattr(module, name, None)

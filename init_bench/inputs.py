@@ -31,8 +31,8 @@ def check_inputs(inputs: Any) -> None:
     check_finite(inputs, "inputs", "no layer can be judged behind them; clean the inputs")
 
 
-def check_finite(values: Any, name: str, so: str) -> None:
-    """Say how many of the values of ``name`` are not finite, where there is one, and ``so`` what.
+def check_finite(values: Any, name: str, consequence: str) -> None:
+    """Say how many of the values of ``name`` are not finite, where there is one, and what follows.
 
     Raises:
         InitBenchError: there is one.
@@ -40,10 +40,10 @@ def check_finite(values: Any, name: str, so: str) -> None:
     Example:
         >>> check_finite(torch.ones(2, 3), "targets", "clean them")
     """
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in _dense(values))
+    broken = sum(int((~tensor.isfinite()).sum()) for tensor in dense_tensors(values))
     if broken:
         raise InitBenchError(
-            f"{name} {shapes(values)} hold nan or ±inf ({broken} of their values): {so}"
+            f"{name} {shapes(values)} hold nan or ±inf ({broken} of their values): {consequence}"
         )
 
 
@@ -63,9 +63,15 @@ def _samples(inputs: Any) -> int | None:
     first = first_argument(inputs)
     if isinstance(first, list):
         return len(first)
-    tensor = next(_dense(first), None)
+    tensor = next(dense_tensors(first), None)
     return None if tensor is None or tensor.dim() == 0 else len(tensor)
 
 
-def _dense(value: Any) -> Iterator[Tensor]:
+def dense_tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in ``value`` that statistics can be taken of.
+
+    Example:
+        >>> [len(x) for x in dense_tensors((torch.ones(2), {"edges": torch.eye(3).to_sparse()}))]
+        [2]
+    """
     return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)

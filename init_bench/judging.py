@@ -32,13 +32,13 @@ def judge(evidence: Evidence) -> pd.DataFrame:
     ).drop_duplicates(["layer", "verdict", "severity"])
     faults = findings[findings["local"]].sort_values("index", kind="stable").to_dict("records")
     starts = [_start(row, faults) for row in findings.to_dict("records")]
-    findings["cause"] = [start["layer"] if start else "" for start in starts]
+    findings["cause"] = [start["layer"] or ROOT if start else "" for start in starts]
     findings["advice"] = [
-        f"mend {start['layer'] or ROOT} first ({start['verdict']} there)" if start else own
-        for start, own in zip(starts, findings["advice"], strict=True)
+        f"mend {cause} first ({start['verdict']} there)" if start else own
+        for cause, start, own in zip(findings["cause"], starts, findings["advice"], strict=True)
     ]
     # What follows from a fault of its own layer adds nothing to it, unless no number is left.
-    follows_itself = findings["cause"] == findings["layer"]
+    follows_itself = findings["cause"] == findings["layer"].replace("", ROOT)
     findings = findings[~follows_itself | (findings["verdict"] == "nonfinite")]
     if not (findings["severity"] == "bad").any():
         findings = pd.concat([_healthy(evidence), findings], ignore_index=True)

@@ -17,7 +17,7 @@ FEWEST_LAYERS = 4
 
 def is_normalised(evidence: Evidence) -> bool:
     """Return whether some layer is a normalisation."""
-    return bool(evidence.profile["module"].str.contains("Norm").any())
+    return bool(_norms(evidence).any())
 
 
 def is_plain(evidence: Evidence) -> bool:
@@ -66,14 +66,18 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
 
 
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
-    """Return √(mean weight²) of normalisations behind which no layer receives a signal."""
-    norms = evidence.profile[evidence.profile["module"].str.contains("Norm")]
+    """Return √(mean weight²) of normalisations that cut off: behind them no layer, and not the
+    output, receives a signal, or no gradient comes back though some passes them by."""
+    norms = evidence.profile[_norms(evidence)]
     weights = evidence.weights.set_index("parameter")
     scale = (weights["mean"] ** 2 + weights["std"] ** 2) ** 0.5
     later = _multiplying(evidence).set_index("index")["input_sample_std"]
-    arrives = [later[later.index > index].max() for index in norms["index"]]
-    cut_off = pd.Series(arrives, norms.index, float) <= AROUND * norms["input_sample_std"]
-    return _taken(norms, (norms["layer"] + ".weight").map(scale).where(cut_off))
+    end = evidence.output.get("sample_std", math.nan)
+    arrives = [np.fmax(later[later.index > index].max(), end) for index in norms["index"]]
+    forwards = pd.Series(arrives, norms.index, float) <= AROUND * norms["input_sample_std"]
+    passing_by = evidence.profile["gradient"].cummax()[norms.index]
+    backwards = (norms["gradient"] == 0) & (passing_by > 0)
+    return _taken(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
 
 
 def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
@@ -143,7 +147,7 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
 
 
 def output_spread(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std of the model's output, at the last layer that multiplies.
+    """Return sample_std of the model's output, at the last layer that scales it.
 
     Only where there is a loss and the output is (samples, classes): the scale of anything else is
     the model's own. A last layer of zeros is a choice (it learns first, then the rest) and is
@@ -155,6 +159,7 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     spread = evidence.output.get("sample_std", np.nan)
     if rows.empty or rows["weight_gain"].iloc[0] == 0:
         return NOTHING
+    rows = evidence.profile[evidence.profile["weight_gain"].notna() | _norms(evidence)].tail(1)
     return _taken(rows, pd.Series([spread], index=rows.index))
 
 
@@ -176,6 +181,11 @@ def _signal(evidence: Evidence) -> pd.DataFrame:
         return rows
     rows = _multiplying(evidence)
     return rows[~_passed_by(rows)].iloc[:-1]
+
+
+def _norms(evidence: Evidence) -> pd.Series:
+    """Return which rows of the profile are normalisations."""
+    return evidence.profile["module"].str.contains("Norm")
 
 
 def _multiplying(evidence: Evidence) -> pd.DataFrame:

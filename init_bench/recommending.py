@@ -16,7 +16,7 @@ from init_bench.errors import InitBenchError, whole
 from init_bench.examining import Loss, call, examine, left_as_it_was
 from init_bench.init import initialize, parse
 from init_bench.init.snapshot import given_back
-from init_bench.inputs import check_finite, check_inputs
+from init_bench.inputs import check_inputs
 from init_bench.judging import judge
 
 CANDIDATES = (
@@ -148,7 +148,6 @@ def recommend(
     seeds = whole(seeds, "seeds", minimum=FEWEST_SEEDS)
     specs = _specs(inits)
     check_inputs(inputs)
-    check_finite(targets, "targets", "no loss of them is a number; clean the targets")
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
     examine(model, inputs, targets, learn.loss_fn)  # says what does not fit, before any is tried
     losses: dict[str, tuple[float, np.ndarray]] = {}

@@ -239,11 +239,13 @@ def make_folder(folder: Path) -> None:
 
 
 def _refuse_unwritable(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InitBenchError(f"output {folder} is a file; give a folder")
     present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
-        raise InitBenchError(f"output folder {folder} cannot be made: {present} is not writable")
+    if not present.is_dir():
+        raise InitBenchError(f"output folder {folder}: {present} is a file; give another folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise InitBenchError(
+            f"output folder {folder}: {present} is not writable; give another folder"
+        )
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from init_bench.diagnosing import diagnose
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, lookup
 from init_bench.examining import Loss
 from init_bench.judging import ROOT
 from init_bench.verdicts import BAD
@@ -34,10 +34,7 @@ def assert_healthy(
         >>> model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 2))
         >>> assert_healthy(model, torch.randn(8, 20, generator=torch.Generator().manual_seed(0)))
     """
-    allowed = (allow,) if isinstance(allow, str) else allow
-    unknown = sorted(set(allowed) - set(BAD))
-    if unknown:
-        raise InitBenchError(f"allow names no verdict: {unknown[0]!r}. Known: {', '.join(BAD)}.")
+    allowed = _allowed(allow)
     found = diagnose(model, inputs, targets, loss_fn)
     left = found.bad[~found.bad["verdict"].isin(allowed)].drop_duplicates("verdict")
     if left.empty:
@@ -45,3 +42,15 @@ def assert_healthy(
     places = zip(left["verdict"], left["layer"], strict=True)
     told = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in places)
     raise AssertionError(f"not allowed: {told}\n{found}" if allowed else str(found))
+
+
+def _allowed(allow: object) -> tuple[str, ...]:
+    """Return the verdicts that ``allow`` names, or say which it does not."""
+    allowed = (allow,) if isinstance(allow, str) else allow
+    if not isinstance(allowed, tuple | list | set | frozenset):
+        raise InitBenchError(
+            f"allow must be the name of a verdict or a tuple of such, got {allow!r}"
+        )
+    for name in allowed:
+        lookup(dict.fromkeys(BAD), str(name), kind="verdict")
+    return tuple(allowed)

@@ -3,16 +3,24 @@
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+DRAWS = (
+    torch.ops.aten.bernoulli_.float,
+    torch.ops.aten.bernoulli_.Tensor,
+    torch.ops.aten.bernoulli.default,
+    torch.ops.aten.bernoulli.p,
+)
 
 
 class undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Context in which masks of dropout and of stochastic depth are what they are on average.
+    """Context in which Bernoulli draws are what they are on average, and so masks let all pass.
 
     A mask is ``bernoulli_(keep)`` over ``keep``: filled with ``keep`` it is 1, and what it was for
-    passes as it is (through alpha dropout, scaled by its average). Holds for dropout inside
-    attention and recurrent layers too; the fused attention of accelerators draws its own masks.
-    The context holds for the current thread.
+    passes as it is. Holds for ``functional.dropout`` and for dropout inside attention and recurrent
+    layers; not for masks compared with ``rand``, for the fused attention of accelerators, nor for
+    functions that are compiled. The context holds for the current thread.
 
     Example:
         >>> with undropped():
@@ -20,8 +28,15 @@ class undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensor([1., 1., 1.])
     """
 
+    supports_higher_order_operators = True  # flex_attention and its like pass
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """Return ``True``: operators of higher order need no rule for this mode."""
+        return True
 
     def __torch_dispatch__(
         self,
@@ -31,9 +46,31 @@ class undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         found = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten.bernoulli_.float:
+        if func in DRAWS and not found.is_floating_point():
+            return found.fill_(1)
+        if func in (torch.ops.aten.bernoulli_.float, torch.ops.aten.bernoulli.p):
             return found.fill_(args[1] if len(args) > 1 else 0.5)
+        if func is torch.ops.aten.bernoulli_.Tensor:
+            return found.copy_(args[1])
+        if func is torch.ops.aten.bernoulli.default:
+            return found.copy_(args[0])
         if func is torch.ops.aten.native_dropout.default:
             # Backward multiplies by the mask: one that is drawn keeps the gradient's scale.
             return args[0].clone(), found[1]
         return found
+
+
+def let_pass(model: nn.Module) -> None:
+    """Put modules that hold nothing into evaluation mode: dropout and stochastic depth, whoever
+    wrote them, let everything pass there, and noise is silent.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.AlphaDropout(0.3))
+        >>> let_pass(model)
+        >>> model.training, model[0].training, model[1].training
+        (True, True, False)
+    """
+    for module in model.modules():
+        held = (*module.children(), *module.parameters(), *module.buffers())
+        if not held:
+            module.eval()

@@ -118,13 +118,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         verdict="vanishing_signal",
-        quantity="√(mean weight²) of a normalisation behind which no signal arrives",
+        quantity="√(mean weight²) of a normalisation that no signal or no gradient passes",
         measure=measures.norm_scale,
         threshold=0.02,  # as weights that multiply; torch.default has 1
         above=False,
         local=True,
         advice="this normalisation multiplies all by its weight, about 0: fill it with 1; 0 is "
-        "sound only at the end of a residual branch",
+        "sound only as the last of a residual branch",
     ),
     Rule(
         verdict="vanishing_signal",

@@ -12,6 +12,7 @@ SCRIPTS = {
     "leaves": "import sys\nsys.exit(3)\n",
     "broken": "def net(:\n",
     "fails": "import torch\ndef net(): return torch.nn.Linear(-1, 2)\n",
+    "calls": "import json\ndef net(): return json.loads('{')\n",
     "built": "import torch\nnet = torch.nn.Linear(3, 2)\n",
     "asks": "import torch\ndef net(*sizes, classes): return torch.nn.Linear(3, classes)\n",
     "words": "import torch\n"
@@ -51,6 +52,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
         ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
         ((f"{HERE}:sound", "--input", "16,30", "--lr", "5"), "ask for some, as --steps 0,10"),
+        (("user_calls:net",), "user_calls.py:2 in net: JSONDecodeError"),
+        ((f"{HERE}:sound", "--steps=-1", "--lr", "1"), "--steps must be whole numbers from 0"),
         (
             (f"{HERE}:sound", "--input", "16,30", "--init", "he_normal", "--init", "fixup"),
             "error: init 'fixup': found no residual branch",
@@ -89,9 +92,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
     monkeypatch.setattr("init_bench.factories.diagnoses", lambda *_, **__: pytest.fail("worked"))
     for out in (taken, Path("/proc/x")):
         assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,30", "--out", str(out)) == 2
-        assert capsys.readouterr().err.startswith(
-            f"error: output {'folder ' * (out != taken)}{out}"
-        )
+        assert capsys.readouterr().err.startswith(f"error: output folder {out}")
 
 
 def test_the_rate_of_the_updates_is_the_one_asked_for(

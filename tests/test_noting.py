@@ -40,6 +40,39 @@ def test_equal_samples_are_told_of_any_kind(value: int) -> None:
         assert ["samples" in note for note in notes_on_inputs(inputs)] == [True]
 
 
+def test_samples_differ_where_one_argument_does() -> None:
+    differ = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    assert list(notes_on_inputs({"mask": torch.ones(4, 3), "x": differ})) == []
+
+
+def test_parameters_that_are_plainly_wrong_are_named() -> None:
+    model = sound()
+    assert ib.diagnose(model, X, Y).notes == ()
+    model[2].weight.data.fill_(0.5)  # type: ignore[index]
+    said = ib.diagnose(model, X, Y).notes
+    assert said == ("plainly wrong at any scale: fc2.weight (all equal: 0.5); see .weights",)
+
+
+def test_a_loss_that_is_no_number_is_a_loss() -> None:
+    model = sound()
+    model[2].weight.data[0, 0] = math.nan  # type: ignore[index]
+    said = " ".join(ib.diagnose(model, X, Y).notes)
+    assert "no loss was given" not in said and "fc2.weight (non-finite: 1 of" in said
+
+
+@pytest.mark.parametrize(("sign", "rises"), [(1, False), (-1, True)])
+def test_a_negative_loss_rises_only_where_it_does(sign: int, rises: bool) -> None:
+    def loss_fn(output: Tensor, targets: Tensor) -> Tensor:
+        return output.square().mean() - 8
+
+    def update(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.1, maximize=sign < 0)
+
+    said = told(X, Y, loss_fn=loss_fn, steps=(0, 1, 2), optimizer=update)
+    assert ("the loss rose from" in said) == rises
+    assert "the loss rose" not in told(X, Y, loss_fn=loss_fn)
+
+
 def test_without_a_loss_gradients_are_not_judged_and_that_is_told() -> None:
     assert "gradients are not judged" in told(X, None)
 
@@ -55,5 +88,15 @@ def test_what_came_with_the_training_is_not_laid_to_the_weights() -> None:
 def test_targets_that_are_no_numbers_are_refused(value: float) -> None:
     targets = torch.zeros(len(X), 4)
     targets[1, 2] = value
-    with pytest.raises(InitBenchError, match=r"targets .* hold nan or ±inf"):
+    with pytest.raises(InitBenchError, match=r"targets .* hold nan or ±inf \(1 of their values"):
         ib.diagnose(sound(), X, targets, nn.functional.mse_loss)
+
+
+def test_a_loss_may_leave_out_targets_that_are_missing() -> None:
+    targets = torch.zeros(len(X), 4)
+    targets[1, 2] = math.nan
+
+    def masked(output: Tensor, targets: Tensor) -> Tensor:
+        return (output - targets)[~targets.isnan()].square().mean()
+
+    assert math.isfinite(ib.diagnose(sound(), X, targets, masked).loss)

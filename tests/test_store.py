@@ -297,13 +297,13 @@ def test_a_folder_with_foreign_files_is_refused_and_left(tmp_path: Path) -> None
 def test_a_file_is_refused_as_folder(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("a file")
-    with pytest.raises(InitBenchError, match=rf"output {path} is a file; give a folder"):
+    with pytest.raises(InitBenchError, match=rf"folder {path}: {path} is a file; give another"):
         Store(path)
 
 
 def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(InitBenchError, match=rf"cannot be made: {tmp_path / 'file'} is not"):
+    with pytest.raises(InitBenchError, match=rf"{tmp_path / 'file'} is a file"):
         Store(tmp_path / "file" / "out")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import flex_attention
 from torchvision.ops import StochasticDepth
 
 import init_bench as ib
@@ -20,6 +21,17 @@ def encoder_layer() -> nn.Module:
 
 def attention(q: Tensor) -> Tensor:
     return nn.functional.scaled_dot_product_attention(q, q, q, dropout_p=0.5)
+
+
+class DropPath(nn.Module):
+    """Drops whole samples of a branch, its mask drawn in another way than torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep = 0.01
+        mask = (keep + torch.rand(len(x), 1, 1)).floor_()
+        return x.div(keep) * mask
 
 
 DROPPING: dict[str, Callable[[], nn.Module]] = {
@@ -53,6 +65,53 @@ def test_attention_called_as_a_function_drops_nothing() -> None:
     torch.testing.assert_close(
         inside, nn.functional.scaled_dot_product_attention(X, X, X), rtol=1e-4, atol=1e-5
     )
+
+
+DRAWS: dict[str, Callable[[], Tensor]] = {
+    "in place": lambda: torch.empty(99).bernoulli_(0.25),
+    "in place, of a tensor": lambda: torch.empty(99).bernoulli_(torch.full((99,), 0.25)),
+    "of a tensor": lambda: torch.bernoulli(torch.full((99,), 0.25)),
+    "of a tensor's shape": lambda: torch.bernoulli(torch.empty(99), 0.25),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_a_draw_is_what_it_is_on_average(name: str) -> None:
+    with undropped():
+        assert torch.equal(DRAWS[name](), torch.full((99,), 0.25))
+
+
+def test_a_mask_of_whole_numbers_lets_all_pass() -> None:
+    with undropped():
+        drawn = torch.empty(99, dtype=torch.int64).bernoulli_(0.25)
+    assert torch.equal(drawn, torch.ones_like(drawn))
+
+
+@pytest.mark.parametrize("dropping", [DropPath, lambda: nn.AlphaDropout(0.5)])
+def test_a_module_that_drops_in_its_own_way_drops_nothing_in_a_look(
+    dropping: Callable[[], nn.Module],
+) -> None:
+    model = nn.Sequential(nn.Linear(WIDTH, 30), nn.ReLU(), dropping(), nn.Linear(30, 4))
+    found = ib.diagnose(model, X)
+    assert found.healthy, str(found)
+    before, behind = found.profile.set_index("layer")["std"][["1", "2"]]
+    assert before == behind
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")
+def test_operators_of_higher_order_run() -> None:
+    class Flexible(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k, v = self.qkv(x)[:, None].chunk(3, dim=-1)
+            found: Tensor = flex_attention(q, k, v)
+            return found
+
+    assert ib.diagnose(Flexible(), X).healthy
 
 
 def test_dropout_in_one_operation_keeps_values_and_draws_the_mask_of_the_gradient() -> None:

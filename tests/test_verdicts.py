@@ -140,12 +140,22 @@ def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
     assert diagnose(model, x, torch.arange(16) % 4).healthy
 
 
-class Normalised(nn.Module):
-    """Linear, normalisation, ReLU, again and again, with or without a way around."""
+@pytest.mark.parametrize(("change", "verdict"), [(1e5, "exploding_signal"), (0, "symmetric")])
+def test_a_model_that_is_one_layer_is_judged_too(change: float, verdict: str) -> None:
+    model = nn.Linear(30, 4)
+    model.weight.data = model.weight.data * change if change else torch.ones(4, 30)
+    assert verdict in {found for layer, found in starts(looked_at(model)) if layer == ""}
 
-    def __init__(self, norm: Callable[[int], nn.Module], around: bool) -> None:
+
+class Normalised(nn.Module):
+    """Linear layers with a normalisation behind and a ReLU in front of each, with or without ways
+    around; ``inside`` has the ReLU behind the normalisation, in the branch."""
+
+    def __init__(
+        self, norm: Callable[[int], nn.Module], around: bool, inside: bool = False
+    ) -> None:
         super().__init__()
-        self.around = around
+        self.around, self.inside = around, inside
         self.linears = nn.ModuleList(nn.Linear(30, 30) for _ in range(4))
         self.norms = nn.ModuleList(norm(30) for _ in range(4))
         self.head = nn.Linear(30, 4)
@@ -153,7 +163,8 @@ class Normalised(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for linear, norm in zip(self.linears, self.norms, strict=True):
-            z = functional.relu(norm(linear(x)))
+            z = norm(linear(x if self.inside else functional.relu(x)))
+            z = functional.relu(z) if self.inside else z
             x = x + z if self.around else z
         logits: Tensor = self.head(x)
         return logits
@@ -169,6 +180,23 @@ def test_a_normalisation_of_weight_0_is_found_unless_the_signal_goes_around(
         weight(model, "norms.1").zero_()
         found = looked_at(model)
         assert starts(found)[:1] == ([] if around else [("norms.1", "vanishing_signal")])
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_a_branch_that_no_gradient_enters_is_dead_for_ever(
+    norm: Callable[[int], nn.Module],
+) -> None:
+    """Behind the weight of 0 a ReLU sits at 0, where its slope is 0: it will never learn."""
+    model = Normalised(norm, around=True, inside=True)
+    assert looked_at(model).healthy
+    weight(model, "norms.1").zero_()
+    assert starts(looked_at(model)) == [("norms.1", "vanishing_signal")]
+
+
+def test_a_normalisation_of_weight_0_at_the_end_is_named() -> None:
+    model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4), nn.BatchNorm1d(4))
+    weight(model, "3").zero_()
+    assert starts(looked_at(model))[0] == ("3", "vanishing_signal")
 
 
 BOOK = {
