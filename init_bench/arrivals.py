@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from init_bench.batches import samples_along, samples_second
 from init_bench.statistics import describe
-from init_bench.watching import first_tensor
+from init_bench.watching import Arrive, first_tensor
 from init_bench.wrappers import own_modules
 
 
@@ -44,6 +44,18 @@ def _notes(path: str, rows: list[dict[str, object]], *, second: bool) -> tuple[A
             row |= {"samples": samples, "outputs": left.numel() / samples}
 
     return before, after
+
+
+def noting_functions(rows: list[dict[str, object]]) -> Arrive:
+    """Return what notes that a tensor reaches a function that leaves its shape as it is."""
+
+    def arrive(layer: str, tensor: Tensor, second: bool) -> None:
+        numbers = described(tensor, second=second)
+        samples = numbers["samples"]
+        size = {"samples": samples, "outputs": tensor.numel() / samples}
+        rows.append({"layer": layer, **{f"input_{k}": v for k, v in numbers.items()}, **size})
+
+    return arrive
 
 
 @contextmanager

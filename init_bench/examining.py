@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.arrivals import described, gradients_of_computed, noting_arrivals
+from init_bench.arrivals import described, gradients_of_computed, noting_arrivals, noting_functions
 from init_bench.audit import audit
 from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
 from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
-from init_bench.recording import capture
+from init_bench.recording import watched
 from init_bench.stacked import worst_matrices
 from init_bench.undropped import let_pass, undropped
 from init_bench.wanted import is_nonlinearity
@@ -30,6 +30,7 @@ MOST_SHAPES = 6
 
 PROFILE = (
     "layer",
+    "place",
     "index",
     "module",
     "kind",
@@ -63,7 +64,9 @@ class Evidence:
 
     Attributes:
         layers: the table of ``capture``.
-        profile: a row per layer call: its statistics and those of its input; ``gradient``, the
+        profile: a row per layer call, a nonlinearity called as a function being a layer too
+            (``module`` is its name, ``place`` the module in front of it, by which findings call
+            it): its statistics and those of its input; ``gradient``, the
             RMS of the loss's gradient with respect to its output; ``weight_gain`` = √(fan_in ·
             mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
             the rows of its weight, and ``distinct``, how many of them differ (of a layer of
@@ -108,7 +111,8 @@ def examine(
         looks.enter_context(left_as_it_was(model, inputs))
         let_pass(model)
         looks.enter_context(undropped())
-        record = looks.enter_context(capture(model, histogram=True))
+        arrive = noting_functions(arrivals)
+        record = looks.enter_context(watched(model, histogram=True, arrive=arrive))
         looks.enter_context(noting_arrivals(model, arrivals))
         looks.enter_context(gradients_of_computed(model, of_computed))
         with torch.set_grad_enabled(loss_fn is not None):
@@ -154,8 +158,9 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
 
 def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> float:
     try:
+        _refuse_no_function(loss_fn)
         loss = loss_fn(output, targets)
-        _refuse_no_scalar(loss, loss_fn)
+        _refuse_no_scalar(loss)
         if not loss.requires_grad:
             _refuse_detached(model, output)
             raise ValueError("no gradient leads from the loss back to a parameter")
@@ -171,10 +176,18 @@ def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> flo
     return loss.item()
 
 
-def _refuse_no_scalar(loss: object, loss_fn: Loss) -> None:
+def _refuse_no_function(loss_fn: object) -> None:
     if isinstance(loss_fn, type):
         name = loss_fn.__name__
         raise InitBenchError(f"loss_fn is the class {name}: give one of it, loss_fn={name}()")
+    if not callable(loss_fn):
+        raise InitBenchError(
+            f"loss_fn must be a function of output and targets, such as nn.functional.mse_loss, "
+            f"got {loss_fn!r}"
+        )
+
+
+def _refuse_no_scalar(loss: object) -> None:
     if not isinstance(loss, Tensor):
         raise InitBenchError(
             f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: gradients are "
@@ -263,13 +276,9 @@ def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
 def _profile(
     model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
 ) -> pd.DataFrame:
-    """Join outputs, gradients, weights and inputs into a row per call of a module.
-
-    What is called as a function is left out: no hook sees what reaches it, and the modules around
-    it show what it does. So is what is computed of no sample.
-    """
-    functional = layers["layer"].str.contains(":", regex=False)
-    outputs = layers[layers["kind"].isin(["pre_activation", "activation"]) & ~functional].copy()
+    """Join outputs, gradients, weights and inputs into a row per call of a module, or of a
+    nonlinearity called as a function. What is computed of no sample is left out."""
+    outputs = layers[layers["kind"].isin(["pre_activation", "activation"])].copy()
     gradients = layers[layers["kind"] == "gradient"].set_index("index")
     matrices = layers[layers["kind"] == "weight"].set_index("index")
     rms = (gradients["mean"] ** 2 + gradients["std"] ** 2) ** 0.5
@@ -280,9 +289,8 @@ def _profile(
     ):
         outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
     modules = own_modules(model)
-    ran = {layer: modules[layer] for layer in outputs["layer"]}
-    outputs["module"] = [type(modules[layer]).__name__ for layer in outputs["layer"]]
-    outputs["nonlinear"] = [is_nonlinearity(modules[layer]) for layer in outputs["layer"]]
+    ran = {layer: modules[layer] for layer in outputs["layer"] if layer in modules}
+    outputs = _with_modules(outputs, ran)
     multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
     outputs["weight_gain"] = outputs["layer"].map(multiply["gain"])
     outputs["units"] = outputs["layer"].map(multiply["shape"].str[0])
@@ -292,6 +300,18 @@ def _profile(
         outputs[name] = outputs["layer"].map(stacked[name]).fillna(outputs[name])
     outputs = _of_samples(_with_arrivals(outputs, arrivals))
     return outputs.reindex(columns=list(PROFILE)).reset_index(drop=True)
+
+
+def _with_modules(outputs: pd.DataFrame, ran: Mapping[str, nn.Module]) -> pd.DataFrame:
+    """Say what each layer is and where: a function's name is what stands behind the colon."""
+    layers, of_module = outputs["layer"], outputs["layer"].isin(ran)
+    kinds = layers.map({layer: type(module).__name__ for layer, module in ran.items()})
+    nonlinear = {layer for layer, module in ran.items() if is_nonlinearity(module)}
+    return outputs.assign(
+        module=kinds.where(of_module, layers.str.rpartition(":")[2]),
+        place=layers.where(of_module).ffill().fillna(layers),
+        nonlinear=layers.isin(nonlinear) | ~of_module,
+    )
 
 
 def _with_arrivals(outputs: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:

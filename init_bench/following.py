@@ -47,12 +47,6 @@ def follow(
         )
     if optimizer is None:
         raise InitBenchError(f"steps={steps} asks to train, which needs optimizer, {SUCH_AS}")
-    if not callable(optimizer):
-        got = repr(optimizer) if isinstance(optimizer, str) else f"a {type(optimizer).__name__}"
-        raise InitBenchError(
-            f"optimizer must be a function that builds the optimiser of a model, {SUCH_AS}; "
-            f"got {got}"
-        )
     found = {0: examine(model, inputs, targets, loss_fn)}
     with given_back(model), left_as_it_was(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
@@ -72,6 +66,12 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
         InitBenchError: it builds none, one that moves no parameter of ``model``, or one whose
             step needs a closure.
     """
+    if not callable(optimizer):
+        got = repr(optimizer) if isinstance(optimizer, str) else f"a {type(optimizer).__name__}"
+        raise InitBenchError(
+            f"optimizer must be a function that builds the optimiser of a model, {SUCH_AS}; "
+            f"got {got}"
+        )
     takes_parameters = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
     why = "it takes parameters" if takes_parameters else misfit(optimizer, model)
     if why:

@@ -38,14 +38,17 @@ _NAMES = _names()
 
 
 class FunctionalActivations(TorchFunctionMode):
-    """While on, tells ``seen(name, output)`` of each functional nonlinearity that was called.
+    """While on, tells ``begins(name, input)`` and ``ends(name, output)`` of each functional
+    nonlinearity that is called.
 
     What a nonlinearity calls itself is not told: functions see no mode while one is handled.
     """
 
-    def __init__(self, seen: Callable[[str, object], None]) -> None:
+    def __init__(
+        self, begins: Callable[[str, object], None], ends: Callable[[str, object], None]
+    ) -> None:
         super().__init__()
-        self.seen, self.active = seen, False
+        self.begins, self.ends, self.active = begins, ends, False
 
     def __torch_function__(
         self,
@@ -54,10 +57,13 @@ class FunctionalActivations(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        output = func(*args, **(kwargs or {}))
+        words = kwargs or {}
         name = _NAMES.get(func)
-        if name is not None:
-            self.seen(name, output)
+        if name is None:
+            return func(*args, **words)
+        self.begins(name, args or words)
+        output = func(*args, **words)
+        self.ends(name, output)
         return output
 
     def turn(self, on: bool) -> None:

@@ -75,8 +75,7 @@ def norm_scale(evidence: Evidence) -> pd.DataFrame:
     end = evidence.output.get("sample_std", math.nan)
     arrives = [np.fmax(later[later.index > index].max(), end) for index in norms["index"]]
     forwards = pd.Series(arrives, norms.index, float) <= AROUND * norms["input_sample_std"]
-    passing_by = evidence.profile["gradient"].cummax()[norms.index]
-    backwards = (norms["gradient"] == 0) & (passing_by > 0)
+    backwards = (norms["gradient"] == 0) & (_passing_by(evidence)[norms.index] > 0)
     return _taken(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
 
 
@@ -95,18 +94,16 @@ def distinct_share(evidence: Evidence) -> pd.DataFrame:
 
 
 def dead_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the units that die between one layer and what reaches the next, at the former.
+    """Return the units that die in a nonlinearity, at the layer in front of it.
 
-    A unit counts as dead if it does not change over the samples. It is the layer in front of the
-    nonlinearity, the one with the bias, that is named.
+    A unit counts as dead if it does not change over the samples. It is the layer with the bias
+    that is named.
     """
     profile = evidence.profile
-    before = profile[["layer", "index", "dead"]].shift(1)
-    without_weight = (profile["kind"] == "activation") & profile["weight_gain"].isna()
-    own = profile["dead"].where(without_weight, profile["input_dead"])
-    died = own.where((before["dead"] < own) & before["layer"].notna())
+    before = profile[["place", "index"]].shift(1)
+    died = profile["dead"].where(profile["nonlinear"] & (profile["input_dead"] < profile["dead"]))
     return pd.DataFrame(
-        {"layer": before["layer"], "index": before["index"], "value": died}
+        {"layer": before["place"], "index": before["index"], "value": died}
     ).dropna()
 
 
@@ -200,10 +197,16 @@ def _passed_by(rows: pd.DataFrame) -> pd.Series:
 
 
 def _reached(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
-    """Leave out what no gradient reaches yet: the inside of branches that end in such zeros."""
-    if not _passed_by(_multiplying(evidence)).any():
-        return rows
-    return rows[rows["gradient"] != 0]
+    """Leave out what no gradient reaches yet: the inside of branches that end in such zeros, be
+    they a layer's or a normalisation's, which the gradient of what is in front passes by."""
+    around_zeros = bool(_passed_by(_multiplying(evidence)).any())
+    closed = (rows["gradient"] == 0) & ((_passing_by(evidence)[rows.index] > 0) | around_zeros)
+    return rows[~closed]
+
+
+def _passing_by(evidence: Evidence) -> pd.Series:
+    """Return for each row the greatest gradient up to it: above one of 0, some passes it by."""
+    return evidence.profile["gradient"].cummax()
 
 
 def _over_first(rows: pd.DataFrame) -> pd.Series:
@@ -223,7 +226,7 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
 
 
 def _taken(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
-    frame = rows[["layer", "index"]].assign(value=values)
+    frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
     return frame.dropna(subset=["value"])
 
 

@@ -12,7 +12,7 @@ from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError, nearest
 from init_bench.shares import CENTRES
 from init_bench.statistics import STATISTICS
-from init_bench.watching import Row, Watch
+from init_bench.watching import Arrive, Row, Watch
 from init_bench.wrappers import own_modules, run_uncompiled
 
 COLUMNS = ("layer", "index", "kind", *STATISTICS)
@@ -122,10 +122,20 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
+    with watched(model, keep=keep, histogram=histogram) as record:
+        yield record
+
+
+@contextmanager
+def watched(
+    model: nn.Module, *, keep: bool = False, histogram: bool = False, arrive: Arrive | None = None
+) -> Iterator[Record]:
+    """Do as ``capture``, and tell ``arrive`` what reaches each nonlinearity called as a function:
+    no hook sees that."""
     record = Record()
     with ExitStack() as hooks:
         record.compiled = hooks.enter_context(run_uncompiled(model))
-        watch = Watch(record, hooks, keep=keep, shares=histogram)
+        watch = Watch(record, hooks, keep=keep, shares=histogram, arrive=arrive)
         modules = own_modules(model)
         second = samples_second(modules)
         for path, module in modules.items():

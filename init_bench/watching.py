@@ -18,6 +18,8 @@ from init_bench.statistics import describe, describe_weight
 
 Row = dict[str, object]
 Bounds = tuple[float, float] | None
+Arrive = Callable[[str, Tensor, bool], None]
+"""Told a function's name, what reaches it, and whether samples lie along the second dimension."""
 
 
 class Notes(Protocol):
@@ -43,14 +45,17 @@ class _Running:
 class Watch:
     """Notes every layer of one model as it runs, and keeps no tensor of it beyond its end."""
 
-    def __init__(self, notes: Notes, hooks: ExitStack, *, keep: bool, shares: bool) -> None:
+    def __init__(
+        self, notes: Notes, hooks: ExitStack, *, keep: bool, shares: bool, arrive: Arrive | None
+    ) -> None:
         self.notes, self.hooks, self.keep, self.shares = notes, hooks, keep, shares
+        self.arrive = arrive
         self.running: list[_Running] = []
         self.ran: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.without_gradient: dict[str, list[Row]] = {}
         self.numbers = _Numbers()
-        self.functions = FunctionalActivations(self._function)
+        self.functions = FunctionalActivations(self._function_begins, self._function_ends)
         hooks.callback(self.functions.turn, False)
 
     def hook(self, path: str, module: nn.Module, *, second: bool) -> None:
@@ -110,7 +115,16 @@ class Watch:
         if where and (numbers := self.numbers.of_weight(module)):
             self.notes.rows.append({**where, "kind": "weight", **numbers})
 
-    def _function(self, name: str, output: object) -> None:
+    def _function_begins(self, name: str, inputs: object) -> None:
+        """Tell what reaches a nonlinearity that the user's code calls, which may overwrite it."""
+        if self.arrive is None or not self.running or self.running[-1].opaque:
+            return
+        if (found := first_tensor(inputs)) is not None:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                around = self.running[-1]
+                self.arrive(f"{around.path}:{name}", found, around.second)
+
+    def _function_ends(self, name: str, output: object) -> None:
         """Note the output of a nonlinearity that the user's code called, not a layer of torch's."""
         if not self.running or self.running[-1].opaque:
             return

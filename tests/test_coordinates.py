@@ -218,6 +218,7 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"factory": nn.Linear(12, 3)}, "builds a network of a width, got a Linear"),
         ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),
         ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
+        ({"optimizer": adam(perceptron(8))}, "optimizer must be a function .* got a Adam"),
         ({"factory": lambda width: "x"}, r"factory\(32\) must return an nn\.Module, got 'x'"),
     ],
 )
@@ -230,8 +231,9 @@ def test_what_fails_inside_the_factory_is_the_users_to_see() -> None:
     def factory(width: int) -> nn.Module:
         return nn.Linear(12, width, depth=3)  # type: ignore[call-arg]
 
-    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'") as caught:
         checked(factory)
+    assert caught.value.__notes__ == ["raised inside factory(32), which coord_check called"]
 
 
 def test_layers_that_differ_between_widths_are_named() -> None:

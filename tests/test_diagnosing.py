@@ -152,7 +152,9 @@ def test_a_parameter_of_the_model_itself_has_a_place_in_words() -> None:
 
 def test_the_headline_counts_layers_and_those_with_weights() -> None:
     said = "Sequential, 11 layers, 6 with weights: healthy."
-    assert str(ib.diagnose(sound(), *batch())).splitlines()[0] == said
+    found = ib.diagnose(sound(), *batch())
+    assert str(found).splitlines()[0] == f"{said} Loss: {found.loss:#.3g}."
+    assert str(ib.diagnose(sound(), batch()[0])).splitlines()[0] == said
 
 
 def test_json_is_json_without_nan() -> None:
@@ -231,8 +233,19 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "a loss per sample": (
         sound(),
         (X, Y, nn.CrossEntropyLoss(reduction="none")),
-        "loss_fn does not take",
+        r"must return a scalar tensor, got float32 \(64,\): reduce it",
     ),
+    "a loss as a float": (
+        sound(),
+        (X, Y, lambda out, y: nn.functional.cross_entropy(out, y).item()),
+        "must return a scalar tensor, got a float",
+    ),
+    "a class of losses": (
+        sound(),
+        (X, Y, nn.CrossEntropyLoss),
+        r"is the class CrossEntropyLoss: give one of it, loss_fn=CrossEntropyLoss\(\)",
+    ),
+    "the name of a loss": (sound(), (X, Y, "mse"), "loss_fn must be a function .* got 'mse'"),
     "targets beyond the classes": (sound(), (X, Y + 9), r"targets int64 \(64,\)"),
     "nan inputs": (
         sound(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 import torch
 import torchvision
@@ -121,6 +122,73 @@ def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
     assert set(followers["advice"]) == {"mend fc4 first (vanishing_signal there)"}
     assert not found.loc[found["cause"] == "", "advice"].str.startswith("mend").any()
     assert followers.index.min() > found[found["cause"] == ""].index.max()
+
+
+class Called(nn.Module):
+    """The layers of a ``sound`` network, its nonlinearities called as functions."""
+
+    def __init__(self, twin: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(
+            {name: part for name, part in twin.named_children() if isinstance(part, nn.Linear)}
+        )
+        self.phi = getattr(torch, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *hidden, last = self.layers.values()
+        for layer in hidden:
+            x = self.phi(layer(x))
+        logits: Tensor = last(x)
+        return logits
+
+
+def changed(twin: nn.Module, how: str) -> None:
+    for name, part in twin.named_children():
+        if isinstance(part, nn.Linear) and (how == "std 1.5" or name == "fc3"):
+            if how == "std 1.5":
+                part.weight.data.normal_(0, 1.5, generator=torch.Generator().manual_seed(0))
+            else:
+                part.bias.data.fill_(-10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "how"), [("tanh", "std 1.5"), ("sigmoid", "std 1.5"), ("relu", "bias -10")]
+)
+def test_a_nonlinearity_called_as_a_function_is_judged_as_a_module_is(
+    activation: str, how: str
+) -> None:
+    twin = sound(activation, FITTING.get(activation, "xavier_normal"))
+    changed(twin, how)
+    expected, found = (
+        one.bad[one.bad["cause"] == ""] for one in map(looked_at, (twin, Called(twin, activation)))
+    )
+    assert len(expected)
+    pd.testing.assert_frame_equal(found[["verdict", "value"]], expected[["verdict", "value"]])
+    in_front = [f"layers.{layer.replace('act', 'fc')}" for layer in expected["layer"]]
+    assert found["layer"].tolist() == in_front
+
+
+@pytest.mark.parametrize("learned", ["queries", "positions"])
+def test_what_no_sample_reaches_kills_no_unit(learned: str) -> None:
+    """Queries of attention, or positions, that are the same for all samples are no fault."""
+
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.queries = nn.Parameter(torch.randn(1, 4, 32))
+            self.table, self.embed = nn.Embedding(4, 32), nn.Linear(30, 32)
+            self.attend = nn.MultiheadAttention(32, 4, batch_first=True)
+            self.head = nn.Linear(32, 4)
+            initialize(self, "torch.default")
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.table(torch.arange(4))[None] if learned == "positions" else self.queries
+            z = self.embed(x)[:, None]
+            logits: Tensor = self.head(self.attend(rows.expand(len(x), -1, -1), z, z)[0].mean(1))
+            return logits
+
+    found = looked_at(Asking())
+    assert found.healthy, str(found)
 
 
 @pytest.mark.parametrize("factor", [0.01, 30])
