@@ -56,6 +56,8 @@ def kept(net: Net, budget: Budget, made: Callable[[], nn.Module]) -> Outcome:
     if key not in known:
         known[key] = outcome(made, datasets.load("mnist"), net, budget)
         row = {"name": net.name, "steps": budget.steps, "key": key, **asdict(known[key])}
+        if not OUTCOMES.exists():
+            OUTCOMES.write_text(",".join(COLUMNS) + "\n")
         with OUTCOMES.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
     return known[key]
@@ -64,7 +66,7 @@ def kept(net: Net, budget: Budget, made: Callable[[], nn.Module]) -> Outcome:
 @cache
 def _known() -> dict[str, Outcome]:
     if not OUTCOMES.exists():
-        OUTCOMES.write_text(",".join(COLUMNS) + "\n")
+        return {}
     with OUTCOMES.open(newline="") as file:
         return {
             row["key"]: Outcome(
@@ -77,7 +79,7 @@ def _known() -> dict[str, Outcome]:
 
 
 def _key(net: Net, budget: Budget) -> str:
-    """Return a hash of all that decides the outcome."""
+    """Return a hash of network and budget; who changes how they are carried out, begins a file."""
     asked = json.dumps([asdict(net), asdict(budget)])
     return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
@@ -97,7 +99,7 @@ def outcome(
         model = made()
         losses = _losses(model, data, net, rate, budget.steps)
         windows = (losses[i : i + WINDOW] for i in range(len(losses) - WINDOW + 1))
-        least = min(map(_mean, windows), default=math.inf)
+        least = min(map(_latest_mean, windows), default=math.inf)
         if least < best.best_loss:
             best = Outcome(trains=least < TRAINED_LOSS, best_loss=least, step=len(losses))
         if best.trains:
@@ -120,7 +122,7 @@ def _losses(
         if not math.isfinite(value):
             break
         losses.append(value)
-        if len(losses) >= WINDOW and _mean(losses) < TRAINED_LOSS:
+        if len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS:
             break
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
@@ -128,7 +130,7 @@ def _losses(
     return losses
 
 
-def _mean(losses: list[float]) -> float:
+def _latest_mean(losses: list[float]) -> float:
     return sum(losses[-WINDOW:]) / WINDOW
 
 

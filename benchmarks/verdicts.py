@@ -1,9 +1,10 @@
 """Do the verdicts tell whether a network will train? ``python -m benchmarks.verdicts``
 
-Trains the networks of ``benchmarks.trainability`` (outcomes are kept: a second run goes on), fits
-the thresholds on the training part and reports ROC AUC on the held-out one, for the verdicts and
-for each single-number rule. Measures were chosen on the training part too. AUC is reported for
-what trains within the quick budget as well; nothing was fitted to that.
+Looks at the networks of ``benchmarks.networks`` at step 0, trains those whose outcome is not kept
+(``benchmarks.trainability``), fits the thresholds on the training part and reports ROC AUC on the
+held-out one, for the verdicts and for each single-number rule. Measures were chosen on the training
+part too. AUC is reported for what trains within the quick budget as well; nothing was fitted to
+that.
 """
 
 import math
@@ -24,7 +25,7 @@ MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread
 SIDES = ("gradient, either way", "output vanishes", "output explodes")
 """What thresholds are fitted to."""
 
-LABELS = {"trains": PATIENT, "trains_quickly": QUICK}
+BUDGETS = {"trains": PATIENT, "trains_quickly": QUICK}
 """By column, the budget within which it says whether a network trains."""
 
 MOST_DECADES = 12.0
@@ -137,8 +138,10 @@ def auc(values: np.ndarray, trains: np.ndarray) -> float:
     return float((ranks[trains].sum() - good * (good + 1) / 2) / max(1, good * bad))
 
 
-def report(frame: pd.DataFrame, thresholds: np.ndarray) -> pd.DataFrame:
+def report(frame: pd.DataFrame, thresholds: np.ndarray, wide: np.ndarray) -> pd.DataFrame:
     """Return AUC by budget, group of networks and rule, and by how much the verdicts' is higher.
+
+    ``wide`` are the rules' thresholds, beside which that of normalised networks is another.
 
     ``auc_low`` and ``auc_high`` enclose 95 % of the AUCs of networks drawn with replacement, those
     that train and those that do not each among themselves; ``ahead_low`` and ``ahead_high`` those
@@ -146,11 +149,11 @@ def report(frame: pd.DataFrame, thresholds: np.ndarray) -> pd.DataFrame:
     """
     values = {
         "verdicts": score(frame, thresholds),
-        "verdicts, normalised networks excused": excused(frame, thresholds),
+        "verdicts, normalised networks excused": excused(frame, wide),
     }
     values |= {name: frame[name].to_numpy() for name in single_rules_of(frame)}
     rows = []
-    for label, budget in LABELS.items():
+    for label, budget in BUDGETS.items():
         for group, chosen in groups(frame).items():
             trains = frame[label].to_numpy()[chosen]
             about = {
@@ -196,7 +199,7 @@ def single_rules_of(frame: pd.DataFrame) -> list[str]:
 
 
 def groups(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return which rows are plain networks and which mislead the gradient ratio."""
+    """Return which rows are plain networks and which are of kinds that mislead single numbers."""
     plain = (frame["kind"] == PLAIN).to_numpy()
     return {"plain": plain, "misleading": ~plain}
 
@@ -245,10 +248,11 @@ def main() -> None:
     print(frame.groupby(["part", "kind"])["trains"].agg(["size", "mean"]).round(2).to_string())
     training = frame[frame["part"] == "training"]
     thresholds = fitted(training)
-    for name, values in (("fitted", thresholds), ("widened", widened(training, thresholds))):
+    wide = widened(training, thresholds)
+    for name, values in (("fitted", thresholds), ("widened", wide)):
         print(f"thresholds in decades, {name}: {dict(zip(SIDES, values.round(2), strict=True))}")
-    print(report(training, thresholds).round(4).to_string(index=False))
-    areas = report(frame[frame["part"] == "held out"], thresholds)
+    print(report(training, thresholds, wide).round(4).to_string(index=False))
+    areas = report(frame[frame["part"] == "held out"], thresholds, wide)
     print(areas.round(4).to_string(index=False))
     print(agreement(frame).round(3).to_string())
     for name, part in found.items():

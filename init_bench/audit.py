@@ -165,7 +165,7 @@ def _spread(values: Tensor) -> float:
     return (values - values.flatten()[0]).std(correction=0).item()
 
 
-def _faults(values: Tensor, broken: int, weight: bool) -> Iterator[str]:
+def _faults(values: Tensor, broken: int, is_weight: bool) -> Iterator[str]:
     """Yield what is plainly wrong with a parameter, the worst first."""
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"
@@ -174,7 +174,7 @@ def _faults(values: Tensor, broken: int, weight: bool) -> Iterator[str]:
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: values as of memory that nobody wrote"
-    if weight and values.numel() > 1 and (values == values.flatten()[0]).all():
+    if is_weight and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item():g}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
@@ -240,6 +241,25 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
 def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:
     return InitBenchError(
         f"without loss_fn, targets must be class indices, one for each sample, and the output a "
-        f"tensor of logits; got targets {shapes(targets)} and output {shapes(output)}{why}: give "
-        f"such targets (of one-hot ones, targets.argmax(1)) or loss_fn"
+        f"tensor of logits; got targets {shapes(targets)} and output {shapes(output)}{why}: "
+        f"{_remedy(output, targets)}"
     )
+
+
+def _remedy(output: Any, targets: Any) -> str:
+    """Return what to do about targets that do not fit, by their type and shapes."""
+    logits = first_tensor(output)
+    if logits is None or not isinstance(targets, Tensor):
+        return "give such targets or loss_fn"
+    if targets.shape == logits.shape[:-1] and logits.dim() > 2:
+        return (
+            "where classes lie last, give loss_fn=lambda output, targets: "
+            "nn.functional.cross_entropy(output.flatten(0, -2), targets.flatten())"
+        )
+    if targets.shape == logits.shape:
+        return "of one-hot targets, targets.argmax(1) are such indices; else give loss_fn"
+    if targets.dim() == logits.dim() and targets.shape[-1:] == (1,):
+        return "targets.squeeze(1) takes the last dimension away"
+    if targets.dtype in (torch.int8, torch.int16, torch.int32):
+        return "targets.long() are such indices"
+    return "give such targets or loss_fn"

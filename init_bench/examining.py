@@ -150,9 +150,11 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
         last = arrivals[-1] if arrivals else {}
         where = "after" if "outputs" in last else "in"
         reached = f"{where} layer {last['layer']!r}" if last else "before its first layer"
+        kind = next(model.parameters()).dtype
+        hint = f"\nits parameters are {kind}: give inputs of that type" * ("dtype" in str(cause))
         raise InitBenchError(
             f"{type(model).__name__} does not run on {shapes(inputs)}: it stops {reached}\n"
-            f"{type(cause).__name__}: {cause}"
+            f"{type(cause).__name__}: {cause}{hint}"
         ) from cause
 
 

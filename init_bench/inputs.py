@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from init_bench.errors import InitBenchError
 from init_bench.examining import shapes
@@ -15,13 +17,17 @@ def check_inputs(inputs: Any) -> None:
     """Say what is wrong with ``inputs``: a tensor, a tuple of arguments or a mapping of them.
 
     Raises:
-        InitBenchError: they hold a single sample, or a value that is not finite.
+        InitBenchError: they are an array, a loader or a tensor that is not dense, hold a single
+            sample, or a value that is not finite.
 
     Example:
         >>> check_inputs(torch.ones(1, 3))
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: what distinguishes samples needs two or more; give a batch
     """  # noqa: E501 - the doctest shows the message as a user sees it
+    first = first_argument(inputs)
+    if why := _no_dense_tensor(first):
+        raise InitBenchError(f"inputs must be dense tensors, got a {type(first).__name__}: {why}")
     samples = _samples(inputs)
     if samples is not None and samples < 2:
         raise InitBenchError(
@@ -56,6 +62,17 @@ def first_argument(inputs: Any) -> Any:
     """
     arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
     return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _no_dense_tensor(first: Any) -> str:
+    """Return how to make a tensor that can be judged of ``first``, where it plainly is none."""
+    if isinstance(first, np.ndarray):
+        return "torch.from_numpy makes a tensor of it"
+    if isinstance(first, DataLoader):
+        return "next(iter(loader)) is its first batch, such as (inputs, targets)"
+    if isinstance(first, Tensor) and next(dense_tensors(first), None) is None:
+        return "one that is sparse or nested has no statistics; to_dense() or a padded one has"
+    return ""
 
 
 def _samples(inputs: Any) -> int | None:

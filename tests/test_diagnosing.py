@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
@@ -252,6 +253,14 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
         (X.clone().fill_(torch.nan),),
         "hold nan or ±inf .1920 of",
     ),
+    "an array": (sound(), (X.numpy(),), "got a ndarray: torch.from_numpy"),
+    "a loader": (
+        sound(),
+        (DataLoader(TensorDataset(X)),),
+        r"got a DataLoader: next\(iter\(loader\)\)",
+    ),
+    "a sparse tensor": (sound(), (X.to_sparse(),), "sparse or nested has no statistics"),
+    "another type": (sound(), (X.double(),), "its parameters are torch.float32: give inputs of"),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
     "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
     "targets that are no classes": (sound(), (X, X), "must be class indices"),
@@ -262,6 +271,8 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
 NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
     "floats": (sound(), Y.float(), r"got targets float32 \(64,\) and output"),
     "one-hot": (sound(), nn.functional.one_hot(Y), r"targets int64 \(64, 4\) .*targets.argmax"),
+    "of half the width": (sound(), Y.int(), "targets.long.. are such indices"),
+    "a column": (sound(), Y[:, None], r"targets.squeeze\(1\)"),
     "a list": (sound(), Y.tolist(), "targets list of 64, first 0 and output"),
     "beyond the classes": (sound(), Y + 9, "IndexError: Target 9"),
     "frozen": (sound().requires_grad_(False), Y, "every parameter of this Sequential is frozen"),
@@ -276,6 +287,13 @@ def test_a_loss_that_nobody_gave_is_not_blamed(case: str) -> None:
         ib.diagnose(model, X, targets)
     assert "loss_fn does not take" not in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_sequences_of_classes_are_told_what_loss_suits() -> None:
+    tagger = nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 9))
+    words = torch.randint(9, (4, 6), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InitBenchError, match=r"cross_entropy\(output.flatten\(0, -2\)"):
+        ib.diagnose(tagger, words, words)
 
 
 def test_inference_mode_judges_the_signal_and_says_why_no_gradient() -> None:
