@@ -1,5 +1,7 @@
 """Whether this machine is fit: versions, devices, the torch/torchvision pair, the data."""
 
+from dataclasses import dataclass
+
 import torch
 
 from init_bench import datasets
@@ -7,44 +9,42 @@ from init_bench.devices import available_devices
 from init_bench.errors import InitBenchError
 from init_bench.running import versions
 
-OPERATORS, DIGEST = "torchvision operators", "mnist sha256"
-OPERATORS_LOAD = "load beside this torch"
-UNREADABLE = "cannot be read"
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, what was found, and whether that lets everything run."""
+
+    name: str
+    found: str
+    fit: bool = True
 
 
-def checks() -> dict[str, str]:
-    """Return what was found, by check."""
-    return {
-        **versions(),
-        OPERATORS: _operators(),
-        "devices": ", ".join(available_devices()),
-        DIGEST: _digest(),
-    }
-
-
-def is_fit(found: dict[str, str]) -> bool:
-    """Return whether what ``checks`` found lets everything run.
+def checks() -> list[Check]:
+    """Return all checks of this machine.
 
     Example:
-        >>> is_fit({OPERATORS: OPERATORS_LOAD, DIGEST: f"{UNREADABLE}: no network"})
-        False
+        >>> [check.name for check in checks()][-3:]
+        ['torchvision operators', 'devices', 'mnist sha256']
     """
-    return found[OPERATORS] == OPERATORS_LOAD and not found[DIGEST].startswith(UNREADABLE)
+    devices = Check("devices", ", ".join(available_devices()))
+    return [*(Check(*pair) for pair in versions().items()), _operators(), devices, _digest()]
 
 
-def _operators() -> str:
+def _operators() -> Check:
+    name = "torchvision operators"
     try:
         import torchvision
 
         boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
         torchvision.ops.nms(boxes, torch.ones(1), 0.5)
     except (ImportError, RuntimeError, AttributeError) as error:
-        return f"do not load beside this torch: {error}"
-    return OPERATORS_LOAD
+        return Check(name, f"do not load beside this torch: {error}", fit=False)
+    return Check(name, "load beside this torch")
 
 
-def _digest() -> str:
+def _digest() -> Check:
+    name = "mnist sha256"
     try:
-        return datasets.load("mnist").sha256
+        return Check(name, datasets.load("mnist").sha256)
     except (InitBenchError, ImportError, RuntimeError) as error:
-        return f"{UNREADABLE}: {error}"
+        return Check(name, f"cannot be read: {error}", fit=False)

@@ -198,11 +198,11 @@ def list_menu(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
-    from init_bench.checkup import checks, is_fit
+    from init_bench.checkup import checks
 
     found = checks()
-    _print_rows([{"check": name, "found": said} for name, said in found.items()], as_json)
-    if not is_fit(found):
+    _print_rows([{"check": check.name, "found": check.found} for check in found], as_json)
+    if not all(check.fit for check in found):
         raise typer.Exit(1)
 
 

@@ -74,8 +74,8 @@ class Evidence:
             values per sample; ``nonlinear``, whether it is an elementwise nonlinearity.
         histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
-        output: of the model's first output tensor how many ``samples`` and ``dimensions`` it has,
-            ``rms``, ``std``, ``sample_std``, ``dead`` and ``nonfinite``; empty if there is none.
+        output: how many ``tensors`` the model returns, and of the first how many ``samples`` and
+            ``dimensions`` it has, ``rms``, ``std``, ``sample_std``, ``dead`` and ``nonfinite``.
         loss: the loss, nan where none was asked for.
     """
 
@@ -125,12 +125,13 @@ def examine(
         weights = audit(model, ran, gradients)
         profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
     second = "" in samples_second(own_modules(model))
+    numbers = described(output, second=second)
     return Evidence(
         layers=layers,
         profile=profile,
         histograms=record.histograms(),
         weights=weights,
-        output=described(output, second=second),
+        output=numbers | {"tensors": len(list(tensors_in(output)))},
         loss=loss,
     )
 

@@ -90,6 +90,7 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
     margins = [margin_of(rule, evidence) for rule in rules]
     least = min(margins)
     nearest = rules[margins.index(least)]
+    place = f" at {_worst(nearest, evidence)['layer'] or ROOT}" if math.isfinite(least) else ""
     return pd.DataFrame(
         [
             {
@@ -100,7 +101,7 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
                 "value": least,
                 "threshold": 1.0,
                 "quantity": "least factor by which any measured value clears its threshold: that "
-                f"of {nearest.verdict}, {nearest.quantity}",
+                f"of {nearest.verdict}{place}, {nearest.quantity}",
                 "cause": "",
                 "advice": "",
             }
@@ -113,12 +114,18 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
 
     Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
     """
-    values = rule.measured(evidence)["value"].dropna()
-    if values.empty:
+    if rule.measured(evidence)["value"].dropna().empty:
         return math.inf
-    worst = values.max() if rule.above else values.min()
+    worst = _worst(rule, evidence)["value"]
     if rule.threshold == 0:
         return 0.0 if worst > 0 else math.inf
     if rule.above:
         return rule.threshold / worst if worst else math.inf
     return float(worst / rule.threshold)
+
+
+def _worst(rule: Rule, evidence: Evidence) -> Finding:
+    """Return the row nearest to the rule's threshold, or furthest beyond it."""
+    found = rule.measured(evidence).dropna(subset=["value"])
+    row: Finding = found.sort_values("value", ascending=not rule.above).iloc[0].to_dict()
+    return row

@@ -146,11 +146,12 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
 def output_spread(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std of the model's output, at the last layer that scales it.
 
-    Only where there is a loss and the output is (samples, classes): the scale of anything else is
-    the model's own. A last layer of zeros is a choice (it learns first, then the rest) and is
-    left out.
+    Only where there is a loss and the output is one tensor (samples, classes): the scale of
+    anything else is the model's own. A last layer of zeros is a choice (it learns first, then the
+    rest) and is left out.
     """
-    if math.isnan(evidence.loss) or evidence.output.get("dimensions", 2) != 2:
+    one = evidence.output["tensors"] == 1 and evidence.output.get("dimensions", 2) == 2
+    if math.isnan(evidence.loss) or not one:
         return NOTHING
     rows = _multiplying(evidence).tail(1)
     spread = evidence.output.get("sample_std", np.nan)

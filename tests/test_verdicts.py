@@ -1,5 +1,6 @@
 """Verdicts: the right one on the right layer, none where nothing is wrong."""
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -93,6 +94,33 @@ def test_a_layer_of_zeros_is_found(layer: str) -> None:
     model = sound()
     weight(model, layer).zero_()
     assert starts(looked_at(model))[0] == (layer, "vanishing_signal")
+
+
+class TwoHeads(nn.Module):
+    """Returns what two layers make of one body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.policy, self.value = sound(), nn.Linear(4, 3), nn.Linear(4, 1)
+        initialize(self, "he_normal")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.body(x)
+        return self.policy(z), self.value(z)
+
+
+def test_what_one_head_returns_is_not_laid_to_another() -> None:
+    def loss_fn(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+        return output[0].square().mean() + (output[1].flatten() - targets).square().mean()
+
+    model = TwoHeads()
+    weight(model, "policy").zero_()
+    assert "value" not in set(diagnose(model, *batch(), loss_fn).bad["layer"])
+
+
+def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None:
+    said = looked_at(sound()).verdicts.iloc[0]
+    assert re.match(r"least factor .*: that of \w+ at fc\d, ", said["quantity"])
 
 
 def test_a_last_layer_of_zeros_is_no_fault() -> None:
