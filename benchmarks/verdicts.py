@@ -141,7 +141,7 @@ def auc(values: np.ndarray, trains: np.ndarray) -> float:
 def report(frame: pd.DataFrame, thresholds: np.ndarray, wide: np.ndarray) -> pd.DataFrame:
     """Return AUC by budget, group of networks and rule, and by how much the verdicts' is higher.
 
-    ``wide`` are the rules' thresholds, beside which that of normalised networks is another.
+    ``wide`` are the thresholds as ``widened``, for the row of normalised networks excused.
 
     ``auc_low`` and ``auc_high`` enclose 95 % of the AUCs of networks drawn with replacement, those
     that train and those that do not each among themselves; ``ahead_low`` and ``ahead_high`` those

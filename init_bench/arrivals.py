@@ -47,12 +47,13 @@ def _notes(path: str, rows: list[dict[str, object]], *, second: bool) -> tuple[A
 
 
 def noting_functions(rows: list[dict[str, object]]) -> Arrive:
-    """Return what notes that a tensor reaches a function that leaves its shape as it is."""
+    """Return what notes that a tensor reaches a function that leaves its shape as it is; a
+    parameter holds no samples."""
 
     def arrive(layer: str, tensor: Tensor, second: bool) -> None:
         numbers = described(tensor, second=second)
-        samples = numbers["samples"]
-        size = {"samples": samples, "outputs": tensor.numel() / samples}
+        samples = 0.0 if isinstance(tensor, nn.Parameter) else numbers["samples"]
+        size = {"samples": samples, "outputs": tensor.numel() / numbers["samples"]}
         rows.append({"layer": layer, **{f"input_{k}": v for k, v in numbers.items()}, **size})
 
     return arrive

@@ -127,6 +127,7 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
     sound = number > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
     multiplies = fan_in > 0 and not isinstance(slot.module, TABLES)
+    drawn = fan_in > 0 and "Norm" not in type(slot.module).__name__
     return {
         "parameter": slot.name,
         "layer": slot.path,
@@ -139,7 +140,7 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
         "nonfinite": broken / number if number else 0.0,
         "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
         "looks_like": looks_like(slot, values) if sound and real else "other",
-        "fault": next(_faults(values, broken, fan_in > 0), ""),
+        "fault": next(_faults(values, broken, drawn), ""),
     }
 
 
@@ -165,8 +166,9 @@ def _spread(values: Tensor) -> float:
     return (values - values.flatten()[0]).std(correction=0).item()
 
 
-def _faults(values: Tensor, broken: int, is_weight: bool) -> Iterator[str]:
-    """Yield what is plainly wrong with a parameter, the worst first."""
+def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
+    """Yield what is plainly wrong with a parameter, the worst first; ``drawn``: whether its values
+    should differ."""
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"
         return
@@ -174,7 +176,7 @@ def _faults(values: Tensor, broken: int, is_weight: bool) -> Iterator[str]:
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: values as of memory that nobody wrote"
-    if is_weight and values.numel() > 1 and (values == values.flatten()[0]).all():
+    if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item():g}"
 
 

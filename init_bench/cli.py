@@ -201,7 +201,8 @@ def doctor(as_json: AsJson = False) -> None:
     from init_bench.checkup import checks
 
     found = checks()
-    _print_rows([{"check": check.name, "found": check.found} for check in found], as_json)
+    rows = [{"check": c.name, "fit": "yes" if c.fit else "no", "found": c.found} for c in found]
+    _print_rows(rows, as_json)
     if not all(check.fit for check in found):
         raise typer.Exit(1)
 
@@ -229,7 +230,7 @@ def _stoppable() -> Iterator[None]:
         )
         raise typer.Exit(1) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _end_if_failed(failures: Sequence[Path]) -> None:

@@ -20,10 +20,8 @@ from init_bench.recording import capture
 from init_bench.signatures import misfit
 from init_bench.slopes import TOLERANCE, VERDICTS, slopes_of
 
-SUCH_AS = (
-    "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
-    """What to give as ``factory``, for a message."""
-)
+SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
+"""What to give as ``factory``, for a message."""
 
 MOST_LAYERS = 6
 """Layers that the verdict in a sentence names; all are in ``slopes``."""

@@ -160,9 +160,9 @@ def diagnose(
             ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``.
 
     Raises:
-        InitBenchError: the model has no parameters or does not run on ``inputs``, inputs or
-            targets are not finite, the inputs are a single sample, the loss does not fit output
-            and targets, or steps beyond 0 lack a loss or an optimiser.
+        InitBenchError: the model has no parameters or does not run on ``inputs``, these are not
+            finite or a single sample, the loss does not fit output and targets or is no number
+            because of targets, or steps beyond 0 lack a loss or an optimiser.
 
     Example:
         >>> import torch, init_bench as ib
@@ -185,8 +185,8 @@ def diagnose(
         loss_fn = cross_entropy
     found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
     verdicts = {step: judge(one) for step, one in found.items()}
-    judged = loss_fn is not None
-    of_looks = notes_on_looks(found, verdicts, max(steps, default=0), judged=judged)
+    last, with_loss = max(steps, default=0), loss_fn is not None
+    of_looks = notes_on_looks(found, verdicts, last, with_loss=with_loss)
     return Diagnosis(
         name=type(looked).__name__,
         layers=_by_step({step: one.layers for step, one in found.items()}),
@@ -251,6 +251,8 @@ def _remedy(output: Any, targets: Any) -> str:
     logits = first_tensor(output)
     if logits is None or not isinstance(targets, Tensor):
         return "give such targets or loss_fn"
+    if targets.is_floating_point():
+        return "of targets that are no classes give loss_fn, such as nn.functional.mse_loss"
     if targets.shape == logits.shape[:-1] and logits.dim() > 2:
         return (
             "where classes lie last, give loss_fn=lambda output, targets: "
@@ -258,8 +260,8 @@ def _remedy(output: Any, targets: Any) -> str:
         )
     if targets.shape == logits.shape:
         return "of one-hot targets, targets.argmax(1) are such indices; else give loss_fn"
-    if targets.dim() == logits.dim() and targets.shape[-1:] == (1,):
-        return "targets.squeeze(1) takes the last dimension away"
+    if targets.dim() == logits.dim() and targets.shape[1:2] == (1,):
+        return "targets.squeeze(1) takes the dimension of size 1 away"
     if targets.dtype in (torch.int8, torch.int16, torch.int32):
         return "targets.long() are such indices"
     return "give such targets or loss_fn"

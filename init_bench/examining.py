@@ -16,46 +16,16 @@ from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
 from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
+from init_bench.layer_profile import profile_of
 from init_bench.recording import watched
-from init_bench.stacked import worst_matrices
 from init_bench.undropped import let_pass, undropped
-from init_bench.wanted import is_nonlinearity
-from init_bench.wrappers import own_modules, own_parameters, still
+from init_bench.wrappers import own_modules, own_parameters
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
 
 MOST_SHAPES = 6
 """Members of a list or tuple that a message shows one by one."""
-
-PROFILE = (
-    "layer",
-    "place",
-    "index",
-    "module",
-    "kind",
-    "nonlinear",
-    "units",
-    "outputs",
-    "mean",
-    "std",
-    "sample_std",
-    "min",
-    "max",
-    "saturated",
-    "dead",
-    "correlation",
-    "nonfinite",
-    "distinct",
-    "input_std",
-    "input_sample_std",
-    "input_dead",
-    "input_nonfinite",
-    "gradient",
-    "gradient_nonfinite",
-    "weight_gain",
-)
-"""Columns of ``Evidence.profile``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +34,15 @@ class Evidence:
 
     Attributes:
         layers: the table of ``capture``.
-        profile: a row per layer call, a nonlinearity called as a function being a layer too
-            (``module`` is its name, ``place`` the module in front of it, by which findings call
-            it): its statistics and those of its input; ``gradient``, the
-            RMS of the loss's gradient with respect to its output; ``weight_gain`` = √(fan_in ·
-            mean W²), the factor by which its weights multiply an incoherent signal; ``units``,
-            the rows of its weight, and ``distinct``, how many of them differ (of a layer of
-            several matrices, such as attention, see ``init_bench.stacked``); ``outputs``, the
-            values per sample; ``nonlinear``, whether it is an elementwise nonlinearity.
+        profile: a row per layer call, a hidden nonlinearity called as a function being a layer too
+            (``module`` is its name, ``place`` the module by which findings call it: the one in
+            front of it, or the one that consists of it): its statistics and those of its input;
+            ``gradient``, the RMS of the loss's gradient with respect to its output;
+            ``weight_gain`` = √(fan_in · mean W²), the factor by which its weights multiply an
+            incoherent signal; ``units``, the rows of its weight, and ``distinct``, how many of
+            them differ (of a layer of several matrices, such as attention, see
+            ``init_bench.stacked``); ``outputs``, the values per sample; ``nonlinear``, whether it
+            is an elementwise nonlinearity.
         histograms: how each output's values are spread, see ``Record.histograms``.
         weights: the audit, a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
         output: how many ``tensors`` the model returns, and of the first how many ``samples`` and
@@ -105,6 +76,7 @@ def examine(
         raise InitBenchError(
             f"{type(model).__name__} has no parameters: there is no initialisation to look at"
         )
+    _refuse_no_function(loss_fn)
     arrivals: list[dict[str, object]] = []
     of_computed: dict[str, Tensor] = {}
     with ExitStack() as looks:
@@ -121,9 +93,14 @@ def examine(
         own = own_parameters(model).items()
         gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()
+        if layers.empty:
+            raise InitBenchError(
+                f"no layer of this {type(model).__name__} has an output of real numbers: there is "
+                f"nothing to measure"
+            )
         ran = layers.drop_duplicates("index")["layer"].tolist()
         weights = audit(model, ran, gradients)
-        profile = _profile(model, layers, pd.DataFrame(arrivals), weights)
+        profile = profile_of(model, layers, pd.DataFrame(arrivals), weights)
     second = "" in samples_second(own_modules(model))
     numbers = described(output, second=second)
     return Evidence(
@@ -151,17 +128,23 @@ def _run(model: nn.Module, inputs: Any, arrivals: list[dict[str, object]]) -> An
         last = arrivals[-1] if arrivals else {}
         where = "after" if "outputs" in last else "in"
         reached = f"{where} layer {last['layer']!r}" if last else "before its first layer"
-        kind = next(model.parameters()).dtype
-        hint = f"\nits parameters are {kind}: give inputs of that type" * ("dtype" in str(cause))
         raise InitBenchError(
             f"{type(model).__name__} does not run on {shapes(inputs)}: it stops {reached}\n"
-            f"{type(cause).__name__}: {cause}{hint}"
+            f"{type(cause).__name__}: {cause}{_dtype_hint(model, inputs, cause)}"
         ) from cause
+
+
+def _dtype_hint(model: nn.Module, inputs: Any, cause: Exception) -> str:
+    """Return what type of inputs suits the parameters, where the types are what does not fit."""
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    given = {tensor.dtype for tensor in tensors_in(inputs)}
+    if "dtype" not in str(cause) or len(kinds) > 1 or given <= kinds:
+        return ""
+    return f"\nits parameters are {next(iter(kinds))}: give inputs of that type"
 
 
 def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> float:
     try:
-        _refuse_no_function(loss_fn)
         loss = loss_fn(output, targets)
         _refuse_no_scalar(loss)
         if not loss.requires_grad:
@@ -183,7 +166,7 @@ def _refuse_no_function(loss_fn: object) -> None:
     if isinstance(loss_fn, type):
         name = loss_fn.__name__
         raise InitBenchError(f"loss_fn is the class {name}: give one of it, loss_fn={name}()")
-    if not callable(loss_fn):
+    if loss_fn is not None and not callable(loss_fn):
         raise InitBenchError(
             f"loss_fn must be a function of output and targets, such as nn.functional.mse_loss, "
             f"got {loss_fn!r}"
@@ -204,8 +187,9 @@ def _refuse_no_scalar(loss: object) -> None:
 
 def _refuse_broken_targets(loss: Tensor, output: Any, targets: Any) -> None:
     """Refuse a loss that is no number because of its targets; of weights it is a finding."""
-    broken = sum(int((~target.isfinite()).sum()) for target in tensors_in(targets))
-    if broken and not loss.isfinite() and all(one.isfinite().all() for one in tensors_in(output)):
+    if loss.isfinite() or not all(one.isfinite().all() for one in tensors_in(output)):
+        return
+    if broken := sum(int((~target.isfinite()).sum()) for target in tensors_in(targets)):
         raise InitBenchError(
             f"targets {shapes(targets)} hold nan or ±inf ({broken} of their values) and the loss "
             f"is {loss.item():g}: clean the targets, or leave those values out in loss_fn"
@@ -274,58 +258,3 @@ def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
     finally:
         for tensor, gradient in gradients:
             tensor.grad = gradient
-
-
-def _profile(
-    model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
-) -> pd.DataFrame:
-    """Join outputs, gradients, weights and inputs into a row per call of a module, or of a
-    nonlinearity called as a function. What is computed of no sample is left out."""
-    outputs = layers[layers["kind"].isin(["pre_activation", "activation"])].copy()
-    gradients = layers[layers["kind"] == "gradient"].set_index("index")
-    matrices = layers[layers["kind"] == "weight"].set_index("index")
-    rms = (gradients["mean"] ** 2 + gradients["std"] ** 2) ** 0.5
-    for name, values in (
-        ("gradient", rms),
-        ("gradient_nonfinite", gradients["nonfinite"]),
-        ("distinct", matrices["distinct"]),
-    ):
-        outputs[name] = outputs["index"].map(values[~values.index.duplicated()])
-    modules = own_modules(model)
-    ran = {layer: modules[layer] for layer in outputs["layer"] if layer in modules}
-    outputs = _with_modules(outputs, ran)
-    multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
-    outputs["weight_gain"] = outputs["layer"].map(multiply["gain"])
-    outputs["units"] = outputs["layer"].map(multiply["shape"].str[0])
-    with still(model), torch.no_grad():
-        stacked = worst_matrices(ran)
-    for name in ("weight_gain", "units", "distinct"):
-        outputs[name] = outputs["layer"].map(stacked[name]).fillna(outputs[name])
-    outputs = _of_samples(_with_arrivals(outputs, arrivals))
-    return outputs.reindex(columns=list(PROFILE)).reset_index(drop=True)
-
-
-def _with_modules(outputs: pd.DataFrame, ran: Mapping[str, nn.Module]) -> pd.DataFrame:
-    """Say what each layer is and where: a function's name is what stands behind the colon."""
-    layers, of_module = outputs["layer"], outputs["layer"].isin(ran)
-    kinds = layers.map({layer: type(module).__name__ for layer, module in ran.items()})
-    nonlinear = {layer for layer, module in ran.items() if is_nonlinearity(module)}
-    return outputs.assign(
-        module=kinds.where(of_module, layers.str.rpartition(":")[2]),
-        place=layers.where(of_module).ffill().fillna(layers),
-        nonlinear=layers.isin(nonlinear) | ~of_module,
-    )
-
-
-def _with_arrivals(outputs: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
-    """Match the n-th input of a layer with its n-th output."""
-    if arrivals.empty:
-        return outputs
-    arrivals = arrivals.assign(turn=arrivals.groupby("layer").cumcount())
-    outputs = outputs.assign(turn=outputs.groupby("layer").cumcount())
-    return outputs.merge(arrivals, on=["layer", "turn"], how="left").drop(columns="turn")
-
-
-def _of_samples(outputs: pd.DataFrame) -> pd.DataFrame:
-    """Leave out layers of a single row: they see a table, as of the positions in Swin v2."""
-    return outputs[outputs["samples"] != 1] if "samples" in outputs else outputs

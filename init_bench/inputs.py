@@ -17,8 +17,8 @@ def check_inputs(inputs: Any) -> None:
     """Say what is wrong with ``inputs``: a tensor, a tuple of arguments or a mapping of them.
 
     Raises:
-        InitBenchError: they are an array, a loader or a tensor that is not dense, hold a single
-            sample, or a value that is not finite.
+        InitBenchError: the first of them is an array, a loader or a tensor that is not dense, or
+            they hold a single sample or a value that is not finite.
 
     Example:
         >>> check_inputs(torch.ones(1, 3))
@@ -27,8 +27,8 @@ def check_inputs(inputs: Any) -> None:
     """  # noqa: E501 - the doctest shows the message as a user sees it
     first = first_argument(inputs)
     if why := _no_dense_tensor(first):
-        raise InitBenchError(f"inputs must be dense tensors, got a {type(first).__name__}: {why}")
-    samples = _samples(inputs)
+        raise InitBenchError(f"inputs begin with a {type(first).__name__}: {why}")
+    samples = number_of_samples(inputs)
     if samples is not None and samples < 2:
         raise InitBenchError(
             f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
@@ -60,8 +60,19 @@ def first_argument(inputs: Any) -> Any:
         >>> first_argument((1, 2)), first_argument({"x": 3, "y": 4}), first_argument([5])
         (1, 3, [5])
     """
-    arguments = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return next(iter(arguments_of(inputs)), inputs)
+
+
+def arguments_of(inputs: Any) -> tuple[Any, ...]:
+    """Return the arguments that ``inputs`` hold: a tuple's or mapping's, or they are one.
+
+    Example:
+        >>> arguments_of((1, 2)), arguments_of({"x": 3}), arguments_of([5])
+        ((1, 2), (3,), ([5],))
+    """
+    if isinstance(inputs, Mapping):
+        return tuple(inputs.values())
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def _no_dense_tensor(first: Any) -> str:
@@ -71,11 +82,11 @@ def _no_dense_tensor(first: Any) -> str:
     if isinstance(first, DataLoader):
         return "next(iter(loader)) is its first batch, such as (inputs, targets)"
     if isinstance(first, Tensor) and next(dense_tensors(first), None) is None:
-        return "one that is sparse or nested has no statistics; to_dense() or a padded one has"
+        return "sparse and nested ones have no statistics; to_dense() or a padded one has"
     return ""
 
 
-def _samples(inputs: Any) -> int | None:
+def number_of_samples(inputs: Any) -> int | None:
     """Return how many samples the first argument holds: a list, as of images, has one each."""
     first = first_argument(inputs)
     if isinstance(first, list):

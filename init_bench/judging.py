@@ -90,7 +90,8 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
     margins = [margin_of(rule, evidence) for rule in rules]
     least = min(margins)
     nearest = rules[margins.index(least)]
-    place = f" at {_worst(nearest, evidence)['layer'] or ROOT}" if math.isfinite(least) else ""
+    row = _worst(nearest, evidence)
+    place = f" at {row['layer'] or ROOT}" if row else ""
     return pd.DataFrame(
         [
             {
@@ -114,9 +115,10 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
 
     Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
     """
-    if rule.measured(evidence)["value"].dropna().empty:
+    nearest = _worst(rule, evidence)
+    if nearest is None:
         return math.inf
-    worst = _worst(rule, evidence)["value"]
+    worst = nearest["value"]
     if rule.threshold == 0:
         return 0.0 if worst > 0 else math.inf
     if rule.above:
@@ -124,8 +126,8 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
     return float(worst / rule.threshold)
 
 
-def _worst(rule: Rule, evidence: Evidence) -> Finding:
-    """Return the row nearest to the rule's threshold, or furthest beyond it."""
+def _worst(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Return the row nearest to the rule's threshold, or furthest beyond it, if there is any."""
     found = rule.measured(evidence).dropna(subset=["value"])
-    row: Finding = found.sort_values("value", ascending=not rule.above).iloc[0].to_dict()
-    return row
+    rows = found.sort_values("value", ascending=not rule.above).to_dict("records")
+    return rows[0] if rows else None

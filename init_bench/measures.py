@@ -88,7 +88,7 @@ def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:
     """Return the share of units that differ in their weights; layers of zeros have none to."""
-    rows = evidence.profile[evidence.profile["distinct"].notna()]
+    rows = evidence.profile[evidence.profile["distinct"].notna() & ~_norms(evidence)]
     share = rows["distinct"] / rows["units"]
     return _taken(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
 
@@ -100,11 +100,11 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
     that is named.
     """
     profile = evidence.profile
-    before = profile[["place", "index"]].shift(1)
     died = profile["dead"].where(profile["nonlinear"] & (profile["input_dead"] < profile["dead"]))
-    return pd.DataFrame(
-        {"layer": before["place"], "index": before["index"], "value": died}
-    ).dropna()
+    called = profile["layer"] != profile["place"]  # a function's place is in front of it
+    named = profile[["place", "index"]]
+    named = named.where(called, named.shift(1)).rename(columns={"place": "layer"})
+    return named.assign(value=died).dropna()
 
 
 def saturated_share(evidence: Evidence) -> pd.DataFrame:
@@ -134,9 +134,11 @@ def least_signal_left(evidence: Evidence) -> pd.DataFrame:
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
     """Return the gradient's norm at the first hidden layer over that at the last."""
-    rows = _reached(_signal(evidence), evidence)
-    rows = rows[rows["gradient"].notna()]
-    if len(rows) < 2:
+    for rows in (_signal(evidence), _weighted(evidence)):
+        rows = _reached(rows, evidence).dropna(subset=["gradient"])
+        if len(rows) >= 2:
+            break
+    else:
         return NOTHING
     size = rows["gradient"] * rows["outputs"] ** 0.5
     ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
@@ -172,11 +174,13 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
 
 
 def _signal(evidence: Evidence) -> pd.DataFrame:
-    """Return the hidden activations, or the layers with weights where φ is no module, without
-    those whose zeros the signal goes around."""
+    """Return the hidden activations, or the hidden layers with weights where no φ is seen."""
     rows = _activations(evidence)
-    if len(rows) >= 2:
-        return rows
+    return rows if len(rows) >= 2 else _weighted(evidence)
+
+
+def _weighted(evidence: Evidence) -> pd.DataFrame:
+    """Return the hidden layers with weights, without those whose zeros the signal goes around."""
     rows = _multiplying(evidence)
     return rows[~_passed_by(rows)].iloc[:-1]
 

@@ -132,10 +132,9 @@ def recommend(
         seeds: how many, 3 or more.
 
     Raises:
-        InitBenchError: there is nothing to learn from, inputs or targets are not finite, the inputs
-            are a single sample, seeds is no number from 3, no spec is given or one is unknown, the
-            model does not run on the inputs or the loss on what it returns, or no initialiser fits
-            the model.
+        InitBenchError: there is nothing to learn from, the inputs are not finite or a single
+            sample, seeds is no number from 3, no spec is given or one is unknown, the model does
+            not run on the inputs or the loss on what it returns, or no initialiser fits the model.
 
     Example:
         >>> import init_bench as ib

@@ -19,7 +19,7 @@ from init_bench.statistics import describe, describe_weight
 Row = dict[str, object]
 Bounds = tuple[float, float] | None
 Arrive = Callable[[str, Tensor, bool], None]
-"""Told a function's name, what reaches it, and whether samples lie along the second dimension."""
+"""Told a function's layer, what reaches it, and whether samples lie along the second dimension."""
 
 
 class Notes(Protocol):

@@ -213,7 +213,10 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"batch": (torch.ones(16, 5), Y)}, r"Sequential does not run on .*\(16, 5\).*'fc1'"),
         ({"batch": (X, Y[:4])}, r"loss_fn does not take .* with targets float32 \(4, 3\)"),
         ({"loss_fn": nn.functional.nll_loss}, r"loss_fn does not take .* targets float32"),
-        ({"factory": lambda: nn.Linear(12, 3)}, "must be a function of the width"),
+        (
+            {"factory": lambda: nn.Linear(12, 3)},
+            r"such as lambda width: .*\(width, 1\)\)$",
+        ),
         ({"factory": 64}, "builds a network of a width, got a int"),
         ({"factory": nn.Linear(12, 3)}, "builds a network of a width, got a Linear"),
         ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),

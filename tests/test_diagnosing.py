@@ -253,13 +253,13 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
         (X.clone().fill_(torch.nan),),
         "hold nan or ±inf .1920 of",
     ),
-    "an array": (sound(), (X.numpy(),), "got a ndarray: torch.from_numpy"),
+    "an array": (sound(), (X.numpy(),), "begin with a ndarray: torch.from_numpy"),
     "a loader": (
         sound(),
         (DataLoader(TensorDataset(X)),),
-        r"got a DataLoader: next\(iter\(loader\)\)",
+        r"begin with a DataLoader: next",
     ),
-    "a sparse tensor": (sound(), (X.to_sparse(),), "sparse or nested has no statistics"),
+    "a sparse tensor": (sound(), (X.to_sparse(),), "sparse and nested ones have no statistics"),
     "another type": (sound(), (X.double(),), "its parameters are torch.float32: give inputs of"),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
     "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
@@ -269,10 +269,11 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
 
 
 NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
-    "floats": (sound(), Y.float(), r"got targets float32 \(64,\) and output"),
+    "floats": (sound(), Y.float(), r"got targets float32 \(64,\) and output float32 .*mse_loss"),
     "one-hot": (sound(), nn.functional.one_hot(Y), r"targets int64 \(64, 4\) .*targets.argmax"),
     "of half the width": (sound(), Y.int(), "targets.long.. are such indices"),
     "a column": (sound(), Y[:, None], r"targets.squeeze\(1\)"),
+    "numbers in a column": (sound(), Y[:, None].float(), "give loss_fn, such as nn.functional.mse"),
     "a list": (sound(), Y.tolist(), "targets list of 64, first 0 and output"),
     "beyond the classes": (sound(), Y + 9, "IndexError: Target 9"),
     "frozen": (sound().requires_grad_(False), Y, "every parameter of this Sequential is frozen"),

@@ -26,7 +26,7 @@ FLOORS: tuple[set[str], ...] = (
     {"mean_field"},
     {"init", "datasets", "shares", "statistics", "functional", "wrappers", "batches"},
     {"models", "watching", "theory", "known_rules", "wanted", "stacked"},
-    {"recording", "audit", "arrivals"},
+    {"recording", "audit", "arrivals", "layer_profile"},
     {"examining"},
     {"measures", "following", "trials", "inputs", "slopes"},
     {"verdicts", "noting"},

@@ -40,6 +40,34 @@ def test_equal_samples_are_told_of_any_kind(value: int) -> None:
         assert ["samples" in note for note in notes_on_inputs(inputs)] == [True]
 
 
+EQUAL: dict[str, tuple[object, bool]] = {
+    "images of one channel": ([torch.rand(1, 8, 8), torch.zeros(1, 8, 8)], False),
+    "images that are one": ([torch.ones(3, 8, 8), torch.ones(3, 8, 8)], True),
+    "beside a table": ((torch.ones(4, 3), torch.eye(5)), True),
+    "beside a number for each": ((torch.ones(4, 3), torch.arange(4)), False),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_samples_are_compared_with_each_other(name: str) -> None:
+    inputs, equal = EQUAL[name]
+    assert bool(list(notes_on_inputs(inputs))) == equal
+
+
+def test_a_normalisation_of_ones_is_as_it_should_be() -> None:
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.body = nn.LayerNorm((6, 5)), sound()
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.body(self.norm(x.view(-1, 6, 5)).flatten(1))
+            return logits
+
+    found = ib.diagnose(Square(), X, Y)
+    assert found.healthy and found.notes == ()
+
+
 def test_samples_differ_where_one_argument_does() -> None:
     differ = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     assert list(notes_on_inputs({"mask": torch.ones(4, 3), "x": differ})) == []

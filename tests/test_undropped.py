@@ -81,10 +81,15 @@ def test_a_draw_is_what_it_is_on_average(name: str) -> None:
         assert torch.equal(DRAWS[name](), torch.full((99,), 0.25))
 
 
-def test_a_mask_of_whole_numbers_lets_all_pass() -> None:
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+@pytest.mark.parametrize("chance", [0.1, 0.9])
+def test_a_mask_of_whole_numbers_is_what_it_most_likely_is(
+    chance: float, dtype: torch.dtype
+) -> None:
+    """Be it what to keep or what to drop."""
     with undropped():
-        drawn = torch.empty(99, dtype=torch.int64).bernoulli_(0.25)
-    assert torch.equal(drawn, torch.ones_like(drawn))
+        drawn = torch.empty(99, dtype=dtype).bernoulli_(chance)
+    assert torch.equal(drawn, torch.full_like(drawn, chance > 0.5))
 
 
 @pytest.mark.parametrize("dropping", [DropPath, lambda: nn.AlphaDropout(0.5)])

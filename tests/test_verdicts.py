@@ -1,7 +1,9 @@
 """Verdicts: the right one on the right layer, none where nothing is wrong."""
 
+import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from init_bench.diagnosing import Diagnosis, diagnose
 from init_bench.init import initialize
@@ -126,7 +129,8 @@ def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None
 def test_a_last_layer_of_zeros_is_no_fault() -> None:
     model = sound()
     weight(model, "fc6").zero_()
-    assert looked_at(model).healthy
+    found = looked_at(model)
+    assert found.healthy and found.notes == ()
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -217,6 +221,128 @@ def test_what_no_sample_reaches_kills_no_unit(learned: str) -> None:
 
     found = looked_at(Asking())
     assert found.healthy, str(found)
+
+
+class Wrapping(nn.Module):
+    """Does something to the input and to the output of a sound network."""
+
+    def __init__(self, before: Callable[[Tensor, Tensor], Tensor], value: float) -> None:
+        super().__init__()
+        self.before, self.scale = before, nn.Parameter(torch.full((1,), value))
+        self.body = sound("relu", "he_normal")
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(self.before(x, self.scale))
+        return logits
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 8.0])
+def test_a_function_of_a_parameter_is_no_layer(value: float) -> None:
+    for phi in (torch.sigmoid, functional.softplus):
+        found = looked_at(Wrapping(lambda x, scale, phi=phi: x * (0.5 + phi(scale)), value))  # type: ignore[misc]
+        assert found.healthy, str(found)
+        assert not found.profile["layer"].str.contains(":").any()
+
+
+def test_a_function_behind_the_last_layer_is_no_hidden_one() -> None:
+    class Squashed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = sound("relu", "he_normal")
+            self.body.get_submodule("fc6").bias.data.fill_(-9)  # type: ignore[operator]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sigmoid(self.body(x))
+
+    assert looked_at(Squashed()).healthy
+
+
+class Fused(nn.Module):
+    """A layer and its nonlinearity in one."""
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.weight, self.bias = (
+            nn.Parameter(torch.empty(fan_out, fan_in)),
+            nn.Parameter(torch.zeros(fan_out)),
+        )
+        nn.init.kaiming_normal_(self.weight, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(functional.linear(x, self.weight, self.bias))
+
+
+@pytest.mark.parametrize("spoilt", [0, 2])
+def test_a_function_inside_a_layer_is_laid_to_that_layer(spoilt: int) -> None:
+    blocks = [Fused(30, 30) for _ in range(4)]
+    model = nn.Sequential(*blocks, nn.Linear(30, 4))
+    assert looked_at(model).healthy
+    blocks[spoilt].bias.data.fill_(-10)
+    assert starts(looked_at(model))[0] == (str(spoilt), "dead_units")
+
+
+class WrittenOut(nn.Module):
+    """GELU as GPT-2 spells it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        return 0.5 * x * (1 + torch.tanh(inner))
+
+
+def test_a_nonlinearity_written_out_is_judged_by_what_it_returns() -> None:
+    found = []
+    for phi in (WrittenOut, lambda: nn.GELU("tanh")):
+        layers = [part for _ in range(5) for part in (nn.Linear(30, 30), phi())]
+        model = nn.Sequential(*layers, nn.Linear(30, 4))
+        initialize(model, "he_normal")
+        for name, part in model.named_children():
+            if isinstance(part, nn.Linear) and name != "10":
+                part.weight.data *= 1.7
+        found.append(looked_at(model))
+    assert found[0].healthy
+    columns = ["layer", "nonlinear"]
+    pd.testing.assert_frame_equal(found[0].profile[columns], found[1].profile[columns])
+
+
+def test_gradients_are_judged_where_a_checkpoint_hides_those_of_functions() -> None:
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(30, 30) for _ in range(8))
+            self.head = nn.Linear(30, 4)
+            initialize(self, "normal(std=0.05)")
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.requires_grad_()
+            for layer in self.layers:
+                x = checkpoint(lambda z, part=layer: torch.relu(part(z)), x, use_reentrant=True)
+            logits: Tensor = self.head(x)
+            return logits
+
+    assert "vanishing_gradient" in set(looked_at(Repeated()).bad["verdict"])
+
+
+@dataclass
+class Output:
+    """What a model of a library may return."""
+
+    logits: Tensor
+
+
+def test_an_output_in_a_dataclass_is_judged_too() -> None:
+    class Packing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = sound("relu", "he_normal")
+            for name in ("fc4", "fc5", "fc6"):
+                weight(self.body, name).mul_(8)
+
+        def forward(self, x: Tensor) -> Output:
+            return Output(self.body(x))
+
+    model = Packing()
+    packed = diagnose(model, *batch(), lambda out, y: functional.cross_entropy(out.logits, y))
+    assert len(packed.bad) == len(looked_at(model.body).bad) > 0
 
 
 @pytest.mark.parametrize("factor", [0.01, 30])

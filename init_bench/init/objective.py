@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -88,7 +89,8 @@ def differentiating(name: str, times: str) -> Iterator[None]:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples and mappings: what models take and return.
+    """Yield the tensors in nested lists, tuples, mappings and dataclasses: what models take and
+    return.
 
     Example:
         >>> nested = {"a": torch.ones(2), "b": [torch.ones(3)]}
@@ -101,6 +103,9 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         yield from (tensor for part in value.values() for tensor in tensors_in(part))
     elif isinstance(value, tuple | list):
         yield from (tensor for part in value for tensor in tensors_in(part))
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, field.name) for field in fields(value)]
+        yield from tensors_in(parts)
 
 
 def _targets(batch: Any) -> tuple[Any, ...]:
