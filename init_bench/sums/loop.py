@@ -136,6 +136,7 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
     shift, total, square = np.empty((3, _BLOCK))
     lows, highs = np.empty((2, _BLOCK), z.dtype)
     zero, beyond = np.empty((2, _BLOCK), np.float32)
+    least, most = np.full((2, _BLOCK), z[0, 0], z.dtype)
     for start in range(0, units, _BLOCK):
         width = min(_BLOCK, units - start)  # LLVM sees the bound: a third faster than stop - start
         stop = start + width
@@ -172,8 +173,10 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
         for j in range(width):
             zeros += zero[j]
             near += beyond[j]
-        for j in range(width):
-            low, high = min(low, lows[j]), max(high, highs[j])
+        for j in range(width):  # place by place: one least and greatest would wait for each value
+            least[j], most[j] = min(least[j], lows[j]), max(most[j], highs[j])
+    for j in range(min(units, _BLOCK)):
+        low, high = min(low, least[j]), max(high, most[j])
     if not np.isfinite(unit_total):
         low = high = unit_total
     return low, high, constant, common, unit_total, unit_square, within, zeros, near
