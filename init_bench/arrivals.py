@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from init_bench.batches import samples_along, samples_second
 from init_bench.statistics import describe
-from init_bench.watching import Arrive, first_tensor
+from init_bench.tensors import first_tensor
+from init_bench.watching import Arrive
 from init_bench.wrappers import own_modules
 
 

@@ -22,8 +22,8 @@ from init_bench.following import Optimizer, follow
 from init_bench.inputs import check_inputs
 from init_bench.judging import judge
 from init_bench.noting import notes_on_inputs, notes_on_looks
+from init_bench.tensors import first_tensor
 from init_bench.theory.covered import expected_of
-from init_bench.watching import first_tensor
 from init_bench.wrappers import unwrapped
 
 

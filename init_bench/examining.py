@@ -14,10 +14,10 @@ from init_bench.arrivals import described, gradients_of_computed, noting_arrival
 from init_bench.audit import audit
 from init_bench.batches import samples_second
 from init_bench.errors import InitBenchError
-from init_bench.init.objective import tensors_in
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.layer_profile import profile_of
 from init_bench.recording import watched
+from init_bench.tensors import tensors_in
 from init_bench.undropped import let_pass, undropped
 from init_bench.wrappers import own_modules, own_parameters
 
@@ -72,10 +72,7 @@ def examine(
         InitBenchError: the model has no parameters, does not run on ``inputs``, or the loss does
             not take what the model returns, is no scalar, or is no number because of the targets.
     """
-    if not any(True for _ in model.parameters()):
-        raise InitBenchError(
-            f"{type(model).__name__} has no parameters: there is no initialisation to look at"
-        )
+    _refuse_no_parameters(model)
     _refuse_no_function(loss_fn)
     arrivals: list[dict[str, object]] = []
     of_computed: dict[str, Tensor] = {}
@@ -93,11 +90,7 @@ def examine(
         own = own_parameters(model).items()
         gradients = of_computed | {name: p.grad for name, p in own if p.grad is not None}
         layers = record.table()
-        if layers.empty:
-            raise InitBenchError(
-                f"no layer of this {type(model).__name__} has an output of real numbers: there is "
-                f"nothing to measure"
-            )
+        _refuse_no_layers(model, layers)
         ran = layers.drop_duplicates("index")["layer"].tolist()
         weights = audit(model, ran, gradients)
         profile = profile_of(model, layers, pd.DataFrame(arrivals), weights)
@@ -160,6 +153,21 @@ def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> flo
             f"{type(cause).__name__}: {cause}"
         ) from cause
     return loss.item()
+
+
+def _refuse_no_parameters(model: nn.Module) -> None:
+    if not any(True for _ in model.parameters()):
+        raise InitBenchError(
+            f"{type(model).__name__} has no parameters: there is no initialisation to look at"
+        )
+
+
+def _refuse_no_layers(model: nn.Module, layers: pd.DataFrame) -> None:
+    if layers.empty:
+        raise InitBenchError(
+            f"no layer of this {type(model).__name__} has an output of real numbers: there is "
+            f"nothing to measure"
+        )
 
 
 def _refuse_no_function(loss_fn: object) -> None:

@@ -17,7 +17,7 @@ from init_bench.importing import find_factory
 from init_bench.init import initialize, parse
 from init_bench.randomness import drawing_from, stream
 from init_bench.signatures import misfit
-from init_bench.watching import first_tensor
+from init_bench.tensors import first_tensor
 
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""

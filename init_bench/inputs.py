@@ -1,16 +1,15 @@
 """Inputs that a model can be judged on: finite, and of two samples or more."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from init_bench.errors import InitBenchError
 from init_bench.examining import shapes
-from init_bench.init.objective import tensors_in
+from init_bench.tensors import dense_tensors
 
 
 def check_inputs(inputs: Any) -> None:
@@ -21,6 +20,7 @@ def check_inputs(inputs: Any) -> None:
             they hold a single sample or a value that is not finite.
 
     Example:
+        >>> import torch
         >>> check_inputs(torch.ones(1, 3))
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: what distinguishes samples needs two or more; give a batch
@@ -44,6 +44,7 @@ def check_finite(values: Any, name: str, consequence: str) -> None:
         InitBenchError: there is one.
 
     Example:
+        >>> import torch
         >>> check_finite(torch.ones(2, 3), "targets", "clean them")
     """
     broken = sum(int((~tensor.isfinite()).sum()) for tensor in dense_tensors(values))
@@ -93,13 +94,3 @@ def number_of_samples(inputs: Any) -> int | None:
         return len(first)
     tensor = next(dense_tensors(first), None)
     return None if tensor is None or tensor.dim() == 0 else len(tensor)
-
-
-def dense_tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in ``value`` that statistics can be taken of.
-
-    Example:
-        >>> [len(x) for x in dense_tensors((torch.ones(2), {"edges": torch.eye(3).to_sparse()}))]
-        [2]
-    """
-    return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)

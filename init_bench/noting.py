@@ -10,7 +10,8 @@ from torch import Tensor
 
 from init_bench.arrivals import described
 from init_bench.examining import Evidence
-from init_bench.inputs import arguments_of, dense_tensors, first_argument, number_of_samples
+from init_bench.inputs import arguments_of, first_argument, number_of_samples
+from init_bench.tensors import dense_tensors
 
 AFTER_TRAINING = "thresholds were calibrated at step 0: read what crosses them later with care"
 

@@ -4,7 +4,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,7 @@ from init_bench.batches import samples_along
 from init_bench.functional import BOUNDS, FunctionalActivations
 from init_bench.shares import shares_of
 from init_bench.statistics import describe, describe_weight
+from init_bench.tensors import first_tensor
 
 Row = dict[str, object]
 Bounds = tuple[float, float] | None
@@ -240,29 +241,6 @@ class _Numbers:
         if not output.is_inference():
             self.last = (weakref.ref(output), output._version, bounds, numbers)
         return numbers
-
-
-def first_tensor(value: object) -> Tensor | None:
-    """Return the first tensor inside ``value`` that has statistics: dense, floating point, a
-    dimension of samples, not empty. ``value`` may be nested tuples, lists, mappings, dataclasses.
-
-    Example:
-        >>> first_tensor({"ids": torch.tensor([1]), "states": (torch.ones(2),)})
-        tensor([1., 1.])
-    """
-    if isinstance(value, Tensor):
-        dense = value.layout is torch.strided and not value.is_nested
-        usable = dense and value.is_floating_point() and value.dim() > 0 and value.numel() > 0
-        return value if usable else None
-    if isinstance(value, Mapping):
-        parts: list[object] = list(value.values())
-    elif isinstance(value, tuple | list):
-        parts = list(value)
-    elif is_dataclass(value) and not isinstance(value, type):
-        parts = [getattr(value, field.name) for field in fields(value)]
-    else:
-        return None
-    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
 
 
 def _numbers(values: Tensor, bounds: Bounds) -> dict[str, float]:

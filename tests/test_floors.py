@@ -20,7 +20,16 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {"docstrings", "progress", "randomness", "signatures", "undropped", "devices", "activations"},
+    {
+        "docstrings",
+        "progress",
+        "randomness",
+        "signatures",
+        "tensors",
+        "undropped",
+        "devices",
+        "activations",
+    },
     {"sums", "distinct_rows"},
     {"importing"},
     {"mean_field"},

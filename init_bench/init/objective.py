@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -86,26 +85,6 @@ def differentiating(name: str, times: str) -> Iterator[None]:
             f"{name} differentiates the loss {times}, which a layer of this model does not allow "
             f"({cause}); batch norm does in eval mode"
         ) from cause
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples, mappings and dataclasses: what models take and
-    return.
-
-    Example:
-        >>> nested = {"a": torch.ones(2), "b": [torch.ones(3)]}
-        >>> [len(tensor) for tensor in tensors_in(nested)]
-        [2, 3]
-    """
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (tensor for part in value.values() for tensor in tensors_in(part))
-    elif isinstance(value, tuple | list):
-        yield from (tensor for part in value for tensor in tensors_in(part))
-    elif is_dataclass(value) and not isinstance(value, type):
-        parts = [getattr(value, field.name) for field in fields(value)]
-        yield from tensors_in(parts)
 
 
 def _targets(batch: Any) -> tuple[Any, ...]:

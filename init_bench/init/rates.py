@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from init_bench.init.layers import Affine
-from init_bench.init.objective import tensors_in
+from init_bench.tensors import tensors_in
 
 if TYPE_CHECKING:
     from init_bench.init.network import Network
