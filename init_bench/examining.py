@@ -17,7 +17,7 @@ from init_bench.errors import InitBenchError
 from init_bench.init.snapshot import seed_rng, undisturbed
 from init_bench.layer_profile import profile_of
 from init_bench.recording import watched
-from init_bench.tensors import tensors_in
+from init_bench.tensors import nonfinite_in, tensors_in
 from init_bench.undropped import let_pass, undropped
 from init_bench.wrappers import own_modules, own_parameters
 
@@ -195,9 +195,9 @@ def _refuse_no_scalar(loss: object) -> None:
 
 def _refuse_broken_targets(loss: Tensor, output: Any, targets: Any) -> None:
     """Refuse a loss that is no number because of its targets; of weights it is a finding."""
-    if loss.isfinite() or not all(one.isfinite().all() for one in tensors_in(output)):
+    if loss.isfinite() or nonfinite_in(output):
         return
-    if broken := sum(int((~target.isfinite()).sum()) for target in tensors_in(targets)):
+    if broken := nonfinite_in(targets):
         raise InitBenchError(
             f"targets {shapes(targets)} hold nan or ±inf ({broken} of their values) and the loss "
             f"is {loss.item():g}: clean the targets, or leave those values out in loss_fn"

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from init_bench.errors import InitBenchError
 from init_bench.examining import shapes
-from init_bench.tensors import dense_tensors
+from init_bench.tensors import dense_tensors, nonfinite_in
 
 
 def check_inputs(inputs: Any) -> None:
@@ -47,8 +47,7 @@ def check_finite(values: Any, name: str, consequence: str) -> None:
         >>> import torch
         >>> check_finite(torch.ones(2, 3), "targets", "clean them")
     """
-    broken = sum(int((~tensor.isfinite()).sum()) for tensor in dense_tensors(values))
-    if broken:
+    if broken := nonfinite_in(values):
         raise InitBenchError(
             f"{name} {shapes(values)} hold nan or ±inf ({broken} of their values): {consequence}"
         )

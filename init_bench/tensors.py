@@ -38,6 +38,16 @@ def dense_tensors(value: Any) -> Iterator[Tensor]:
     return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)
 
 
+def nonfinite_in(value: Any) -> int:
+    """Return how many numbers in the dense tensors of ``value`` are nan or ±inf.
+
+    Example:
+        >>> nonfinite_in([torch.tensor([1.0, torch.nan]), torch.tensor([2])])
+        1
+    """
+    return sum(int((~x.isfinite()).sum()) for x in dense_tensors(value))
+
+
 def first_tensor(value: object) -> Tensor | None:
     """Return the first tensor inside ``value`` that has statistics: dense, floating point, a
     dimension of samples, not empty. ``value`` may be nested tuples, lists, mappings, dataclasses.

@@ -20,20 +20,13 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"errors"},
-    {
-        "docstrings",
-        "progress",
-        "randomness",
-        "signatures",
-        "tensors",
-        "undropped",
-        "devices",
-        "activations",
-    },
+    {"docstrings", "progress", "randomness", "signatures", "tensors", "undropped", "devices"}
+    | {"activations"},
     {"sums", "distinct_rows"},
     {"importing"},
     {"mean_field"},
     {"init", "datasets", "shares", "statistics", "functional", "wrappers", "batches"},
+    {"numbers_once"},
     {"models", "watching", "theory", "known_rules", "wanted", "stacked"},
     {"recording", "audit", "arrivals", "layer_profile"},
     {"examining"},
