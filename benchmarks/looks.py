@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.recording import capture
+from init_bench.hooks.record import capture
 
 Look = Callable[[nn.Module], AbstractContextManager[object]]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations import ACTIVATIONS
+from init_bench.activations.menu import ACTIVATIONS
 from init_bench.init import initialize
 from init_bench.randomness import stream
 

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from init_bench import datasets
-from init_bench.datasets.bundled import unpacked_mnist
-from init_bench.engine.chunk import network_of, stacked
-from init_bench.grid import Cell, Grid, chunks
+from init_bench.datasets.mnist import unpacked_mnist
 from init_bench.models import lenet, mlp
+from init_bench.training.cell import Cell
+from init_bench.training.chunks import chunks
+from init_bench.training.engine.trainer import stacked
+from init_bench.training.grid import Grid
+from init_bench.training.networks import network_of
 
 BATCH, LR, READ, WARM = 128, 0.01, 50, 10
 SIZES = (784, 100, 100, 100, 100, 10)

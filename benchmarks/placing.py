@@ -18,8 +18,9 @@ from benchmarks.networks import BODIES, MISLEADING, Net
 from benchmarks.trainability import QUICK, kept
 from benchmarks.turns import save
 from init_bench import datasets
-from init_bench.diagnosing import Diagnosis, diagnose
-from init_bench.init.whole_model import fill_weights
+from init_bench.diagnosis.pipeline import diagnose
+from init_bench.diagnosis.result import Diagnosis
+from init_bench.init.whole_model.initialization import fill_weights
 
 NETWORKS, SAMPLES = 200, 64
 SOUND = {

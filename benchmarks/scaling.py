@@ -26,9 +26,10 @@ def measure(count: int, steps: int) -> dict[str, float]:
 
     import torch
 
-    from init_bench.engine import train_chunk
-    from init_bench.executors import EXECUTORS
-    from init_bench.grid import Grid, chunks
+    from init_bench.training.chunks import chunks
+    from init_bench.training.engine.trainer import train_chunk
+    from init_bench.training.executors import EXECUTORS
+    from init_bench.training.grid import Grid
 
     data, cpu, workers = peers.mnist("cpu"), torch.device("cpu"), os.cpu_count() or 1
     rates = [0.01 * (1 + i / 1000) for i in range(30)]

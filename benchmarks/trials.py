@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from benchmarks.networks import Net, build
 from benchmarks.trainability import PATIENT, QUICK, Outcome, kept
 from init_bench import datasets
-from init_bench.examining import Evidence, examine
-from init_bench.recording import capture
+from init_bench.diagnosis.evidence.collection import Evidence, examine
+from init_bench.hooks.record import capture
 
 SAMPLES = 512
 NEAR_ZERO = 0.05

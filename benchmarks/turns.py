@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from init_bench.running import versions
+from init_bench.training.manifest import versions
 
 RESULTS = Path(__file__).parent / "results"
 

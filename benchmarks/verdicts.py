@@ -17,9 +17,9 @@ from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from benchmarks.trials import Trial, described, trial_of
 from benchmarks.turns import RESULTS, save
-from init_bench import measures
-from init_bench.judging import judge
-from init_bench.verdicts import EXPLODES_NORMALISED, RULES
+from init_bench.diagnosis import measures
+from init_bench.diagnosis.findings import judge
+from init_bench.diagnosis.rules import EXPLODES_NORMALISED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
 SIDES = ("gradient, either way", "output vanishes", "output explodes")

@@ -18,7 +18,8 @@ from torchvision.models import list_models
 
 from benchmarks.turns import save
 from benchmarks.zoo_tasks import build, task_of
-from init_bench.diagnosing import Diagnosis, diagnose
+from init_bench.diagnosis.pipeline import diagnose
+from init_bench.diagnosis.result import Diagnosis
 
 CACHE = Path(tempfile.gettempdir()) / "init_bench_zoo"
 MINUTES = 10.0

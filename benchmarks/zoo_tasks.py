@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from init_bench.examining import Loss
-from init_bench.factories import make
+from init_bench.cli.model_arguments import make
+from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.randomness import stream
 
 BATCH, SIDE = 2, 224

@@ -3,83 +3,71 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from init_bench import figures, init, statistics, testing, theory
-    from init_bench.activations import ACTIVATIONS, Activation, register_activation
-    from init_bench.book import reproduce
-    from init_bench.comparing import Comparison, compare
-    from init_bench.coordinates import CoordCheck, coord_check
-    from init_bench.diagnosing import Diagnosis, diagnose
-    from init_bench.errors import InitBenchError
-    from init_bench.grid import Cell, Grid, read_grid
-    from init_bench.init import initialize, register_init
-    from init_bench.recommending import Recommendation, recommend
-    from init_bench.recording import Record, capture
-    from init_bench.running import run
-    from init_bench.store import Results, load
+if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
+    from init_bench import figures as figures
+    from init_bench import init as init
+    from init_bench import statistics as statistics
+    from init_bench import testing as testing
+    from init_bench import theory as theory
+    from init_bench.activations.menu import ACTIVATIONS as ACTIVATIONS
+    from init_bench.activations.menu import Activation as Activation
+    from init_bench.activations.menu import register_activation as register_activation
+    from init_bench.book.pipeline import reproduce as reproduce
+    from init_bench.comparison.pipeline import compare as compare
+    from init_bench.comparison.result import Comparison as Comparison
+    from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
+    from init_bench.diagnosis.coordinate_check import coord_check as coord_check
+    from init_bench.diagnosis.pipeline import diagnose as diagnose
+    from init_bench.diagnosis.recommendation import Recommendation as Recommendation
+    from init_bench.diagnosis.recommendation import recommend as recommend
+    from init_bench.diagnosis.result import Diagnosis as Diagnosis
+    from init_bench.errors import InitBenchError as InitBenchError
+    from init_bench.hooks.record import Record as Record
+    from init_bench.hooks.record import capture as capture
+    from init_bench.init.registry import register_init as register_init
+    from init_bench.init.whole_model.initialization import initialize as initialize
+    from init_bench.training.cell import Cell as Cell
+    from init_bench.training.grid import Grid as Grid
+    from init_bench.training.grid import read_grid as read_grid
+    from init_bench.training.pipeline import run as run
+    from init_bench.training.results import Results as Results
+    from init_bench.training.results import load as load
 
-# No module may have the name of a function it exports: once imported, the module would hide it.
+_MODULES = ("figures", "init", "statistics", "testing", "theory")
+
 _HOMES = {
-    "Grid": "grid",
-    "Cell": "grid",
-    "read_grid": "grid",
-    "run": "running",
-    "load": "store",
-    "Results": "store",
-    "reproduce": "book",
-    "compare": "comparing",
-    "Comparison": "comparing",
-    "initialize": "init",
-    "register_init": "init",
-    "recommend": "recommending",
-    "Recommendation": "recommending",
-    "capture": "recording",
-    "Record": "recording",
-    "coord_check": "coordinates",
-    "CoordCheck": "coordinates",
-    "ACTIVATIONS": "activations",
-    "Activation": "activations",
-    "register_activation": "activations",
-    "diagnose": "diagnosing",
-    "Diagnosis": "diagnosing",
+    "ACTIVATIONS": "activations.menu",
+    "Activation": "activations.menu",
+    "register_activation": "activations.menu",
+    "reproduce": "book.pipeline",
+    "compare": "comparison.pipeline",
+    "Comparison": "comparison.result",
+    "CoordCheck": "diagnosis.coordinate_check",
+    "coord_check": "diagnosis.coordinate_check",
+    "diagnose": "diagnosis.pipeline",
+    "Recommendation": "diagnosis.recommendation",
+    "recommend": "diagnosis.recommendation",
+    "Diagnosis": "diagnosis.result",
     "InitBenchError": "errors",
+    "Record": "hooks.record",
+    "capture": "hooks.record",
+    "register_init": "init.registry",
+    "initialize": "init.whole_model.initialization",
+    "Cell": "training.cell",
+    "Grid": "training.grid",
+    "read_grid": "training.grid",
+    "run": "training.pipeline",
+    "Results": "training.results",
+    "load": "training.results",
 }
+"""Where each public name is defined; it is imported when it is first used."""
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Cell",
-    "Comparison",
-    "CoordCheck",
-    "Diagnosis",
-    "Grid",
-    "InitBenchError",
-    "Recommendation",
-    "Record",
-    "Results",
-    "capture",
-    "compare",
-    "coord_check",
-    "diagnose",
-    "figures",
-    "init",
-    "initialize",
-    "load",
-    "read_grid",
-    "recommend",
-    "register_activation",
-    "register_init",
-    "reproduce",
-    "run",
-    "statistics",
-    "testing",
-    "theory",
-]
+__all__ = sorted([*_MODULES, *_HOMES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``init-bench --help`` must not wait for torch."""
-    if name in ("figures", "init", "statistics", "testing", "theory"):
+    if name in _MODULES:
         return import_module(f"init_bench.{name}")
     if name == "__version__":
         return import_module("importlib.metadata").version("init_bench")

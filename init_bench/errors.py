@@ -1,9 +1,10 @@
 """The one exception for anything the caller can put right, and the checks that raise it."""
 
 import difflib
+import inspect
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -87,3 +88,21 @@ def whole_numbers(values: Any) -> list[int] | None:
     except TypeError:
         return None
     return None if any(isinstance(value, bool) for value in values) else found
+
+
+def misfit(function: Callable[..., object], *arguments: object) -> str:
+    """Return why ``function`` does not take ``arguments``; empty where it does or does not say.
+
+    Example:
+        >>> misfit(lambda: 1, 2), misfit(lambda x: x, 2), misfit(max, 2)
+        ('too many positional arguments', '', '')
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of what is written in C
+        return ""
+    try:
+        signature.bind(*arguments)
+    except TypeError as cause:
+        return str(cause)
+    return ""

@@ -1,24 +1,82 @@
 """Networks that a grid can name: those of the menu, and a user's own ``module:factory``."""
 
+import importlib
 import inspect
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from init_bench.activations import ACTIVATIONS
-from init_bench.errors import InitBenchError, lookup
-from init_bench.importing import find_factory
-from init_bench.init import InitSpec
-from init_bench.init.whole_model import fill_weights
-from init_bench.randomness import drawing_from, stream
+from init_bench.activations.menu import ACTIVATIONS
+from init_bench.errors import InitBenchError, lookup, nearest
+
+NAMED = (
+    "must be MODULE:FACTORY, the module as Python imports it from here (dots, no path, no .py), "
+    "such as torchvision.models:resnet18, or mine:net for the function net in mine.py"
+)
+"""How a model is named, for a message."""
+
+
+def find_factory(text: str) -> Callable[..., nn.Module]:
+    """Return the function or class that ``MODULE:FACTORY`` names; the working folder counts.
+
+    Raises:
+        InitBenchError: ``text`` is a path or has no colon, the module cannot be imported, or it
+            holds nothing of that name that can be called, or a model instead of what builds one.
+
+    Example:
+        >>> find_factory("torch.nn:Identity")()
+        Identity()
+    """
+    module_name, colon, name = text.partition(":")
+    if not (colon and name and all(module_name.split("."))) or set("/\\") & set(module_name):
+        raise InitBenchError(f"model {text!r} {NAMED}")
+    module = _imported(module_name, text)
+    found = getattr(module, name, None)
+    if found is None:
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise InitBenchError(
+            f"model {text!r}: {module_name} has no {name!r}{nearest(name, public)}"
+        )
+    if isinstance(found, nn.Module):
+        raise InitBenchError(
+            f"model {text!r}: {name} is a model itself, a {type(found).__name__}, and each run "
+            f"needs a fresh one; name a function that builds and returns it"
+        )
+    if not callable(found):
+        raise InitBenchError(f"model {text!r}: {name} is {found!r}, which cannot be called")
+    factory: Callable[..., nn.Module] = found
+    return factory
+
+
+def _imported(module_name: str, text: str) -> object:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except (Exception, SystemExit) as cause:  # a script without a main guard may leave
+        lost = isinstance(cause, ModuleNotFoundError) and f"{module_name}.".startswith(
+            f"{cause.name}."
+        )
+        raise InitBenchError(
+            f"model {text!r}: module {module_name!r} cannot be imported: "
+            f"{type(cause).__name__}: {cause}" + f"; the model {NAMED}" * lost
+        ) from cause
+
 
 Factory = Callable[..., nn.Module]
+
+
 Norm = Literal["none", "batch"]
+
 
 SHAPING = ("width", "depth", "bias", "norm", "activation")
 """Axes of a grid that a factory may take by name; those it does not take make no cells."""
+
 
 OFFERED = ("image", "features", "classes", *SHAPING)
 """All that a factory may take by name."""
@@ -142,6 +200,7 @@ def resnet18(image: tuple[int, int, int], classes: int) -> nn.Module:
 
 MODELS: dict[str, Factory] = {"mlp": mlp, "lenet": lenet, "resnet18": resnet18}
 
+
 OWN = "module:factory"
 
 
@@ -196,25 +255,3 @@ def make(name: str, offered: Mapping[str, Any]) -> nn.Module:
     if not isinstance(found, nn.Module):
         raise InitBenchError(f"model {name!r} returned a {type(found).__name__}, no nn.Module")
     return found
-
-
-def build(
-    factory: Callable[[], nn.Module],
-    init: str | InitSpec,
-    seed: int,
-    batch: tuple[Tensor, Tensor] | None = None,
-) -> nn.Module:
-    """Return ``factory()`` on the CPU with weights from ``init``, ``seed`` and ``batch`` alone.
-
-    What the initialiser does not fill keeps what the factory gave it, drawn from a stream of the
-    seed. One that must see data sees ``batch``, inputs and classes on the CPU; one that must see
-    a loss, the cross-entropy on it.
-
-    Example:
-        >>> net = build(lambda: mlp(4, 2, 3, 2, "relu"), "zeros", seed=0)
-        >>> net.fc1.weight.sum().item()
-        0.0
-    """
-    with drawing_from(stream(seed, "factory")):
-        model = factory()
-    return fill_weights(model, init, batch=batch, loss=nn.functional.cross_entropy, seed=seed)

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
-from init_bench.diagnosing import diagnose
+from init_bench.diagnosis.evidence.collection import Loss
+from init_bench.diagnosis.findings import ROOT
+from init_bench.diagnosis.pipeline import diagnose
+from init_bench.diagnosis.rules import BAD
 from init_bench.errors import InitBenchError, lookup
-from init_bench.examining import Loss
-from init_bench.judging import ROOT
-from init_bench.verdicts import BAD
 
 
 def assert_healthy(

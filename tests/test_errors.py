@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from init_bench.errors import InitBenchError, finite, lookup, nearest
+from init_bench.errors import InitBenchError, finite, lookup, misfit, nearest
 
 MENU = {"he_normal": 1, "lecun_normal": 2, "zeros": 3}
 
@@ -74,3 +75,26 @@ def test_finite_refuses_what_is_below_the_minimum(value: float) -> None:
 
 def test_the_minimum_itself_is_allowed() -> None:
     assert finite(0, "std", minimum=0) == 0.0
+
+
+def named(width: int, *, depth: int = 2) -> int:
+    return width * depth
+
+
+@pytest.mark.parametrize("fits", [named, nn.Softmax, lambda *widths: widths, max])
+def test_what_takes_the_arguments_passes(fits: object) -> None:
+    assert misfit(fits, 3) == ""  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "why"),
+    [
+        (named, (), "missing a required argument: 'width'"),
+        (named, (1, 2), "too many positional arguments"),
+        (nn.Linear, (3,), "missing a required argument: 'out_features'"),
+    ],
+)
+def test_what_does_not_is_told_why(
+    function: object, arguments: tuple[object, ...], why: str
+) -> None:
+    assert misfit(function, *arguments) == why  # type: ignore[arg-type]

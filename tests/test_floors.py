@@ -4,6 +4,7 @@ import ast
 import graphlib
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,42 +13,48 @@ from pathlib import Path
 import pytest
 
 import init_bench
-from init_bench.docstrings import section
 from init_bench.init import all_inits
+from init_bench.init.docstrings import section
 
 ROOT = Path(init_bench.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
-    {"errors"},
-    {"docstrings", "progress", "randomness", "signatures", "tensors", "undropped", "devices"}
-    | {"activations"},
-    {"sums", "distinct_rows"},
-    {"importing"},
-    {"mean_field"},
-    {"init", "datasets", "shares", "statistics", "functional", "wrappers", "batches"},
-    {"numbers_once"},
-    {"models", "watching", "theory", "known_rules", "wanted", "stacked"},
-    {"recording", "audit", "arrivals", "layer_profile"},
-    {"examining"},
-    {"measures", "following", "trials", "inputs", "slopes"},
-    {"verdicts", "noting"},
-    {"judging"},
-    {"grid"},
-    {"tables"},
-    {"engine", "store"},
-    {"executors", "figures"},
-    {"first_look", "claims", "coordinates"},
-    {"running", "telling"},
-    {"diagnosing"},
-    {"comparison", "testing", "factories", "recommending"},
-    {"book", "comparing", "listing", "checkup"},
-    {"cli"},
-    {"__main__", "__init__"},
+    {"statistics", "errors", "randomness"},
+    {"activations", "files"},
+    {"hooks", "models", "datasets", "figures"},
+    {"init"},
+    {"training", "theory"},
+    {"diagnosis", "comparison", "book"},
+    {"cli", "testing"},
+    {"__init__", "__main__"},
 )
-"""Top-level modules and packages; inside a package only cycles are forbidden."""
+"""The root's entries, floor by floor: there are no others, and imports point down."""
 
-FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+INSIDE: dict[str, tuple[set[str], ...]] = {
+    "init": (
+        {"docstrings", "registry"},
+        {"tensor_inits", "graph"},
+        {"spec", "plugins"},
+        {"whole_model"},
+        {"module_inits", "batch_inits", "loss_inits"},
+        {"menu"},
+        {"__init__"},
+    ),
+    "training": (
+        {"cell", "sampling", "progress", "devices", "__init__"},
+        {"networks", "chunks", "tables"},
+        {"init_check", "engine", "store"},
+        {"grid", "executors", "results"},
+        {"manifest"},
+        {"pipeline"},
+    ),
+}
+"""The floors inside the two packages with the most files."""
+
+
+def heights(floors: tuple[set[str], ...]) -> dict[str, int]:
+    return {name: height for height, names in enumerate(floors) for name in names}
 
 
 def module_of(source: Path) -> str:
@@ -55,26 +62,16 @@ def module_of(source: Path) -> str:
     return ".".join(source.relative_to(ROOT).with_suffix("").parts)
 
 
-def unit_of(module: str) -> str:
-    return module.split(".")[0]
-
-
 def is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def is_for_types_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
 def import_nodes(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports that run, those inside functions too."""
-    for child in ast.iter_child_nodes(node):
+    """Yield all imports: those inside functions and those for type checkers alone too."""
+    for child in ast.walk(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child
-        elif not is_for_types_only(child):
-            yield from import_nodes(child)
 
 
 def targets(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
@@ -100,6 +97,13 @@ def imported(source: Path) -> set[str]:
     return found
 
 
+def with_parents(module: str, by: str) -> set[str]:
+    """Return a module and the ``__init__`` of its packages that importing it from ``by`` runs."""
+    parts, own = module.split(".")[:-1], by.split(".")[:-1]
+    packages = [parts[: i + 1] for i in range(len(parts))]
+    return {module} | {".".join([*p, "__init__"]) for p in packages if p != own[: len(p)]}
+
+
 def loaded_by(*arguments: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter imports."""
     command = [sys.executable, "-X", "importtime", *arguments]
@@ -108,17 +112,46 @@ def loaded_by(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=module_of)
-def test_every_module_has_a_floor(source: Path) -> None:
-    assert unit_of(module_of(source)) in FLOOR, "give it a floor in FLOORS"
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    """Which module imports which; the root's lazy ``__init__`` is left out."""
+    found = {}
+    for source in SOURCES:
+        own = module_of(source)
+        names = (with_parents(name, own) for name in imported(source))
+        found[own] = set().union(*names) - {own, "__init__"}
+    return found
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=module_of)
-def test_imports_point_down(source: Path) -> None:
-    own = unit_of(module_of(source))
-    others = {unit_of(name) for name in imported(source)} - {own}
-    above = {name for name in others if FLOOR[name] >= FLOOR[own]}
-    assert not above, f"{own} stands below or beside {sorted(above)}"
+def test_the_root_holds_the_entries_of_the_floors_and_no_other() -> None:
+    entries = {p.stem for p in ROOT.iterdir() if p.suffix == ".py" or any(p.glob("*.py"))}
+    assert entries == set().union(*FLOORS), "a new file goes into a package of the root"
+
+
+def points_up(graph: dict[str, set[str]], floors: tuple[set[str], ...], prefix: str) -> list[str]:
+    """Return the imports below ``prefix`` that do not go to a lower floor."""
+    floor, depth = heights(floors), prefix.count(".")
+    wrong = []
+    for source, names in graph.items():
+        for name in names:
+            if not (source.startswith(prefix) and name.startswith(prefix)):
+                continue
+            a, b = source.split(".")[depth], name.split(".")[depth]
+            if a != b and floor[b] >= floor[a]:
+                wrong.append(f"{source} imports {name}")
+    return wrong
+
+
+def test_imports_point_down(graph: dict[str, set[str]]) -> None:
+    assert not points_up(graph, FLOORS, "")
+
+
+@pytest.mark.parametrize("package", INSIDE)
+def test_imports_inside_a_package_point_down(package: str, graph: dict[str, set[str]]) -> None:
+    folder = ROOT / package
+    entries = {p.stem for p in folder.iterdir() if p.suffix == ".py" or any(p.glob("*.py"))}
+    assert entries == set().union(*INSIDE[package])
+    assert not points_up(graph, INSIDE[package], f"{package}.")
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=module_of)
@@ -128,10 +161,40 @@ def test_imports_are_absolute(source: Path) -> None:
     assert not relative, f"relative imports in lines {relative}"
 
 
-def test_no_import_cycle_inside_a_package() -> None:
-    graph = {module_of(source): imported(source) for source in SOURCES}
+def test_there_is_no_circle_of_imports(graph: dict[str, set[str]]) -> None:
+    """Type-only imports count, and so does a package's ``__init__`` where one of it is imported."""
     order = list(graphlib.TopologicalSorter(graph).static_order())
     assert set(order) >= set(graph)
+
+
+PACKAGES = [
+    name for _, name, is_package in pkgutil.walk_packages([str(ROOT)], "init_bench.") if is_package
+]
+
+
+@pytest.mark.parametrize("package", ["init_bench", *PACKAGES])
+def test_no_submodule_has_the_name_of_an_export(package: str) -> None:
+    """Importing a submodule binds its name on the package and would hide the function."""
+    module = importlib.import_module(package)
+    submodules = {name for _, name, _ in pkgutil.iter_modules(module.__path__)}
+    exported = set(getattr(module, "__all__", ()))
+    modules = {n for n in exported & submodules if inspect.ismodule(getattr(module, n))}
+    assert exported & submodules == modules
+
+
+def test_what_type_checkers_see_is_what_is_imported() -> None:
+    """The block for type checkers, the homes and ``__all__`` name the same."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: (node.module or "").removeprefix("init_bench").lstrip(".")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name: home for name, home in seen.items() if home} == init_bench._HOMES
+    modules = {name for name in init_bench.__all__ if name not in init_bench._HOMES}
+    assert {name for name, home in seen.items() if not home} == modules
 
 
 @pytest.mark.parametrize("name", init_bench.__all__)
@@ -139,7 +202,7 @@ def test_every_public_name_resolves_and_is_documented(name: str) -> None:
     public = getattr(init_bench, name)
     documented = public if callable(public) or inspect.ismodule(public) else None
     if documented is None:  # a menu: its module speaks for it
-        documented = importlib.import_module(f"init_bench.{name.lower()}")
+        documented = importlib.import_module(f"init_bench.{init_bench._HOMES[name]}")
     assert (inspect.getdoc(documented) or "").strip()
 
 
@@ -148,11 +211,6 @@ def test_every_public_class_has_its_own_docstring_and_not_a_generated_one(name: 
     public = getattr(init_bench, name)
     own = vars(public).get("__doc__") if inspect.isclass(public) else "not a class"
     assert own and not own.startswith(f"{name}("), "a dataclass without a docstring gets this one"
-
-
-def test_public_names_are_listed_once_in_order() -> None:
-    names = init_bench.__all__
-    assert names == sorted(set(names), key=lambda n: (not n.isupper(), not n[0].isupper(), n))
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
@@ -179,17 +237,3 @@ def test_help_loads_no_heavy_library_and_not_torch() -> None:
     loaded = loaded_by("-m", "init_bench", "--help")
     assert "typer" in loaded
     assert not loaded & {"torchvision", "plotly", "ray", "torch"}
-
-
-def test_no_module_hides_the_public_name_it_exports() -> None:
-    """Importing a submodule binds its name on the package: it must not be a function's name."""
-    script = (
-        "import pkgutil, importlib, types, init_bench as ib\n"
-        "for m in pkgutil.walk_packages(ib.__path__, 'init_bench.'):\n"
-        "    m.name.endswith('__main__') or importlib.import_module(m.name)\n"
-        "modules = {n for n in ib.__all__ if isinstance(getattr(ib, n), types.ModuleType)}\n"
-        "print(sorted(modules))\n"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['figures', 'init', 'statistics', 'testing', 'theory']"

@@ -10,20 +10,22 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.rows import DRAW_ALPHA, DRAWS, Row
-from init_bench.comparison.stated import mean_against, stated, variance_against
+from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec
-from init_bench.init.builtin import DEFAULT, reset_
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
 from init_bench.randomness import stream
 
 SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (64, 32, 3, 3)}
 """Weights ``(n_out, n_in, *kernel)`` on which draws are compared."""
 
+
 QUANTILES = 500
 """Points of a distribution that a figure shows."""
+
 
 BIT_SEEDS = 5
 """Generator states from which both sides draw to see whether their bits agree."""

@@ -10,7 +10,11 @@ from scipy import stats
 from init_bench.randomness import stream
 
 CONFIDENCE = 0.95
+
+
 RESAMPLES = 20_000
+
+
 EXACT_SEEDS = 16
 """Up to so many seeds all 2ⁿ signs are tried; beyond, as many at random."""
 

@@ -15,6 +15,7 @@ COUNTERPARTS = {
 }
 """Counterparts that have another name than ours and its aliases."""
 
+
 STAND_IN = 0.5
 """What both sides get for an argument without a default, where all of the menu is compared."""
 

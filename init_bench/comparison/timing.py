@@ -13,15 +13,15 @@ from torch import nn
 
 from init_bench import datasets
 from init_bench.comparison.draws import draw, module_of
+from init_bench.comparison.measurements import FILLS, NETWORK_FILLS, TURNS, Row
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.rows import FILLS, NETWORK_FILLS, TURNS, Row
-from init_bench.engine.chunk import network_of, seen_by_init
 from init_bench.errors import InitBenchError
-from init_bench.grid import Cell
 from init_bench.init import INITS, InitSpec
-from init_bench.init.builtin import DEFAULT, TORCH_INITS
-from init_bench.init.whole_model import fill_weights
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
+from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.randomness import stream
+from init_bench.training.cell import Cell
+from init_bench.training.networks import network_of, seen_by_init
 
 SHAPES = ((512, 512), (128, 64, 3, 3))
 """Weights that are timed: the first that both sides can fill."""

@@ -16,19 +16,26 @@ import torch
 from scipy import stats
 
 from init_bench import datasets
+from init_bench.comparison.measurements import TRAIN_ALPHA, Row
 from init_bench.comparison.paired import bootstrap_interval, seeds_for, sign_flip_p
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.rows import TRAIN_ALPHA, Row
-from init_bench.engine.chunk import network_of
 from init_bench.errors import InitBenchError
-from init_bench.grid import Cell, Grid
 from init_bench.init import InitSpec
-from init_bench.running import run
-from init_bench.store import Results
+from init_bench.training.cell import Cell
+from init_bench.training.grid import Grid
+from init_bench.training.networks import network_of
+from init_bench.training.pipeline import run
+from init_bench.training.results import Results
 
 LOSSES = ("final loss", "mean loss")
+
+
 SKIPPED = "not trained: both sides start from the same bits for every seed and so train to the same"
+
+
 LEAST_SEEDS = 10
+
+
 TESTS = 3
 """Tests of a pair that Holm counts: final loss, mean loss, and divergence where there is any."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from init_bench.comparison.rows import DRAW_ALPHA
+from init_bench.comparison.measurements import DRAW_ALPHA
 
 
 def ks_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:

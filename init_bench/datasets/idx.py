@@ -1,6 +1,5 @@
 """IDX files, the format MNIST came in: checked before torchvision reads them."""
 
-import hashlib
 import math
 import struct
 from pathlib import Path
@@ -15,13 +14,9 @@ FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
+
+
 _UNSIGNED_BYTE = 8
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(folder: Path) -> dict[str, Tensor]:

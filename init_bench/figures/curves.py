@@ -13,15 +13,7 @@ from matplotlib.ticker import StrMethodFormatter
 from scipy import ndimage, signal
 
 from init_bench.errors import InitBenchError
-from init_bench.figures.style import (
-    RC,
-    add_caption,
-    label_of,
-    line_of,
-    need,
-    new_figure,
-    seeds_of,
-)
+from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure, seeds_of
 
 SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
 """The book's smoothing: a Kaiser window of 11 steps, β = 2, the ends mirrored."""

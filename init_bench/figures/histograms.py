@@ -10,6 +10,7 @@ from init_bench.figures.style import RC, add_caption, label_of, line_of, need, n
 TALLEST = 0.2
 """Top of the share axis: a bar above it is cut and its share written on it."""
 
+
 RANGES = {"book": "the book's range, 0 to 1", "full": "full range, signed"}
 
 

@@ -18,6 +18,8 @@ _BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY = (
     "#CC79A7",
     "#56B4E9",
 )
+
+
 LINES: dict[str, dict[str, Any]] = {
     "normal(std=0.01)": {"color": _RED, "linestyle": (0, (4, 2)), "marker": "s"},
     "normal(std=1)": {"color": _PURPLE, "linestyle": (0, (1, 1)), "marker": "D"},
@@ -26,13 +28,21 @@ LINES: dict[str, dict[str, Any]] = {
     "zeros": {"color": _ORANGE, "linestyle": (0, (4, 2)), "marker": "s"},
     "constant(value=0.01)": {"color": _SKY, "linestyle": (0, (1, 1)), "marker": "D"},
 }
+
+
 # For any other: not one of the above; Tol, "Colour Schemes", 2021, muted.
 _OTHERS = ("#000000", "#7F7F7F", "#882255", "#999933", "#44AA99", "#332288")
+
+
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1)))
+
+
 _MARKERS = ("v", "P", "X", "<", ">")
+
 
 GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
 """The book's word beside ours: its Xavier is 1/√n, which the field calls LeCun normal."""
+
 
 RC: dict[Any, Any] = {
     "font.size": 9,

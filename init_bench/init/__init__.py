@@ -5,7 +5,33 @@ from the same generator, its bits; ``from init_bench import init`` can stand whe
 ``from torch.nn import init`` did.
 """
 
-from init_bench.init.constants import (
+from init_bench.activations.gains import calculate_gain
+from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
+from init_bench.init.batch_inits.lsuv import lsuv_
+from init_bench.init.loss_inits.gradinit import gradinit_
+from init_bench.init.loss_inits.metainit import metainit_
+from init_bench.init.menu import menu_rows
+from init_bench.init.module_inits.fixup import fixup_
+from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.siren import siren_
+from init_bench.init.module_inits.skipinit import skipinit_
+from init_bench.init.module_inits.t_fixup import t_fixup_
+from init_bench.init.module_inits.zero import zero_
+from init_bench.init.module_inits.zero_gamma import zero_gamma_
+from init_bench.init.plugins import load_plugins
+from init_bench.init.registry import (
+    ALIASES,
+    BATCH_INITS,
+    INITS,
+    KINDS,
+    LOSS_INITS,
+    MODULE_INITS,
+    Init,
+    all_inits,
+    register_init,
+)
+from init_bench.init.spec import InitSpec, canonical, parse
+from init_bench.init.tensor_inits.constant import (
     constant_,
     normal_,
     ones_,
@@ -13,8 +39,8 @@ from init_bench.init.constants import (
     uniform_,
     zeros_,
 )
-from init_bench.init.critical import critical_normal_
-from init_bench.init.deprecated import (
+from init_bench.init.tensor_inits.critical import critical_normal_
+from init_bench.init.tensor_inits.deprecated import (
     constant,
     dirac,
     eye,
@@ -27,38 +53,11 @@ from init_bench.init.deprecated import (
     xavier_normal,
     xavier_uniform,
 )
-from init_bench.init.fans import fans, module_fans
-from init_bench.init.fixup import fixup_
-from init_bench.init.gain import calculate_gain
-from init_bench.init.gpt2 import gpt2_
-from init_bench.init.gradinit import gradinit_
-from init_bench.init.identities import dirac_, eye_, identity_
-from init_bench.init.krahenbuhl import krahenbuhl_
-from init_bench.init.lsuv import lsuv_
-from init_bench.init.menu import (
-    ALIASES,
-    BATCH_INITS,
-    INITS,
-    KINDS,
-    LOSS_INITS,
-    MODULE_INITS,
-    Init,
-    NetworkInit,
-    all_inits,
-    menu_rows,
-    register_init,
-)
-from init_bench.init.metainit import metainit_
-from init_bench.init.network import Network
-from init_bench.init.orthogonality import delta_orthogonal_, looks_linear_, orthogonal_
-from init_bench.init.plugins import load_plugins
-from init_bench.init.report import Report
-from init_bench.init.siren import siren_
-from init_bench.init.skipinit import skipinit_
-from init_bench.init.sparsity import sparse_
-from init_bench.init.spec import InitSpec, canonical, parse
-from init_bench.init.t_fixup import t_fixup_
-from init_bench.init.variance_scaling import (
+from init_bench.init.tensor_inits.fans import fans, module_fans
+from init_bench.init.tensor_inits.identity import dirac_, eye_, identity_
+from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.tensor_inits.sparse import sparse_
+from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
     he_uniform_,
     kaiming_normal_,
@@ -69,9 +68,9 @@ from init_bench.init.variance_scaling import (
     xavier_normal_,
     xavier_uniform_,
 )
-from init_bench.init.whole_model import initialize
-from init_bench.init.zero import zero_
-from init_bench.init.zero_gamma import zero_gamma_
+from init_bench.init.whole_model.initialization import initialize
+from init_bench.init.whole_model.network import Network, NetworkInit
+from init_bench.init.whole_model.report import Report
 
 __all__ = [
     "ALIASES",
@@ -141,6 +140,8 @@ __all__ = [
     "zeros_",
 ]
 
+
 _calculate_fan_in_and_fan_out = fans  # private in torch, yet in many a reset_parameters
+
 
 load_plugins()  # last: a plug-in may import anything of the above

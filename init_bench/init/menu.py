@@ -3,15 +3,34 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from init_bench.docstrings import section
-from init_bench.errors import InitBenchError, lookup
-from init_bench.init.builtin import DEFAULT, TORCH_INITS, reset_
-from init_bench.init.constants import (
+from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
+from init_bench.init.batch_inits.lsuv import lsuv_
+from init_bench.init.docstrings import section
+from init_bench.init.loss_inits.gradinit import gradinit_
+from init_bench.init.loss_inits.metainit import metainit_
+from init_bench.init.module_inits.fixup import fixup_
+from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.siren import siren_
+from init_bench.init.module_inits.skipinit import skipinit_
+from init_bench.init.module_inits.t_fixup import t_fixup_
+from init_bench.init.module_inits.zero import zero_
+from init_bench.init.module_inits.zero_gamma import zero_gamma_
+from init_bench.init.registry import (
+    BATCH_INITS,
+    INITS,
+    LOSS_INITS,
+    MODULE_INITS,
+    NO_WORDS,
+    Init,
+    all_inits,
+    needs_of,
+)
+from init_bench.init.tensor_inits.constant import (
     constant_,
     normal_,
     ones_,
@@ -19,20 +38,12 @@ from init_bench.init.constants import (
     uniform_,
     zeros_,
 )
-from init_bench.init.critical import critical_normal_
-from init_bench.init.fixup import fixup_
-from init_bench.init.gpt2 import gpt2_
-from init_bench.init.gradinit import gradinit_
-from init_bench.init.identities import dirac_, identity_
-from init_bench.init.krahenbuhl import krahenbuhl_
-from init_bench.init.lsuv import lsuv_
-from init_bench.init.metainit import metainit_
-from init_bench.init.orthogonality import delta_orthogonal_, looks_linear_, orthogonal_
-from init_bench.init.siren import siren_
-from init_bench.init.skipinit import skipinit_
-from init_bench.init.sparsity import sparse_
-from init_bench.init.t_fixup import t_fixup_
-from init_bench.init.variance_scaling import (
+from init_bench.init.tensor_inits.critical import critical_normal_
+from init_bench.init.tensor_inits.identity import dirac_, identity_
+from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.tensor_inits.sparse import sparse_
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS, reset_
+from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
     he_uniform_,
     lecun_normal_,
@@ -41,23 +52,6 @@ from init_bench.init.variance_scaling import (
     xavier_normal_,
     xavier_uniform_,
 )
-from init_bench.init.zero import zero_
-from init_bench.init.zero_gamma import zero_gamma_
-
-if TYPE_CHECKING:
-    from init_bench.init.network import Network
-
-
-class Init(Protocol):
-    """Fills a weight in place, draws only from ``generator``, returns the same tensor."""
-
-    def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor: ...
-
-
-class NetworkInit(Protocol):
-    """Fills a network through ``network``, which draws, keeps the record and every override."""
-
-    def __call__(self, network: "Network") -> None: ...
 
 
 def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
@@ -79,7 +73,7 @@ def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
     return init_
 
 
-INITS: dict[str, Init] = {
+_TENSOR_INITS: dict[str, Init] = {
     "zeros": _drawing_nothing(zeros_),
     "ones": _drawing_nothing(ones_),
     "constant": _drawing_nothing(constant_, value="val"),
@@ -102,8 +96,9 @@ INITS: dict[str, Init] = {
     "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
     **TORCH_INITS,
 }
+INITS.update(_TENSOR_INITS)
 
-MODULE_INITS: dict[str, NetworkInit] = {
+_MODULE_INITS: dict[str, Callable[..., None]] = {
     "fixup": fixup_,
     "skipinit": skipinit_,
     "zero_gamma": zero_gamma_,
@@ -112,103 +107,13 @@ MODULE_INITS: dict[str, NetworkInit] = {
     "t_fixup": t_fixup_,
     "siren": siren_,
 }
+MODULE_INITS.update(_MODULE_INITS)
 
-BATCH_INITS: dict[str, NetworkInit] = {"lsuv": lsuv_, "krahenbuhl": krahenbuhl_}
+_BATCH_INITS: dict[str, Callable[..., None]] = {"lsuv": lsuv_, "krahenbuhl": krahenbuhl_}
+BATCH_INITS.update(_BATCH_INITS)
 
-LOSS_INITS: dict[str, NetworkInit] = {"metainit": metainit_, "gradinit": gradinit_}
-
-KINDS: dict[str, dict[str, Any]] = {
-    "tensor": INITS,
-    "module": MODULE_INITS,
-    "batch": BATCH_INITS,
-    "loss": LOSS_INITS,
-}
-"""The four kinds of initialiser by what they must see."""
-
-NO_WORDS = ("generator", "fans")
-"""Parameters that a spec string cannot give."""
-
-NONLINEARITY_TAKERS = {"critical_normal"}
-"""Names made for the nonlinearity behind a layer: the traced one, unless the spec gives one."""
-
-ALIASES = {
-    "kaiming_normal": "he_normal",
-    "kaiming_uniform": "he_uniform",
-    "glorot_normal": "xavier_normal",
-    "glorot_uniform": "xavier_uniform",
-    "eye": "identity",
-}
-
-BIAS_FILLERS = {"critical_normal"}
-"""Names whose biases are part of the initialiser: it fills a tensor of one dimension too."""
-
-
-def register_init(name: str, init: Callable[..., Any], *, needs: str | None = None) -> None:
-    """Add ``init`` to the menu under ``name``; a taken name is refused, never replaced.
-
-    Args:
-        name: how specs call it.
-        init: an ``Init`` if ``needs`` is ``tensor``, else a ``NetworkInit``.
-        needs: what it must see: ``tensor``, ``module``, ``batch`` or ``loss``. ``None`` is what
-            its attribute ``needs`` says, ``tensor`` where it has none.
-
-    Raises:
-        InitBenchError: ``name`` is taken, or is no name a spec string can hold, ``init`` is not
-            called as an initialiser of its kind is, or ``needs`` is no kind.
-
-    Example:
-        >>> def half_he_(tensor, *, generator=None):
-        ...     '''Fill from N(0, 1/(2 fan_in)).'''
-        ...     return he_normal_(tensor, generator=generator).mul_(0.5)
-        >>> register_init("half_he", half_he_)
-        >>> INITS.pop("half_he") is half_he_
-        True
-    """
-    needs = getattr(init, "needs", "tensor") if needs is None else needs
-    menu = lookup(KINDS, needs, kind="kind of init")
-    if not name.isidentifier():
-        raise InitBenchError(f"init name {name!r} must be a Python name, such as 'my_normal'")
-    if name in all_inits() or name in ALIASES:
-        raise InitBenchError(f"init {name!r} is taken by {_holder(name)}; choose another name")
-    _check_call(name, init, needs)
-    menu[name] = init
-
-
-def _holder(name: str) -> str:
-    """Return who has a taken name."""
-    if name in ALIASES:
-        return f"{ALIASES[name]!r}, which it is another name of"
-    module = str(getattr(all_inits()[name], "__module__", "an unknown module"))
-    own = module.partition(".")[0] in ("init_bench", "torch")
-    return "init_bench" if own else f"what {module} brought, by register_init or as a plug-in"
-
-
-def all_inits() -> dict[str, Callable[..., Any]]:
-    """Return the initialisers of all kinds by name."""
-    return {name: init for menu in KINDS.values() for name, init in menu.items()}
-
-
-def needs_of(name: str) -> str:
-    """Return what the initialiser called ``name`` must see.
-
-    Example:
-        >>> needs_of("he_normal"), needs_of("lsuv"), needs_of("torch.default")
-        ('tensor', 'batch', 'module')
-    """
-    return next((kind for kind, menu in KINDS.items() if name in menu), "module")
-
-
-def _check_call(name: str, init: Callable[..., Any], needs: str) -> None:
-    """Refuse what cannot be called as an initialiser of its kind is."""
-    keywords = {"generator": None} if needs == "tensor" else {}
-    form = "(tensor, *, generator=None)" if needs == "tensor" else "(network)"
-    try:
-        inspect.signature(init).bind_partial(None, **keywords)
-    except (TypeError, ValueError) as cause:
-        raise InitBenchError(
-            f"init {name!r} must be a function init{form} that fills what it is given in place, "
-            f"got {init!r}"
-        ) from cause
+_LOSS_INITS: dict[str, Callable[..., None]] = {"metainit": metainit_, "gradinit": gradinit_}
+LOSS_INITS.update(_LOSS_INITS)
 
 
 def signature_of(name: str) -> str:

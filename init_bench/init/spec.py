@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
-from init_bench.init.builtin import DEFAULT
-from init_bench.init.menu import ALIASES, INITS, NO_WORDS, all_inits, needs_of
+from init_bench.init.registry import ALIASES, INITS, NO_WORDS, all_inits, needs_of
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 
 Value = float | int | str | bool | None
 

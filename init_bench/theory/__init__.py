@@ -5,8 +5,10 @@ an endless network, ``expected_profile`` the layers of one given MLP, to be laid
 ``capture`` measured. Expectations are exact to rounding for every activation of the menu.
 """
 
-from init_bench.mean_field import MeanField, critical_line, exact_gain
+from init_bench.activations.critical import critical_line
+from init_bench.activations.gains import exact_gain
 from init_bench.theory.inputs import Inputs
+from init_bench.theory.mean_field import MeanField
 from init_bench.theory.profile import expected_profile
 
 __all__ = ["Inputs", "MeanField", "critical_line", "exact_gain", "expected_profile"]

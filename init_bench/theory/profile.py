@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from init_bench.mean_field import MeanField, Nonlinearity, Phi
+from init_bench.activations.moments import Nonlinearity, Phi
 from init_bench.theory.inputs import Inputs
+from init_bench.theory.mean_field import MeanField
 from init_bench.theory.weights import layers_of
 
 COLUMNS = ("layer", "index", "kind", "mean", "std", "sample_std", "unit_std", "correlation")
 """Columns of ``expected_profile``, which mean what they do in ``capture``'s table."""
+
 
 _CONSTANT = 1e-14
 """Up to this variance, as a share of mean², outputs are constant over units: no correlation."""

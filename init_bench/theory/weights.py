@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from init_bench.activations import ACTIVATIONS, Activation
+from init_bench.activations.menu import ACTIVATIONS, Activation
+from init_bench.activations.moments import Phi
 from init_bench.errors import InitBenchError, lookup
 from init_bench.init import initialize
-from init_bench.mean_field import MeanField, Phi
+from init_bench.theory.mean_field import MeanField
 
 
 def layers_of(

@@ -21,7 +21,7 @@ from init_bench.comparison.training import (
 )
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec, parse
-from init_bench.store import load
+from init_bench.training.results import load
 
 AXES: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 60}
 HE, TORCH, LECUN = (parse(name) for name in ("he_normal", "torch.kaiming_normal", "lecun_normal"))
@@ -120,7 +120,7 @@ def test_a_run_that_fails_is_said_and_its_file_kept(
     def failing(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("init_bench.running.train_chunk", failing)
+    monkeypatch.setattr("init_bench.training.pipeline.train_chunk", failing)
     pair = Pair(a=HE, b=LECUN)
     found = trained(tmp_path, pair)
     assert "out of memory" in numbers(found, pair)["final loss"].note

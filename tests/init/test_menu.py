@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from init_bench import init
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, INITS, KINDS, all_inits, menu_rows, register_init
-from init_bench.init.builtin import DEFAULT
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.randomness import stream
 
 SHAPES = ((8, 6), (5, 7, 3), (6, 4, 3, 3))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, InitSpec, all_inits, canonical, normal_, parse
-from init_bench.init.builtin import DEFAULT
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.randomness import stream
 
 MALFORMED = r"is malformed: write name or name\(key=value, \.\.\.\).* such as he_normal"

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from init_bench.activations import ACTIVATIONS
+from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
+from init_bench.hooks.record import COLUMNS, capture
 from init_bench.init import calculate_gain
-from init_bench.models import build, mlp
+from init_bench.models import mlp
 from init_bench.randomness import stream
-from init_bench.recording import COLUMNS, capture
-from init_bench.statistics import describe
+from init_bench.statistics.layer import describe
 from init_bench.theory import Inputs, MeanField, expected_profile
+from init_bench.training.networks import build
 
 FEATURES, WIDTH, DEPTH, SEEDS, SAMPLES, COSINE = 64, 256, 4, 10, 32, 0.3
 WIDTHS = [FEATURES, *[WIDTH] * DEPTH]

@@ -1,0 +1,117 @@
+"""Gains: by how much weights must be larger than 1/√fan for what φ does to the signal."""
+
+import copy
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from init_bench.activations.menu import ACTIVATIONS
+from init_bench.activations.moments import Nonlinearity, Phi
+from init_bench.activations.recognition import is_nonlinearity
+from init_bench.errors import InitBenchError, finite, lookup
+
+
+def calculate_gain(
+    nonlinearity: str | Callable[[Any], Any], param: float | None = None, *, exact: bool = False
+) -> float:
+    """Return the gain for ``nonlinearity``: torch's convention, or the exact one.
+
+    Formula:
+        By convention 1 for linear, identity, sigmoid and convolutions; 5/3 for tanh; √2 for relu;
+        √(2/(1 + param²)) for leaky_relu of negative slope ``param``, 0.01 if not given; 3/4 for
+        selu. Exact: 1 / √E[φ(z)²], z ~ N(0, 1), which keeps a second moment of 1 from layer to
+        layer. Activations of the menu that torch has no convention for get the exact gain.
+
+    Args:
+        nonlinearity: a name of torch's, a name on the menu of activations, or any elementwise
+            function of a tensor, which gets the exact gain: to rounding if it is smooth but at 0,
+            else to about 1e-3 (1e-2 if it jumps), unless an ``Activation`` names its kinks.
+        param: the negative slope of leaky_relu; others take none and, as torch, ignore it.
+        exact: take the exact gain where there is a convention, too.
+
+    Raises:
+        InitBenchError: ``nonlinearity`` is unknown, is no elementwise function, or is 0 almost
+            everywhere; ``param`` is not a finite number.
+
+    Source:
+        ``torch.nn.init.calculate_gain``; He et al., Delving Deep into Rectifiers, 2015, eq. 10,
+        for the exact gain of relu.
+
+    Example:
+        >>> round(calculate_gain("tanh"), 4), round(calculate_gain("tanh", exact=True), 4)
+        (1.6667, 1.5925)
+        >>> round(calculate_gain("gelu"), 4), round(calculate_gain(lambda a: a.relu()), 4)
+        (1.5335, 1.4142)
+    """
+    if not isinstance(nonlinearity, str):
+        return exact_gain(nonlinearity)
+    if nonlinearity not in _CONVENTIONS:
+        lookup({**_CONVENTIONS, **ACTIVATIONS}, nonlinearity, kind="nonlinearity")
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else finite(param, "the slope of leaky_relu")
+        # E[φ²] = (1 + slope²)/2: convention and exact gain are the same.
+        return math.sqrt(2.0 / (1 + slope**2))
+    if nonlinearity in _LINEAR or (nonlinearity in _CONVENTIONS and not exact):
+        return _CONVENTIONS[nonlinearity]
+    return exact_gain(nonlinearity)
+
+
+_CONVOLUTIONS = [f"conv{way}{n}d" for way in ("", "_transpose") for n in (1, 2, 3)]
+
+
+_LINEAR = dict.fromkeys(["linear", "identity", *_CONVOLUTIONS], 1.0)
+
+
+_CONVENTIONS = {
+    **_LINEAR,
+    "sigmoid": 1.0,
+    "tanh": 5.0 / 3,
+    "relu": math.sqrt(2.0),
+    "leaky_relu": math.sqrt(2.0),
+    "selu": 3.0 / 4,
+}
+
+
+def exact_gain(activation: Phi) -> float:
+    """Return 1 / √E[φ(z)²], z ~ N(0, 1): weights of this gain keep a second moment of 1.
+
+    Raises:
+        InitBenchError: φ is unknown, no elementwise function, or 0 almost everywhere.
+
+    Source:
+        He et al., Delving Deep into Rectifiers, 2015, eq. 10, for any φ.
+
+    Example:
+        >>> round(exact_gain("relu") ** 2, 12), round(exact_gain("gelu"), 4)
+        (2.0, 1.5335)
+    """
+    moment = float(Nonlinearity(activation).second_moment(1.0))
+    if not 0 < moment < np.inf:
+        raise InitBenchError(f"no gain: E[φ(z)²] of this activation is {moment:g}, z ~ N(0, 1)")
+    return 1 / math.sqrt(moment)
+
+
+def gain_of(module: nn.Module) -> float:
+    """Return 1 / √E[φ'(a)²], a ~ N(0, 1): the gain that keeps gradients level through φ.
+
+    nan for what is no elementwise nonlinearity of torch's.
+
+    Example:
+        >>> round(gain_of(nn.ReLU()), 3), round(gain_of(nn.Tanh()), 2)
+        (1.414, 1.47)
+    """
+    if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
+        return math.nan
+    # A copy, as in training RReLU draws; its class's forward, as the module may bear hooks.
+    phi = functools.partial(type(module).forward, copy.copy(module).eval())
+    square = float(Nonlinearity(phi).slope_moment(1.0))
+    return 1 / math.sqrt(square) if square > 0 else math.nan
+
+
+def _functional_gain(name: str) -> float:
+    """Return the gain of a nonlinearity called as a function, nan off the menu."""
+    return gain_of(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan

@@ -1,0 +1,122 @@
+"""Nonlinearities φ: their formulas, their modules, and where φ is bounded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from init_bench.errors import InitBenchError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """A nonlinearity z = φ(a), elementwise.
+
+    Attributes:
+        formula: φ(a) in words of mathematics.
+        source: paper or convention it comes from.
+        module: builds the ``nn.Module`` that computes φ.
+        bounds: infimum and supremum of φ where both are finite, else ``None``.
+        kinks: points besides 0 where φ or a derivative of it jumps: expectations are integrated
+            from kink to kink.
+    """
+
+    formula: str
+    source: str
+    module: Callable[[], nn.Module]
+    bounds: tuple[float, float] | None = None
+    kinks: tuple[float, ...] = ()
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(formula="a", source="linear network", module=nn.Identity),
+    "sigmoid": Activation(
+        formula="1 / (1 + exp(-a))",
+        source="logistic function",
+        module=nn.Sigmoid,
+        bounds=(0.0, 1.0),
+    ),
+    "tanh": Activation(
+        formula="tanh(a)",
+        source="LeCun et al., Efficient BackProp, 1998, sec. 4.4",
+        module=nn.Tanh,
+        bounds=(-1.0, 1.0),
+    ),
+    "relu": Activation(
+        formula="max(0, a)",
+        source="Nair & Hinton, 2010",
+        module=nn.ReLU,
+    ),
+    "leaky_relu": Activation(
+        formula="max(0, a) + 0.01 min(0, a)",
+        source="Maas et al., 2013",
+        module=nn.LeakyReLU,
+    ),
+    "elu": Activation(
+        formula="a if a > 0 else exp(a) - 1",
+        source="Clevert et al., 2015, eq. 15",
+        module=nn.ELU,
+    ),
+    "selu": Activation(
+        formula="1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))",
+        source="Klambauer et al., 2017, eq. 2",
+        module=nn.SELU,
+    ),
+    "celu": Activation(
+        formula="max(0, a) + min(0, exp(a) - 1)",
+        source="Barron, 2017",
+        module=nn.CELU,
+    ),
+    "gelu": Activation(
+        formula="a Φ(a), Φ the normal distribution function",
+        source="Hendrycks & Gimpel, 2016",
+        module=nn.GELU,
+    ),
+    "silu": Activation(
+        formula="a / (1 + exp(-a))",
+        source="Elfwing et al., 2017; Ramachandran et al. (Swish), 2017",
+        module=nn.SiLU,
+    ),
+    "mish": Activation(
+        formula="a tanh(log(1 + exp(a)))",
+        source="Misra, 2019",
+        module=nn.Mish,
+    ),
+    "softplus": Activation(
+        formula="log(1 + exp(a))",
+        source="Dugas et al., 2000",
+        module=nn.Softplus,
+    ),
+    "softsign": Activation(
+        formula="a / (1 + |a|)",
+        source="Glorot & Bengio, 2010",
+        module=nn.Softsign,
+        bounds=(-1.0, 1.0),
+    ),
+    "hardtanh": Activation(
+        formula="min(1, max(-1, a))",
+        source="Collobert, 2004",
+        module=nn.Hardtanh,
+        bounds=(-1.0, 1.0),
+        kinks=(-1.0, 1.0),
+    ),
+}
+
+
+def register_activation(name: str, activation: Activation) -> None:
+    """Add ``activation`` to the menu under ``name``; a taken name is refused, never replaced.
+
+    Raises:
+        InitBenchError: ``name`` is taken.
+
+    Example:
+        >>> relu6 = Activation(
+        ...     formula="min(max(0, a), 6)", source="Krizhevsky, 2010",
+        ...     module=nn.ReLU6, bounds=(0.0, 6.0))
+        >>> register_activation("relu", relu6)
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: activation 'relu' is taken; choose another name
+    """
+    if name in ACTIVATIONS:
+        raise InitBenchError(f"activation {name!r} is taken; choose another name")
+    ACTIVATIONS[name] = activation

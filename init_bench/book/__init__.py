@@ -1,0 +1,1 @@
+"""The book's section: its figures, its claims, and what was measured for each."""

@@ -1,0 +1,121 @@
+"""Do two initialisers of a whole network draw the same? One stated network, layer by layer."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from init_bench import datasets
+from init_bench.comparison.draws import BIT_SEEDS, Draws, draws_of, equal_bits, quantile_frame
+from init_bench.comparison.measurements import NETWORK_DRAWS, Row
+from init_bench.comparison.pairs import Pair
+from init_bench.comparison.two_sample import mean_ratio
+from init_bench.errors import InitBenchError
+from init_bench.init import INITS, InitSpec
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
+from init_bench.randomness import stream
+from init_bench.training.cell import Cell
+from init_bench.training.networks import network_of
+
+Layers = Mapping[str, Draws]
+
+
+def fills_networks(pair: Pair) -> bool:
+    """Return whether a side of the pair fills no tensor, but whole networks.
+
+    Example:
+        >>> fills_networks(Pair(a=InitSpec("lsuv"), b=InitSpec("he_normal")))
+        True
+    """
+    return any(spec.name not in INITS and spec.name != DEFAULT for spec in (pair.a, pair.b))
+
+
+def layer_rows(pairs: Iterable[Pair], cell: Cell) -> list[Row]:
+    """Return what both sides of each pair put into each weight of the cell's network.
+
+    Entries of one weight may share a scale that the initialiser found, so whole weights are the
+    units of every test.
+    """
+    look = functools.lru_cache(maxsize=None)(functools.partial(_drawn, cell=cell))
+    return [row for pair in pairs for row in _rows(pair, cell, look)]
+
+
+def layer_quantiles(pair: Pair, cell: Cell) -> pd.DataFrame:
+    """Return quantiles of both sides' entries in the first layer, no rows where one fills none."""
+    try:
+        sides = {str(spec): _drawn(spec, cell=cell) for spec in (pair.a, pair.b)}
+    except InitBenchError:
+        return quantile_frame({}, "")
+    first = next(iter(sides[str(pair.a)]))
+    return quantile_frame({init: layers[first].entries for init, layers in sides.items()}, first)
+
+
+def weights_of(cell: Cell) -> dict[str, Tensor]:
+    """Return the initial weights of the cell's network by layer and shape, biases left out.
+
+    Raises:
+        InitBenchError: the initialiser cannot fill the network, or fills it with nan or inf.
+    """
+    network = network_of(cell, datasets.load(cell.dataset))
+    found = {}
+    for name, value in network.named_parameters():
+        if value.dim() > 1:
+            shape = "x".join(map(str, value.shape))
+            found[f"{shape} {name.removesuffix('.weight')}"] = value.detach()
+        if not value.isfinite().all():
+            raise InitBenchError(f"{cell.init} fills {name!r} with values that are not finite")
+    return found
+
+
+def _drawn(spec: InitSpec, *, cell: Cell) -> Layers:
+    """Return ``NETWORK_DRAWS`` fills of the network, from seeds that no other spec has."""
+    seeds = [stream(i, f"compare/{spec}").initial_seed() for i in range(NETWORK_DRAWS)]
+    fills = [weights_of(replace(cell, init=str(spec), seed=seed)) for seed in seeds]
+    return {layer: draws_of(torch.stack([fill[layer] for fill in fills])) for layer in fills[0]}
+
+
+def _rows(pair: Pair, cell: Cell, look: Callable[[InitSpec], Layers]) -> Iterator[Row]:
+    row = functools.partial(Row, pair=pair, question="distribution")
+    try:
+        a, b, bits = look(pair.a), look(pair.b), _same_bits(pair, cell)
+    except InitBenchError as reason:
+        yield row(setting="the network", quantity="same bits", note=str(reason))
+        return
+    for layer in a:
+        of_layer = functools.partial(row, setting=f"layer {layer}")
+        yield of_layer(quantity="same bits", value=bits[layer], n=BIT_SEEDS)
+        for quantity, statistic in _STATISTICS.items():
+            sides = statistic(a[layer]), statistic(b[layer])
+            yield of_layer(quantity=quantity, n=NETWORK_DRAWS, **_ratio(*sides))
+
+
+def _same_bits(pair: Pair, cell: Cell) -> dict[str, float]:
+    """Return the share of seeds from which both sides fill each layer with the same bits."""
+    equal: dict[str, float] = {}
+    for seed in range(BIT_SEEDS):
+        a, b = (weights_of(replace(cell, init=str(spec), seed=seed)) for spec in (pair.a, pair.b))
+        for layer in a:
+            equal[layer] = equal.get(layer, 0.0) + equal_bits(a[layer], b[layer]) / BIT_SEEDS
+    return equal
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+    """Return the ratio of two samples; weights that are 0 on one side alone differ for sure."""
+    if not a.any() and b.all():
+        return {"value": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
+    if a.all() and not b.any():
+        return {"value": math.inf, "low": math.inf, "high": math.inf, "p": 0.0}
+    return mean_ratio(a, b)
+
+
+_STATISTICS: dict[str, Callable[[Draws], np.ndarray]] = {
+    "std ratio": lambda draws: draws.rms,
+    "spectrum ratio": lambda draws: draws.spectrum,
+    "kurtosis ratio": lambda draws: draws.kurtosis,
+}

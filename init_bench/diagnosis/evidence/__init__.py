@@ -1,0 +1,1 @@
+"""The tables that verdict rules read."""

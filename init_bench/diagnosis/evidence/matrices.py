@@ -1,0 +1,81 @@
+"""Layers of several matrices: recurrent ones gate by gate, attention by its four projections."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from init_bench.init.whole_model.parameters import gates_of
+from init_bench.statistics.layer import describe_weight
+
+
+def worst_matrices(modules: Mapping[str, nn.Module]) -> pd.DataFrame:
+    """Return a row per layer of several matrices, its index the layer's name.
+
+    Columns: ``weight_gain``, the √(columns · mean W²) that is furthest from 1, as a factor; of the
+    matrix of which the smallest share of rows differ, ``units``, its rows, and ``distinct``, how
+    many of them do. A gate's matrix is [W_ih W_hh], all that its units sum. nan where a value is
+    not finite.
+
+    Example:
+        >>> layer = nn.LSTM(6, 2)
+        >>> _ = nn.init.constant_(layer.weight_ih_l0, 1.0)
+        >>> _ = nn.init.constant_(layer.weight_hh_l0, 0.0)
+        >>> worst_matrices({"lstm": layer}).round(3)
+              weight_gain  units  distinct
+        lstm        2.449      2       1.0
+    """
+    rows = {path: row for path, module in modules.items() if (row := _worst(module))}
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["weight_gain", "units", "distinct"]
+    )
+
+
+def _worst(module: nn.Module) -> tuple[float, int, float] | None:
+    found = [(len(matrix), *_gain_and_distinct(matrix)) for matrix in _matrices(module)]
+    if not found:
+        return None
+    gains = [gain for _, gain, _ in found]
+    units, _, distinct = min(found, key=lambda row: row[2] / row[0])
+    sound = not any(map(math.isnan, gains))
+    return max(gains, key=_far) if sound else math.nan, units, distinct
+
+
+def _far(gain: float) -> float:
+    return abs(math.log(gain)) if gain else math.inf
+
+
+def _gain_and_distinct(matrix: Tensor) -> tuple[float, float]:
+    numbers = describe_weight(matrix)
+    square = numbers["mean"] ** 2 + numbers["std"] ** 2
+    return math.sqrt(matrix.shape[1] * square), numbers["distinct"]
+
+
+def _matrices(module: nn.Module) -> Iterator[Tensor]:
+    """Yield the matrices of a layer that has several, units by what each sums."""
+    if isinstance(module, nn.MultiheadAttention):
+        yield from _attention(module)
+    elif isinstance(module, nn.RNNBase):
+        sides = ("", "_reverse") if module.bidirectional else ("",)
+        for level in range(module.num_layers):
+            for side in sides:
+                yield from _gates(module, f"_l{level}{side}")
+                if module.proj_size:
+                    yield getattr(module, f"weight_hr_l{level}{side}")
+    elif isinstance(module, nn.RNNCellBase):
+        yield from _gates(module, "")
+
+
+def _attention(module: nn.MultiheadAttention) -> Iterator[Tensor]:
+    if module.in_proj_weight is None:
+        yield from (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
+    else:
+        yield from module.in_proj_weight.detach().chunk(3)
+    yield module.out_proj.weight
+
+
+def _gates(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Iterator[Tensor]:
+    both = (getattr(module, f"weight_{kind}{suffix}") for kind in ("ih", "hh"))
+    yield from torch.cat([weight.detach() for weight in both], dim=1).chunk(gates_of(module))

@@ -1,0 +1,191 @@
+"""Audit of the weights: what each parameter holds, what it should, and which rule it looks like."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from init_bench.activations.recognition import TABLES
+from init_bench.diagnosis.evidence.recommended_gain import wanted_gains
+from init_bench.diagnosis.recognition import looks_like
+from init_bench.hooks.isolation import still
+from init_bench.hooks.module_names import own_modules
+from init_bench.init import module_fans
+from init_bench.init.whole_model.parameters import Slot, is_weight
+
+COLUMNS = (
+    "parameter",
+    "layer",
+    "module",
+    "shape",
+    "fan_in",
+    "fan_out",
+    "mean",
+    "std",
+    "wanted_std",
+    "nonfinite",
+    "gain",
+    "gradient_ratio",
+    "looks_like",
+    "fault",
+)
+
+
+UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
+"""Magnitudes that no initialiser writes; memory that was never written is full of them."""
+
+
+SMALL_SHARE = 0.01
+"""Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
+
+
+def audit(
+    model: nn.Module, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
+) -> pd.DataFrame:
+    """Return a row per parameter of ``model``, and one per weight that a parametrisation computes.
+
+    Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``
+    and ``fan_out`` as ``init_bench.init.module_fans`` counts them, 0 of what is no weight;
+    ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
+    gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
+    runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
+    √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
+    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules that could have drawn it, ``other`` where none
+    could); ``fault``: what is plainly wrong, or empty.
+
+    The weight of ``weight_norm`` and the like has a row under the name by which the module holds
+    it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
+
+    Args:
+        model: any module.
+        order: names of the layers in order of execution; without, no ``wanted_std``.
+        gradients: by qualified name.
+
+    Example:
+        >>> layer = nn.Linear(100, 50)
+        >>> audit(layer)[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
+        ['weight', 100, 'torch.default']
+    """
+    with still(model):
+        return pd.DataFrame(_rows(model, order, gradients or {}), columns=list(COLUMNS))
+
+
+def _rows(
+    model: nn.Module, order: Sequence[str], gradients: Mapping[str, Tensor]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per parameter and per computed weight."""
+    modules = own_modules(model, every_name=True)
+    wanted = wanted_gains(modules, order)
+    first_names: dict[int, str] = {}
+    for slot, values in (found for path in modules for found in _held(path, modules[path])):
+        computed = slot.parametrised
+        first = slot.name if computed else first_names.setdefault(id(values), slot.name)
+        row = _row(slot, values.detach())
+        fan_in = row["fan_in"] or math.nan
+        yield {
+            **row,
+            "wanted_std": wanted.get(slot.path, math.nan) / math.sqrt(fan_in),
+            "gradient_ratio": _ratio(gradients.get(first), values),
+            "fault": f"tied to {first}" if first != slot.name else row["fault"],
+        }
+
+
+def _held(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
+    """Yield the parameters of ``module``, and each weight that it computes before its parts."""
+    for name, own in module._parameters.items():
+        if own is not None:
+            yield _slot(path, module, name, own), own
+    for name, parts in getattr(module, "parametrizations", {}).items():
+        whole = getattr(module, name)
+        yield _slot(path, module, name, whole, parametrised=True), whole
+        for part, own in parts.named_parameters():
+            attribute = f"parametrizations.{name}.{part}"
+            slot = _slot(path, module, attribute, own)
+            yield replace(slot, role="left"), own
+
+
+def _slot(
+    path: str, module: nn.Module, name: str, value: Tensor, *, parametrised: bool = False
+) -> Slot:
+    return Slot(
+        name=f"{path}.{name}".lstrip("."),
+        path=path,
+        module=module,
+        attribute=name,
+        role="weight" if is_weight(module, name, value) else "left",
+        parametrised=parametrised,
+    )
+
+
+def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
+    """Return what one parameter says by itself."""
+    real = values.is_floating_point()
+    values = values if real else values.abs().float()
+    number = values.numel()
+    fan_in, fan_out = _fans(slot, values)
+    broken = number - int(values.isfinite().sum())
+    sound = number > 0 and not broken
+    wide = values if values.dtype == torch.float64 else values.float()
+    multiplies = fan_in > 0 and not isinstance(slot.module, TABLES)
+    drawn = fan_in > 0 and "Norm" not in type(slot.module).__name__
+    return {
+        "parameter": slot.name,
+        "layer": slot.path,
+        "module": type(slot.module).__name__,
+        "shape": tuple(values.shape),
+        "fan_in": fan_in,
+        "fan_out": fan_out,
+        "mean": wide.mean().item() if sound else math.nan,
+        "std": _spread(wide) if sound else math.nan,
+        "nonfinite": broken / number if number else 0.0,
+        "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
+        "looks_like": looks_like(slot, values) if sound and real else "other",
+        "fault": next(_faults(values, broken, drawn), ""),
+    }
+
+
+def _fans(slot: Slot, values: Tensor) -> tuple[int, int]:
+    return module_fans(slot.module, slot.attribute) if slot.role == "weight" else (0, 0)
+
+
+def rms(values: Tensor) -> float:
+    """Return √(mean |value|²) of finite values, without float64, which some devices lack.
+
+    Example:
+        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
+        True
+    """
+    size = values.detach().abs()  # of complex numbers too
+    wide = size if size.dtype == torch.float64 else size.float()
+    largest = wide.max().item() if wide.numel() else math.nan
+    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
+
+
+def _spread(values: Tensor) -> float:
+    """Return std, of equal values 0 and not what their mean is rounded by."""
+    return (values - values.flatten()[0]).std(correction=0).item()
+
+
+def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
+    """Yield what is plainly wrong with a parameter, the worst first; ``drawn``: whether its values
+    should differ."""
+    if broken:
+        yield f"non-finite: {broken} of {values.numel()} values"
+        return
+    size = values.abs()
+    raw = (size > 0) & (size < UNTOUCHED_SMALL)
+    if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
+        yield "never initialised: values as of memory that nobody wrote"
+    if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
+        yield f"all equal: {values.flatten()[0].item():g}"
+
+
+def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:
+    if gradient is None or not gradient.isfinite().all():
+        return math.nan
+    size = rms(parameter)
+    return rms(gradient) / size if size else math.nan

@@ -1,0 +1,63 @@
+"""Inputs that a model can be judged on: finite, and of two samples or more."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from init_bench.errors import InitBenchError
+from init_bench.hooks.model_call import first_argument, number_of_samples, shapes
+from init_bench.hooks.nested_tensors import dense_tensors, nonfinite_in
+
+
+def check_inputs(inputs: Any) -> None:
+    """Say what is wrong with ``inputs``: a tensor, a tuple of arguments or a mapping of them.
+
+    Raises:
+        InitBenchError: the first of them is an array, a loader or a tensor that is not dense, or
+            they hold a single sample or a value that is not finite.
+
+    Example:
+        >>> import torch
+        >>> check_inputs(torch.ones(1, 3))
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: what distinguishes samples needs two or more; give a batch
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    first = first_argument(inputs)
+    if why := _no_dense_tensor(first):
+        raise InitBenchError(f"inputs begin with a {type(first).__name__}: {why}")
+    samples = number_of_samples(inputs)
+    if samples is not None and samples < 2:
+        raise InitBenchError(
+            f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
+            f"two or more; give a batch"
+        )
+    check_finite(inputs, "inputs", "no layer can be judged behind them; clean the inputs")
+
+
+def check_finite(values: Any, name: str, consequence: str) -> None:
+    """Say how many of the values of ``name`` are not finite, where there is one, and what follows.
+
+    Raises:
+        InitBenchError: there is one.
+
+    Example:
+        >>> import torch
+        >>> check_finite(torch.ones(2, 3), "targets", "clean them")
+    """
+    if broken := nonfinite_in(values):
+        raise InitBenchError(
+            f"{name} {shapes(values)} hold nan or ±inf ({broken} of their values): {consequence}"
+        )
+
+
+def _no_dense_tensor(first: Any) -> str:
+    """Return how to make a tensor that can be judged of ``first``, where it plainly is none."""
+    if isinstance(first, np.ndarray):
+        return "torch.from_numpy makes a tensor of it"
+    if isinstance(first, DataLoader):
+        return "next(iter(loader)) is its first batch, such as (inputs, targets)"
+    if isinstance(first, Tensor) and next(dense_tensors(first), None) is None:
+        return "sparse and nested ones have no statistics; to_dense() or a padded one has"
+    return ""

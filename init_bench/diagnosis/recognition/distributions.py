@@ -1,0 +1,132 @@
+"""Distributions about 0, and whether a sample could be from one: by its mean, size and extreme."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from scipy import special
+from torch import Tensor
+
+ALPHA = 1e-6
+"""Each of three tests of a family rejects its own draws with at most this chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What the tests ask of a sample.
+
+    Attributes:
+        number: of values.
+        mean: of the values.
+        rms: √(mean of the squares).
+        largest: the largest absolute value.
+        rounding: relative spacing of the values' floating-point type.
+    """
+
+    number: int
+    mean: float
+    rms: float
+    largest: float
+    rounding: float
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Sample":
+        """Reduce ``values``, which are finite, where they are; no float64, which some lack."""
+        wide = values if values.dtype == torch.float64 else values.float()
+        largest = wide.abs().max().item()
+        share = wide / largest if largest else wide  # squares of a share do not overflow
+        return cls(
+            number=values.numel(),
+            mean=share.mean().item() * largest,
+            rms=math.sqrt(share.square().mean().item()) * largest,
+            largest=largest,
+            rounding=torch.finfo(values.dtype).eps,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A distribution about 0, scaled to a standard deviation of 1.
+
+    Attributes:
+        kurtosis: E[z⁴].
+        bound: the largest \\|z\\|, infinite if there is none.
+        below: the chance of \\|z\\| < t for a t within the bound.
+    """
+
+    kurtosis: float
+    bound: float
+    below: Callable[[float], float]
+
+    def could_be(self, sample: Sample, std: float) -> bool:
+        """Return whether ``sample`` could be independent draws of standard deviation ``std``.
+
+        False for such draws with a chance of at most 3 · ``ALPHA``: by their mean, by their mean
+        square (exact for the normal, by Bernstein's inequality where values are bounded) and by
+        their extreme, which is exact.
+
+        Example:
+            >>> values = torch.linspace(-1, 1, 1001)
+            >>> UNIFORM.could_be(Sample.of(values), 3**-0.5), NORMAL.could_be(Sample.of(values), 1)
+            (True, False)
+        """
+        if not sample.largest or not 0 < std < math.inf:
+            return False
+        chances = (self._mean(sample, std), self._square(sample, std), self._extreme(sample, std))
+        return min(chances) >= ALPHA
+
+    def _mean(self, sample: Sample, std: float) -> float:
+        z = abs(sample.mean) / std
+        if math.isinf(self.bound):
+            return float(2 * special.ndtr(-z * math.sqrt(sample.number)))
+        return _bernstein(sample.number, 1.0, self.bound, z)
+
+    def _square(self, sample: Sample, std: float) -> float:
+        n, square = sample.number, (sample.rms / std) ** 2
+        if math.isinf(self.bound):
+            return float(2 * min(special.chdtr(n, n * square), special.chdtrc(n, n * square)))
+        sd, largest = math.sqrt(self.kurtosis - 1), max(1.0, self.bound**2 - 1)
+        return _bernstein(n, sd, largest, abs(square - 1))
+
+    def _extreme(self, sample: Sample, std: float) -> float:
+        t = sample.largest / std
+        if t > self.bound * (1 + 2 * sample.rounding):
+            return 0.0
+        inside = sample.number * math.log(self.below(t)) if t < self.bound else 0.0
+        beyond = -math.expm1(inside) if math.isinf(self.bound) else 1.0
+        return 2 * min(math.exp(inside), beyond)
+
+
+def _bernstein(n: int, sd: float, bound: float, deviation: float) -> float:
+    """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``."""
+    return min(1.0, 2 * math.exp(-n * deviation**2 / (2 * (sd**2 + bound * deviation / 3))))
+
+
+def _within(t: float) -> float:
+    """Return the chance of \\|z\\| < t for a standard normal z."""
+    return math.erf(t / math.sqrt(2))
+
+
+_CUT = 2.0
+
+
+_DENSITY = math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi) / _within(_CUT)
+
+
+_SCALE = math.sqrt(1 - 2 * _CUT * _DENSITY)
+"""Standard deviation of a standard normal cut at ±2."""
+
+
+UNIFORM = Family(kurtosis=1.8, bound=math.sqrt(3), below=lambda t: t / math.sqrt(3))
+
+
+NORMAL = Family(kurtosis=3.0, bound=math.inf, below=_within)
+
+
+TRUNCATED = Family(
+    kurtosis=(3 - 2 * _DENSITY * (_CUT**3 + 3 * _CUT)) / _SCALE**4,
+    bound=_CUT / _SCALE,
+    below=lambda t: _within(t * _SCALE) / _within(_CUT),
+)
+"""A normal distribution cut at two of its standard deviations."""

@@ -1,0 +1,90 @@
+"""Rules that a weight shows by its structure: orthogonal, mirrored, diagonal, sparse."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+LARGEST = 2048
+"""Rows or columns up to which W Wᵀ is formed to recognise an orthogonal weight."""
+
+
+CLOSE = 1e-5
+"""Products of rows may be off by this share of a row's square, or by 4 roundings of the values."""
+
+
+def patterns(blocks: Sequence[Tensor]) -> Iterator[str]:
+    """Yield the rules whose structure every one of ``blocks`` has, the narrowest first.
+
+    Shapes:
+        blocks: each ``(n_out, n_in, *kernel)``, a matrix of its own.
+
+    Example:
+        >>> list(patterns([torch.eye(3)]))
+        ['identity', 'orthogonal']
+    """
+    found = [list(_patterns(block)) for block in blocks]
+    yield from (name for name in found[0] if all(name in names for names in found))
+
+
+def _patterns(block: Tensor) -> Iterator[str]:
+    if block.shape[0] < 2 or not block[0].numel() or min(block.shape[:2]) > LARGEST:
+        return
+    centre = _centre(block)
+    only_centre = block.dim() > 2 and int(block.count_nonzero()) == int(centre.count_nonzero())
+    if block.dim() == 2 or only_centre:
+        yield from _diagonal(centre, "identity" if block.dim() == 2 else "dirac or identity")
+        yield from _sparse(centre) if block.dim() == 2 else ()
+    if only_centre and _is_orthogonal(centre):
+        yield "delta_orthogonal"
+    if _is_mirrored(centre if only_centre else block):
+        yield "looks_linear"
+    if _is_orthogonal(block.flatten(1)):
+        yield "orthogonal"
+
+
+def _centre(block: Tensor) -> Tensor:
+    """Return the matrix at the kernel's centre, all of a matrix."""
+    for size in block.shape[2:]:
+        block = block.select(2, size // 2)
+    return block
+
+
+def _diagonal(matrix: Tensor, name: str) -> Iterator[str]:
+    """Yield ``name``, with its gain if that is not 1, for a multiple of the identity."""
+    gain = matrix[0, 0].item()
+    pattern = torch.eye(*matrix.shape, dtype=matrix.dtype, device=matrix.device) * gain
+    if gain and torch.equal(matrix, pattern):
+        yield name if gain == 1 else f"identity(gain={gain:g})"
+
+
+def _sparse(matrix: Tensor) -> Iterator[str]:
+    """Yield the name where every column has the same number of zeros, some but not all."""
+    zeros = (matrix == 0).sum(dim=0)
+    number = int(zeros[0])
+    if 0 < number < len(matrix) - 1 and bool((zeros == number).all()):
+        std = matrix[matrix != 0].square().mean().sqrt().item()
+        yield f"sparse(sparsity={number / len(matrix):.3g}, std={std:.3g})"
+
+
+def _is_mirrored(block: Tensor) -> bool:
+    """Return whether ``block`` is [[H, −H], [−H, H]] of an orthogonal H."""
+    rows, columns = block.shape[:2]
+    if rows % 2 or columns % 2 or rows < 4:
+        return False
+    quarter = block[: rows // 2, : columns // 2]
+    upper = torch.cat([quarter, -quarter], dim=1)
+    return torch.equal(block, torch.cat([upper, -upper])) and _is_orthogonal(quarter.flatten(1))
+
+
+def _is_orthogonal(matrix: Tensor) -> bool:
+    """Return whether rows or columns are orthogonal and of one length."""
+    rows = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    if not 2 <= len(rows) <= LARGEST:
+        return False
+    close = max(CLOSE, 4 * torch.finfo(rows.dtype).eps)
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    gram = rows @ rows.T
+    length = gram.diagonal().mean()
+    off = gram - length * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return bool(off.abs().max() < close * length)

@@ -1,0 +1,271 @@
+"""Recommend: which initialiser of the menu learns fastest in this model, measured."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from init_bench.diagnosis.default_loss import cross_entropy
+from init_bench.diagnosis.evidence.collection import Loss, examine
+from init_bench.diagnosis.findings import judge
+from init_bench.diagnosis.inputs import check_inputs
+from init_bench.errors import InitBenchError, whole
+from init_bench.hooks.isolation import given_back, left_as_it_was
+from init_bench.hooks.model_call import call
+from init_bench.init import initialize, parse
+
+CANDIDATES = (
+    "torch.default",
+    "lecun_normal",
+    "lecun_uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "he_normal",
+    "he_uniform",
+    "torch.orthogonal",
+    "lsuv",
+    "krahenbuhl",
+)
+"""Rules of the menu that fit any model, scaled by its fans or on its batch, nothing to choose.
+Those that descend on the loss take as long as a training: they are tried where they are named."""
+
+
+STEPS, SEEDS, RATES = 40, 5, (0.01, 0.1, 1.0)
+
+
+RATE_SEEDS = 2
+"""Seeds on which a rate is chosen: of one alone, luck would choose a rate that may blow up."""
+
+
+CONFIDENCE = 0.95
+
+
+FEWEST_SEEDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """Initialisers of one model, ranked by measurement.
+
+    Attributes:
+        table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
+            after the last step), ``low``, ``high`` (its interval), ``rate``, ``behind`` (mean over
+            seeds of its loss minus the best's of the same seed), ``behind_low``, ``behind_high``
+            (interval, all comparisons covered together), ``differs`` (whether that excludes 0),
+            ``diverged`` (seeds) and ``verdicts`` at step 0.
+        refused: initialisers that cannot fill this model, and why.
+        seeds: how many each initialiser was tried from.
+    """
+
+    table: pd.DataFrame
+    refused: dict[str, str]
+    seeds: int
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The names that nothing measured sets apart from the first, itself included."""
+        return tuple(self.table.loc[~self.table["differs"], "init"])
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        first, tried, name = self.table.iloc[0], len(self.table), self.table["init"][0]
+        if not math.isfinite(first["loss"]):
+            fewest = self.table["diverged"].min()
+            return f"nothing to rank: each diverged at {fewest} or more of {self.seeds} seeds"
+        if tried == 1:
+            return f"{name}: loss {first['loss']:.4g}, there is nothing to compare it with"
+        if len(self.best) == 1:
+            return f"{name}: loss {first['loss']:.4g}, every other one is behind"
+        if len(self.best) < tried:
+            return (
+                f"no difference shown between {', '.join(self.best)}; the others are behind {name}"
+            )
+        if not self.table["behind_high"].any():
+            return f"no difference: all {tried} reach the same loss from every seed"
+        return f"no difference shown: {self.seeds} seeds do not set these {tried} apart, more may"
+
+    def __str__(self) -> str:
+        shown = pd.DataFrame(
+            {
+                "init": self.table["init"],
+                "loss": self.table["loss"].map("{:#.4g}".format),
+                "95 %": _intervals(self.table, "low", "high"),
+                "behind the first": _intervals(self.table, "behind_low", "behind_high"),
+                "differs": self.table["differs"].map({True: "yes", False: "no"}),
+                "lr": self.table["rate"].map("{:g}".format),
+                "diverged": self.table["diverged"],
+                "verdicts": self.table["verdicts"],
+            }
+        )
+        shown.loc[0, "behind the first"] = ""
+        table = shown.to_string(index=False)
+        refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
+        return "\n".join([self.summary, table, *refused])
+
+
+def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
+    return [f"[{a:#.3g}, {b:#.3g}]" for a, b in zip(table[low], table[high], strict=True)]
+
+
+def recommend(
+    model: nn.Module,
+    inputs: Any,
+    targets: Any = None,
+    loss_fn: Loss | None = None,
+    *,
+    inits: Sequence[str] = CANDIDATES,
+    seeds: int = SEEDS,
+) -> Recommendation:
+    """Try initialisers on ``model`` for a short, fixed budget and rank them by the loss reached.
+
+    Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
+    the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
+    from the model as it was given: parameters that no initialiser fills have its values.
+    Differences are taken seed by seed and given with a t interval of 95 % over all pairs together
+    (Bonferroni): who is not set apart by it is not said to be better, and ten candidates take more
+    seeds than two. Model and random streams are afterwards as they were. It says who starts
+    fastest, not who ends best.
+
+    Args:
+        model, inputs, targets, loss_fn: as for ``init_bench.diagnose``; a loss is needed.
+        inits: specs to try; those that must see a batch or a loss see ``inputs`` and
+            ``loss_fn``.
+        seeds: how many, 3 or more.
+
+    Raises:
+        InitBenchError: there is nothing to learn from, the inputs are not finite or a single
+            sample, seeds is no number from 3, no spec is given or one is unknown, the model does
+            not run on the inputs or the loss on what it returns, or no initialiser fits the model.
+
+    Example:
+        >>> import init_bench as ib
+        >>> model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 2))
+        >>> x = torch.randn(32, 20, generator=torch.Generator().manual_seed(0))
+        >>> found = ib.recommend(model, x, (x[:, 0] > 0).long(), inits=["zeros", "lecun_normal"])
+        >>> found.best
+        ('lecun_normal',)
+    """
+    if targets is None and loss_fn is None:
+        raise InitBenchError("recommend needs something to learn: give targets, loss_fn or both")
+    seeds = whole(seeds, "seeds", minimum=FEWEST_SEEDS)
+    specs = _specs(inits)
+    check_inputs(inputs)
+    learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
+    examine(model, inputs, targets, learn.loss_fn)  # says what does not fit, before any is tried
+    losses: dict[str, tuple[float, np.ndarray]] = {}
+    refused: dict[str, str] = {}
+    verdicts: dict[str, str] = {}
+    for spec in specs:
+        try:
+            verdicts[spec] = learn.verdicts(spec)
+            losses[spec] = learn.losses(spec, seeds)
+        except InitBenchError as cause:
+            refused[spec] = str(cause)
+    if not losses:
+        raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
+    return Recommendation(table=_ranked(losses, verdicts), refused=refused, seeds=seeds)
+
+
+def _specs(inits: Sequence[str]) -> list[str]:
+    """Return the specs as tables spell them, each once."""
+    if isinstance(inits, str) or not isinstance(inits, Sequence) or not inits:
+        raise InitBenchError(
+            f"inits must be a list of specs, such as ['he_normal', 'lsuv'], got {inits!r}"
+        )
+    return list(dict.fromkeys(str(parse(spec)) for spec in inits))
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """The model and what it learns from; it is given back after each trial."""
+
+    model: nn.Module
+    inputs: Any
+    targets: Any
+    loss_fn: Loss
+
+    def verdicts(self, spec: str) -> str:
+        """Return the names of the verdicts at the initial weights of seed 0."""
+        with given_back(self.model):
+            self._fill(spec, 0)
+            found = judge(examine(self.model, self.inputs, self.targets, self.loss_fn))
+        return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
+
+    def losses(self, spec: str, seeds: int) -> tuple[float, np.ndarray]:
+        """Return the best rate, found on seeds of its own, and with it the losses by seed."""
+
+        def worst(rate: float) -> float:
+            return max(self._loss(spec, rate, seeds + more) for more in range(RATE_SEEDS))
+
+        rate = min(RATES, key=worst)
+        return rate, np.array([self._loss(spec, rate, seed) for seed in range(seeds)])
+
+    def _loss(self, spec: str, rate: float, seed: int) -> float:
+        """Return the loss after the last step; inf where it diverged."""
+        with given_back(self.model), left_as_it_was(self.model), torch.enable_grad():
+            self._fill(spec, seed)
+            parameters = [p for p in self.model.parameters() if p.requires_grad]
+            optimiser = torch.optim.SGD(parameters, lr=rate)
+            for _ in range(STEPS):
+                optimiser.zero_grad()
+                loss = self._measured()
+                if not loss.isfinite():
+                    return math.inf
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+            with torch.no_grad():
+                last = self._measured().item()
+        return last if math.isfinite(last) else math.inf
+
+    def _fill(self, spec: str, seed: int) -> None:
+        batch = (self.inputs, self.targets)
+        initialize(self.model, spec, batch=batch, loss=self.loss_fn, seed=seed)
+
+    def _measured(self) -> Tensor:
+        return self.loss_fn(call(self.model, self.inputs), self.targets)
+
+
+def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str]) -> pd.DataFrame:
+    """Return the table of a recommendation."""
+    ends = {spec: reached for spec, (_, reached) in losses.items()}
+    order = sorted(ends, key=lambda spec: ends[spec].mean())
+    first = ends[order[0]]
+    comparisons = max(1, math.comb(len(order), 2))  # the best of them was not known beforehand
+    rows = []
+    for spec in order:
+        low, high = _interval(ends[spec], 1)
+        behind = ends[spec] - first if np.isfinite(first).all() else np.zeros(len(first))
+        behind_low, behind_high = _interval(behind, comparisons)
+        rows.append(
+            {
+                "init": spec,
+                "loss": ends[spec].mean(),
+                "low": low,
+                "high": high,
+                "rate": losses[spec][0],
+                "behind": behind.mean(),
+                "behind_low": behind_low,
+                "behind_high": behind_high,
+                "differs": bool(behind_low > 0),
+                "diverged": int(np.isinf(ends[spec]).sum()),
+                "verdicts": verdicts[spec],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _interval(values: np.ndarray, comparisons: int) -> tuple[float, float]:
+    """Return mean ± t · standard error, widened for several comparisons; inf stays inf."""
+    mean = float(values.mean())
+    if not math.isfinite(mean):
+        return mean, mean
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    reach = stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), len(values) - 1) * error
+    return mean - reach, mean + reach

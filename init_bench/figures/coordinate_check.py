@@ -1,0 +1,110 @@
+"""`coordinate_curves`: how far each layer's outputs move, against width."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from init_bench.figures.style import RC, add_caption, need, new_figure, seeds_of
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "diverges": {"color": "#7F0000", "marker": "*"},
+    "blows up": {"color": "#D55E00", "marker": "^"},
+    "shrinks": {"color": "#0072B2", "marker": "v"},
+    "undecided": {"color": "#7F7F7F", "marker": "o"},
+    "does not move": {"color": "#000000", "marker": "X"},
+    "width-independent": {"color": "#009E73", "marker": "s"},
+}
+"""Colour and marker of each verdict."""
+
+
+FEW_LAYERS = 12
+"""Up to this many the range over seeds is drawn; bands of more would hide the lines."""
+
+
+WIDEST = 2.5
+"""Slopes are drawn up to this: an interval from two seeds may be ten times as wide."""
+
+
+def coordinate_curves(
+    rows: pd.DataFrame, slopes: pd.DataFrame, *, tolerance: float, caption: str
+) -> Figure:
+    """Draw the change of each layer's output at the last step against width, and its slope.
+
+    Args:
+        rows: columns ``width``, ``seed``, ``step``, ``layer``, ``index``, ``change``.
+        slopes: columns ``layer``, ``slope``, ``low``, ``high``, ``verdict``.
+        tolerance: slopes within this of 0 count as none: shaded.
+        caption: written below.
+
+    Returns:
+        A figure outside pyplot's state; neither a frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+    """
+    need(rows, "width", "seed", "step", "layer", "index", "change")
+    need(slopes, "layer", "slope", "low", "high", "verdict")
+    last = rows[rows["step"] == rows["step"].max()]
+    colours = sns.color_palette("viridis", len(slopes))
+    with mpl.rc_context(RC):
+        figure = new_figure(10.5, max(4.8, 0.17 * len(slopes) + 1.6))
+        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
+        _draw_changes(left, last, list(slopes["layer"]), colours)
+        _draw_slopes(right, slopes, tolerance)
+        right.set_yticks(range(len(slopes)), slopes["layer"], fontsize=8)
+        for tick, colour in zip(right.get_yticklabels(), colours, strict=True):
+            tick.set_bbox({"facecolor": "none", "edgecolor": colour, "pad": 1.2, "linewidth": 1.2})
+        figure.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
+        drawn = "Line: mean" if len(slopes) > FEW_LAYERS else "Band: range, line: mean"
+        add_caption(
+            figure,
+            f"{caption} {drawn} over {seeds_of(rows)}, in the colour around the layer's name.",
+        )
+    return figure
+
+
+def _draw_changes(
+    ax: Axes, last: pd.DataFrame, layers: Sequence[str], colours: Sequence[Any]
+) -> None:
+    """Draw change against width, a line per layer."""
+    for layer, colour in zip(layers, colours, strict=True):
+        part = last[(last["layer"] == layer) & np.isfinite(last["change"])]
+        sns.lineplot(
+            part,
+            x="width",
+            y="change",
+            errorbar=("pi", 100) if len(layers) <= FEW_LAYERS else None,
+            ax=ax,
+            color=colour,
+            marker="o",
+            markersize=4,
+            linewidth=1.3,
+            legend=False,
+        )
+    drawable = "log" if (last["change"] > 0).any() else "linear"
+    ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the output")
+    ax.xaxis.set_major_locator(FixedLocator(sorted(last["width"].unique())))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+
+
+def _draw_slopes(ax: Axes, slopes: pd.DataFrame, tolerance: float) -> None:
+    """Draw slope and interval of each layer, the first on top; at 0 where there is none."""
+    ax.axvspan(-tolerance, tolerance, color="#009E73", alpha=0.12, linewidth=0)
+    height = pd.Series(range(len(slopes)), index=slopes.index)
+    for verdict, part in slopes.groupby("verdict", sort=False):
+        look, at = LOOKS[str(verdict)], height[part.index]
+        known = part["slope"].notna()
+        ax.hlines(at[known], part["low"][known], part["high"][known], color=look["color"])
+        ax.plot(part["slope"].fillna(0), at, linestyle="", label=verdict, **look)
+    ends = slopes[["low", "high"]].abs().to_numpy()
+    reach = min(WIDEST, 1.1 * max(2 * tolerance, float(np.nanmax([*ends.ravel(), 0]))))
+    ax.set(xlim=(-reach, reach), ylim=(len(slopes) - 0.5, -0.5))
+    ax.set_xlabel(f"slope of log change / log width, 95 % (shaded: within ±{tolerance:g})")

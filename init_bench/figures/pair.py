@@ -1,0 +1,158 @@
+"""Two initialisers side by side: what they draw, how they train, what differs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from init_bench.figures.curves import draw_losses
+from init_bench.figures.style import RC, add_caption, label_of, need, new_figure, seeds_of
+
+Sides = Mapping[str, Mapping[str, Any]]
+
+
+HIGHEST = 10.0
+"""Top of the loss axis where a run blows up: about four times the loss of a guess."""
+
+
+SIDES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": (0, (4, 2)), "marker": "s"},
+)
+
+
+def pair_comparison(
+    table: pd.DataFrame,
+    quantiles: pd.DataFrame,
+    curves: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    *,
+    title: str,
+) -> Figure:
+    """Draw one pair: its entries twice, its loss curves, and its differences by seed.
+
+    Args:
+        table: rows of ``Comparison.table``: ``a``, ``b``, ``quantity``, ``value``, ``ci_low``,
+            ``ci_high``, ``note``.
+        quantiles: ``init``, ``shape``, ``probability``, ``value``; may have no rows.
+        curves: ``init``, ``seed``, ``step``, ``loss``; may have no rows.
+        outcomes: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``; may have no rows.
+        title: written above.
+
+    Returns:
+        A figure outside pyplot's state; no frame and no global theme is altered.
+
+    Raises:
+        InitBenchError: ``table`` lacks a column or has no rows.
+    """
+    need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
+    sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
+    figure = new_figure(10, 7.6)
+    with mpl.rc_context(RC):
+        axes = figure.subplots(2, 2)
+        figure.suptitle(title.replace("; ", ";\n"), fontsize=10)
+        if quantiles.empty:
+            _leave_empty(axes[0], "no weight that both can fill")
+        else:
+            _draw_density(axes[0, 0], quantiles, sides)
+            _draw_quantiles(axes[0, 1], quantiles, sides)
+        if curves.empty:
+            _leave_empty(axes[1], "not trained")
+        else:
+            _draw_curves(axes[1, 0], curves, outcomes, sides)
+            _draw_differences(axes[1, 1], table, outcomes, list(sides))
+        trained = (
+            f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out. Differences: "
+            "a - b for each seed, paired; diamond: their mean and its 95 % bootstrap interval."
+            if len(curves)
+            else ""
+        )
+        add_caption(figure, f"a: {', b: '.join(sides)}.{trained}")
+    return figure
+
+
+def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
+    colors = {init: side["color"] for init, side in sides.items()}
+    stat = "density" if quantiles["value"].max() > quantiles["value"].min() else "count"
+    sns.histplot(
+        quantiles,
+        x="value",
+        hue="init",
+        palette=colors,
+        element="step",
+        stat=stat,
+        common_norm=False,
+        bins=40,
+        alpha=0.25,
+        ax=ax,
+    )
+    legend = ax.get_legend()
+    if legend is not None:
+        legend.set(title=None, frame_on=False, loc="upper right")
+    ax.margins(y=0.3)
+    shape = quantiles["shape"].iloc[0]
+    ax.set_title(f"entries of a {shape} weight, other seeds for a and b", fontsize=10)
+    ax.set(xlabel="weight", ylabel=stat)
+
+
+def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
+    a, b = (quantiles.loc[quantiles["init"] == init, "value"].to_numpy() for init in sides)
+    ax.axline((b[0], b[0]), slope=1, color="#555555", linewidth=0.8, linestyle=":")
+    ax.plot(b, a, ".", color="#000000", markersize=4)
+    ax.set_ylim(*_around(a))
+    ax.set_xlim(*_around(b))
+    names = [label_of(init) for init in sides]
+    ax.set(xlabel=f"quantiles of {names[1]}", ylabel=f"quantiles of {names[0]}")
+    ax.set_title("quantiles against quantiles (dotted: equal)", fontsize=10)
+
+
+def _draw_curves(ax: Axes, curves: pd.DataFrame, outcomes: pd.DataFrame, sides: Sides) -> None:
+    """Draw the runs that did not diverge, the axis cut where one went far up before."""
+    trained = outcomes.loc[outcomes["status"] == "ok", ["init", "seed"]]
+    kept = curves.merge(trained, on=["init", "seed"])
+    if len(kept):
+        draw_losses(ax, kept, sides)
+        ax.legend(frameon=False, fontsize=8.5)
+    cut = bool(ax.get_ylim()[1] > HIGHEST)
+    if cut:
+        ax.set_ylim(0, HIGHEST)
+    ax.set_title("training loss" + f" (above {HIGHEST:g} not shown)" * cut, fontsize=10)
+
+
+def _draw_differences(
+    ax: Axes, table: pd.DataFrame, outcomes: pd.DataFrame, inits: list[str]
+) -> None:
+    a, b = (outcomes[outcomes["init"] == init].set_index("seed") for init in inits)
+    ax.axvline(0, color="#555555", linewidth=0.8, linestyle=":")
+    for height, quantity in enumerate(("final loss", "mean loss")):
+        column = quantity.replace(" ", "_")
+        seeds = (a[column] - b[column]).dropna()
+        ax.plot(seeds, [height + 0.16] * len(seeds), "o", color="#7F7F7F", alpha=0.7, ms=5)
+        for row in table[table["quantity"] == quantity].to_dict("records"):
+            ends = [row["ci_low"], row["ci_high"]]
+            ax.plot(ends, [height, height], color="#000000", linewidth=2)
+            ax.plot(row["value"], height, "D", color="#000000", ms=7)
+    for row in table[table["quantity"] == "diverged"].to_dict("records"):
+        if len(seeds) < len(a):
+            ax.text(0.5, 0.02, f"diverged {row['note']}", transform=ax.transAxes, ha="center")
+    ax.set_yticks([0, 1], ["final loss", "mean loss"])
+    ax.set_ylim(1.6, -0.6)
+    ax.set_xlabel("difference of losses, a - b")
+    ax.set_title("difference by seed, mean and interval", fontsize=10)
+
+
+def _around(values: np.ndarray) -> tuple[float, float]:
+    """Return limits that hold the values and a margin, even where they are all the same."""
+    margin = 0.05 * float(np.ptp(values)) or 0.5
+    return float(values.min()) - margin, float(values.max()) + margin
+
+
+def _leave_empty(axes: Any, reason: str) -> None:
+    for ax in axes:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")

@@ -1,0 +1,49 @@
+"""Write files atomically, make output folders, hash files."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from init_bench.errors import InitBenchError
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, unless it is there.
+
+    Raises:
+        InitBenchError: ``folder`` is a file, or cannot be made or written.
+    """
+    _refuse_unwritable(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InitBenchError(f"output folder {folder} cannot be made: {cause}") from None
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not present.is_dir():
+        raise InitBenchError(f"output folder {folder}: {present} is a file; give another folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise InitBenchError(
+            f"output folder {folder}: {present} is not writable; give another folder"
+        )
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

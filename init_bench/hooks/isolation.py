@@ -1,0 +1,189 @@
+"""What a model was before: brought back whole when something fails, or when a look is over."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from init_bench.hooks.module_names import unwrapped
+from init_bench.hooks.nested_tensors import tensors_in
+
+
+@contextmanager
+def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
+    """Give back buffers, gradients (those of inputs too) and modes, whatever happens inside.
+
+    What draws inside draws the same each time.
+    """
+    leaves = [x for x in tensors_in(inputs) if x.is_leaf and x.requires_grad]
+    gradients = [(tensor, tensor.grad) for tensor in (*model.parameters(), *leaves)]
+    for tensor, _ in gradients:
+        tensor.grad = None
+    try:
+        with undisturbed(model):
+            seed_rng(model, 0)
+            yield
+    finally:
+        for tensor, gradient in gradients:
+            tensor.grad = gradient
+
+
+@contextmanager
+def all_or_nothing(model: nn.Module) -> Iterator[None]:
+    """Leave ``model`` exactly as it was if the block raises; the RNG states in any case.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> before = layer.weight.detach().clone()
+        >>> with all_or_nothing(layer):
+        ...     _ = layer.weight.data.zero_()
+        ...     raise ValueError("no")
+        Traceback (most recent call last):
+        ValueError: no
+        >>> torch.equal(layer.weight, before)
+        True
+    """
+    restore_values = _saved(model.parameters())
+    restore_rest = _saved_buffers_and_modes(model)
+    restore_rng = _saved_rng(model)
+    try:
+        yield
+    except BaseException:
+        restore_values()
+        restore_rest()
+        raise
+    finally:
+        restore_rng()
+
+
+@contextmanager
+def given_back(model: nn.Module) -> Iterator[None]:
+    """Bring back parameters, buffers, training modes and the RNG states when the block ends.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> before = layer.weight.detach().clone()
+        >>> with given_back(layer):
+        ...     _ = nn.init.zeros_(layer.weight)
+        >>> torch.equal(layer.weight, before)
+        True
+    """
+    restore_values = _saved(model.parameters())
+    with undisturbed(model):
+        try:
+            yield
+        finally:
+            restore_values()
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Bring back buffers, training modes and the RNG states when the block ends."""
+    restores = (_saved_buffers_and_modes(model), _saved_rng(model))
+    try:
+        yield
+    finally:
+        for restore in restores:
+            restore()
+
+
+def seed_rng(model: nn.Module, seed: int) -> None:
+    """Set the RNG states that ``undisturbed`` brings back to those of ``seed``.
+
+    Where a backward pass may repeat a forward run: a checkpoint sets torch's own streams back for
+    it, and would find a generator of ours moved on.
+    """
+    torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+    for device in _accelerators(model):
+        state = torch.Generator(device).manual_seed(seed).get_state()
+        torch.get_device_module(device).set_rng_state(state, device)
+
+
+def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
+    """Return a function that gives ``tensors`` the values they have now."""
+    pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+    def restore() -> None:
+        for tensor, value in pairs:
+            # Through ``data``: a graph that waits for its backward pass may hold this tensor, and
+            # would take it for changed.
+            tensor.data.copy_(value)
+
+    return restore
+
+
+def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
+    restore_values = _saved(model.buffers())
+    modes = [(module, module.training, dict(module._buffers)) for module in model.modules()]
+
+    def restore() -> None:
+        restore_values()
+        for module, training, buffers in modes:
+            module.training = training
+            module._buffers.update(buffers)  # a forward function may put another tensor there
+
+    return restore
+
+
+def _saved_rng(model: nn.Module) -> Callable[[], None]:
+    accelerators = _accelerators(model)
+    states = [torch.get_device_module(device).get_rng_state(device) for device in accelerators]
+    state = torch.get_rng_state()
+
+    def restore() -> None:
+        torch.set_rng_state(state)
+        for device, value in zip(accelerators, states, strict=True):
+            torch.get_device_module(device).set_rng_state(value, device)
+
+    return restore
+
+
+def _accelerators(model: nn.Module) -> list[torch.device]:
+    """Return the devices of ``model``, other than the CPU, that have a stream of their own."""
+    devices = {value.device for value in model.parameters()} - {torch.device("cpu")}
+    return [device for device in devices if _has_rng(device)]
+
+
+def _has_rng(device: torch.device) -> bool:
+    return device.type != "meta" and hasattr(torch.get_device_module(device), "get_rng_state")
+
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def still(model: nn.Module) -> Iterator[None]:
+    """Let parametrisations compute once and move nothing, as spectral norm does in training."""
+    lists = [m for m in model.modules() if isinstance(m, parametrize.ParametrizationList)]
+    modes = {module: module.training for parts in lists for module in parts.modules()}
+    for module in modes:
+        module.training = False
+    try:
+        with torch.no_grad(), parametrize.cached():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def run_uncompiled(model: nn.Module) -> Iterator[bool]:
+    """Let compiled modules of ``model`` run as they were written; yield whether there are any."""
+    compiled = any(
+        isinstance(getattr(module, "_orig_mod", None), nn.Module)
+        or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+    if not compiled:
+        yield False
+        return
+    log.warning(
+        "%s is compiled: capture looks at the module underneath, run without the compiler",
+        type(unwrapped(model)).__name__,
+    )
+    with torch.compiler.set_stance("force_eager"):
+        yield True

@@ -1,0 +1,106 @@
+"""Call a model with inputs: a tuple is its arguments, a mapping its keywords."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from init_bench.errors import InitBenchError
+from init_bench.hooks.nested_tensors import dense_tensors
+
+MOST_SHAPES = 6
+"""Members of a list or tuple that a message shows one by one."""
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Return ``model`` of ``inputs``: a tuple is several arguments, a mapping keyword arguments."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+
+
+def shapes(value: object) -> str:
+    """Return the shapes and types of the tensors in ``value``, for a message.
+
+    A long list or tuple is told by its length and what comes first.
+
+    Example:
+        >>> shapes((torch.zeros(2, 3), 1))
+        '(float32 (2, 3), 1)'
+        >>> shapes(torch.zeros(64, 30).tolist())
+        'list of 64, first list of 30, first 0.0'
+    """
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        if len(value) > MOST_SHAPES:
+            return f"{type(value).__name__} of {len(value)}, first {shapes(value[0])}"
+        return f"({', '.join(map(shapes, value))})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shapes(part)}" for key, part in value.items()) + "}"
+    return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
+
+
+Model = Callable[..., Any]
+
+
+def run(model: Model, batch: Any) -> Any:
+    """Return the model's output on ``batch``: a tensor, (inputs, targets), or keyword arguments.
+
+    Inputs that are a tuple are several arguments.
+
+    Raises:
+        InitBenchError: the model does not take the batch.
+
+    Example:
+        >>> run(torch.nn.Linear(3, 2), (torch.ones(4, 3), torch.ones(4))).shape
+        torch.Size([4, 2])
+    """
+    inputs = batch[0] if isinstance(batch, tuple | list) else batch
+    try:
+        if isinstance(inputs, Mapping):
+            return model(**inputs)
+        return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+    except InitBenchError:
+        raise
+    except Exception as cause:  # whatever the user's forward function raises
+        raise InitBenchError(
+            f"the model does not take the batch {_shown(inputs)}: {cause}"
+        ) from cause
+
+
+def _shown(inputs: Any) -> str:
+    if isinstance(inputs, Tensor):
+        return f"of shape {tuple(inputs.shape)} and {inputs.dtype}"
+    return f"of type {type(inputs).__name__}"
+
+
+def first_argument(inputs: Any) -> Any:
+    """Return the first of the arguments that ``inputs`` hold, or ``inputs`` if they are one.
+
+    Example:
+        >>> first_argument((1, 2)), first_argument({"x": 3, "y": 4}), first_argument([5])
+        (1, 3, [5])
+    """
+    return next(iter(arguments_of(inputs)), inputs)
+
+
+def arguments_of(inputs: Any) -> tuple[Any, ...]:
+    """Return the arguments that ``inputs`` hold: a tuple's or mapping's, or they are one.
+
+    Example:
+        >>> arguments_of((1, 2)), arguments_of({"x": 3}), arguments_of([5])
+        ((1, 2), (3,), ([5],))
+    """
+    if isinstance(inputs, Mapping):
+        return tuple(inputs.values())
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def number_of_samples(inputs: Any) -> int | None:
+    """Return how many samples the first argument holds: a list, as of images, has one each."""
+    first = first_argument(inputs)
+    if isinstance(first, list):
+        return len(first)
+    tensor = next(dense_tensors(first), None)
+    return None if tensor is None or tensor.dim() == 0 else len(tensor)

@@ -1,0 +1,62 @@
+"""Names a user gave, under what DDP, ``torch.compile``, FSDP and checkpointing wrap around them."""
+
+from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+_ATTRIBUTES = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+"""Names under which wrappers keep the module they wrap; ``module`` counts for DDP alone."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the user's own module inside ``DistributedDataParallel`` and the like.
+
+    Example:
+        >>> net = nn.Linear(2, 1)
+        >>> unwrapped(nn.DataParallel(net)) is net
+        True
+    """
+    while True:
+        if isinstance(model, DataParallel | DistributedDataParallel):
+            model = model.module
+            continue
+        inner = next((name for name, _ in model.named_children() if name in _ATTRIBUTES), None)
+        if inner is None:
+            return model
+        model = model.get_submodule(inner)
+
+
+def own_modules(model: nn.Module, *, every_name: bool = False) -> dict[str, nn.Module]:
+    """Return the modules of ``model``, itself included, by the names its user gave them.
+
+    Modules that compute a parameter (``torch.nn.utils.parametrize``) are part of their owner. A
+    module that has several names goes by the first, or, with ``every_name``, by each.
+
+    Example:
+        >>> list(own_modules(nn.Sequential(nn.Linear(2, 1))))
+        ['', '0']
+    """
+    return {
+        own_name(path): module
+        for path, module in unwrapped(model).named_modules(remove_duplicate=not every_name)
+        if "parametrizations" not in path.split(".")
+    }
+
+
+def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters of ``model``, each once, by the names its user gave them.
+
+    Example:
+        >>> list(own_parameters(nn.DataParallel(nn.Linear(2, 1))))
+        ['weight', 'bias']
+    """
+    return {own_name(path): value for path, value in unwrapped(model).named_parameters()}
+
+
+def own_name(path: str) -> str:
+    """Return the qualified name of a module or parameter without what wrappers put into it.
+
+    Example:
+        >>> own_name("0._checkpoint_wrapped_module.weight")
+        '0.weight'
+    """
+    return ".".join(part for part in path.split(".") if part not in _ATTRIBUTES)

@@ -1,0 +1,96 @@
+"""Statistics of outputs and weights, none taken twice of what did not change meanwhile."""
+
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.statistics.layer import describe, describe_weight
+
+Bounds = tuple[float, float] | None
+
+
+class Numbers:
+    """What is known of the outputs and weights of one model as it runs."""
+
+    def __init__(self) -> None:
+        self.computed: dict[nn.Module, Tensor] = {}
+        self.weights: dict[nn.Module, tuple[int, dict[str, float]]] = {}
+        self.last: tuple[Any, int, Bounds, dict[str, float]] | None = None
+
+    def forget(self) -> None:
+        """Forget what was seen: weights may change between two runs of the model."""
+        self.computed.clear()
+        self.weights.clear()
+        self.last = None
+
+    def learn(self, module: nn.Module) -> Callable[[object, object, Tensor], None]:
+        """Return a hook that learns the weight that parametrizations compute for ``module``:
+        asking the module for it would compute it once more, which may move buffers."""
+
+        def hook(parametrization: object, inputs: object, weight: Tensor) -> None:
+            self.computed[module] = weight.detach()
+
+        return hook
+
+    def has_weight(self, module: nn.Module) -> bool:
+        """Return whether ``module`` has a ``weight``, be it computed."""
+        computed = "weight" in getattr(module, "parametrizations", {})
+        return computed or isinstance(getattr(module, "weight", None), Tensor)
+
+    def of_weight(self, module: nn.Module) -> dict[str, float] | None:
+        """Return the statistics of the module's weight, ``None`` where it is no matrix."""
+        computed = "weight" in getattr(module, "parametrizations", {})
+        weight = self.computed.get(module) if computed else getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() < 2 or first_tensor(weight) is None:
+            return None
+        version = -1 if weight.is_inference() else weight._version
+        if (known := self.weights.get(module)) is None or known[0] != version:
+            with _full_precision(weight):
+                known = (version, describe_weight(weight))
+            self.weights[module] = known
+        return known[1]
+
+    def of_output(self, output: Tensor, bounds: Bounds) -> dict[str, float]:
+        """Return the statistics of an output: the last ones again where nothing was done to it, as
+        in ``Identity``, ``Flatten`` or ``Dropout`` in ``eval()``."""
+        if (
+            self.last is not None
+            and _is_unchanged(output, *self.last[:2])
+            and self.last[2] == bounds
+        ):
+            return self.last[3]
+        numbers = numbers_of(output, bounds)
+        if not output.is_inference():
+            self.last = (weakref.ref(output), output._version, bounds, numbers)
+        return numbers
+
+
+def numbers_of(values: Tensor, bounds: Bounds) -> dict[str, float]:
+    with _full_precision(values):
+        return describe(values, bounds)
+
+
+def _full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast, whose products would be of half precision."""
+    kind = values.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
+
+
+def _is_unchanged(output: Tensor, last: Callable[[], Tensor | None], version: int) -> bool:
+    """Return whether ``output`` holds the values of the last one, which must still be alive."""
+    before = last()
+    return (
+        before is not None
+        and not output.is_inference()
+        and output._version == version
+        and output.data_ptr() == before.data_ptr()
+        and (len(output), output.numel()) == (len(before), before.numel())
+        and output.is_contiguous() == before.is_contiguous()
+    )

@@ -1,0 +1,122 @@
+"""Layers that are affine in their weight, and a pass that changes them while they run."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from init_bench.init.whole_model.network import Network
+    from init_bench.init.whole_model.parameters import Slot
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Affine:
+    """A layer whose output is linear in ``weight``, plus a bias.
+
+    Attributes:
+        path: qualified name of the module that runs.
+        module: that module; of attention the whole, whose output projection ``weight`` is.
+        channel: dimension of the output that counts its units, from the end.
+    """
+
+    path: str
+    module: nn.Module
+    weight: "Slot"
+    bias: "Slot | None"
+    channel: int
+
+    def split(self, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return ``output`` as Wx, and the bias as it is added; ``None`` if that is 0."""
+        if self.bias is None or not self.bias.values.any():
+            return output, None
+        bias = self.bias.values.reshape(-1, *[1] * (-self.channel - 1))
+        return output - bias, bias
+
+    def times(self, factors: Tensor) -> Tensor:
+        """Return the weight with each unit's part multiplied by its factor."""
+        values = self.weight.values.clone()
+        blocks = self.weight.blocks(values)
+        for block, part in zip(blocks, factors.chunk(len(blocks)), strict=True):
+            block.mul_(part.reshape(-1, *[1] * (block.dim() - 1)))
+        return values
+
+
+def affine_layers(network: "Network") -> list[Affine]:
+    """Return the affine layers of the network; say of every other weight that it is left."""
+    users: dict[int, int] = {}
+    for module in network.model.modules():
+        for value in module._parameters.values():
+            users[id(value)] = users.get(id(value), 0) + 1
+    found = []
+    for slot in network.weights:
+        layer = _affine(network, slot)
+        shared = users.get(id(getattr(slot.module, slot.attribute)), 0) > 1
+        if layer is not None and not shared and _keeps_a_scale(slot):
+            found.append(layer)
+            continue
+        why = "its parametrisation sets its scale" if layer else "no layer that is affine in it"
+        network.note(slot, f"not scaled: {'used by more than one layer' if shared else why}")
+    return found
+
+
+def _keeps_a_scale(slot: "Slot") -> bool:
+    """Return whether a weight twice as large stays so: behind spectral norm it does not."""
+    if not slot.parametrised:
+        return True
+    before = slot.values.clone()
+    slot.write(before * 2)
+    kept = torch.allclose(slot.values, before * 2, rtol=1e-3)
+    slot.write(before)
+    return kept
+
+
+def _affine(network: "Network", slot: "Slot") -> Affine | None:
+    module, path = slot.module, slot.path
+    channel = -1
+    if isinstance(module, nn.modules.conv._ConvNd):
+        channel = -1 - len(module.kernel_size)
+    elif not isinstance(module, nn.Linear | nn.Bilinear):
+        return None
+    around = path.rpartition(".")[0]
+    outer = network.model.get_submodule(around) if path else module
+    if isinstance(outer, nn.MultiheadAttention) and path.endswith("out_proj"):
+        path, module = around, outer
+    bias = next(iter(network.biases_of(slot)), None)
+    return Affine(path=path, module=module, weight=slot, bias=bias, channel=channel)
+
+
+def while_running(
+    network: "Network", layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
+) -> None:
+    """Run the batch once; ``change`` sees each layer's first output and returns what goes on.
+
+    Layers whose weight has an override pass as they are. Layers that never run are noted.
+    """
+    waiting = {layer.path: layer for layer in layers}
+    with network.looking(), torch.no_grad(), ExitStack() as hooks:
+        for layer in layers:
+            handle = layer.module.register_forward_hook(_hook(network, layer, waiting, change))
+            hooks.callback(handle.remove)
+        network.run()
+    for layer in waiting.values():
+        network.note(layer.weight, "not scaled: the batch does not reach it")
+
+
+def _hook(
+    network: "Network",
+    layer: Affine,
+    waiting: dict[str, Affine],
+    change: Callable[[Affine, Tensor], Tensor],
+) -> Any:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+        if waiting.pop(layer.path, None) is None or network.keeps(layer.weight):
+            return None
+        if isinstance(output, tuple):
+            return (change(layer, output[0]), *output[1:])
+        return change(layer, output)
+
+    return hook

@@ -1,0 +1,138 @@
+"""Krähenbühl's data-dependent start: equal units inside a layer, equal rates of change between."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from init_bench.errors import InitBenchError
+from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
+from init_bench.init.batch_inits.gradient_rates import geometric_mean, rates_of_change
+
+if TYPE_CHECKING:
+    from init_bench.init.whole_model.network import Network
+
+
+ROUNDS = 20
+"""Most rounds between layers. A network of ReLUs halves its distance from level in each."""
+
+
+DAMPING = 0.5
+"""Share of its correction that a layer takes in a round: one that saturates answers too much."""
+
+
+LEVEL = 0.01
+"""Rates this close to their mean are equal."""
+
+
+def krahenbuhl_(
+    network: "Network", *, start: str = "he_normal", between_layers: bool = True
+) -> None:
+    """Give every unit mean 0 and one variance per layer, and every layer the same rate of change.
+
+    Within layers: each unit of each linear layer and convolution is scaled to variance 1, and its
+    bias takes the mean away; one forward pass does it, as in ``lsuv``. Between layers: a step of
+    descent should change all weights by as much relative to their size, so layers whose gradient
+    is large for their size are made larger, the others smaller, and the units of each are set
+    anew to mean 0 and one variance, until all rates are within 1 % of each other, at most 20
+    times. No targets are needed: the loss is a random linear one.
+
+    Formula:
+        w_i ← w_i / σ_i, b_i ← −μ_i / σ_i, with μ_i, σ_i of unit i over samples (and positions).
+        Then W_k ← (C_k / C)^(1/4) W_k, repeatedly, with C_k² = mean (∂ℓ/∂W_k)² / mean W_k²,
+        ℓ = Σ η z over the output, η ~ N(0, 1), C the geometric mean of the C_k times s^(1/N),
+        s the standard deviation of the last of the N layers.
+
+    Shapes:
+        network: any that takes the batch; a layer without a bias is scaled, not centred, a unit
+        that is constant on the batch keeps its scale. Only weights that the batch reaches and
+        that have no override are levelled; networks with sums x + f(x) come near C and s = 1 only.
+        ``between_layers=False`` leaves the second step out.
+
+    Raises:
+        InitBenchError: the batch does not fit, or the output of a layer is not finite.
+
+    Source:
+        Krähenbühl, Doersch, Donahue & Darrell, Data-dependent Initializations of Convolutional
+        Neural Networks, 2016, algorithms 1 and 2, α = 1/2 (there C / C_k is printed; the authors'
+        ``magic_init`` has C_k / C, which levels).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from init_bench import initialize
+        >>> x = torch.rand(256, 20, generator=torch.Generator().manual_seed(0))
+        >>> model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 3))
+        >>> report = initialize(model, "krahenbuhl", batch=x)
+        >>> model(x).std(dim=0, correction=0).round(decimals=2).tolist()
+        [1.0, 1.0, 1.0]
+    """
+    network.start(start)
+    label = f"krahenbuhl(start={start!r})"
+    layers = affine_layers(network)
+
+    def normalise(layer: Affine, output: Tensor) -> Tensor:
+        signal, _ = layer.split(output)
+        return _set(network, layer, signal, 1.0, label)
+
+    while_running(network, layers, normalise)
+    if between_layers:
+        _level(network, layers, label)
+
+
+def _level(network: "Network", layers: list[Affine], label: str) -> None:
+    """Scale layers until their weights change at the same rate."""
+    free = [layer for layer in layers if not network.keeps(layer.weight)]
+    found = rates_of_change(network, free)
+    for layer in free:
+        if layer not in found:
+            network.note(layer.weight, "not levelled: no gradient reaches it")
+    begin, layers, spread = found, list(found), 1.0
+    for _ in range(ROUNDS if layers else 0):
+        target = geometric_mean(found.values()) * spread ** (1 / len(layers))
+        if all(abs(rate / target - 1) < LEVEL for rate in found.values()):
+            break
+        factors = {layer: (rate / target) ** (DAMPING / 2) for layer, rate in found.items()}
+        spread = _rescale(network, factors, label)
+        found = rates_of_change(network, layers)
+    for layer in layers:
+        change = f"rate of change {begin[layer]:.4g} → {found[layer]:.4g}"
+        network.note(layer.weight, change)
+
+
+def _rescale(network: "Network", factors: dict[Affine, float], label: str) -> float:
+    """Multiply each layer by its factor, even its units out again; return the last one's std."""
+    spread = 1.0
+
+    def rescale(layer: Affine, output: Tensor) -> Tensor:
+        nonlocal spread
+        signal, _ = layer.split(output)
+        _, std = _moments(layer, signal)
+        spread = factors[layer] * std.square().mean().sqrt().item()
+        return _set(network, layer, signal, spread, label)
+
+    while_running(network, list(factors), rescale)
+    return spread
+
+
+def _set(network: "Network", layer: Affine, signal: Tensor, std: float, label: str) -> Tensor:
+    """Give each unit of the layer mean 0 and ``std``; return the output that follows."""
+    mean, found = _moments(layer, signal)
+    factor = (std / found).where(found > 0, 1.0)
+    network.write(layer.weight, layer.times(factor), label)
+    column = factor.reshape(-1, *[1] * (-layer.channel - 1))
+    if layer.bias is None:
+        return signal * column
+    network.write(layer.bias, -mean * factor, "krahenbuhl", "takes the unit's mean away")
+    return (signal + (layer.bias.values / factor).reshape(column.shape)) * column
+
+
+def _moments(layer: Affine, signal: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each unit's mean and standard deviation."""
+    units = signal.movedim(layer.channel, 0).flatten(1)
+    mean, std = units.mean(dim=1), units.std(dim=1, correction=0)
+    if not (mean + std).isfinite().all():
+        raise InitBenchError(
+            f"the output of {layer.path!r} is not finite on this batch; look at the batch and at "
+            f"the layers before it"
+        )
+    return mean, std

@@ -1,0 +1,1 @@
+"""The graph of a model, traced by torch.fx: residual branches, order of layers, nonlinearities."""

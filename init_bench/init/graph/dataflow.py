@@ -1,0 +1,78 @@
+"""Which of its inputs' values a traced step carries on: sizes and indices are no signal."""
+
+from typing import Any
+
+from torch import fx, nn
+from torch.nn import functional
+
+_ABOUT = frozenset(
+    "shape size stride dim ndim ndimension numel nelement len device dtype layout is_cuda "
+    "is_floating_point is_complex requires_grad element_size itemsize nbytes".split()
+)
+"""Steps that say something about a tensor and leave its values behind."""
+
+
+_MAKERS = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand")
+"""How the names of steps begin that make a tensor as large as another."""
+
+
+_FIRST_ALONE = frozenset(
+    "getitem index_select gather take take_along_dim narrow select expand_as view_as reshape_as "
+    "type_as to".split()
+)
+"""Steps that carry their first input: the others say where to look or how to lay it out."""
+
+
+_LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
+
+
+_FUNCTIONAL_LOOKUPS = (functional.embedding, functional.embedding_bag)
+
+
+def function_name(node: fx.Node) -> str:
+    """Return the name of the function or method that ``node`` calls, empty if it calls none."""
+    target: Any = node.target
+    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    return name.rstrip("_") if node.op in ("call_function", "call_method") else ""
+
+
+def carried(node: fx.Node, model: nn.Module) -> list[fx.Node]:
+    """Return the inputs of ``node`` whose values flow through it.
+
+    Example:
+        >>> class Sliced(nn.Module):
+        ...     def forward(self, table, x):
+        ...         return table[: x.shape[0]]
+        >>> graph = fx.symbolic_trace(Sliced()).graph
+        >>> [(node, carried(node, Sliced())) for node in graph.nodes if node.args]
+        [(getattr_1, []), (getitem, [getattr_1]), (getitem_1, [table]), (output, [getitem_1])]
+    """
+    sources = node.all_input_nodes
+    if node.op == "call_module":
+        is_lookup = isinstance(model.get_submodule(str(node.target)), _LOOKUPS)
+        return [] if is_lookup else sources
+    if node.target in _FUNCTIONAL_LOOKUPS:
+        return [source for source in sources if source is not node.args[0]]
+    name = _asked(node)
+    if name in _ABOUT or name.startswith(_MAKERS):
+        return []
+    return sources[:1] if name in _FIRST_ALONE else sources
+
+
+def signals(graph: fx.Graph, model: nn.Module, layers: set[fx.Node]) -> dict[fx.Node, set[fx.Node]]:
+    """Return what each node carries the values of: itself, and what flows into it.
+
+    A node into which sizes alone go carries nothing, unless it is one of the ``layers``.
+    """
+    found: dict[fx.Node, set[fx.Node]] = {}
+    for node in graph.nodes:
+        above = set[fx.Node]().union(*(found[source] for source in carried(node, model)))
+        starts = node in layers or not node.all_input_nodes
+        found[node] = above | {node} if above or starts else set()
+    return found
+
+
+def _asked(node: fx.Node) -> str:
+    """Return the name of what ``node`` calls, or of the attribute it reads."""
+    name = function_name(node)
+    return str(node.args[1]) if name == "getattr" else name

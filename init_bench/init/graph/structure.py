@@ -1,0 +1,245 @@
+"""Which nonlinearity follows each layer, in what order layers run, and where residuals branch."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx, nn
+
+from init_bench.activations.recognition import NONLINEARITIES, name_of
+from init_bench.init.graph.dataflow import carried, function_name, signals
+from init_bench.init.graph.tracer import Tracer
+
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+_ADDITIONS = {"add", "iadd", "add_"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A residual branch f of x + f(x): what runs in it, in order of execution.
+
+    Attributes:
+        modules: qualified names of modules, torch's own as they are.
+        parameters: qualified names of parameters used as they are, such as a scalar factor.
+    """
+
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """What tracing found.
+
+    Attributes:
+        order: qualified names of the modules in order of execution.
+        follows: the nonlinearity behind each of them, by qualified name.
+        branches: residual branches.
+        how: ``fx`` (the forward function was traced), ``order`` (modules stand in a
+            ``Sequential``, the forward function could not be traced).
+        failure: why the forward function could not be traced.
+    """
+
+    order: tuple[str, ...]
+    follows: Mapping[str, str]
+    branches: tuple[Branch, ...]
+    how: str
+    failure: str = ""
+
+    def behind(self, path: str) -> str | None:
+        """Return the nonlinearity behind the layer at ``path``, ``None`` if it is not known.
+
+        Where a module of torch's around the layer is what runs, as an attention's, it is that
+        one's.
+        """
+        while path and path not in self.follows:
+            path = path.rpartition(".")[0]
+        return self.follows.get(path)
+
+
+def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
+    """Find out how the layers that hold the ``weights`` of ``model`` are connected.
+
+    Nothing is run: the forward function is traced, or the order in each ``Sequential`` read.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Tanh(), nn.Linear(3, 1))
+        >>> trace(model, ["0.weight", "3.weight"]).follows
+        {'0': 'tanh', '3': 'identity'}
+    """
+    weights = set(weights)
+    layers = {name.rpartition(".")[0] for name in weights}
+    known = dict(_inside_transformers(model))
+    if is_plain_sequence(model):
+        return _in_order(model, layers)
+    try:
+        graph = Tracer().trace(model)
+    except Exception as cause:  # whatever the user's forward function does with a proxy
+        found = _in_order(model, layers)
+        failure = f"{type(cause).__name__}: {cause}".split("\n")[0]
+        return Structure(
+            order=found.order,
+            follows=dict(found.follows) | known,
+            branches=tuple(_transformer_branches(model)),
+            how="order",
+            failure=failure,
+        )
+    runs = weights | {prefix for name in layers for prefix in _prefixes(name)}
+    nodes = [node for node in graph.nodes if _runs_layer(node, runs)]
+    return Structure(
+        order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
+        follows={_layer(node): _nonlinearity_behind(node, model, runs) for node in nodes} | known,
+        branches=(*_branches(graph, model, runs), *_transformer_branches(model)),
+        how="fx",
+    )
+
+
+def is_plain_sequence(model: nn.Module) -> bool:
+    """Return whether ``model`` is a ``Sequential`` of torch's own leaves: nothing to trace."""
+    return type(model) is nn.Sequential and all(
+        type(part).__module__.startswith("torch.nn.modules") and not any(part.children())
+        for part in model
+    )
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Return whether ``module`` normalises and then scales by its weight γ."""
+    return isinstance(module, _NORMS)
+
+
+def _in_order(model: nn.Module, layers: set[str]) -> Structure:
+    """Follow modules as ``Sequential`` runs them; elsewhere their order says nothing."""
+    follows: dict[str, str] = {}
+    for path, module in model.named_modules():
+        if type(module) is nn.Sequential:
+            parts = list(_leaves(path, module))
+            at_the_end = "" if path else "identity"  # what runs behind an inner one is not known
+            for index, (name, _) in enumerate(parts):
+                behind = _first_behind(parts[index + 1 :], layers, at_the_end)
+                if name in layers and behind:
+                    follows.setdefault(name, behind)
+    order = tuple(path for path, module in model.named_modules() if not any(module.children()))
+    return Structure(order=order, follows=follows, branches=(), how="order")
+
+
+def _first_behind(parts: list[tuple[str, nn.Module]], layers: set[str], at_the_end: str) -> str:
+    for name, module in parts:
+        if name in layers:
+            return "identity"
+        if any(module.children()):
+            return ""  # a block of its own: what it does first is not known
+        if found := name_of(module):
+            return found
+    return at_the_end
+
+
+def _leaves(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield what a ``Sequential`` runs, nested ones unrolled."""
+    for name, part in module.named_children():
+        where = f"{path}.{name}".lstrip(".")
+        if type(part) is nn.Sequential:
+            yield from _leaves(where, part)
+        else:
+            yield where, part
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    """Yield ``path`` and the modules around it: torch's own may be the node that runs it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _runs_layer(node: fx.Node, runs: set[str]) -> bool:
+    """Return whether ``node`` runs a layer, a module of torch's around it, or takes a weight."""
+    return node.op in ("call_module", "get_attr") and node.target in runs
+
+
+def _layer(node: fx.Node) -> str:
+    target = str(node.target)
+    return target if node.op == "call_module" else target.rpartition(".")[0]
+
+
+def _nonlinearity_behind(node: fx.Node, model: nn.Module, runs: set[str]) -> str:
+    """Return the nearest nonlinearity on any way out of ``node`` that meets no other layer."""
+    seen, queue = {node}, deque(_taken_up(node, model))
+    while queue:
+        user = queue.popleft()
+        if found := _nonlinearity(user, model):
+            return found
+        if user not in seen and not _runs_layer(user, runs):
+            queue.extend(_taken_up(user, model))
+        seen.add(user)
+    return "identity"
+
+
+def _taken_up(node: fx.Node, model: nn.Module) -> list[fx.Node]:
+    """Return the steps that carry on the values of ``node``."""
+    return [user for user in node.users if node in carried(user, model)]
+
+
+def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
+    if node.op == "call_module":
+        return name_of(model.get_submodule(str(node.target)))
+    name = function_name(node)
+    return name if name in NONLINEARITIES else None
+
+
+def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Branch]:
+    """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip.
+
+    Both sides carry the values of some x: the shape of an input is none, nor are its indices.
+    """
+    signal = signals(graph, model, {node for node in graph.nodes if _runs_layer(node, runs)})
+    above: dict[fx.Node, set[fx.Node]] = {}
+    for node in graph.nodes:
+        sources = node.all_input_nodes
+        above[node] = set(sources).union(*(above[source] for source in sources))
+        if function_name(node) not in _ADDITIONS or len(sources) != 2:
+            continue
+        first, second = ({source} | above[source] for source in sources)
+        shared = first & second
+        sides = [[n for n in graph.nodes if n in side - shared] for side in (first, second)]
+        skip, branch = sorted(sides, key=lambda side: _count(side, runs))
+        meets = signal[sources[0]] & signal[sources[1]]
+        if meets and _count(branch, runs) > _count(skip, runs):
+            yield Branch(
+                modules=tuple(_layer(n) for n in branch if _names_module(n, runs)),
+                parameters=tuple(str(n.target) for n in branch if n.op == "get_attr"),
+            )
+
+
+def _names_module(node: fx.Node, runs: set[str]) -> bool:
+    return node.op == "call_module" or _runs_layer(node, runs)
+
+
+def _count(nodes: list[fx.Node], runs: set[str]) -> int:
+    return sum(_runs_layer(node, runs) for node in nodes)
+
+
+def _transformer_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield torch's own transformer layers, whose forward functions no tracer enters."""
+    for path, module in model.named_modules():
+        if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+            yield f"{path}.".lstrip("."), module
+
+
+def _inside_transformers(model: nn.Module) -> Iterator[tuple[str, str]]:
+    for prefix, module in _transformer_layers(model):
+        activation: Any = module.activation
+        name = name_of(activation) or getattr(activation, "__name__", "")
+        yield f"{prefix}linear1", name if name in NONLINEARITIES else "unknown"
+        for name in ("linear2", "self_attn", "multihead_attn"):
+            yield f"{prefix}{name}", "identity"
+
+
+def _transformer_branches(model: nn.Module) -> Iterator[Branch]:
+    for prefix, module in _transformer_layers(model):
+        parts = dict(module.named_children())
+        for attention in ("self_attn", "multihead_attn"):
+            if attention in parts:
+                yield Branch(modules=(f"{prefix}{attention}",))
+        yield Branch(modules=(f"{prefix}linear1", f"{prefix}linear2"))

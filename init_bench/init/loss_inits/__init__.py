@@ -1,0 +1,1 @@
+"""Initialisers that see a batch and its loss."""

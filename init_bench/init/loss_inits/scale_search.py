@@ -1,0 +1,79 @@
+"""Factors of parameters, tried one after another on the way down; the best of them are kept."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from init_bench.errors import InitBenchError
+
+if TYPE_CHECKING:
+    from init_bench.init.whole_model.network import Network
+    from init_bench.init.whole_model.parameters import Slot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Factors that were tried, the quantity they gave, and their rank: least is best."""
+
+    factors: Sequence[float]
+    value: float
+    rank: tuple[float, ...]
+
+
+def tuned(network: "Network", *, weights_alone: bool = False) -> list["Slot"]:
+    """Return the parameters whose factors are sought.
+
+    Raises:
+        InitBenchError: there are none.
+    """
+    found = [s for s in network.trainable() if s.role == "weight" or not weights_alone]
+    if not found:
+        raise InitBenchError(
+            f"no {'weight' if weights_alone else 'parameter'} of this "
+            f"{type(network.model).__name__} can be tuned: all are frozen, overridden or computed "
+            f"by a parametrisation; let one require gradients, or take an initialiser that needs "
+            f"no loss"
+        )
+    return found
+
+
+def descend(
+    steps: int,
+    quantity: str,
+    look: Callable[[], tuple[Trial, Tensor]],
+    move: Callable[[Tensor], None],
+) -> list[Trial]:
+    """Return what was tried: ``look``, ``move`` along the objective it gave, and look again.
+
+    A trial that is not finite ends the descent.
+
+    Raises:
+        InitBenchError: the first is not.
+    """
+    trials: list[Trial] = []
+    for step in range(steps + 1):
+        trial, objective = look()
+        if not all(map(math.isfinite, (trial.value, *trial.rank))):
+            break
+        trials.append(trial)
+        if step < steps:
+            move(objective)
+    if not trials:
+        raise InitBenchError(
+            f"the {quantity} is {trial.value} at the start, or its gradient is not finite; choose "
+            f"another start=, or look at the batch and the loss"
+        )
+    return trials
+
+
+def keep_best(
+    network: "Network", slots: Sequence["Slot"], trials: Sequence[Trial], quantity: str
+) -> None:
+    """Multiply the parameters, as they started, by the best factors, and say what that brought."""
+    first, best = trials[0], min(trials, key=lambda trial: trial.rank)
+    for slot, factor in zip(slots, best.factors, strict=True):
+        change = f"{quantity} {first.value:.4g} → {best.value:.4g}"
+        network.scale(slot, factor, f"times {factor:.4g}: {change}")

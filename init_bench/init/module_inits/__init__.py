@@ -1,0 +1,1 @@
+"""Initialisers that see the structure of a model."""

@@ -1,0 +1,56 @@
+"""Fixup: residual networks without normalisation whose update does not grow with depth."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from init_bench.init.whole_model.network import Network
+
+
+def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None = None) -> None:
+    """Fill a residual network so that each branch starts as 0 and one step moves the output
+    by as much whatever the depth.
+
+    Formula:
+        The last layer of each residual branch and the classification layer are 0; the other
+        m − 1 layers of a branch of m are multiplied by L^(−1/(2m−2)), L the number of branches.
+        Scalar factors inside a branch are 1, biases, the scalar ones between layers too, 0.
+
+    Shapes:
+        network: any with residual sums x + f(x), its branches traced or named by the ``fnmatch``
+        pattern ``branches`` of module names; ``start`` fills all weights first.
+
+    Raises:
+        InitBenchError: no residual branch was found or named.
+
+    Source:
+        Zhang, Dauphin & Ma, Fixup Initialization: Residual Learning Without Normalization, 2019,
+        sec. 3, rules 1 to 3, as in the authors' ``fixup_resnet_cifar.py``.
+
+    Example:
+        >>> from torch import nn
+        >>> from init_bench import initialize
+        >>> class Block(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc1, self.fc2 = nn.Linear(4, 4), nn.Linear(4, 4)
+        ...     def forward(self, x):
+        ...         return x + self.fc2(self.fc1(x).relu())
+        >>> model = nn.Sequential(nn.Linear(3, 4), Block(), nn.Linear(4, 2))
+        >>> report = initialize(model, "fixup")
+        >>> report.table.query("std_wanted == 0 and nonlinearity != ''")["parameter"].tolist()
+        ['1.fc2.weight', '2.weight']
+    """
+    network.start(start)
+    found = network.branches(branches)
+    for branch in found:
+        *inner, last = network.weights_of(branch)
+        for slot in inner:
+            factor = len(found) ** (-1 / (2 * len(inner)))
+            network.scale(slot, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
+        network.fill(last, "zeros", "last of its residual branch")
+        for slot in network.scalars_of(branch):
+            network.fill(slot, "ones", "factor of its residual branch")
+    for slot in network.slots.values():
+        if slot.role == "left" and slot.values.numel() == 1 and "bias" in slot.attribute:
+            network.fill(slot, "zeros", "scalar bias")
+    network.fill(network.output_weight, "zeros", "classification layer")

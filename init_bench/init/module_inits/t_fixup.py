@@ -1,0 +1,78 @@
+"""T-Fixup: transformers without layer normalisation or warm-up."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from init_bench.errors import InitBenchError
+
+if TYPE_CHECKING:
+    from init_bench.init.whole_model.network import Network
+    from init_bench.init.whole_model.parameters import Slot
+
+
+def t_fixup_(network: "Network") -> None:
+    """Fill torch's transformer layers so that one step moves the output by as much at any depth.
+
+    Formula:
+        Weights by Glorot's uniform, embeddings by N(0, 1/d), d their width; then, N being the
+        number of layers of the stack, the value and output projections of its attention and both
+        weights of its MLP are multiplied by 0.67 N^(−1/4) in an encoder and by (9N)^(−1/4) in a
+        decoder, embeddings by (9N)^(−1/4). Biases 0.
+
+    Shapes:
+        network: any with ``nn.TransformerEncoderLayer`` or ``nn.TransformerDecoderLayer`` inside.
+        N of embeddings is the decoder's, without one the encoder's.
+
+    Raises:
+        InitBenchError: there is no such layer.
+
+    Source:
+        Huang et al., Improving Transformer Optimization Through Better Initialization, 2020,
+        sec. 3.3 (which also takes the layer normalisations out). The authors' code differs: its
+        query and key keep fairseq's smaller gain 1/√2, and N of an embedding is its own stack's.
+
+    Example:
+        >>> from init_bench import initialize
+        >>> layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        >>> model = nn.TransformerEncoder(layer, num_layers=4)
+        >>> table = initialize(model, "t_fixup").table.set_index("parameter")
+        >>> row = table.loc["layers.0.linear1.weight"]
+        >>> round(float(row["std_wanted"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
+        (0.4738, 0.4738)
+    """
+    network.start("xavier_uniform")
+    encoder = _layers(network, nn.TransformerEncoderLayer)
+    decoder = _layers(network, nn.TransformerDecoderLayer)
+    if not encoder and not decoder:
+        raise InitBenchError(
+            "t_fixup found no nn.TransformerEncoderLayer and no nn.TransformerDecoderLayer; "
+            "for residual branches of your own use fixup or gpt2"
+        )
+    decoding = (9 * len(decoder or encoder)) ** -0.25
+    for layers, factor in ((encoder, 0.67 * max(1, len(encoder)) ** -0.25), (decoder, decoding)):
+        for slot in (slot for path in layers for slot in network.within(path)):
+            _shrink(network, slot, factor)
+    for slot in network.weights:
+        if isinstance(slot.module, nn.Embedding):
+            network.fill(slot, f"normal(std={slot.values.shape[1] ** -0.5!r})")
+            network.scale(slot, decoding, f"times (9N)^(-1/4) = {decoding:.4g}")
+
+
+def _layers(network: "Network", kind: type[nn.Module]) -> list[str]:
+    return [path for path, module in network.model.named_modules() if isinstance(module, kind)]
+
+
+def _shrink(network: "Network", slot: "Slot", factor: float) -> None:
+    """Scale a weight of the layer; of packed query, key and value the value's third alone."""
+    note = f"times {factor:.4g}"
+    if slot.attribute == "in_proj_weight":
+        scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(slot.values.shape[0] // 3)
+        values = slot.values * scales.to(slot.values)[:, None]
+        done = network.filled[slot.name]
+        std = done.law.std and done.law.std * math.sqrt((2 + factor**2) / 3)
+        network.write(slot, values, done.initialiser, f"value's third {note}", std=std)
+    elif slot.role == "weight" and slot.attribute not in ("q_proj_weight", "k_proj_weight"):
+        network.scale(slot, factor, note)

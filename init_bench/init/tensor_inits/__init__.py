@@ -1,0 +1,1 @@
+"""Initialisers that see one tensor."""

@@ -1,0 +1,1 @@
+"""Fill a whole model and report what was done to each parameter."""

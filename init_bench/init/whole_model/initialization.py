@@ -1,0 +1,222 @@
+"""One initialiser over a whole network, all or nothing, with a report."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from init_bench.activations.recognition import NONLINEARITIES
+from init_bench.errors import InitBenchError, lookup
+from init_bench.hooks.isolation import all_or_nothing
+from init_bench.init.registry import INITS, all_inits
+from init_bench.init.spec import InitSpec, parse
+from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
+from init_bench.init.whole_model.network import Network, Override
+from init_bench.init.whole_model.parameters import Slot, first_names, matching, slots
+from init_bench.init.whole_model.report import Report, Row
+from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
+
+MOST_NAMES = 4
+"""Parameters that an error names."""
+
+
+_ASKED = {"batch": "batch=inputs", "loss": "loss=loss_fn and batch=(inputs, targets)"}
+
+
+def initialize(
+    model: nn.Module,
+    spec: str | InitSpec,
+    *,
+    activation: str | None = None,
+    batch: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+    overrides: Mapping[str, str | InitSpec] | None = None,
+    seed: int = 0,
+) -> Report:
+    """Fill every parameter of ``model`` in place; return what was done to each.
+
+    Weights are filled by ``spec``, biases with 0 unless the initialiser says otherwise, and
+    modules without a weight (normalisation layers) by their own ``reset_parameters``, which
+    ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
+    value, and groups of a convolution are drawn each with its own fans; a transposed convolution
+    and an embedding with their true ones; a tied weight once; a parametrised one (``weight_norm``)
+    through its parametrisation. If anything fails the model is as it was.
+
+    Each parameter draws from a stream of (seed, qualified name): its values depend on no other
+    layer, on no device and not on torch's global stream, which does not move.
+
+    Args:
+        model: any module whose parameters have values.
+        spec: an initialiser of any kind; its own arguments win over whatever is found.
+        activation: nonlinearity behind the layers where tracing finds none. Which one follows is
+            told in the report and given to initialisers that are made for it
+            (``critical_normal``); others use the gain that they prescribe.
+        batch: for initialisers that see data: a tensor, keyword arguments of the model as a
+            mapping, or (inputs, targets), where inputs may be a tuple of several arguments.
+        loss: for those that see a loss: ``loss(output, targets)``, ``loss(output)`` if the batch
+            has no targets, ``loss(model)`` if there is no batch.
+        overrides: initialisers of one tensor by ``fnmatch`` pattern of qualified module or
+            parameter names, the last that matches counts. A pattern whose last part names a
+            bias (``head.bias``, ``*.bias``) fills it; else the biases it reaches are 0.
+        seed: of all streams.
+
+    Raises:
+        InitBenchError: ``spec`` or an override is malformed, unknown, cannot fill a parameter
+            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy or
+            meta ones; ``batch`` or ``loss`` is missing or does not fit.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> report = initialize(model, "he_normal", overrides={"2": "zeros"})
+        >>> report.table[["parameter", "nonlinearity", "std_wanted"]]
+          parameter nonlinearity  std_wanted
+        0  0.weight         relu         0.5
+        1    0.bias                      0.0
+        2  2.weight     identity         0.0
+        3    2.bias                      0.0
+    """
+    init = spec if isinstance(spec, InitSpec) else parse(spec)
+    _check(model, init, activation, batch, loss)
+    network = Network(
+        model,
+        seed=seed,
+        activation=activation,
+        batch=batch,
+        loss=loss,
+        overrides=_overrides(model, overrides or {}),
+    )
+    with all_or_nothing(model):
+        if init.name in INITS or init.name == DEFAULT:
+            network.start(init)
+        else:
+            all_inits()[init.name](network, **dict(init.arguments))
+        _refuse_unfilled(network, init)
+        for alias, name in first_names(model).items():
+            if alias != name:
+                network.note(network.slots[name], f"tied to {alias}")
+        rows = tuple(_row(network, slot) for slot in network.slots.values())
+    return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
+
+
+def fill_weights(
+    model: nn.Module,
+    spec: str | InitSpec,
+    *,
+    batch: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+    seed: int = 0,
+) -> nn.Module:
+    """Fill ``model`` in place as ``initialize`` does, in a hurry: no report and no way back.
+
+    Raises:
+        InitBenchError: ``spec`` needs a batch or a loss and there is none, or it cannot fill the
+            model.
+
+    Example:
+        >>> fill_weights(nn.Linear(3, 2), "constant(value=0.5)").weight.unique().item()
+        0.5
+    """
+    init = parse(spec) if isinstance(spec, str) else spec
+    if init.name in INITS or init.name == DEFAULT:
+        found = slots(model)
+        fill_all(model, found, init, seed, nonlinearities(model, found, init))
+    else:
+        _refuse_missing(init, batch, loss)
+        network = Network(model, seed=seed, batch=batch, loss=loss)
+        all_inits()[init.name](network, **dict(init.arguments))
+        _refuse_unfilled(network, init)
+    return model
+
+
+def _check(
+    model: nn.Module,
+    init: InitSpec,
+    activation: str | None,
+    batch: Any,
+    loss: Callable[..., Tensor] | None,
+) -> None:
+    """Refuse what cannot work before anything is touched."""
+    if not isinstance(model, nn.Module):
+        raise InitBenchError(f"a model is an nn.Module, got {model!r}")
+    if next(model.parameters(), None) is None:
+        raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
+    if activation is not None:
+        known = dict.fromkeys(("identity", *sorted(NONLINEARITIES)))
+        lookup(known, activation, kind="activation")
+    _refuse_missing(init, batch, loss)
+
+
+def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | None) -> None:
+    """Refuse an initialiser that must see what was not given."""
+    missing = {"batch": batch is None, "loss": loss is None}.get(init.needs, False)
+    if missing:
+        raise InitBenchError(
+            f"{init.name} needs a {init.needs}: "
+            f"initialize(model, {str(init)!r}, {_ASKED[init.needs]})"
+        )
+
+
+def _refuse_unfilled(network: Network, init: InitSpec) -> None:
+    """Refuse what an initialiser did not say anything about: it would stay as it was built."""
+    unfilled = [name for name in network.slots if name not in network.filled]
+    if unfilled:
+        shown = ", ".join(unfilled[:MOST_NAMES]) + ", …" * (len(unfilled) > MOST_NAMES)
+        raise InitBenchError(
+            f"{init.name} filled {len(network.filled)} of {len(network.slots)} parameters and left "
+            f"{shown}; let it call network.start('he_normal') first, which fills all, or "
+            f"network.fill or network.write for each"
+        )
+
+
+def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict[str, Override]:
+    """Return the override of each parameter whose name, or whose module's, a pattern matches."""
+    found: dict[str, Override] = {}
+    found_slots = {slot.name: slot for slot in slots(model)}
+    names = {alias: found_slots[name] for alias, name in first_names(model).items()}
+    paths = {path: None for path, _ in model.named_modules() if path}
+    for pattern, spec in patterns.items():
+        init = parse(spec) if isinstance(spec, str) else spec
+        if init.needs != "tensor" and init.name != DEFAULT:
+            raise InitBenchError(
+                f"override {pattern!r}: {init.name} needs a {init.needs}; "
+                f"an override is an initialiser of one tensor"
+            )
+        hits = matching(pattern, {**names, **paths})
+        for name, slot in names.items():
+            if any(f"{name}.".startswith(f"{hit}.") for hit in hits):
+                by_name = slot.role == "bias" and "bias" in pattern.rpartition(".")[2]
+                found[slot.name] = Override(init=init, by_name=by_name)
+    return found
+
+
+def _row(network: Network, slot: Slot) -> Row:
+    done, values = network.filled[slot.name], slot.values
+    nonlinearity, found_by = network.nonlinearity(slot)
+    fan_in, fan_out = (
+        module_fans(slot.module, slot.attribute) if slot.role == "weight" else (None, None)
+    )
+    return Row(
+        parameter=slot.name,
+        shape=tuple(values.shape),
+        fan_in=fan_in,
+        fan_out=fan_out,
+        initialiser=done.initialiser,
+        nonlinearity=nonlinearity,
+        found_by=found_by,
+        gain=done.law.gain,
+        std_wanted=done.law.std,
+        std_got=values.float().std(correction=0).item() if values.numel() else math.nan,
+        note=done.note,
+    )
+
+
+def _how(network: Network) -> str:
+    structure = network.structure
+    if structure.how == "fx":
+        return "Nonlinearities found by tracing the forward function."
+    why = f"; the forward function could not be traced ({structure.failure})" * bool(
+        structure.failure
+    )
+    return f"Nonlinearities found by the order of modules in each Sequential{why}."

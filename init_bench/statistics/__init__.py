@@ -1,0 +1,19 @@
+"""Statistics of a layer's outputs and weights: what they are and how they are computed."""
+
+from init_bench.statistics.layer import (
+    COMPARED_SAMPLES,
+    COMPARED_UNITS,
+    SATURATION_MARGIN,
+    STATISTICS,
+    describe,
+    describe_weight,
+)
+
+__all__ = [
+    "COMPARED_SAMPLES",
+    "COMPARED_UNITS",
+    "SATURATION_MARGIN",
+    "STATISTICS",
+    "describe",
+    "describe_weight",
+]

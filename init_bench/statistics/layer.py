@@ -1,0 +1,208 @@
+"""Tensor → numbers: what a layer's output says about its network. All variances divide by n.
+
+Reduced where the tensor is; from an accelerator come numbers, never a layer.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from init_bench.statistics.distinct_rows import distinct_rows
+from init_bench.statistics.sums import Sums, exact, sums
+
+SAME_ROWS = 1e-5
+"""Rows of a weight that agree to this share of its largest entry are the same."""
+
+
+COMPARED_SAMPLES = 64
+"""``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
+the eigenvalues of all would, for wide layers, cost more than the forward pass."""
+
+
+COMPARED_UNITS = 512
+"""Of more units than these, they take every k-th in the order of memory, with the least k that
+leaves no more."""
+
+
+SATURATION_MARGIN = 0.05
+"""A value within this share of the range from an end of the range counts as saturated."""
+
+
+ROUNDING = 1e-7
+"""Singular values below this share of the largest are float32 rounding and count as 0."""
+
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+STATISTICS = (
+    "mean",
+    "std",
+    "min",
+    "max",
+    "saturated",
+    "dead",
+    "zero",
+    "sample_std",
+    "unit_std",
+    "correlation",
+    "effective_rank",
+    "distinct",
+    "nonfinite",
+)
+"""Columns of the layer table; ``describe`` and ``describe_weight`` fill those that apply."""
+
+
+def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[str, float]:
+    """Return the statistics of one layer's output, or of a gradient with respect to it.
+
+    With z[i, j] the value of unit j (all dimensions but the first, flattened) for sample i:
+
+    - ``mean``, ``std``, ``min``, ``max`` over all values;
+    - ``saturated``: fraction of values within 5 % of the range's width of either end of
+      ``bounds``; nan without bounds;
+    - ``dead``: fraction of units that do not change over the samples (0 for all included);
+    - ``zero``: fraction of exact zeros;
+    - ``sample_std``: √(mean over j of Var_i z[i, j]), the part that depends on the input;
+    - ``unit_std``: std over j of mean_i z[i, j], the part that does not;
+      std² = sample_std² + unit_std²;
+    - ``correlation``: mean over pairs of samples of \\|Pearson correlation over units\\|; samples
+      that are constant over units have none and are left out; nan with fewer than two left;
+    - ``effective_rank``: exp(−Σ p log p) with p the singular values of z over their sum, between
+      1 and min(samples, units); 0 for a zero matrix;
+    - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
+
+    ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and
+    at no more than 512 units (``COMPARED_UNITS``), every k-th.
+
+    Shapes:
+        values: ``(samples, *units)``, floating point, any device.
+
+    Source:
+        effective rank: Roy & Vetterli, The effective rank, 2007, eq. 2–4.
+
+    Example:
+        >>> two_units = torch.tensor([[0.0, 1.0], [1.0, 1.0]])
+        >>> numbers = describe(two_units, bounds=(0.0, 1.0))
+        >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
+        (0.5, 1.0, 0.125)
+    """
+    z = _rows(values.detach())
+    found, scale = _safe_sums(z, bounds)
+    if not math.isfinite(found.low) or not math.isfinite(found.high):
+        return _nothing_but_nonfinite(z)
+    units = z.shape[1]
+    compared = _compared(z)
+    centred = compared - compared.mean(dim=1, keepdim=True)
+    products, centred_products = _products(compared, centred)
+    return dict.fromkeys(STATISTICS, math.nan) | {
+        **_moments(found, scale, z.numel()),
+        "saturated": found.near_ends / z.numel() if bounds else math.nan,
+        "dead": found.constant_units / units,
+        "sample_std": math.sqrt(found.within) / scale,
+        "unit_std": math.sqrt(found.between) / scale,
+        "correlation": _correlation(products, centred_products),
+        "effective_rank": _effective_rank(products),
+        "nonfinite": 0.0,
+    }
+
+
+def describe_weight(weight: Tensor) -> dict[str, float]:
+    """Return the statistics of a weight: moments, zeros, effective rank and distinct units.
+
+    ``distinct`` is the number of different rows, a row being a unit's incoming weights; rows
+    that agree to 1e-5 of the largest entry are the same (equal units drift apart by rounding).
+    The rest is as in ``describe``, a row in place of a sample; what speaks of samples is nan.
+
+    Shapes:
+        weight: ``(n_out, *inputs)``.
+
+    Example:
+        >>> describe_weight(torch.ones(3, 2))["distinct"]
+        1.0
+    """
+    rows = _rows(weight.detach())
+    found, scale = _safe_sums(rows, None)
+    if not math.isfinite(found.low) or not math.isfinite(found.high):
+        return _nothing_but_nonfinite(rows)
+    (products,) = _products(_compared(rows))
+    tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
+    return dict.fromkeys(STATISTICS, math.nan) | {
+        **_moments(found, scale, rows.numel()),
+        "effective_rank": _effective_rank(products),
+        "distinct": float(distinct_rows(rows, tolerance)),
+        "nonfinite": 0.0,
+    }
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Return ``values`` as (samples, units), units in the order of memory: so without a copy for
+    any dense layout."""
+    strides = values.stride()
+    order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
+    return values.permute(0, *order).reshape(len(values), -1)
+
+
+def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, float]:
+    """Return the sums of ``z`` times a power of two, and that: 1 unless squares need it."""
+    ends = None
+    if bounds is not None:
+        margin = SATURATION_MARGIN * (bounds[1] - bounds[0])
+        ends = (bounds[0] + margin, bounds[1] - margin)
+    found = sums(z, ends)
+    size = max(abs(found.low), abs(found.high))
+    if not found.extreme or not math.isfinite(size):
+        return found, 1.0
+    power = -math.frexp(size)[1]
+    scale, first = 2.0**power, 2.0 ** (power // 2)
+    ends = ends and (ends[0] * scale, ends[1] * scale)
+    wider = z if z.dtype == torch.float64 else z.float()
+    return sums(wider * first * (scale / first), ends), scale
+
+
+def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
+    """Return what an output and a weight have in common."""
+    return {
+        "mean": found.mean / scale,
+        "std": math.sqrt(found.within + found.between) / scale,
+        "min": found.low / scale,
+        "max": found.high / scale,
+        "zero": found.zeros / number,
+    }
+
+
+def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
+    share = 1 - int(values.isfinite().sum().item()) / values.numel()
+    return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
+
+
+def _compared(z: Tensor) -> Tensor:
+    """Return the values of the samples and units that are compared."""
+    return exact(z[:COMPARED_SAMPLES, :: -(-z.shape[1] // COMPARED_UNITS)])
+
+
+def _products(*chosen: Tensor) -> Array:
+    """Return for each the inner products of its samples with each other, in one transfer."""
+    return torch.stack([values @ values.T for values in chosen]).cpu().double().numpy()
+
+
+def _correlation(products: Array, centred: Array) -> float:
+    """Return the mean |cosine| of the centred samples that vary over units beyond rounding."""
+    size, variance = np.diagonal(products), np.diagonal(centred)
+    varies = variance > ROUNDING**2 * size
+    number = int(varies.sum())
+    if number < 2:
+        return math.nan
+    norm = np.sqrt(np.where(varies, variance, np.inf))
+    cosine = centred / norm / norm[:, None]
+    return (float(np.abs(cosine).sum()) - number) / (number * (number - 1))
+
+
+def _effective_rank(products: Array) -> float:
+    # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
+    squares = torch.linalg.eigvalsh(torch.from_numpy(products)).numpy()
+    kept = np.sqrt(squares[squares > ROUNDING**2 * float(squares[-1])])
+    share = kept / kept.sum()
+    return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0

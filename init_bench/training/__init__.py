@@ -1,0 +1,1 @@
+"""Grids: cells, chunks, training, storage and results."""

@@ -1,0 +1,1 @@
+"""The training engine: one chunk of cells in, their results out."""

@@ -1,0 +1,205 @@
+"""Any ``nn.Module`` of many cells: stacked where that pays, else one at a time."""
+
+import copy
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+from init_bench.randomness import drawing_from, stream
+from init_bench.training.cell import Cell
+from init_bench.training.engine.minibatches import Minibatch
+from init_bench.training.engine.optimizers import RULES, Rule
+
+log = logging.getLogger(__name__)
+
+
+ONE_AT_A_TIME = ("cpu",)
+"""Kinds of device on which cells are not stacked. On the CPU ``vmap`` takes twice as long for
+convolutions as one network after another (``benchmarks/README.md``), and its products give a cell
+other bits in other company."""
+
+
+Batches = dict[int, Minibatch]
+
+
+def stack_modules(
+    cells: Sequence[Cell], networks: Sequence[nn.Module], x: Tensor, y: Tensor
+) -> "StackedModules | SeparateModules":
+    """Return the networks of one cohort as one thing that steps.
+
+    A network that ``vmap`` cannot take is trained one at a time; a warning names the layer.
+
+    Args:
+        x, y: a few samples to try the stack on.
+    """
+    if x.device.type in ONE_AT_A_TIME:
+        return SeparateModules(cells, networks)
+    stack = StackedModules(cells, networks)
+    running: list[str] = []
+    with ExitStack() as hooks:
+        for name, module in stack.base.named_modules():
+            if not any(module.children()):
+                noting = _noting(running, f"{name} ({type(module).__name__})")
+                hooks.callback(module.register_forward_pre_hook(noting).remove)
+        try:
+            stack.gradients(x, y, shared=True)
+        except (RuntimeError, NotImplementedError, ValueError, TypeError) as cause:
+            where = running[-1] if running else type(stack.base).__name__
+            reason = str(cause).splitlines()[0]
+            log.warning(
+                "%s cannot be stacked: layer %s: %s Its cells are trained one at a time.",
+                cells[0].model,
+                where,
+                reason,
+            )
+            return SeparateModules(cells, networks)
+    return stack
+
+
+def _noting(running: list[str], name: str) -> Any:
+    return lambda module, inputs: running.append(name)
+
+
+class SeparateModules:
+    """The networks themselves, each stepped in turn."""
+
+    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
+        self.trainers = [_Trainer(c, n) for c, n in zip(cells, networks, strict=True)]
+
+    def step(self, batches: Batches) -> Tensor:
+        """Do one update of every cell; return the losses ``(G,)`` before it."""
+        return torch.stack([each.step(batches[each.cell.seed]) for each in self.trainers])
+
+    def load_into(self, network: nn.Module, index: int) -> None:
+        """Nothing: the networks are what is trained."""
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Let all cells but those at ``indices`` leave."""
+        self.trainers = [self.trainers[i] for i in indices]
+
+
+class _Trainer:
+    """One network in training; its random layers draw from a stream of the cell's own.
+
+    The first step shows whether it draws at all: watching for that costs a tenth of a step of
+    LeNet and half of one of a small MLP, so what does not draw is not watched.
+    """
+
+    def __init__(self, cell: Cell, network: nn.Module) -> None:
+        self.cell, self.network = cell, network
+        self.generator = stream(cell.seed, "forward")
+        self.parameters = list(_trained(network).values())
+        rule = RULES[cell.optimizer]
+        self.rules = [rule(p.detach().unsqueeze(0), 0, [cell]) for p in self.parameters]
+        self.draws = True
+
+    def step(self, batch: Minibatch) -> Tensor:
+        if self.draws:
+            with drawing_from(self.generator) as watched:
+                loss, found = self._gradients(batch)
+            self.draws = watched.drew
+        else:
+            loss, found = self._gradients(batch)
+        with torch.no_grad():
+            for rule, gradient in zip(self.rules, found, strict=True):
+                if gradient is not None:
+                    rule.update(gradient.unsqueeze(0))
+        return loss.detach()
+
+    def _gradients(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        with _casting(self.cell, batch.inputs):
+            logits = self.network(batch.inputs)
+        loss = nn.functional.cross_entropy(logits.float(), batch.targets)
+        return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True)
+
+
+class StackedModules:
+    """Copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
+
+    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
+        self.cells = list(cells)
+        self.base = copy.deepcopy(networks[0])
+        params, buffers = stack_module_state(list(networks))
+        trained = _trained(networks[0])
+        self.held = {name: p.detach() for name, p in params.items() if name not in trained}
+        self.rules: dict[str, Rule] = {
+            name: RULES[cells[0].optimizer](params[name].detach(), 0, cells) for name in trained
+        }
+        self.buffers: dict[str, Tensor] = dict(buffers)
+        self._place()
+
+    def step(self, batches: Batches) -> Tensor:
+        """Do one update of every cell; return the losses ``(G,)`` before it."""
+        seeds = sorted(batches)
+        shared = len(seeds) == 1
+        x = torch.stack([batches[seed].inputs for seed in seeds])
+        y = torch.stack([batches[seed].targets for seed in seeds])
+        x, y = (x[0], y[0]) if shared else (x[self.places], y[self.places])
+        found, losses, self.buffers = self.gradients(x, y, shared=shared)
+        with torch.no_grad():
+            for name, rule in self.rules.items():
+                rule.update(found[name])
+        return losses
+
+    def gradients(
+        self, x: Tensor, y: Tensor, *, shared: bool
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+        """Return gradients, losses and the buffers after the pass; nothing is changed.
+
+        Shapes:
+            x: ``(B, …)`` for all cells if ``shared``, else ``(G, B, …)``; y likewise.
+        """
+
+        def loss(
+            values: dict[str, Tensor], others: dict[str, Tensor], x: Tensor, y: Tensor
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            others = {name: value.clone() for name, value in others.items()}
+            with _casting(self.cells[0], x):
+                logits = functional_call(self.base, (values, others), (x,))
+            return nn.functional.cross_entropy(logits.float(), y), others
+
+        samples = None if shared else 0
+        each = vmap(grad_and_value(loss, has_aux=True), in_dims=(0, 0, samples, samples))
+        values = {name: rule.values for name, rule in self.rules.items()}
+        found, (losses, others) = each(values, {**self.held, **self.buffers}, x, y)
+        return found, losses.detach(), {name: others[name].detach() for name in self.buffers}
+
+    def load_into(self, network: nn.Module, index: int) -> None:
+        """Copy the weights and buffers of cell ``index`` into its own network."""
+        stacked = {name: rule.values for name, rule in self.rules.items()} | self.buffers
+        with torch.no_grad():
+            for name, mine in (*network.named_parameters(), *network.named_buffers()):
+                if name in stacked:
+                    mine.copy_(stacked[name][index])
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Let all cells but those at ``indices`` leave."""
+        chosen = torch.tensor(indices).to(self.places.device)
+        for rule in self.rules.values():
+            rule.keep(chosen)
+        for held in (self.held, self.buffers):
+            held.update({name: value[chosen] for name, value in held.items()})
+        self.cells = [self.cells[i] for i in indices]
+        self._place()
+
+    def _place(self) -> None:
+        """Note which of the seeds, in order, each cell has."""
+        seeds = sorted({cell.seed for cell in self.cells})
+        device = next(iter(self.rules.values())).values.device
+        self.places = torch.tensor([seeds.index(cell.seed) for cell in self.cells]).to(device)
+
+
+def _trained(network: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def _casting(cell: Cell, x: Tensor) -> AbstractContextManager[object]:
+    """Let products of the block take and give bfloat16 where the cell wants it."""
+    if cell.precision == "bfloat16":
+        return torch.autocast(x.device.type, dtype=torch.bfloat16)
+    return nullcontext()

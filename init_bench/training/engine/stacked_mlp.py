@@ -1,0 +1,196 @@
+"""Many small MLPs as one: weights stacked over cells, the way back written by hand."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from init_bench.training.cell import Cell
+from init_bench.training.engine.kernels import kernel
+from init_bench.training.engine.minibatches import Minibatch, lanes
+from init_bench.training.engine.optimizers import RULES, Rule
+
+T = TypeVar("T")
+
+
+class StackedMLP:
+    """The MLPs of one chunk, trained side by side; cells of equal seed stand together.
+
+    Shapes, with G cells, g of them in a run of equal seed, B lanes of a minibatch:
+        first[r]: ``(features, g, units)``, columns sorted by use, one matrix product for all g;
+        weights[l]: ``(G, n_out, n_in)``; biases[l]: ``(G, n_out, 1)``;
+        activations are feature-major: ``(G, units, B)``.
+
+    With one intra-op thread a cell's numbers do not depend on which others share the stack.
+    With ``precision="bfloat16"`` all of ``a``, ``z`` and their gradients are bfloat16, so that the
+    products take and give it; weights, what is added to them and the loss stay float32.
+    """
+
+    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], order: Tensor) -> None:
+        self.order = order
+        states = [network.state_dict() for network in networks]
+        rule, depth = RULES[cells[0].optimizer], cells[0].depth
+
+        def stacked(name: str, part: slice) -> Tensor:
+            return torch.stack([state[name] for state in states[part]]).to(order.device)
+
+        def own(values: Tensor, axis: int, part: slice = slice(None)) -> Rule:
+            return rule(values.contiguous(), axis, cells[part])
+
+        everything = slice(None)
+        self.first = [
+            own(stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order), 1, part)
+            for _, part in _runs([cell.seed for cell in cells])
+        ]
+        layers = range(1, depth + 1)
+        self.weights = [own(stacked(f"fc{i}.weight", everything), 0) for i in layers[1:]]
+        self.biases = [
+            own(stacked(f"fc{i}.bias", everything).unsqueeze(2), 0) for i in layers if cells[0].bias
+        ]
+        self._allocate(cells)
+
+    def _allocate(self, cells: Sequence[Cell]) -> None:
+        """Make the buffers of a step once; they hold until cells leave."""
+        self.cells = list(cells)
+        self.by_seed = _runs([cell.seed for cell in cells])
+        values = self.first[0].values
+        self.kernels = [
+            (kernel(name, values.device), part)
+            for name, part in _runs([cell.activation for cell in cells])
+        ]
+        count, size = len(cells), cells[0].batch_size
+        self.dtype = torch.bfloat16 if cells[0].precision == "bfloat16" else values.dtype
+        widths = [values.shape[2], *(rule.values.shape[1] for rule in self.weights)]
+        self.a = [values.new_empty((count, w, lanes(size)), dtype=self.dtype) for w in widths]
+        apart = any(phi.needs_a for phi, _ in self.kernels)
+        self.z = [torch.empty_like(a) if apart else a for a in self.a[:-1]]
+        self.upstream = [torch.empty_like(self.a[0]) for _ in range(2)]
+        self.sums = [values.new_empty((count, width, 1)) for width in widths]
+        share = values.new_zeros((1, 1, lanes(size)))
+        share[..., :size] = 1 / size
+        folds = self.first[0].folds_lr
+        rates = [cell.lr if folds else 1.0 for cell in cells]
+        self.scale = share * torch.tensor(rates, dtype=values.dtype).view(-1, 1, 1).to(
+            values.device
+        )
+
+    @torch.no_grad()
+    def step(self, batches: dict[int, Minibatch]) -> Tensor:
+        """Do one update of every cell; return the losses ``(G,)`` before it."""
+        self._forward(batches)
+        y = torch.cat([batches[seed].targets.expand(_size(s), -1) for seed, s in self.by_seed])
+        losses, delta = self._loss(y.unsqueeze(1))
+        for i in range(len(self.weights), 0, -1):
+            rule = self.weights[i - 1]
+            weight = rule.values.to(self.dtype)
+            upstream = torch.bmm(weight.mT, delta, out=self.upstream[i % 2])
+            rule.before()
+            _accumulate(rule, rule.sink, delta, self.z[i - 1].mT)
+            rule.after()
+            self._update_bias(i, delta)
+            for phi, part in self.kernels:
+                phi.backward(upstream[part], self.a[i - 1][part], self.z[i - 1][part])
+            delta = upstream
+        for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
+            self._update_first(rule, batches[seed].inputs, delta[part].flatten(0, 1))
+        self._update_bias(0, delta)
+        return losses
+
+    def load_into(self, network: nn.Module, index: int) -> None:
+        """Copy the weights of cell ``index`` into its own network."""
+        own = dict(network.named_parameters())
+        run, part = next(
+            (rule, part)
+            for rule, (_, part) in zip(self.first, self.by_seed, strict=True)
+            if part.start <= index < part.stop
+        )
+        with torch.no_grad():
+            own["fc1.weight"][:, self.order] = run.values[:, index - part.start].mT
+            for i, rule in enumerate(self.weights, start=2):
+                own[f"fc{i}.weight"].copy_(rule.values[index])
+            for i, rule in enumerate(self.biases, start=1):
+                own[f"fc{i}.bias"].copy_(rule.values[index, :, 0])
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Let all cells but those at ``indices`` leave, so that the rest run at full speed."""
+        chosen = [self.cells[i] for i in indices]
+        everywhere = torch.tensor(indices).to(self.order.device)
+        for rule in (*self.weights, *self.biases):
+            rule.keep(everywhere)
+        runs = []
+        for rule, (_, part) in zip(self.first, self.by_seed, strict=True):
+            local = [i - part.start for i in indices if part.start <= i < part.stop]
+            if local:
+                rule.keep(torch.tensor(local).to(self.order.device))
+                runs.append(rule)
+        self.first = runs
+        self._allocate(chosen)
+
+    def _forward(self, batches: dict[int, Minibatch]) -> None:
+        """Fill ``a`` and ``z`` of every layer; the last ``a`` are the logits."""
+        for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
+            x = batches[seed].inputs.to(self.dtype)
+            weight = rule.values[: x.shape[1]].flatten(1).to(self.dtype)
+            torch.mm(weight.mT, x.mT, out=self.a[0][part].view(weight.shape[1], -1))
+        for i, a in enumerate(self.a):
+            if i:
+                torch.bmm(self.weights[i - 1].values.to(self.dtype), self.z[i - 1], out=a)
+            if self.biases:
+                a.add_(self.biases[i].values)
+            if i < len(self.z):
+                for phi, part in self.kernels:
+                    phi.forward(a[part], self.z[i][part])
+
+    def _loss(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
+        log_p = torch.log_softmax(self.a[-1], dim=1, dtype=self.scale.dtype)
+        picked = log_p.gather(1, y).squeeze(1)[:, : self.cells[0].batch_size]
+        losses = picked.mean(dim=1).neg_()
+        delta = log_p.exp_().scatter_add_(1, y, torch.full_like(log_p[:, :1], -1.0))
+        return losses, delta.mul_(self.scale).to(self.dtype)
+
+    def _update_bias(self, layer: int, delta: Tensor) -> None:
+        if not self.biases:
+            return
+        rule, total = self.biases[layer], self.sums[layer]
+        torch.sum(delta, dim=2, keepdim=True, dtype=total.dtype, out=total)
+        rule.before()
+        rule.add(total)
+        rule.after()
+
+    def _update_first(self, rule: Rule, x: Tensor, delta: Tensor) -> None:
+        """Add the product to the rows of the used columns; the others' gradient is 0."""
+        rule.before()
+        sink = rule.sink.flatten(1)
+        _accumulate(rule, sink[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
+        if rule.beta == 0:
+            sink[x.shape[1] :].zero_()
+        rule.after()
+
+
+def _accumulate(rule: Rule, sink: Tensor, left: Tensor, right: Tensor) -> None:
+    """Let ``sink`` ← beta · sink + alpha · left · right, stacked or not."""
+    if left.dtype != sink.dtype:
+        product = torch.matmul(left, right)
+        sink.copy_(product) if rule.beta == 0 else sink.add_(product, alpha=rule.alpha)
+    elif sink.dim() == 2:
+        sink.addmm_(left, right, beta=rule.beta, alpha=rule.alpha)
+    else:
+        sink.baddbmm_(left, right, beta=rule.beta, alpha=rule.alpha)
+
+
+def _runs(values: Sequence[T]) -> list[tuple[T, slice]]:
+    """Return runs of equal neighbours as (value, slice)."""
+    runs: list[tuple[T, slice]] = []
+    start = 0
+    for value, group in itertools.groupby(values):
+        stop = start + len(list(group))
+        runs.append((value, slice(start, stop)))
+        start = stop
+    return runs
+
+
+def _size(span: slice) -> int:
+    return int(span.stop - span.start)

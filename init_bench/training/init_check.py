@@ -1,0 +1,45 @@
+"""A trial of an initialiser on a small network: a bad value costs a moment, not a night."""
+
+import inspect
+
+import torch
+
+from init_bench.errors import InitBenchError
+from init_bench.init import InitSpec, all_inits
+from init_bench.models import mlp
+from init_bench.randomness import stream
+from init_bench.training.networks import build
+
+SAMPLES, FEATURES = 32, 4
+
+
+def try_init(spec: InitSpec) -> None:
+    """Let ``spec`` fill a small network, which sees a small batch and its cross-entropy.
+
+    Raises:
+        InitBenchError: it cannot.
+
+    Example:
+        >>> from init_bench.init import parse
+        >>> try_init(parse("lsuv"))
+        >>> try_init(parse("normal(std=-1)"))
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: init 'normal(std=-1)': std must be a finite number >= 0, got -1
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    inputs = torch.randn(SAMPLES, FEATURES, generator=stream(0, "trial"))
+    batch = (inputs, inputs[:, 0].gt(0).long())
+    try:
+        build(lambda: mlp(FEATURES, 2, 3, depth=3, activation="relu"), _brief(spec), 0, batch)
+    except InitBenchError as cause:
+        raise InitBenchError(f"init {str(spec)!r}: {cause}") from None
+
+
+def _brief(spec: InitSpec) -> InitSpec:
+    """Return ``spec`` with one step where it would take many."""
+    given = dict(spec.arguments)
+    fill = all_inits().get(spec.name)
+    usual = inspect.signature(fill).parameters.get("steps") if fill else None
+    steps = given.get("steps", usual and usual.default)
+    if not isinstance(steps, int | float) or steps <= 1:
+        return spec
+    return InitSpec(spec.name, tuple((given | {"steps": 1}).items()))

@@ -1,0 +1,34 @@
+"""Describe a run: its grid, versions, device and data."""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from init_bench.training.grid import Grid
+
+VERSIONS = ("init_bench", "torchvision", "numpy", "pandas", "pyarrow")
+
+
+def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
+    """Return what a run's manifest says: grids, data, versions, device, machine, command."""
+    return {
+        "grid": [grid.to_json() for grid in grids],
+        "device": str(device),
+        "dataset_sha256": sha256,
+        "versions": versions(),
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    return found | {name: metadata.version(name) for name in VERSIONS}

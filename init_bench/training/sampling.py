@@ -1,0 +1,23 @@
+"""Draw the sample indices of a seed's minibatches."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from init_bench.randomness import stream
+
+BLOCK = 64
+"""Steps whose indices are drawn at once; a constant, so that ``steps`` changes no draw."""
+
+
+def sample_indices(samples: int, seed: int, batch_size: int) -> Iterator[Tensor]:
+    """Yield, step after step, the indices ``(batch_size,)`` that a seed draws with replacement.
+
+    Example:
+        >>> next(sample_indices(60000, seed=0, batch_size=3)).shape
+        torch.Size([3])
+    """
+    generator = stream(seed, "minibatches")
+    while True:
+        yield from torch.randint(samples, (BLOCK, batch_size), generator=generator)

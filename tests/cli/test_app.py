@@ -1,0 +1,205 @@
+"""The command line as a shell sees it: one process each, exit codes, one screen of error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from init_bench.activations.menu import ACTIVATIONS
+from init_bench.init import all_inits
+
+
+def _cli(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "init_bench", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _refused(done: subprocess.CompletedProcess[str], *said: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) < 25
+    for words in said:
+        assert words in done.stderr
+
+
+GRID = 'init = ["he_normal", "zeros"]\nwidth = 8\ndepth = 3\nbatch_size = 16\nsteps = 10\n'
+
+
+def test_run_trains_a_grid_and_resumes_it(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    first = _cli("run", "grid.toml", "--device", "cpu", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "he_normal" in first.stdout
+    assert "2/2 cells" in first.stderr
+    second = _cli("run", "grid.toml", "--device", "cpu", cwd=tmp_path)
+    assert second.stdout == first.stdout
+    assert "cells," not in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('init = ["he_norml"]', "did you mean 'he_normal'"),
+        ('activation = "relo"', "did you mean 'relu'"),
+        ('model = "mpl"', "did you mean 'mlp'"),
+        ('dataset = "minst"', "did you mean 'mnist'"),
+        ("learning_rate = 0.1\nwidht = 3", "did you mean 'width'"),
+        ("steps = 0", "greater than 0"),
+        ("lr = nan", "finite"),
+        ('steps = "ten"', "'ten'"),
+        ("seed = [0, 0]", "given twice"),
+        ("init = []", "at least one"),
+        ("lr = 1\nlr = 2", "no TOML"),
+        ('init = "normal(std=-1)"', "got -1"),
+        ("init = \"__import__('os')\"", "malformed"),
+    ],
+)
+def test_a_bad_grid_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    _refused(_cli("run", "bad.toml", cwd=tmp_path), "bad.toml", said)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "taken").write_text("mine")
+    _refused(_cli("run", "grid.toml", "--out", "taken", cwd=tmp_path), "taken is a file")
+
+
+def test_an_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _refused(
+        _cli("run", "grid.toml", "--out", "/proc/run", cwd=tmp_path), "/proc/run cannot be made"
+    )
+
+
+def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _refused(_cli("run", "grid.toml", "--out", ".", cwd=tmp_path), "holds other files")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("book", "--seeds", "0"), ("book", "--steps", "-1"), ("book", "--only", "6-16")],
+    ids=str,
+)
+def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    _refused(_cli(*words, cwd=tmp_path), words[-1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_menu_is_refused(tmp_path: Path) -> None:
+    _refused(_cli("list", "init", cwd=tmp_path), "did you mean 'inits'")
+
+
+def test_list_json_holds_the_whole_menu_and_nothing_else(tmp_path: Path) -> None:
+    rows = json.loads(_cli("list", "inits", "--json", cwd=tmp_path).stdout)
+    assert [row["name"] for row in rows] == [*all_inits(), "torch.default"]
+    assert all(row["formula"] and row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("menu", ["activations", "models", "datasets"])
+def test_list_prints_every_menu(tmp_path: Path, menu: str) -> None:
+    done = _cli("list", menu, cwd=tmp_path)
+    assert done.returncode == 0
+    known = {"activations": list(ACTIVATIONS), "models": ["mlp"], "datasets": ["mnist"]}
+    assert all(name in done.stdout for name in known[menu])
+
+
+def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+    rows = json.loads(_cli("doctor", "--json", cwd=tmp_path).stdout)
+    found = {row["check"]: row["found"] for row in rows}
+    assert found["torchvision operators"] == "load beside this torch"
+    assert found["devices"].startswith("cpu")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
+    """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
+    (tmp_path / "long.toml").write_text("steps = 1000000\nwidth = 8\n")
+    command = [sys.executable, "-m", "init_bench", "run", "long.toml", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
+    assert child.stderr is not None
+    assert b"steps/s" in child.stderr.readline()
+    child.send_signal(sent)
+    said = child.stderr.read().decode()
+    assert child.wait(timeout=60) == 1
+    assert "init-bench run long.toml" in said
+    assert "Traceback" not in said
+    child.stderr.close()
+
+
+def test_compare_prints_verdicts_or_json_and_nothing_else(tmp_path: Path) -> None:
+    small = ("--seeds", "2", "--steps", "5", "--width", "16", "--depth", "2", "--device", "cpu")
+    said = _cli("compare", "he_normal", *small, "--out", "run", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("he_normal vs torch.kaiming_normal: the same bits\n")
+    assert (tmp_path / "run" / "comparison.parquet").is_file()
+    rows = json.loads(
+        _cli("compare", "he_normal", *small, "--out", "run", "--json", cwd=tmp_path).stdout
+    )
+    assert {row["question"] for row in rows} == {"distribution", "training", "speed"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("he_norml",), "did you mean 'he_normal'"),
+        (("constant",), "needs value, as in constant(value=0.5)"),
+        (("he_normal", "--lr", "-1"), "greater than or equal to 0"),
+    ],
+    ids=str,
+)
+def test_bad_words_for_compare_are_refused(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    _refused(_cli("compare", *words, "--out", "run", cwd=tmp_path), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+A_MODEL = "tests.models_to_diagnose:sound"
+SOURCE = str(Path(__file__).parents[2])
+
+
+def test_diagnose_prints_a_table_and_writes_its_faces(tmp_path: Path) -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "normal(std=0.001)")
+    done = _cli(*words, "--out", str(tmp_path), cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert "vanishing_signal" in done.stdout and "fc1" in done.stdout
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".html", ".json"}
+
+
+def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--strict", "--json")
+    sound = _cli(*words, "--init", "he_normal", cwd=Path(SOURCE))
+    assert sound.returncode == 0, sound.stderr
+    assert [row["verdict"] for row in json.loads(sound.stdout)] == ["healthy"]
+    bad = _cli(*words, "--init", "zeros", cwd=Path(SOURCE))
+    assert bad.returncode == 1
+    assert {row["init"] for row in json.loads(bad.stdout)} == {"zeros"}
+
+
+def test_diagnose_looks_during_training_when_asked() -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_normal")
+    done = _cli(*words, "--steps", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert "Step 0: healthy. Step 3: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("torchvision.models",), "MODULE:FACTORY"),
+        ((A_MODEL, "--input", "16,30", "--steps", "0,x"), "must be whole numbers"),
+        ((A_MODEL, "--input", "16,7"), "it stops in layer 'fc1'"),
+        ((A_MODEL, "--input", "16,x"), "must be sizes"),
+        ((A_MODEL, "--input", "16,30", "--init", "he_norml"), "did you mean 'he_normal'"),
+    ],
+)
+def test_diagnose_refuses_what_it_cannot_look_at(words: tuple[str, ...], said: str) -> None:
+    _refused(_cli("diagnose", *words, cwd=Path(SOURCE)), said)

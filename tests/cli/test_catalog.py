@@ -1,0 +1,65 @@
+"""What a user reads of the menu, letter by letter. ``pytest --rewrite-golden`` writes it anew."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from init_bench.init import menu_rows
+from init_bench.init.plugins import GROUP
+
+TREE = Path(__file__).parents[2]
+LISTED = TREE / "tests" / "golden" / "list_inits.txt"
+DOCUMENTED = TREE / "docs" / "initialisers.md"
+
+pytestmark = pytest.mark.skipif(bool(entry_points(group=GROUP)), reason="plug-ins are listed too")
+
+
+def listed(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=TREE,
+        env={**os.environ, **environment},
+    )
+
+
+def agrees(path: Path, text: str, rewrite: bool) -> bool:
+    """Compare ``text`` with what ``path`` holds, or write it there."""
+    if rewrite:
+        path.write_text(text)
+    return path.read_text() == text
+
+
+def test_list_inits_prints_what_it_did(request: pytest.FixtureRequest) -> None:
+    command = [sys.executable, "-m", "init_bench", "list", "inits"]
+    done = listed(command, COLUMNS="")
+    rewrite = request.config.getoption("--rewrite-golden")
+    assert agrees(LISTED, done.stdout, rewrite), "if it should differ: pytest --rewrite-golden"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_list_is_as_wide_as_the_terminal_and_says_the_same(columns: int) -> None:
+    command = [sys.executable, "-m", "init_bench", "list", "inits"]
+    text = listed(command, COLUMNS=str(columns)).stdout
+    longest = max(len(word) for word in text.split())
+    assert columns / 2 < max(map(len, text.splitlines())) <= max(columns, longest + 4)
+    assert text.split() == LISTED.read_text().split()
+
+
+def documented() -> str:
+    """Return the page of the docs that holds the whole menu."""
+    columns = ("name", "needs", "formula", "source")
+    rows = [[row[column].replace("|", r"\|") for column in columns] for row in menu_rows()]
+    lines = [f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * 4, *rows]]
+    return "\n".join(["# Initialisers", "", *lines, ""])
+
+
+def test_the_table_in_the_docs_is_the_menu(request: pytest.FixtureRequest) -> None:
+    rewrite = request.config.getoption("--rewrite-golden")
+    assert agrees(DOCUMENTED, documented(), rewrite), "if it should differ: pytest --rewrite-golden"

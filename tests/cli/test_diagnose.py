@@ -1,0 +1,116 @@
+"""``init-bench diagnose`` on bad words: exit code 2 and one screen that says what is wrong."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from init_bench.cli.app import main
+
+HERE = "tests.models_to_diagnose"
+SCRIPTS = {
+    "leaves": "import sys\nsys.exit(3)\n",
+    "broken": "def net(:\n",
+    "fails": "import torch\ndef net(): return torch.nn.Linear(-1, 2)\n",
+    "calls": "import json\ndef net(): return json.loads('{')\n",
+    "built": "import torch\nnet = torch.nn.Linear(3, 2)\n",
+    "asks": "import torch\ndef net(*sizes, classes): return torch.nn.Linear(3, classes)\n",
+    "words": "import torch\n"
+    "def net(): return torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2))\n",
+}
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["init-bench", "diagnose", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A module name that stands for each script, put in the working folder of a user."""
+    for name, text in SCRIPTS.items():
+        (tmp_path / f"user_{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, f"user_{name}", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "user_"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("user_leaves:net",), "cannot be imported: SystemExit: 3"),
+        (("user_broken:net",), "cannot be imported: SyntaxError"),
+        (("user_fails:net",), "user_fails.py:2 in net: RuntimeError"),
+        (("user_built:net",), "is a model itself, a Linear, and each run needs a fresh one"),
+        (("user_asks:net",), "'classes'; name a function without any that builds it, such as"),
+        (("./user_words.py:net",), "mine:net for the function net in mine.py"),
+        (("user_words.py:net",), "mine:net for the function net in mine.py"),
+        (("user_words:net",), "8,3,224,224 is its default, 8,128:int64 suits a model that begins"),
+        ((f"{HERE}:sound", "--input", "1000000000000,30"), "cannot be made: "),
+        ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
+        ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
+        ((f"{HERE}:sound", "--input", "16,30", "--lr", "5"), "ask for some, as --steps 0,10"),
+        (("user_calls:net",), "user_calls.py:2 in net: JSONDecodeError"),
+        ((f"{HERE}:sound", "--steps=-1", "--lr", "1"), "--steps must be whole numbers from 0"),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--init", "he_normal", "--init", "fixup"),
+            "error: init 'fixup': found no residual branch",
+        ),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--init", "normal(std=-1)"),
+            "error: init 'normal(std=-1)': std must be",
+        ),
+        (("no_such_module:net",), "cannot be imported: ModuleNotFoundError"),
+        (("builtins:dict",), "must return a torch.nn.Module, got dict"),
+        (("torch.nn:ReLU",), "ReLU has no parameters"),
+        ((f"{HERE}:sound", "--input", "16,7"), "float32 (16, 7): it stops in layer 'fc1'\n"),
+        ((f"{HERE}:sound", "--input", "1,30"), "hold 1 sample"),
+        (("user_words:net", "--input", "8,12"), "float32 (8, 12): it stops in layer '0'\n"),
+        (("user_words:net", "--input", "1,12:int64"), "hold 1 sample"),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("script")
+def test_bad_words_are_refused_in_one_screen(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    assert exit_code(monkeypatch, *words) == 2
+    told = capsys.readouterr()
+    assert said in told.err and told.out == ""
+    assert "Traceback" not in told.err and len(told.err.splitlines()) < 25
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (taken := tmp_path / "mine.py").touch()
+    monkeypatch.setattr(
+        "init_bench.cli.model_arguments.diagnoses", lambda *_, **__: pytest.fail("worked")
+    )
+    for out in (taken, Path("/proc/x")):
+        assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,30", "--out", str(out)) == 2
+        assert capsys.readouterr().err.startswith(f"error: output folder {out}")
+
+
+def test_the_rate_of_the_updates_is_the_one_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"{HERE}:sound", "--input", "16,30", "--steps", "2")
+    told = []
+    for rate in ((), ("--lr", "0.1"), ("--lr", "0")):
+        assert exit_code(monkeypatch, *words, *rate) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.usefixtures("script")
+def test_indices_for_an_embedding_are_described_by_their_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "user_words:net", "--input", "8,12:int64") == 0
+    assert capsys.readouterr().out.startswith("as built\nSequential, 2 layers")

@@ -1,0 +1,134 @@
+"""The comparison as a whole: verdicts, files, resuming, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import init_bench as ib
+from init_bench.comparison.verdicts import COLUMNS
+from init_bench.errors import InitBenchError
+
+SMALL: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 60}
+QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compare") / "run"
+
+
+@pytest.fixture(scope="module")
+def differing(folder: Path) -> ib.Comparison:
+    """A pair that differs in draws and training, its run kept in ``folder``."""
+    return ib.compare("he_normal", "normal(std=0.01)", out=folder, **SMALL, **QUIET)
+
+
+def test_he_and_torchs_kaiming_are_the_same_bits() -> None:
+    found = ib.compare("he_normal", **SMALL, **QUIET, seeds=2)
+    assert found.verdicts == {"he_normal vs torch.kaiming_normal": "the same bits"}
+    assert found.folder is None and found.failures == ()
+
+
+def test_a_pair_that_differs_says_in_what(differing: ib.Comparison) -> None:
+    (verdict,) = differing.verdicts.values()
+    assert verdict.startswith("differs: std ")
+    assert "final loss" in verdict and "mean loss" in verdict
+
+
+def test_every_question_is_answered_with_numbers(differing: ib.Comparison) -> None:
+    table = differing.table
+    assert tuple(table.columns) == COLUMNS
+    assert set(table["question"]) == {"distribution", "training", "speed"}
+    assert (table["p_holm"].dropna() >= table["p"].dropna()).all()
+    inside = table.dropna(subset=["value", "ci_low", "ci_high"])
+    assert (inside["ci_low"] <= inside["value"]).all()
+    assert (inside["value"] <= inside["ci_high"]).all()
+
+
+def test_the_folder_holds_runs_table_and_figure(folder: Path, differing: ib.Comparison) -> None:
+    assert differing.folder == folder
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "comparison.parquet"), differing.table)
+    assert (folder / "figures" / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / "figures" / "compare.svg").read_text()
+    assert len(ib.load(folder).cells) == 20
+
+
+def test_a_second_call_trains_nothing_and_finds_the_same(
+    folder: Path, differing: ib.Comparison
+) -> None:
+    stored = {p: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()}
+    again = ib.compare("he_normal", "normal(std=0.01)", out=folder, **SMALL, **QUIET)
+    assert stored == {p: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()}
+    found, before = (f[f["question"] != "speed"] for f in (again.table, differing.table))
+    pd.testing.assert_frame_equal(found, before)
+
+
+def test_more_names_go_on_in_the_same_folder(folder: Path, differing: ib.Comparison) -> None:
+    more = ib.compare("he_normal", "normal(std=0.01)", "zeros", out=folder, **SMALL, **QUIET)
+    assert len(more.verdicts) == 3
+    assert len(ib.load(folder).cells) == 30
+
+
+def test_every_initialiser_of_ours_draws_as_torchs_counterpart() -> None:
+    found = ib.compare(**SMALL, **QUIET)
+    assert set(found.verdicts.values()) == {"the same bits"}
+    assert "variance_scaling" in found.left_out
+    assert "no counterpart in torch.nn.init: " in str(found)
+    assert isinstance(found.figure(), Figure)
+
+
+def test_the_global_stream_does_not_move() -> None:
+    before = torch.get_rng_state()
+    ib.compare("torch.default", "torch.sparse(sparsity=0.5)", **SMALL, **QUIET, seeds=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_it_reads_in_a_terminal_and_in_a_notebook(differing: ib.Comparison) -> None:
+    text, html = str(differing), differing._repr_html_()
+    assert text.startswith("he_normal vs normal(std=0.01): differs: std ")
+    assert all(f"  {line}" in text for line in ("draws ", "training  final loss", "speed "))
+    assert html.startswith("<table>") and "<svg" in html and "<script" not in html
+
+
+def test_a_name_is_no_markup_in_a_notebook(differing: ib.Comparison) -> None:
+    spec = "variance_scaling(distribution='normal')"
+    found = ib.compare(spec, "he_normal", **SMALL, **QUIET, seeds=1)
+    assert spec.replace("'", "&#x27;") in found._repr_html_()
+
+
+def test_json_holds_every_row_and_no_nan(differing: ib.Comparison) -> None:
+    rows = json.loads(differing.to_json(), parse_constant=pytest.fail)
+    assert len(rows) == len(differing.table)
+    assert tuple(rows[0]) == COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (("he_norml",), {}, "did you mean 'he_normal'"),
+        (("constant",), {}, "needs value"),
+        (("he_normal",), {"seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
+        (("he_normal",), {"seeds": 2.5}, "got 2.5"),
+        (("he_normal",), {"lr": -1}, "greater than or equal to 0"),
+        (("he_normal",), {"activation": "relo"}, "did you mean 'relu'"),
+        (("he_normal",), {"device": "gpu"}, "device 'gpu'"),
+        (("he_normal",), {"widht": 3}, "did you mean 'width'"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_written(
+    tmp_path: Path, names: tuple[str, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InitBenchError, match=message):
+        ib.compare(*names, out=tmp_path / "out", **{**QUIET, **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InitBenchError, match="holds other files"):
+        ib.compare("he_normal", out=tmp_path, **QUIET)

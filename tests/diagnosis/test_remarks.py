@@ -1,0 +1,130 @@
+"""What is told beside the verdicts: what was not judged, and what comes not of the weights."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import init_bench as ib
+from init_bench.diagnosis.remarks import USUAL_RMS, notes_on_inputs
+from init_bench.errors import InitBenchError
+from tests.models_to_diagnose import batch, sound
+
+X, Y = batch()
+
+
+def told(inputs: object, targets: Tensor | None = Y, **words: object) -> str:
+    return " ".join(ib.diagnose(sound(), inputs, targets, **words).notes)  # type: ignore[arg-type]
+
+
+def test_of_a_usual_batch_there_is_nothing_to_tell() -> None:
+    assert told(X) == ""
+
+
+@pytest.mark.parametrize("scale", [255.0, 1e-6])
+def test_inputs_of_an_unusual_scale_are_told(scale: float) -> None:
+    assert "normalise the inputs" in told(X * scale)
+
+
+@pytest.mark.parametrize("scale", USUAL_RMS)
+def test_the_scale_is_the_rms(scale: float) -> None:
+    inputs, outwards = scale * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), 1.1 if scale > 1 else 0.9
+    assert list(notes_on_inputs(inputs / outwards)) == []
+    assert list(notes_on_inputs(inputs * outwards)) != []
+
+
+@pytest.mark.parametrize("value", [0, 3])
+def test_equal_samples_are_told_of_any_kind(value: int) -> None:
+    for inputs in (torch.full((4, 3), value), {"x": torch.full((4, 3), float(value))}):
+        assert ["samples" in note for note in notes_on_inputs(inputs)] == [True]
+
+
+EQUAL: dict[str, tuple[object, bool]] = {
+    "images of one channel": ([torch.rand(1, 8, 8), torch.zeros(1, 8, 8)], False),
+    "images that are one": ([torch.ones(3, 8, 8), torch.ones(3, 8, 8)], True),
+    "beside a table": ((torch.ones(4, 3), torch.eye(5)), True),
+    "beside a number for each": ((torch.ones(4, 3), torch.arange(4)), False),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_samples_are_compared_with_each_other(name: str) -> None:
+    inputs, equal = EQUAL[name]
+    assert bool(list(notes_on_inputs(inputs))) == equal
+
+
+def test_a_normalisation_of_ones_is_as_it_should_be() -> None:
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.body = nn.LayerNorm((6, 5)), sound()
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.body(self.norm(x.view(-1, 6, 5)).flatten(1))
+            return logits
+
+    found = ib.diagnose(Square(), X, Y)
+    assert found.healthy and found.notes == ()
+
+
+def test_samples_differ_where_one_argument_does() -> None:
+    differ = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    assert list(notes_on_inputs({"mask": torch.ones(4, 3), "x": differ})) == []
+
+
+def test_parameters_that_are_plainly_wrong_are_named() -> None:
+    model = sound()
+    assert ib.diagnose(model, X, Y).notes == ()
+    model[2].weight.data.fill_(0.5)  # type: ignore[index]
+    said = ib.diagnose(model, X, Y).notes
+    assert said == ("plainly wrong at any scale: fc2.weight (all equal: 0.5); see .weights",)
+
+
+def test_a_loss_that_is_no_number_is_a_loss() -> None:
+    model = sound()
+    model[2].weight.data[0, 0] = math.nan  # type: ignore[index]
+    said = " ".join(ib.diagnose(model, X, Y).notes)
+    assert "no loss was given" not in said and "fc2.weight (non-finite: 1 of" in said
+
+
+@pytest.mark.parametrize(("sign", "rises"), [(1, False), (-1, True)])
+def test_a_negative_loss_rises_only_where_it_does(sign: int, rises: bool) -> None:
+    def loss_fn(output: Tensor, targets: Tensor) -> Tensor:
+        return output.square().mean() - 8
+
+    def update(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.1, maximize=sign < 0)
+
+    said = told(X, Y, loss_fn=loss_fn, steps=(0, 1, 2), optimizer=update)
+    assert ("the loss rose from" in said) == rises
+    assert "the loss rose" not in told(X, Y, loss_fn=loss_fn)
+
+
+def test_without_a_loss_gradients_are_not_judged_and_that_is_told() -> None:
+    assert "gradients are not judged" in told(X, None)
+
+
+def test_what_came_with_the_training_is_not_laid_to_the_weights() -> None:
+    def far(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=100.0)
+
+    assert "smaller learning rate" in told(X, steps=(0, 5), optimizer=far)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_targets_that_are_no_numbers_are_refused(value: float) -> None:
+    targets = torch.zeros(len(X), 4)
+    targets[1, 2] = value
+    with pytest.raises(InitBenchError, match=r"targets .* hold nan or ±inf \(1 of their values"):
+        ib.diagnose(sound(), X, targets, nn.functional.mse_loss)
+
+
+def test_a_loss_may_leave_out_targets_that_are_missing() -> None:
+    targets = torch.zeros(len(X), 4)
+    targets[1, 2] = math.nan
+
+    def masked(output: Tensor, targets: Tensor) -> Tensor:
+        return (output - targets)[~targets.isnan()].square().mean()
+
+    assert math.isfinite(ib.diagnose(sound(), X, targets, masked).loss)

@@ -1,0 +1,539 @@
+"""Verdicts: the right one on the right layer, none where nothing is wrong."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from init_bench.diagnosis.findings import COLUMNS, NETWORK
+from init_bench.diagnosis.pipeline import diagnose
+from init_bench.diagnosis.result import Diagnosis
+from init_bench.diagnosis.rules import BAD, RULES
+from init_bench.init import initialize
+from tests.models_to_diagnose import Functional, batch, book_network, sound
+
+FITTING = {"relu": "he_normal", "gelu": "he_normal", "tanh": "lecun_normal", "selu": "lecun_normal"}
+
+
+def looked_at(model: nn.Module) -> Diagnosis:
+    return diagnose(model, *batch())
+
+
+def starts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Return layer and verdict of the bad findings that follow from nothing."""
+    found = diagnosis.bad[diagnosis.bad["cause"] == ""]
+    return [(str(layer), str(verdict)) for layer, verdict in found[["layer", "verdict"]].to_numpy()]
+
+
+def resnet(init: str) -> nn.Module:
+    model: nn.Module = torchvision.models.resnet18(num_classes=10)
+    initialize(model, init)
+    return model
+
+
+def weight(model: nn.Module, layer: str) -> Tensor:
+    found = model.get_submodule(layer).weight
+    assert isinstance(found, Tensor)
+    return found.data
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.verdict}: {rule.quantity[:30]}")
+def test_every_rule_says_what_it_measures_and_what_helps(rule: object) -> None:
+    assert rule.quantity and rule.advice  # type: ignore[attr-defined]
+
+
+def test_the_names_are_those_of_the_contract() -> None:
+    assert set(BAD) == {
+        "vanishing_signal", "exploding_signal", "saturated", "dead_units", "collapsed",
+        "symmetric", "vanishing_gradient", "exploding_gradient", "nonfinite",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", FITTING)
+@pytest.mark.parametrize("depth", [3, 6, 12])
+def test_a_sound_network_is_healthy(activation: str, depth: int) -> None:
+    found = looked_at(sound(activation, FITTING[activation], depth))
+    assert found.healthy, str(found)
+    assert found.verdicts[["layer", "verdict"]].to_numpy().tolist()[0] == [NETWORK, "healthy"]
+    assert found.verdicts["value"].iloc[0] > 1
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(0.01, "vanishing_signal"), (30, "exploding_signal")]
+)
+@pytest.mark.parametrize("activation", FITTING)
+def test_a_layer_of_the_wrong_scale_is_found(
+    activation: str, factor: float, verdict: str, layer: str
+) -> None:
+    model = sound(activation, FITTING[activation])
+    weight(model, layer).mul_(factor)
+    assert starts(looked_at(model)) == [(layer, verdict)]
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_layer_of_equal_rows_is_symmetric(layer: str) -> None:
+    model = sound()
+    weight(model, layer)[:] = weight(model, layer)[0].clone()
+    assert starts(looked_at(model))[0] == (layer, "symmetric")
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_bias_that_kills_is_found_at_its_layer(layer: str) -> None:
+    model = sound()
+    model.get_submodule(layer).bias.data.fill_(-10)  # type: ignore[operator]
+    assert starts(looked_at(model))[0] == (layer, "dead_units")
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
+def test_a_layer_of_zeros_is_found(layer: str) -> None:
+    model = sound()
+    weight(model, layer).zero_()
+    assert starts(looked_at(model))[0] == (layer, "vanishing_signal")
+
+
+class TwoHeads(nn.Module):
+    """Returns what two layers make of one body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.policy, self.value = sound(), nn.Linear(4, 3), nn.Linear(4, 1)
+        initialize(self, "he_normal")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.body(x)
+        return self.policy(z), self.value(z)
+
+
+def test_what_one_head_returns_is_not_laid_to_another() -> None:
+    def loss_fn(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+        return output[0].square().mean() + (output[1].flatten() - targets).square().mean()
+
+    model = TwoHeads()
+    weight(model, "policy").zero_()
+    assert "value" not in set(diagnose(model, *batch(), loss_fn).bad["layer"])
+
+
+def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None:
+    said = looked_at(sound()).verdicts.iloc[0]
+    assert re.match(r"least factor .*: that of \w+ at fc\d, ", said["quantity"])
+
+
+def test_a_last_layer_of_zeros_is_no_fault() -> None:
+    model = sound()
+    weight(model, "fc6").zero_()
+    found = looked_at(model)
+    assert found.healthy and found.notes == ()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("layer", ["fc1", "fc3", "fc6"])
+def test_one_value_that_is_not_finite_is_found(layer: str, value: float) -> None:
+    model = sound()
+    weight(model, layer)[0, 0] = value
+    found = looked_at(model)
+    assert starts(found) == [(layer, "nonfinite")]
+    share = 1 / weight(model, layer).numel()
+    assert found.verdicts["value"].iloc[0] == pytest.approx(share)
+
+
+def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
+    model = sound("relu", "he_normal", depth=10)
+    weight(model, "fc4").mul_(0.0001)
+    found = looked_at(model).bad
+    assert found["cause"].tolist()[0] == ""
+    followers = found[found["cause"] != ""]
+    assert len(followers) and set(followers["cause"]) == {"fc4"}
+    assert set(followers["advice"]) == {"mend fc4 first (vanishing_signal there)"}
+    assert not found.loc[found["cause"] == "", "advice"].str.startswith("mend").any()
+    assert followers.index.min() > found[found["cause"] == ""].index.max()
+
+
+class Called(nn.Module):
+    """The layers of a ``sound`` network, its nonlinearities called as functions."""
+
+    def __init__(self, twin: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(
+            {name: part for name, part in twin.named_children() if isinstance(part, nn.Linear)}
+        )
+        self.phi = getattr(torch, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *hidden, last = self.layers.values()
+        for layer in hidden:
+            x = self.phi(layer(x))
+        logits: Tensor = last(x)
+        return logits
+
+
+def changed(twin: nn.Module, how: str) -> None:
+    for name, part in twin.named_children():
+        if isinstance(part, nn.Linear) and (how == "std 1.5" or name == "fc3"):
+            if how == "std 1.5":
+                part.weight.data.normal_(0, 1.5, generator=torch.Generator().manual_seed(0))
+            else:
+                part.bias.data.fill_(-10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "how"), [("tanh", "std 1.5"), ("sigmoid", "std 1.5"), ("relu", "bias -10")]
+)
+def test_a_nonlinearity_called_as_a_function_is_judged_as_a_module_is(
+    activation: str, how: str
+) -> None:
+    twin = sound(activation, FITTING.get(activation, "xavier_normal"))
+    changed(twin, how)
+    expected, found = (
+        one.bad[one.bad["cause"] == ""] for one in map(looked_at, (twin, Called(twin, activation)))
+    )
+    assert len(expected)
+    pd.testing.assert_frame_equal(found[["verdict", "value"]], expected[["verdict", "value"]])
+    in_front = [f"layers.{layer.replace('act', 'fc')}" for layer in expected["layer"]]
+    assert found["layer"].tolist() == in_front
+
+
+@pytest.mark.parametrize("learned", ["queries", "positions"])
+def test_what_no_sample_reaches_kills_no_unit(learned: str) -> None:
+    """Queries of attention, or positions, that are the same for all samples are no fault."""
+
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.queries = nn.Parameter(torch.randn(1, 4, 32))
+            self.table, self.embed = nn.Embedding(4, 32), nn.Linear(30, 32)
+            self.attend = nn.MultiheadAttention(32, 4, batch_first=True)
+            self.head = nn.Linear(32, 4)
+            initialize(self, "torch.default")
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.table(torch.arange(4))[None] if learned == "positions" else self.queries
+            z = self.embed(x)[:, None]
+            logits: Tensor = self.head(self.attend(rows.expand(len(x), -1, -1), z, z)[0].mean(1))
+            return logits
+
+    found = looked_at(Asking())
+    assert found.healthy, str(found)
+
+
+class Wrapping(nn.Module):
+    """Does something to the input and to the output of a sound network."""
+
+    def __init__(self, before: Callable[[Tensor, Tensor], Tensor], value: float) -> None:
+        super().__init__()
+        self.before, self.scale = before, nn.Parameter(torch.full((1,), value))
+        self.body = sound("relu", "he_normal")
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(self.before(x, self.scale))
+        return logits
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 8.0])
+def test_a_function_of_a_parameter_is_no_layer(value: float) -> None:
+    for phi in (torch.sigmoid, functional.softplus):
+        found = looked_at(Wrapping(lambda x, scale, phi=phi: x * (0.5 + phi(scale)), value))  # type: ignore[misc]
+        assert found.healthy, str(found)
+        assert not found.profile["layer"].str.contains(":").any()
+
+
+def test_a_function_behind_the_last_layer_is_no_hidden_one() -> None:
+    class Squashed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = sound("relu", "he_normal")
+            self.body.get_submodule("fc6").bias.data.fill_(-9)  # type: ignore[operator]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sigmoid(self.body(x))
+
+    assert looked_at(Squashed()).healthy
+
+
+class Fused(nn.Module):
+    """A layer and its nonlinearity in one."""
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.weight, self.bias = (
+            nn.Parameter(torch.empty(fan_out, fan_in)),
+            nn.Parameter(torch.zeros(fan_out)),
+        )
+        nn.init.kaiming_normal_(self.weight, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(functional.linear(x, self.weight, self.bias))
+
+
+@pytest.mark.parametrize("spoilt", [0, 2])
+def test_a_function_inside_a_layer_is_laid_to_that_layer(spoilt: int) -> None:
+    blocks = [Fused(30, 30) for _ in range(4)]
+    model = nn.Sequential(*blocks, nn.Linear(30, 4))
+    assert looked_at(model).healthy
+    blocks[spoilt].bias.data.fill_(-10)
+    assert starts(looked_at(model))[0] == (str(spoilt), "dead_units")
+
+
+class WrittenOut(nn.Module):
+    """GELU as GPT-2 spells it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        return 0.5 * x * (1 + torch.tanh(inner))
+
+
+def test_a_nonlinearity_written_out_is_judged_by_what_it_returns() -> None:
+    found = []
+    for phi in (WrittenOut, lambda: nn.GELU("tanh")):
+        layers = [part for _ in range(5) for part in (nn.Linear(30, 30), phi())]
+        model = nn.Sequential(*layers, nn.Linear(30, 4))
+        initialize(model, "he_normal")
+        for name, part in model.named_children():
+            if isinstance(part, nn.Linear) and name != "10":
+                part.weight.data *= 1.7
+        found.append(looked_at(model))
+    assert found[0].healthy
+    columns = ["layer", "nonlinear"]
+    pd.testing.assert_frame_equal(found[0].profile[columns], found[1].profile[columns])
+
+
+def test_gradients_are_judged_where_a_checkpoint_hides_those_of_functions() -> None:
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(30, 30) for _ in range(8))
+            self.head = nn.Linear(30, 4)
+            initialize(self, "normal(std=0.05)")
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.requires_grad_()
+            for layer in self.layers:
+                x = checkpoint(lambda z, part=layer: torch.relu(part(z)), x, use_reentrant=True)
+            logits: Tensor = self.head(x)
+            return logits
+
+    assert "vanishing_gradient" in set(looked_at(Repeated()).bad["verdict"])
+
+
+@dataclass
+class Output:
+    """What a model of a library may return."""
+
+    logits: Tensor
+
+
+def test_an_output_in_a_dataclass_is_judged_too() -> None:
+    class Packing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = sound("relu", "he_normal")
+            for name in ("fc4", "fc5", "fc6"):
+                weight(self.body, name).mul_(8)
+
+        def forward(self, x: Tensor) -> Output:
+            return Output(self.body(x))
+
+    model = Packing()
+    packed = diagnose(model, *batch(), lambda out, y: functional.cross_entropy(out.logits, y))
+    assert len(packed.bad) == len(looked_at(model.body).bad) > 0
+
+
+@pytest.mark.parametrize("factor", [0.01, 30])
+def test_a_nonlinearity_that_is_no_module_hides_nothing(factor: float) -> None:
+    model = Functional()
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(16) % 4
+    assert diagnose(model, x, y).healthy
+    weight(model, "branch").mul_(factor)
+    assert starts(diagnose(model, x, y))[0][0] == "branch"
+
+
+def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
+    model = Functional()
+    model.norm.weight.data.zero_()
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert diagnose(model, x, torch.arange(16) % 4).healthy
+
+
+@pytest.mark.parametrize(("change", "verdict"), [(1e5, "exploding_signal"), (0, "symmetric")])
+def test_a_model_that_is_one_layer_is_judged_too(change: float, verdict: str) -> None:
+    model = nn.Linear(30, 4)
+    model.weight.data = model.weight.data * change if change else torch.ones(4, 30)
+    assert verdict in {found for layer, found in starts(looked_at(model)) if layer == ""}
+
+
+class Normalised(nn.Module):
+    """Linear layers with a normalisation behind and a ReLU in front of each, with or without ways
+    around; ``inside`` has the ReLU behind the normalisation, in the branch."""
+
+    def __init__(
+        self, norm: Callable[[int], nn.Module], around: bool, inside: bool = False
+    ) -> None:
+        super().__init__()
+        self.around, self.inside = around, inside
+        self.linears = nn.ModuleList(nn.Linear(30, 30) for _ in range(4))
+        self.norms = nn.ModuleList(norm(30) for _ in range(4))
+        self.head = nn.Linear(30, 4)
+        initialize(self, "he_normal")
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            z = norm(linear(x if self.inside else functional.relu(x)))
+            z = functional.relu(z) if self.inside else z
+            x = x + z if self.around else z
+        logits: Tensor = self.head(x)
+        return logits
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_a_normalisation_of_weight_0_is_found_unless_the_signal_goes_around(
+    norm: Callable[[int], nn.Module],
+) -> None:
+    for around in (False, True):
+        model = Normalised(norm, around)
+        assert looked_at(model).healthy
+        weight(model, "norms.1").zero_()
+        found = looked_at(model)
+        assert starts(found)[:1] == ([] if around else [("norms.1", "vanishing_signal")])
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_a_branch_that_no_gradient_enters_is_dead_for_ever(
+    norm: Callable[[int], nn.Module],
+) -> None:
+    """Behind the weight of 0 a ReLU sits at 0, where its slope is 0: it will never learn."""
+    model = Normalised(norm, around=True, inside=True)
+    assert looked_at(model).healthy
+    weight(model, "norms.1").zero_()
+    assert starts(looked_at(model)) == [("norms.1", "vanishing_signal")]
+
+
+def test_a_normalisation_of_weight_0_at_the_end_is_named() -> None:
+    model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4), nn.BatchNorm1d(4))
+    weight(model, "3").zero_()
+    assert starts(looked_at(model))[0] == ("3", "vanishing_signal")
+
+
+BOOK = {
+    ("normal(std=1)", "sigmoid"): "saturated",
+    ("normal(std=0.01)", "sigmoid"): "collapsed",
+    ("normal(std=0.01)", "relu"): "vanishing_signal",
+}
+
+
+class Attention(nn.Module):
+    """x + proj(attention(norm(x))), written by hand."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.qkv = nn.LayerNorm(width), nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        total: Tensor = x + self.proj(functional.scaled_dot_product_attention(q, k, v))
+        return total
+
+
+class Branches(nn.Module):
+    """Embedding or not, then branches of one kind around which the signal goes, then a head."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 32)
+        self.branches, self.head = nn.Sequential(*branches), nn.Linear(32, 5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.branches(self.embedding(tokens)).mean(1))
+        return scores
+
+
+def encoder() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+    return nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+
+
+ZERO_ENDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
+    "attention written by hand": (lambda: Branches(Attention(32), Attention(32)), ("proj.weight",)),
+    "attention of torch's": (lambda: Branches(encoder()), ("out_proj.weight",)),
+    "both ends of an encoder layer": (
+        lambda: Branches(encoder()),
+        ("out_proj.weight", "linear2.weight"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ZERO_ENDS)
+def test_branches_that_start_as_nothing_are_no_fault(name: str) -> None:
+    make, ends = ZERO_ENDS[name]
+    tokens = torch.randint(50, (16, 12), generator=torch.Generator().manual_seed(0))
+    model = make()
+    initialize(model, "torch.default")
+    for parameter, values in model.named_parameters():
+        if parameter.startswith("branches") and parameter.endswith(ends):
+            values.data.zero_()
+    found = diagnose(model, tokens, torch.arange(16) % 5)
+    assert found.healthy, str(found)
+
+
+def test_what_follows_from_its_own_layer_is_left_out() -> None:
+    model = sound("relu", "he_normal")
+    weight(model, "fc5").mul_(1e4)
+    found = looked_at(model)
+    assert (found.bad["cause"] != found.bad["layer"]).all()
+    assert ("fc5", "exploding_signal") in starts(found)
+
+
+@pytest.mark.parametrize(("init", "activation"), BOOK)
+def test_the_books_bad_networks_get_its_verdict(init: str, activation: str) -> None:
+    found = diagnose(*book_network(init, activation))
+    assert starts(found)[0][1] == BOOK[init, activation]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_the_books_network_of_std_1_over_root_n_works_but_shrinks(activation: str) -> None:
+    found = diagnose(*book_network("lecun_normal", activation))
+    watched = found.verdicts[found.verdicts["severity"] == "watch"]
+    assert found.healthy and watched["verdict"].tolist() == ["vanishing_signal"]
+
+
+def test_the_books_he_network_is_healthy() -> None:
+    found = diagnose(*book_network("he_normal", "relu"))
+    assert found.verdicts["verdict"].tolist() == ["healthy"]
+
+
+@pytest.mark.parametrize("init", ["torch.default", "normal(std=1e-3)"])
+def test_a_default_resnet_is_healthy_and_one_of_small_weights_is_not(init: str) -> None:
+    model = resnet(init)
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = diagnose(model, images, torch.arange(8))
+    assert found.healthy is (init == "torch.default"), str(found)
+
+
+@pytest.mark.parametrize(
+    ("activation", "init", "verdict"),
+    [("sigmoid", "xavier_normal", "vanishing_gradient"),
+     ("relu", "normal(std=1)", "exploding_signal")],
+)  # fmt: skip
+def test_what_adds_up_over_depth_is_seen(activation: str, init: str, verdict: str) -> None:
+    found = looked_at(sound(activation, init, depth=12))
+    assert verdict in set(found.bad["verdict"])
+
+
+def test_without_a_loss_no_gradient_is_judged() -> None:
+    found = diagnose(sound("sigmoid", "lecun_normal", depth=12), batch()[0])
+    assert not found.healthy
+    assert not found.verdicts["verdict"].str.contains("gradient").any()
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    assert list(looked_at(sound()).verdicts.columns) == ["step", *COLUMNS]
+    assert {"layer", "verdict", "value", "threshold", "advice"} <= set(COLUMNS)

@@ -1,0 +1,70 @@
+"""Train one chunk on the emulated accelerator and on the CPU; exit 1 where they differ.
+
+A process of its own: registering a back end cannot be undone.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from init_bench.datasets import Dataset
+from init_bench.datasets.sorted_columns import sort_columns
+from init_bench.training.engine.trainer import train_chunk
+from init_bench.training.grid import Grid
+from tests.emulated_accelerator import DEVICE, EmulatedAccelerator
+
+INITS = ["he_normal", "torch.default", "krahenbuhl", "metainit(steps=2)"]
+
+
+def main() -> int:
+    """Return 0 where both devices give the same curves and tables."""
+    torch.set_num_threads(1)
+    g = torch.Generator().manual_seed(0)
+    images = torch.rand((300, 144), generator=g)
+    labels = torch.randint(0, 4, (300,), generator=g)
+    data = Dataset(
+        sort_columns(images), labels, images[:50], labels[:50], 4, sha256="", image=(1, 12, 12)
+    )
+    same_bits = plain(data)
+    close = [
+        any_module(data, **axes) for axes in ({"norm": "batch", "width": 6}, {"model": "lenet"})
+    ]
+    return 0 if same_bits and all(close) else 1
+
+
+def any_module(data: Dataset, **axes: Any) -> bool:
+    """Return whether the general engine's curves agree: the device may stack what the CPU does
+    not, so to rounding."""
+    looks = {"capture_at": [0, 5], "init": ["he_normal", "lsuv"]}
+    cells = Grid(seed=[0, 1], batch_size=16, steps=5, **looks, **axes).cells
+    here = train_chunk(cells, data, torch.device("cpu"))
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
+        there = train_chunk(cells, data, DEVICE)
+    return all(
+        np.allclose(a.losses, b.losses, rtol=1e-5) and b.status == "ok"
+        for a, b in zip(here, there, strict=True)
+    )
+
+
+def plain(data: Dataset) -> bool:
+    """Return whether the engine of plain MLPs gives the same curves, to the bit."""
+    axes = {"width": 6, "depth": 3, "batch_size": 16, "steps": 30, "seed": [0, 1]}
+    cells = Grid(init=INITS, activation=["relu", "tanh"], **axes).cells
+    cells.sort(key=lambda cell: cell.seed)
+    here = train_chunk(cells, data, torch.device("cpu"))
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
+        there = train_chunk(cells, data, DEVICE)
+    same = [np.array_equal(a.losses, b.losses) for a, b in zip(here, there, strict=True)]
+    # Not to the bit: eigenvalues come from another LAPACK routine where the emulation is active.
+    for a, b in zip(here, there, strict=True):
+        for x, y in zip(a.layers, b.layers, strict=True):
+            pd.testing.assert_frame_equal(x, y, rtol=1e-9, atol=1e-12)
+    accuracies = [a.test_accuracy == b.test_accuracy for a, b in zip(here, there, strict=True)]
+    return all(same) and all(accuracies)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,346 @@
+"""One chunk: against a plain loop, against itself in other company, and when it blows up."""
+
+import functools
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from init_bench.activations.menu import ACTIVATIONS, Activation
+from init_bench.datasets import Dataset
+from init_bench.datasets.sorted_columns import sort_columns
+from init_bench.errors import InitBenchError
+from init_bench.init import INITS
+from init_bench.models import mlp
+from init_bench.training.cell import Cell
+from init_bench.training.engine.minibatches import minibatches
+from init_bench.training.engine.stacked_mlp import StackedMLP
+from init_bench.training.engine.trainer import train_chunk
+from init_bench.training.grid import OPTIMIZERS, Grid
+from init_bench.training.networks import build
+from init_bench.training.sampling import sample_indices
+from init_bench.training.tables import CellResult
+
+CPU = torch.device("cpu")
+ARGUMENTS = {
+    "constant": "constant(value=0.1)",
+    "critical_normal": "critical_normal(nonlinearity='tanh')",
+    "uniform": "uniform(a=-0.1, b=0.1)",
+    "torch.uniform": "torch.uniform(a=-0.1, b=0.1)",
+    "normal": "normal(std=0.1)",
+    "torch.constant": "torch.constant(val=0.1)",
+    "torch.normal": "torch.normal(std=0.1)",
+    "torch.trunc_normal": "torch.trunc_normal(std=0.1)",
+    "torch.sparse": "torch.sparse(sparsity=0.5)",
+}
+"""Specs of initialisers that need an argument, or whose default starts at a loss of hundreds:
+there rounding grows tenfold in a few steps, and no two orders of summation agree to 1e-5."""
+
+
+def _data() -> Dataset:
+    g = torch.Generator().manual_seed(7)
+    inputs, test_inputs = torch.rand((500, 30), generator=g), torch.rand((100, 30), generator=g)
+    labels = torch.randint(0, 5, (600,), generator=g)
+    return Dataset(
+        sort_columns(inputs), labels[:500], test_inputs, labels[500:], classes=5, sha256=""
+    )
+
+
+DATA = _data()
+SMALL: dict[str, Any] = {"width": 12, "depth": 4, "batch_size": 16}
+
+
+def _fits_a_matrix(name: str) -> bool:
+    try:
+        Grid(init=ARGUMENTS.get(name, name))
+    except InitBenchError:
+        return False
+    return True
+
+
+def _by_key(results: list[CellResult]) -> dict[str, CellResult]:
+    return {result.cell.key: result for result in results}
+
+
+TORCH = {"sgd": "SGD", "momentum": "SGD", "adagrad": "Adagrad", "adam": "Adam", "adamw": "AdamW"}
+
+
+def _torch_optimiser(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
+    """Return torch's own counterpart of the cell's update rule."""
+    kind = getattr(torch.optim, TORCH[cell.optimizer])
+    own = {"momentum": cell.momentum} if cell.optimizer == "momentum" else {}
+    made: torch.optim.Optimizer = kind(
+        model.parameters(), lr=cell.lr, weight_decay=cell.weight_decay, **own
+    )
+    return made
+
+
+def _network(cell: Cell, dtype: torch.dtype = torch.float32) -> nn.Module:
+    def factory() -> nn.Module:
+        return mlp(
+            DATA.features, DATA.classes, cell.width, cell.depth, cell.activation, bias=cell.bias
+        )
+
+    return build(factory, cell.init, cell.seed).to(dtype)
+
+
+def _train_plainly(cell: Cell, model: nn.Module) -> list[float]:
+    """Train the way most people write it: alone, ``nn.Module`` and ``torch.optim``."""
+    dtype = next(model.parameters()).dtype
+    optimiser, losses = _torch_optimiser(cell, model), []
+    for _, chosen in zip(
+        range(cell.steps),
+        sample_indices(len(DATA.targets), cell.seed, cell.batch_size),
+        strict=False,
+    ):
+        logits = model(DATA.inputs[chosen].to(dtype))
+        loss = nn.functional.cross_entropy(logits, DATA.targets[chosen])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def _plain_losses(cell: Cell, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
+    return np.array(_train_plainly(cell, _network(cell, dtype)))
+
+
+@pytest.mark.parametrize("name", [name for name in INITS if _fits_a_matrix(name)])
+def test_a_stacked_cell_equals_a_plain_sequential_trained_alone(name: str) -> None:
+    """To 1e-5, and to as much more as float32 rounding moves the plain loop itself."""
+    grid = Grid(init=ARGUMENTS.get(name, name), activation=list(ACTIVATIONS), steps=20, **SMALL)
+    for result in train_chunk(grid.cells, DATA, CPU):
+        plain, truth = _plain_losses(result.cell), _plain_losses(result.cell, torch.float64)
+        length = min(len(result.losses), int(np.isfinite(plain).sum()))
+        rounding = 10 * np.abs(plain - truth)[:length]
+        apart = np.abs(result.losses[:length] - plain[:length])
+        allowed = 1e-5 * (1 + np.abs(plain[:length])) + rounding
+        assert (apart <= allowed).all(), (result.cell.activation, apart, allowed)
+        assert len(result.losses) == 20 or not np.isfinite(plain[len(result.losses) - 1 :]).all()
+
+
+DOUBLE = replace(
+    DATA,
+    sorted_columns=sort_columns(DATA.inputs.double()),
+    test_inputs=DATA.test_inputs.double(),
+)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
+    optimizer: str, bias: bool
+) -> None:
+    """A cell per activation and weight decay, mixed in one stack: weights agree to 1e-10."""
+    axes = {"depth": 3, "width": 7, "batch_size": 5, "steps": 12, "lr": [0.02, 0.05]}
+    grid = Grid(
+        init="he_normal", activation=list(ACTIVATIONS), weight_decay=[0.0, 0.1],
+        momentum=[0.5, 0.9], optimizer=optimizer, bias=bias, **axes,
+    )  # fmt: skip
+    cells = grid.cells
+    stack = StackedMLP(
+        cells, [_network(c, torch.float64) for c in cells], DOUBLE.sorted_columns.order
+    )
+    losses = [
+        stack.step(batches)
+        for _, batches in zip(range(12), minibatches(DOUBLE, [0], 5), strict=False)
+    ]
+    for i, cell in enumerate(cells):
+        plain, mine = (_network(cell, torch.float64) for _ in range(2))
+        expected = _train_plainly(cell, plain)
+        stack.load_into(mine, i)
+        np.testing.assert_allclose(torch.stack(losses)[:, i], expected, rtol=1e-10, atol=1e-10)
+        for (name, p), q in zip(plain.named_parameters(), mine.parameters(), strict=True):
+            np.testing.assert_allclose(
+                p.detach(), q.detach(), rtol=1e-10, atol=1e-10, err_msg=f"{cell.activation} {name}"
+            )
+
+
+def test_columns_that_no_sample_of_a_minibatch_uses_change_nothing() -> None:
+    """Sparse inputs, whose minibatches leave columns out, train as a plain loop does."""
+    keep = torch.rand(DATA.inputs.shape, generator=torch.Generator().manual_seed(1)) < 0.01
+    keep[:, :10] = True
+    sparse = replace(DOUBLE, sorted_columns=sort_columns(DOUBLE.inputs * keep))
+    cell = Grid(init="he_normal", optimizer="adam", weight_decay=0.1, lr=0.01, **SMALL).cells[0]
+    stack = StackedMLP([cell], [_network(cell, torch.float64)], sparse.sorted_columns.order)
+    plain, mine = (_network(cell, torch.float64) for _ in range(2))
+    optimiser, widths = _torch_optimiser(cell, plain), set()
+    source = sample_indices(len(sparse.targets), 0, cell.batch_size)
+    for _, chosen, batches in zip(
+        range(20), source, minibatches(sparse, [0], cell.batch_size), strict=False
+    ):
+        widths.add(batches[0].inputs.shape[1])
+        stack.step(batches)
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(plain(sparse.inputs[chosen]), sparse.targets[chosen]).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    stack.load_into(mine, 0)
+    assert min(widths) < DATA.features
+    for p, q in zip(plain.parameters(), mine.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-10)
+
+
+_POOL_AXES: dict[str, dict[str, Any]] = {
+    "even": {"width": 32, "depth": 4, "batch_size": 32},
+    "odd": {"width": 17, "depth": 3, "batch_size": 5, "optimizer": "adam"},
+    "narrow": {"width": 7, "depth": 3, "batch_size": 5, "optimizer": "momentum"},
+}
+POOLS = {
+    name: Grid(
+        init=["he_normal", "normal(std=1)", "zeros"],
+        activation=["relu", "tanh", "gelu"],
+        lr=[0.01, 0.3, 1e6],
+        seed=range(3),
+        steps=60,
+        **axes,
+    ).cells
+    for name, axes in _POOL_AXES.items()
+}
+
+
+@functools.cache
+def _alone(cell: Cell) -> CellResult:
+    return train_chunk([cell], DATA, CPU)[0]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_cell_gets_the_same_bits_in_any_company_and_order(pool: str, data: st.DataObject) -> None:
+    cells = st.sampled_from(POOLS[pool])
+    chosen = data.draw(st.lists(cells, min_size=1, max_size=20, unique_by=lambda c: c.key))
+    chosen.sort(key=lambda cell: cell.seed)
+    alone = {cell.key: _alone(cell) for cell in chosen}
+    together = _by_key(train_chunk(chosen, DATA, CPU))
+    for key, result in together.items():
+        assert np.array_equal(result.losses, alone[key].losses, equal_nan=True)
+        assert result.test_accuracy == alone[key].test_accuracy
+        for mine, other in zip(result.layers, alone[key].layers, strict=True):
+            pd.testing.assert_frame_equal(mine, other, check_exact=True)
+
+
+def test_a_diverged_cell_is_a_row_and_the_others_go_on() -> None:
+    cells = Grid(init=["normal(std=1)", "he_normal"], lr=[1e6, 0.01], steps=30, **SMALL).cells
+    results = train_chunk(cells, DATA, CPU)
+    assert [r.status for r in results] == ["diverged", "ok", "diverged", "ok"]
+    assert all(np.isfinite(r.losses).all() and len(r.losses) == 30 for r in results[1::2])
+    assert all(not np.isfinite(r.losses[-1]) for r in results[::2] if len(r.losses) < 30)
+    assert np.isfinite(results[1].final_loss)
+
+
+def test_weights_that_blow_up_in_the_last_update_count_as_diverged() -> None:
+    cells = Grid(init="he_normal", lr=1e39, steps=1, **SMALL).cells
+    result = train_chunk(cells, DATA, CPU)[0]
+    assert np.isfinite(result.losses).all()
+    assert result.status == "diverged"
+
+
+def test_layers_are_looked_at_where_asked() -> None:
+    cells = Grid(init="he_normal", steps=10, capture_at=[0, 3, 10, 99], **SMALL).cells
+    layers = pd.concat(train_chunk(cells, DATA, CPU)[0].layers)
+    assert sorted(layers["step"].unique()) == [0, 3, 10]
+    assert set(layers["kind"]) == {"pre_activation", "activation", "gradient", "weight"}
+    assert list(layers["layer"].unique()) == ["fc1", "act1", "fc2", "act2", "fc3", "act3", "fc4"]
+
+
+def test_a_network_of_one_layer_trains() -> None:
+    cells = Grid(init="he_normal", depth=1, lr=0.5, steps=20, batch_size=16).cells
+    result = train_chunk(cells, DATA, CPU)[0]
+    np.testing.assert_allclose(result.losses, _plain_losses(cells[0]), rtol=1e-5, atol=1e-5)
+
+
+def test_ticks_add_up_to_all_cell_steps() -> None:
+    ticks: list[int] = []
+    cells = Grid(init=["zeros", "he_normal"], steps=120, **SMALL).cells
+    train_chunk(cells, DATA, CPU, ticks.append)
+    assert sum(ticks) == 240
+
+
+def test_training_leaves_the_global_stream_alone() -> None:
+    before = torch.get_rng_state()
+    train_chunk(Grid(init="torch.default", steps=3, **SMALL).cells, DATA, CPU)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_cells_of_a_seed_see_the_same_minibatches_and_other_seeds_others() -> None:
+    both = next(minibatches(DATA, [0, 1], 16))
+    alone = next(minibatches(DATA, [1], 16))
+    assert torch.equal(both[1].inputs, alone[1].inputs)
+    assert not torch.equal(both[0].inputs, both[1].inputs)
+
+
+def test_an_emulated_accelerator_gives_the_cpus_bits() -> None:
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-m", "tests.training.engine.on_emulated_accelerator"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_registered_activation_trains_through_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    square = Activation(formula="a²", source="test", module=lambda: _Square())
+    monkeypatch.setitem(ACTIVATIONS, "square", square)
+    cell = Cell(init="normal(std=0.3)", activation="square", steps=20, **SMALL)
+    result = train_chunk([cell], DATA, CPU)[0]
+    np.testing.assert_allclose(result.losses, _plain_losses(cell), rtol=1e-5, atol=1e-5)
+
+
+class _Square(nn.Module):
+    def forward(self, a: Tensor) -> Tensor:
+        return a.square()
+
+
+def test_a_diverged_cell_leaves_and_is_looked_at_once_more() -> None:
+    """Its curve ends where the loss does; its last look is at the next multiple of 50 steps."""
+    axes = {"init": "he_normal", "lr": [1e6, 0.01], "steps": 120, "seed": [0, 1], **SMALL}
+    cells = sorted(Grid(**axes).cells, key=lambda cell: cell.seed)
+    results = train_chunk(cells, DATA, CPU)
+    for broken, fine in (results[:2], results[2:]):
+        looks = [frame["step"].iloc[0] for frame in broken.layers]
+        assert (broken.status, looks) == ("diverged", [0, 50])
+        assert len(broken.losses) <= 50 and broken.layers[-1]["nonfinite"].max() > 0
+        assert (fine.status, len(fine.losses)) == ("ok", 120)
+        assert [frame["step"].iloc[0] for frame in fine.layers] == [0, 120]
+
+
+class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations for which an accelerator's host must wait."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITS:
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
+    axes = {**SMALL, "optimizer": optimizer, "weight_decay": 0.1, "activation": list(ACTIVATIONS)}
+    cells = Grid(init="he_normal", **axes).cells
+    stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
+    batches = minibatches(DATA, [0], 16)
+    with Syncs() as syncs:
+        torch.zeros(1).item()
+        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
+        for _ in range(3):
+            stack.step(next(batches))
+    assert syncs.seen == ["_local_scalar_dense"]

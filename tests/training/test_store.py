@@ -1,0 +1,343 @@
+"""The store: whole files or none, fixed schemas, damage found and named."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from init_bench.errors import InitBenchError
+from init_bench.files import write_whole
+from init_bench.hooks.record import COLUMNS
+from init_bench.training.cell import AXES, Cell
+from init_bench.training.results import load
+from init_bench.training.store import MANIFEST, Store, chunk_name
+from init_bench.training.tables import LAST_STEPS, SCHEMAS, CellResult
+
+SHA = {"mnist": "0" * 64}
+DIVERGED = [2.5, 1e30, math.nan]
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    return {"grid": [{"seed": [0]}], "dataset_sha256": SHA, **changes}
+
+
+def layer_table(step: int) -> pd.DataFrame:
+    """Return a capture of two layers, numbers made up, some of them nan."""
+    frame = pd.DataFrame(1.5 + step, index=range(2), columns=list(COLUMNS))
+    frame["distinct"] = [math.nan, 3.0]
+    return frame.assign(layer=["fc1", "act1"], index=[1, 2], kind="activation", step=step)
+
+
+def result(cell: Cell, losses: list[float] | None = None) -> CellResult:
+    curve = np.array(losses or [2.3, 2.25, 0.1 + cell.seed], dtype=np.float32)
+    return CellResult(
+        cell=cell,
+        status="ok" if np.isfinite(curve).all() else "diverged",
+        losses=curve,
+        test_accuracy=0.5,
+        train_seconds=0.25,
+        device="cpu",
+        layers=[layer_table(0), layer_table(3)],
+    )
+
+
+@pytest.fixture
+def cells() -> list[Cell]:
+    return [Cell(steps=3, seed=seed) for seed in (2, 0, 1)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An open store without results."""
+    made = Store(tmp_path / "run")
+    made.open(manifest())
+    return made
+
+
+@pytest.fixture
+def filled(store: Store, cells: list[Cell]) -> Store:
+    """A store of two chunks: seeds 2 and 0, and the diverged seed 1."""
+    store.write([result(cells[0]), result(cells[1])])
+    store.write([result(cells[2], DIVERGED)])
+    return store
+
+
+def parquet_files(store: Store) -> list[Path]:
+    return sorted(store.folder.rglob("*.parquet"))
+
+
+def flip_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def swap_schema(path: Path) -> None:
+    pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
+
+
+DAMAGES = [flip_middle, truncate, empty, swap_schema, Path.unlink]
+
+
+def test_what_is_written_is_loaded(filled: Store, cells: list[Cell]) -> None:
+    found = load(filled.folder)
+    assert found.cells["key"].tolist() == [cell.key for cell in sorted(cells, key=lambda c: c.seed)]
+    assert found.cells["status"].tolist() == ["ok", "diverged", "ok"]
+    assert found.curves.loc[found.curves["seed"] == 2, "step"].tolist() == [0, 1, 2]
+    expected = np.array([2.3, 2.25, 2.1], dtype=np.float32)
+    assert np.array_equal(found.curves.loc[found.curves["seed"] == 2, "loss"], expected)
+    assert len(found.layers) == 3 * 2 * 2
+    assert found.folder == filled.folder and found.failures == ()
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_every_row_repeats_its_cells_axes(filled: Store, cells: list[Cell], kind: str) -> None:
+    frame = getattr(load(filled.folder), kind)
+    by_key = {cell.key: cell.axes for cell in cells}
+    assert list(frame.columns[: 1 + len(AXES)]) == ["key", *AXES]
+    assert all(
+        row == by_key[key]
+        for key, row in zip(frame["key"], frame[list(AXES)].to_dict("records"), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_every_file_has_the_fixed_schema(filled: Store, kind: str) -> None:
+    files = sorted((filled.folder / kind).iterdir())
+    assert len(files) == 2
+    assert all(pq.read_schema(path).equals(SCHEMAS[kind]) for path in files)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_pandas_alone_reads_the_tables(filled: Store, kind: str) -> None:
+    frame = pd.read_parquet(filled.folder / kind)
+    assert list(frame.columns) == SCHEMAS[kind].names
+    assert len(frame) == len(getattr(load(filled.folder), kind))
+
+
+def test_losses_that_are_nan_stay_nan(filled: Store) -> None:
+    curves = load(filled.folder).curves
+    found = curves.loc[curves["seed"] == 1, "loss"].to_numpy()
+    assert np.array_equal(found, np.array(DIVERGED, dtype=np.float32), equal_nan=True)
+    assert found.dtype == np.float32
+    stored = [pq.read_table(path)["loss"] for path in (filled.folder / "curves").iterdir()]
+    assert sum(column.null_count for column in stored) == 0, "nan became a missing value"
+
+
+def test_layer_statistics_that_are_nan_stay_nan(filled: Store) -> None:
+    distinct = load(filled.folder).layers["distinct"]
+    assert distinct.isna().sum() == len(distinct) / 2
+
+
+@pytest.mark.parametrize("last", [math.nan, math.inf, -math.inf])
+def test_the_final_loss_is_nan_where_the_run_diverged(last: float) -> None:
+    assert math.isnan(result(Cell(), [2.5, last]).final_loss)
+
+
+def test_the_final_loss_is_the_mean_of_the_last_steps() -> None:
+    losses = [9.0] * 10 + [1.0, 2.0] * (LAST_STEPS // 2)
+    assert result(Cell(), losses).final_loss == 1.5
+    assert result(Cell(), [1.0, 2.0]).final_loss == 1.5
+
+
+def test_a_result_without_layers_is_stored(store: Store) -> None:
+    store.write([dataclasses.replace(result(Cell()), layers=[])])
+    found = load(store.folder)
+    assert (len(found.cells), len(found.layers)) == (1, 0)
+    assert list(found.layers.columns) == SCHEMAS["layers"].names
+
+
+def test_done_lists_the_stored_cells(filled: Store, cells: list[Cell]) -> None:
+    assert filled.done() == {cell.key for cell in cells}
+
+
+def test_an_empty_store_has_empty_tables(store: Store) -> None:
+    assert store.done() == set()
+    assert {kind: table.schema for kind, table in store.tables().items()} == SCHEMAS
+
+
+def test_a_chunks_name_is_its_cells_in_any_order(cells: list[Cell]) -> None:
+    assert chunk_name(cells) == chunk_name(reversed(cells))
+    assert chunk_name(cells) != chunk_name(cells[:2])
+
+
+def test_the_order_of_rows_does_not_depend_on_the_chunks(
+    filled: Store, cells: list[Cell], tmp_path: Path
+) -> None:
+    other = Store(tmp_path / "other")
+    other.open(manifest())
+    other.write([result(cells[2], DIVERGED), result(cells[1]), result(cells[0])])
+    one, two = load(filled.folder), load(other.folder)
+    pd.testing.assert_frame_equal(one.curves, two.curves)
+    pd.testing.assert_frame_equal(one.layers, two.layers)
+    pd.testing.assert_frame_equal(one.cells, two.cells)
+
+
+def test_whole_chunks_are_left_alone(filled: Store) -> None:
+    before = {path: path.read_bytes() for path in parquet_files(filled)}
+    assert filled.set_aside_damaged() == []
+    assert {path: path.read_bytes() for path in parquet_files(filled)} == before
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_file_is_named(filled: Store, cells: list[Cell], damage: Any, kind: str) -> None:
+    path = filled.folder / kind / f"{chunk_name(cells[2:])}.parquet"
+    damage(path)
+    with pytest.raises(InitBenchError, match=rf"damaged or incomplete:\n(.*\n)*\s*{path}"):
+        load(filled.folder)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_chunk_is_set_aside_and_the_rest_kept(
+    filled: Store, cells: list[Cell], damage: Any, kind: str
+) -> None:
+    path = filled.folder / kind / f"{chunk_name(cells[2:])}.parquet"
+    damage(path)
+    moved = filled.set_aside_damaged()
+    assert {p.stem for p in moved} == {path.stem}
+    assert (path in moved) == (damage is not Path.unlink)
+    assert len({p.name for p in (filled.folder / "damaged").iterdir()}) == len(moved)
+    assert filled.done() == {cell.key for cell in cells[:2]}
+
+
+def test_a_chunk_set_aside_can_be_written_again(filled: Store, cells: list[Cell]) -> None:
+    truncate(filled.folder / "layers" / f"{chunk_name(cells[2:])}.parquet")
+    filled.set_aside_damaged()
+    filled.write([result(cells[2], DIVERGED)])
+    assert filled.done() == {cell.key for cell in cells}
+    assert filled.set_aside_damaged() == []
+
+
+def test_a_file_may_be_damaged_twice(filled: Store, cells: list[Cell]) -> None:
+    path = filled.folder / "curves" / f"{chunk_name(cells[2:])}.parquet"
+    for _ in range(2):
+        filled.set_aside_damaged()
+        filled.write([result(cells[2], DIVERGED)])
+        truncate(path)
+    assert path in filled.set_aside_damaged()
+    assert filled.done() == {cell.key for cell in cells[:2]}
+
+
+def test_a_missing_chunk_file_is_not_taken_for_a_done_one(filled: Store, cells: list[Cell]) -> None:
+    (filled.folder / "cells" / f"{chunk_name(cells[2:])}.parquet").unlink()
+    with pytest.raises(InitBenchError, match="damaged or incomplete"):
+        filled.done()
+
+
+@pytest.mark.parametrize("kind", ["curves", "layers", "cells"])
+def test_a_failed_write_leaves_no_file(
+    store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    whole = pq.write_table
+
+    def failing(table: Any, path: Path, **words: Any) -> None:
+        if path.parent.name == kind:
+            path.write_bytes(b"half a file")
+            raise OSError("No space left on device")
+        whole(table, path, **words)
+
+    monkeypatch.setattr(pq, "write_table", failing)
+    with pytest.raises(OSError, match="No space left"):
+        store.write([result(Cell())])
+    assert list((store.folder / kind).iterdir()) == []
+    monkeypatch.undo()
+    store.set_aside_damaged()
+    assert store.done() == set()
+
+
+def test_a_failed_write_keeps_what_stood(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def failing(part: Path) -> None:
+        part.write_text("half")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, failing)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_temporary_files_of_a_killed_run_are_not_read(filled: Store, cells: list[Cell]) -> None:
+    (filled.folder / "curves" / ".x.parquet.1.tmp").write_bytes(b"half a file")
+    assert filled.set_aside_damaged() == []
+    assert filled.done() == {cell.key for cell in cells}
+    assert len(pd.read_parquet(filled.folder / "curves")) == 9
+
+
+def test_a_failure_is_stored_with_its_cells(store: Store, cells: list[Cell]) -> None:
+    path = store.write_failure(cells, RuntimeError("out of memory"))
+    found = json.loads(path.read_text())
+    assert found["error"] == "RuntimeError('out of memory')"
+    assert [Cell(**cell) for cell in found["cells"]] == cells
+
+
+def test_a_folder_with_foreign_files_is_refused_and_left(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    expected = r"holds other files \(thesis\.txt\).* give a new or empty folder"
+    with pytest.raises(InitBenchError, match=expected):
+        Store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_is_refused_as_folder(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("a file")
+    with pytest.raises(InitBenchError, match=rf"folder {path}: {path} is a file; give another"):
+        Store(path)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(InitBenchError, match=rf"{tmp_path / 'file'} is a file"):
+        Store(tmp_path / "file" / "out")
+
+
+def test_asking_for_a_store_makes_nothing(tmp_path: Path) -> None:
+    assert not Store(tmp_path / "a" / "b").folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_run_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(
+        InitBenchError, match=rf"holds no run of init_bench: there is no .*{MANIFEST}"
+    ):
+        load(tmp_path)
+
+
+def test_results_on_other_data_are_not_mixed(filled: Store) -> None:
+    expected = r"holds results on other data named 'mnist'; .* give a new folder"
+    with pytest.raises(InitBenchError, match=expected):
+        Store(filled.folder).open(manifest(dataset_sha256={"mnist": "1" * 64}))
+
+
+def test_the_manifest_of_the_same_grid_is_kept(store: Store) -> None:
+    before = (store.folder / MANIFEST).read_bytes()
+    Store(store.folder).open(manifest(created="later"))
+    assert (store.folder / MANIFEST).read_bytes() == before
+
+
+def test_a_damaged_manifest_is_named_and_written_anew(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = store.folder / MANIFEST
+    path.write_text("{")
+    Store(store.folder).open(manifest())
+    assert f"{path} is damaged" in caplog.text
+    assert json.loads(path.read_text()) == manifest()
