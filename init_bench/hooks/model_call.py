@@ -25,6 +25,7 @@ def shapes(value: object) -> str:
     A long list or tuple is told by its length and what comes first.
 
     Example:
+        >>> import torch
         >>> shapes((torch.zeros(2, 3), 1))
         '(float32 (2, 3), 1)'
         >>> shapes(torch.zeros(64, 30).tolist())
@@ -53,6 +54,7 @@ def run(model: Model, batch: Any) -> Any:
         InitBenchError: the model does not take the batch.
 
     Example:
+        >>> import torch
         >>> run(torch.nn.Linear(3, 2), (torch.ones(4, 3), torch.ones(4))).shape
         torch.Size([4, 2])
     """

@@ -22,6 +22,7 @@ def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> 
     ``workers`` where there are cells enough.
 
     Example:
+        >>> from init_bench.training.grid import Grid
         >>> [len(chunk) for chunk in chunks(Grid(seed=range(35)).cells, workers=2)]
         [9, 9, 8, 9]
     """

@@ -103,6 +103,7 @@ def build(
     a loss, the cross-entropy on it.
 
     Example:
+        >>> from init_bench.models import mlp
         >>> net = build(lambda: mlp(4, 2, 3, 2, "relu"), "zeros", seed=0)
         >>> net.fc1.weight.sum().item()
         0.0

@@ -71,7 +71,7 @@ def looks_like(slot: Slot, values: Tensor) -> str:
 
     Example:
         >>> from torch import nn
-        >>> from init_bench.init.slots import slots
+        >>> from init_bench.init.whole_model.parameters import slots
         >>> weight, bias = slots(nn.Linear(30, 20))
         >>> looks_like(weight, weight.values)
         'torch.default'
