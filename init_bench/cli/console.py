@@ -60,9 +60,8 @@ def end_if_failed(failures: Sequence[Path]) -> None:
     """End with exit code 1 and the command that resumes, if chunks failed."""
     if failures:
         listed = "\n  ".join(map(str, failures))
-        say(
-            f"Some chunks failed, see\n  {listed}\nThe others are stored. Resume with:\n  {_command()}"
-        )
+        say(f"Some chunks failed, see\n  {listed}")
+        say(f"The others are stored. Resume with:\n  {_command()}")
         raise typer.Exit(1)
 
 

@@ -51,7 +51,10 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         ((f"{HERE}:sound", "--input", "1000000000000,30"), "cannot be made: "),
         ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
         ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
-        ((f"{HERE}:sound", "--input", "16,30", "--lr", "5"), "ask for some, as --capture-at 0,10"),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--lr", "5"),
+            "give some, such as --capture-at 0,10",
+        ),
         (("user_calls:net",), "user_calls.py:2 in net: JSONDecodeError"),
         (
             (f"{HERE}:sound", "--capture-at=-1", "--lr", "1"),
