@@ -18,10 +18,13 @@ def _name(row: Row) -> str:
 
 
 def _init_head(row: Row) -> str:
-    """Return how a spec calls the initialiser, and what it must see."""
+    """Return how a spec calls the initialiser, what it must see, and its other names."""
+    from init_bench.init import ALIASES
     from init_bench.init.menu import signature_of
 
-    return f"{signature_of(row['name'])}: needs a {row['needs']}"
+    aliases = [alias for alias, name in ALIASES.items() if name == row["name"]]
+    also = f" (also called {', '.join(aliases)})" if aliases else ""
+    return f"{signature_of(row['name'])}: needs a {row['needs']}{also}"
 
 
 def _inits() -> list[Row]:
