@@ -252,6 +252,15 @@ def make(name: str, offered: Mapping[str, Any]) -> nn.Module:
             f"model {name!r} could not be built: {type(cause).__name__}: {cause}. "
             f"Its factory may take: {', '.join(offered)}."
         ) from cause
-    if not isinstance(found, nn.Module):
-        raise InitBenchError(f"model {name!r} returned a {type(found).__name__}, no nn.Module")
-    return found
+    return check_module(found, f"model {name!r}")
+
+
+def check_module(built: object, source: str) -> nn.Module:
+    """Return what a factory built, if it is a module.
+
+    Raises:
+        InitBenchError: it is none; ``source`` names the factory.
+    """
+    if not isinstance(built, nn.Module):
+        raise InitBenchError(f"{source} must return a torch.nn.Module, got {type(built).__name__}")
+    return built

@@ -1,5 +1,6 @@
-"""What there is to choose from, as rows and as text."""
+"""List the menus as rows and as text."""
 
+import inspect
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -17,10 +18,13 @@ def _name(row: Row) -> str:
 
 
 def _init_head(row: Row) -> str:
-    """Return how a spec calls the initialiser, and what it must see."""
+    """Return how a spec calls the initialiser, what it must see, and its other names."""
+    from init_bench.init import ALIASES
     from init_bench.init.menu import signature_of
 
-    return f"{signature_of(row['name'])}: needs a {row['needs']}"
+    aliases = [alias for alias, name in ALIASES.items() if name == row["name"]]
+    also = f" (also called {', '.join(aliases)})" if aliases else ""
+    return f"{signature_of(row['name'])}: needs a {row['needs']}{also}"
 
 
 def _inits() -> list[Row]:
@@ -55,6 +59,19 @@ def _datasets() -> list[Row]:
     return [{"name": name, "source": source} for name, source in SOURCES.items()]
 
 
+def _executors() -> list[Row]:
+    from init_bench.training.executors import EXECUTORS
+
+    return [
+        {"name": name, "source": getattr(executor, "help", None) or _first_line(executor)}
+        for name, executor in EXECUTORS.items()
+    ]
+
+
+def _first_line(function: object) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Menu:
     """One list: its rows, and the line that a row begins with in the terminal."""
@@ -68,11 +85,12 @@ MENUS = {
     "activations": Menu(rows=_activations),
     "models": Menu(rows=_models),
     "datasets": Menu(rows=_datasets),
+    "executors": Menu(rows=_executors),
 }
 """The lists by name."""
 
 
-def told(menu: Menu) -> str:
+def formatted(menu: Menu) -> str:
     """Return a paragraph per row, as wide as the terminal, 100 columns where there is none."""
     width = shutil.get_terminal_size((PIPED_WIDTH, 0)).columns
     wrapper = textwrap.TextWrapper(

@@ -9,139 +9,51 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.pipeline import diagnose
-from init_bench.diagnosis.result import Diagnosis
-from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.errors import InitBenchError, misfit
-from init_bench.hooks.isolation import left_as_it_was
-from init_bench.hooks.model_call import call
 from init_bench.hooks.nested_tensors import first_tensor
-from init_bench.init import initialize, parse
-from init_bench.models import find_factory
+from init_bench.models import check_module
 from init_bench.randomness import drawing_from, stream
 
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""
 
 
-DESCRIBED = (
-    "--input describes what the model takes: 8,3,224,224 is its default, 8,128:int64 suits a model "
-    "that begins with an embedding"
-)
-
-
-AS_BUILT = "as built"
-"""Name of the weights that the factory itself leaves."""
-
-
-def diagnoses(
-    text: str,
-    inputs: Sequence[str],
-    inits: Sequence[str],
-    *,
-    steps: Sequence[int] = (0,),
-    lr: float = 0.1,
-) -> dict[str, Diagnosis]:
-    """Return the diagnosis of the model that ``text`` names under each of ``inits``.
-
-    Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
-    output is logits, (samples, classes), gradients are those of the cross-entropy to random
-    classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
-    the same inputs and that cross-entropy. The model is looked at after each of ``steps`` updates
-    of plain SGD at rate ``lr`` on that one batch.
+def make(factory: Callable[..., object], text: str, *arguments: object, seed: int = 0) -> nn.Module:
+    """Return the module that ``factory`` builds of ``arguments``, drawn from the seed's own stream.
 
     Raises:
-        InitBenchError: the model does not run on ``inputs``, its output is no logits and
-            ``steps`` ask to train, or as ``find_factory``, ``make``, ``draw_inputs``,
-            ``initialize`` and ``diagnose``.
-
-    Example:
-        >>> list(diagnoses("init_bench.models:mlp", ["8,4"], []))
-        Traceback (most recent call last):
-        init_bench.errors.InitBenchError: model 'init_bench.models:mlp' cannot be built without arguments: missing a required argument: 'features'; name a function without any that builds it, such as def net(): return mlp(…)
-    """  # noqa: E501 - the doctest shows the message as a user sees it
-    factory = find_factory(text)
-    specs = {str(parse(spec)): spec for spec in inits} or {AS_BUILT: ""}
-    found = {}
-    for name, spec in specs.items():
-        model = make(factory, text)
-        drawn = draw_inputs(inputs, model)
-        targets = _targets_of(model, drawn)
-        if spec:
-            _initialize(model, spec, drawn, targets)
-        if targets is None and max(steps, default=0) > 0:
-            raise InitBenchError(
-                f"{text} returns no logits (samples, classes): the command cannot train it for "
-                f"steps {list(steps)}; ib.diagnose takes a loss_fn of your own"
-            )
-        found[name] = diagnose(model, drawn, targets, steps=steps, optimizer=_sgd(lr))
-    return found
-
-
-def _initialize(model: nn.Module, spec: str, inputs: object, targets: Tensor | None) -> None:
-    """Fill the model; what must see a batch or a loss sees those of the diagnosis."""
-    if targets is None and parse(spec).needs == "loss":
-        raise InitBenchError(
-            f"{spec} needs a loss: here that is the cross-entropy to random classes, and this "
-            f"{type(model).__name__} does not return logits (samples, classes) for these inputs; "
-            f"in Python, initialize(model, {spec!r}, batch=…, loss=…) takes any loss"
-        )
-    try:
-        initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
-    except InitBenchError as error:
-        raise InitBenchError(f"init {spec!r}: {error}") from error
-
-
-def _sgd(lr: float) -> Optimizer:
-    return lambda model: torch.optim.SGD(model.parameters(), lr=lr)
-
-
-def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
-    """Return random targets of a classifier; say why the model does not run, if it does not."""
-    try:
-        with left_as_it_was(model), torch.no_grad():
-            return random_classes(call(model, inputs))
-    except Exception:
-        try:
-            diagnose(model, inputs)  # knows the layer
-        except InitBenchError as error:
-            raise InitBenchError(f"{error}\n{DESCRIBED}") from error
-        return None
-
-
-def make(factory: Callable[[], object], text: str, *, seed: int = 0) -> nn.Module:
-    """Return the module that ``factory`` builds, drawn from the seed's own stream.
-
-    Raises:
-        InitBenchError: it takes arguments, fails, or returns no module.
+        InitBenchError: it does not take ``arguments``, fails, or returns no module.
 
     Example:
         >>> make(lambda: nn.Linear(2, 3), "mine:net")
         Linear(in_features=2, out_features=3, bias=True)
     """
-    _refuse_arguments(factory, text)
+    _check_arguments(factory, text, *arguments)
     try:
         with drawing_from(stream(seed, "factory")):
-            made = factory()
+            built = factory(*arguments)
     except Exception as cause:
         raise InitBenchError(
             f"model {text!r} cannot be built, its own code fails{_where(cause, factory)}: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
-    if not isinstance(made, nn.Module):
-        raise InitBenchError(
-            f"model {text!r} must return a torch.nn.Module, got {type(made).__name__}"
-        )
-    return made
+    return check_module(built, f"model {text!r}")
 
 
-def _refuse_arguments(factory: Callable[..., object], text: str) -> None:
-    if why := misfit(factory):
+def _check_arguments(factory: Callable[..., object], text: str, *arguments: object) -> None:
+    """Refuse a factory that cannot be called with ``arguments``, which are none or a width."""
+    why, name = misfit(factory, *arguments), text.rpartition(":")[2]
+    if not why:
+        return
+    if arguments:
         raise InitBenchError(
-            f"model {text!r} cannot be built without arguments: {why}; name a function without "
-            f"any that builds it, such as def net(): return {text.rpartition(':')[2]}(…)"
+            f"model {text!r} cannot be built from a width alone: {why}; name a function of the "
+            f"width that builds it, such as def net(width): return {name}(…)"
         )
+    raise InitBenchError(
+        f"model {text!r} cannot be built without arguments: {why}; name a function without "
+        f"any that builds it, such as def net(): return {name}(…)"
+    )
 
 
 def _where(error: Exception, factory: Callable[..., object]) -> str:
@@ -189,7 +101,16 @@ def random_classes(output: object, *, seed: int = 0) -> Tensor | None:
     return torch.randint(logits.shape[1], (len(logits),), generator=generator)
 
 
-def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
+def read_input(text: str) -> tuple[list[int], torch.dtype]:
+    """Return the sizes and the type that an input's description states.
+
+    Raises:
+        InitBenchError: ``text`` is malformed.
+
+    Example:
+        >>> read_input("8,128:int64")
+        ([8, 128], torch.int64)
+    """
     shape, colon, kind = text.partition(":")
     dtype = getattr(torch, kind if colon else "float32", None)
     try:
@@ -203,6 +124,11 @@ def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
         )
     if min(sizes) < 1:
         raise InitBenchError(f"input {text!r}: sizes must be positive, got {min(sizes)}")
+    return sizes, dtype
+
+
+def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
+    sizes, dtype = read_input(text)
     try:
         if dtype.is_floating_point:
             return torch.randn(sizes, generator=generator).to(dtype)

@@ -1,21 +1,49 @@
-"""The command line as a shell sees it: one process each, exit codes, one screen of error."""
+"""Test the command line: output, exit codes, one screen of error."""
 
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
+from init_bench.cli.app import main
+from init_bench.cli.options import EXECUTORS as SHOWN
 from init_bench.init import all_inits
+from init_bench.training.executors import EXECUTORS
+
+Done = subprocess.CompletedProcess[str]
 
 
-def _cli(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def _process(*words: str, cwd: Path) -> Done:
     command = [sys.executable, "-m", "init_bench", *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _cli(*words: str, cwd: Path) -> Done:
+    """Run the command line in this process, as ``_process`` does in one of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    log = logging.StreamHandler(err)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["init-bench", *words])
+        logger = logging.getLogger("init_bench")
+        patch.setattr(logger, "handlers", [log])
+        patch.setattr(logger, "level", logging.INFO)
+        logger.manager._clear_cache()  # type: ignore[attr-defined]
+        with pytest.raises(SystemExit) as left:
+            main()
+    code = left.value.code
+    return Done(
+        words, code if isinstance(code, int) else int(bool(code)), out.getvalue(), err.getvalue()
+    )
 
 
 def _refused(done: subprocess.CompletedProcess[str], *said: str) -> None:
@@ -93,7 +121,7 @@ def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ..
 
 
 def test_an_unknown_menu_is_refused(tmp_path: Path) -> None:
-    _refused(_cli("list", "init", cwd=tmp_path), "did you mean 'inits'")
+    _refused(_process("list", "init", cwd=tmp_path), "did you mean 'inits'")
 
 
 def test_list_json_holds_the_whole_menu_and_nothing_else(tmp_path: Path) -> None:
@@ -186,7 +214,7 @@ def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
 
 def test_diagnose_looks_during_training_when_asked() -> None:
     words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_normal")
-    done = _cli(*words, "--steps", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
+    done = _cli(*words, "--capture-at", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
     assert done.returncode == 0, done.stderr
     assert "Step 0: healthy. Step 3: " in done.stdout
 
@@ -195,7 +223,7 @@ def test_diagnose_looks_during_training_when_asked() -> None:
     ("words", "said"),
     [
         (("torchvision.models",), "MODULE:FACTORY"),
-        ((A_MODEL, "--input", "16,30", "--steps", "0,x"), "must be whole numbers"),
+        ((A_MODEL, "--input", "16,30", "--capture-at", "0,x"), "must be whole numbers"),
         ((A_MODEL, "--input", "16,7"), "it stops in layer 'fc1'"),
         ((A_MODEL, "--input", "16,x"), "must be sizes"),
         ((A_MODEL, "--input", "16,30", "--init", "he_norml"), "did you mean 'he_normal'"),
@@ -203,3 +231,65 @@ def test_diagnose_looks_during_training_when_asked() -> None:
 )
 def test_diagnose_refuses_what_it_cannot_look_at(words: tuple[str, ...], said: str) -> None:
     _refused(_cli("diagnose", *words, cwd=Path(SOURCE)), said)
+
+
+def test_help_shows_every_executor_of_the_menu() -> None:
+    assert SHOWN == tuple(EXECUTORS)
+    assert f"[{'|'.join(SHOWN)}]" in _cli("run", "--help", cwd=Path(SOURCE)).stdout
+
+
+def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = ("run", "grid.toml", "--executor", "serail")
+    _refused(_cli(*words, cwd=tmp_path), "did you mean 'serial'")
+
+
+def test_run_prints_json_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    done = _cli("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)
+    assert [row["init"] for row in json.loads(done.stdout)] == ["he_normal", "zeros"]
+
+
+def test_diagnose_makes_no_folder_when_it_refuses(tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_norml", "--out", str(out))
+    _refused(_cli(*words, cwd=Path(SOURCE)), "did you mean 'he_normal'")
+    assert not out.exists()
+
+
+def test_the_old_name_of_capture_at_warns() -> None:
+    words = ("diagnose", A_MODEL, "--input", "16,30", "--steps", "0,1")
+    with pytest.warns(FutureWarning, match="--capture-at"):
+        assert "Step 1: " in _cli(*words, cwd=Path(SOURCE)).stdout
+
+
+def test_recommend_ranks_and_writes(tmp_path: Path) -> None:
+    words = ("recommend", A_MODEL, "--input", "16,30", "--init", "zeros", "--init", "he_normal")
+    done = _cli(*words, "--seeds", "3", "--out", str(tmp_path), "--json", cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["init"] == "he_normal"
+    assert json.loads((tmp_path / "recommendation.json").read_text()) == json.loads(done.stdout)
+
+
+def test_coord_check_judges_every_layer(tmp_path: Path) -> None:
+    words = ("coord-check", f"{__name__}:of_width", "--widths", "8,16", "--input", "16,5")
+    done = _cli(*words, "--seeds", "2", "--out", str(tmp_path), "--json", cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert [row["layer"] for row in json.loads(done.stdout)] == ["0", "1", "2"]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be whole numbers from 1"),
+        (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from a width alone"),
+    ],
+)
+def test_coord_check_refuses_bad_words(words: tuple[str, ...], said: str) -> None:
+    _refused(_cli("coord-check", *words, "--input", "16,30", cwd=Path(SOURCE)), said)
+
+
+def of_width(width: int) -> nn.Module:
+    """Return a classifier of 5 inputs and 3 classes."""
+    return nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, 3))

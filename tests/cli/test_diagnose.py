@@ -51,9 +51,15 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         ((f"{HERE}:sound", "--input", "1000000000000,30"), "cannot be made: "),
         ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
         ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
-        ((f"{HERE}:sound", "--input", "16,30", "--lr", "5"), "ask for some, as --steps 0,10"),
+        (
+            (f"{HERE}:sound", "--input", "16,30", "--lr", "5"),
+            "give some, such as --capture-at 0,10",
+        ),
         (("user_calls:net",), "user_calls.py:2 in net: JSONDecodeError"),
-        ((f"{HERE}:sound", "--steps=-1", "--lr", "1"), "--steps must be whole numbers from 0"),
+        (
+            (f"{HERE}:sound", "--capture-at=-1", "--lr", "1"),
+            "--capture-at must be whole numbers from 0",
+        ),
         (
             (f"{HERE}:sound", "--input", "16,30", "--init", "he_normal", "--init", "fixup"),
             "error: init 'fixup': found no residual branch",
@@ -90,7 +96,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
 ) -> None:
     (taken := tmp_path / "mine.py").touch()
     monkeypatch.setattr(
-        "init_bench.cli.model_arguments.diagnoses", lambda *_, **__: pytest.fail("worked")
+        "init_bench.diagnosis.pipeline.diagnose", lambda *_, **__: pytest.fail("worked")
     )
     for out in (taken, Path("/proc/x")):
         assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,30", "--out", str(out)) == 2
@@ -100,7 +106,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
 def test_the_rate_of_the_updates_is_the_one_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (f"{HERE}:sound", "--input", "16,30", "--steps", "2")
+    words = (f"{HERE}:sound", "--input", "16,30", "--capture-at", "2")
     told = []
     for rate in ((), ("--lr", "0.1"), ("--lr", "0")):
         assert exit_code(monkeypatch, *words, *rate) == 0

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from init_bench.cli.model_arguments import AS_BUILT, diagnoses, draw_inputs, make
+from init_bench.cli.model_arguments import draw_inputs, make
+from init_bench.cli.model_calls import AS_BUILT, diagnoses
 from init_bench.errors import InitBenchError
 from init_bench.models import find_factory
 from tests.models_to_diagnose import Functional

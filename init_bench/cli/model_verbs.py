@@ -1,0 +1,133 @@
+"""Verbs about a model of the user's: diagnose, recommend, coord-check."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from init_bench.cli.console import print_json, records, say
+from init_bench.cli.options import DEFAULT_INPUT, AsJson, Inputs, Model, integers
+from init_bench.errors import InitBenchError
+
+
+def diagnose(
+    model: Model,
+    inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
+    init: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Initialiser to fill the model with before it is diagnosed; repeat it for "
+            "several. Default: the weights that the factory leaves."
+        ),
+    ] = None,
+    capture_at: Annotated[
+        str, typer.Option(help="Training steps after which to diagnose, such as 0,10,100.")
+    ] = "0",
+    steps: Annotated[str | None, typer.Option(hidden=True)] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate of those steps of plain SGD. Default: 0.1.", min=0),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write figure, HTML page and JSON to.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="End with exit code 1 if a verdict is bad.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a model's initialisation, layer by layer.
+
+    If the output has shape (samples, classes), gradients are those of the cross-entropy to random
+    classes. --capture-at trains on that loss; the thresholds remain those of step 0.
+    """
+    at = _capture_steps(capture_at, steps, lr)
+    from init_bench.cli.model_calls import diagnoses
+
+    results = diagnoses(model, inputs, init or [], steps=at, lr=lr, out=out)
+    if as_json:
+        print_json(
+            [row for name, one in results.items() for row in records(one.verdicts, init=name)]
+        )
+    for name, one in results.items():
+        if not as_json:
+            print(f"{name}\n{one}\n")
+        for path in one.save(out, name) if out else ():
+            say(f"wrote {path}")
+    if strict and not all(one.healthy for one in results.values()):
+        raise typer.Exit(1)
+
+
+def recommend(
+    model: Model,
+    inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
+    init: Annotated[
+        list[str] | None,
+        typer.Option(help="Initialiser to try; repeat it for several. Default: ten common ones."),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Number of seeds that each initialiser is tried from; at least 3.")
+    ] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder to write the table to.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank initialisers by the loss that a model reaches with each in a short training.
+
+    The model must return (samples, classes): it is trained on random inputs and classes.
+    """
+    from init_bench.cli.model_calls import recommendation
+
+    result = recommendation(model, inputs, init, seeds=seeds, out=out)
+    rows = records(result.table)
+    print_json(rows) if as_json else print(result)
+    if out:
+        say(f"wrote {_write_table(out / 'recommendation.json', rows)}")
+
+
+def coord_check(
+    model: Model,
+    widths: Annotated[str, typer.Option(help="Two or more widths, such as 64,128,256.")],
+    inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
+    steps: Annotated[int, typer.Option(help="Number of training steps of plain SGD.")] = 3,
+    lr: Annotated[float, typer.Option(help="Learning rate of those steps.", min=0)] = 0.1,
+    seeds: Annotated[int, typer.Option(help="Number of seeds; at least 2.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write the table and the figure to.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether training changes each layer's output by the same amount at every width.
+
+    The factory is called with a width. The model must return (samples, classes): it is trained on
+    random inputs and classes.
+    """
+    sizes = integers(widths, "--widths", minimum=1, example="64,128,256")
+    from init_bench.cli.model_calls import width_check
+
+    result = width_check(model, sizes, inputs, steps=steps, lr=lr, seeds=seeds, out=out)
+    rows = records(result.slopes)
+    print_json(rows) if as_json else print(result)
+    if out:
+        result.figure().savefig(out / "coord_check.png", dpi=120)
+        say(f"wrote {out / 'coord_check.png'}")
+        say(f"wrote {_write_table(out / 'coord_check.json', rows)}")
+
+
+def _capture_steps(capture_at: str, steps: str | None, lr: float | None) -> list[int]:
+    """Return the steps of --capture-at, or of its old name --steps."""
+    option = "--capture-at"
+    if steps is not None:
+        option, capture_at = "--steps", steps
+        warnings.warn("--steps is now called --capture-at", FutureWarning, stacklevel=2)
+    at = integers(capture_at, option, minimum=0, example="0,10,100")
+    if lr is not None and max(at) < 1:
+        raise InitBenchError(
+            f"--lr {lr:g} is the learning rate of training steps, and there are none: "
+            f"give some, such as --capture-at 0,10"
+        )
+    return at
+
+
+def _write_table(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    return path
