@@ -68,7 +68,10 @@ def test_what_squares_cannot_hold_is_told(size: float) -> None:
 
 def test_the_loop_runs_where_nothing_can_be_stored() -> None:
     """Neither beside the package nor in the user's cache."""
-    code = "import torch; from init_bench.sums import sums; print(sums(torch.ones(2, 3)).mean)"
+    code = (
+        "import torch; from init_bench.statistics.sums import sums; "
+        "print(sums(torch.ones(2, 3)).mean)"
+    )
     nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "", "NUMBA_CACHE_DIR": os.devnull + "/none"}
     done = subprocess.run(
         [sys.executable, "-c", code],
