@@ -14,7 +14,7 @@ from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.errors import InitBenchError, misfit
-from init_bench.hooks.isolation import left_as_it_was
+from init_bench.hooks.isolation import isolated_pass
 from init_bench.hooks.model_call import call
 from init_bench.hooks.nested_tensors import first_tensor
 from init_bench.init import initialize, parse
@@ -100,7 +100,7 @@ def _sgd(lr: float) -> Optimizer:
 def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
     """Return random targets of a classifier; say why the model does not run, if it does not."""
     try:
-        with left_as_it_was(model), torch.no_grad():
+        with isolated_pass(model), torch.no_grad():
             return random_classes(call(model, inputs))
     except Exception:
         try:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from init_bench.diagnosis.evidence.collection import Evidence, Loss, examine
+from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
 from init_bench.errors import InitBenchError, misfit, whole_numbers
-from init_bench.hooks.isolation import given_back, left_as_it_was
+from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -31,16 +31,16 @@ def follow(
     """Return what a look finds before training and after each of ``steps`` updates on ``inputs``.
 
     A loss that is not finite ends the training: the step it comes up at is the last one looked at.
-    Parameters are afterwards what they were, and so is all that ``examine`` gives back.
+    Parameters are afterwards what they were, and so is all that ``collect_evidence`` gives back.
 
     Raises:
         InitBenchError: a step is no whole number from 0, there is no loss or optimiser to train
-            with, or as ``examine``.
+            with, or as ``collect_evidence``.
     """
     steps = _checked(steps)
     last = max(steps, default=0)
     if not last:
-        return {0: examine(model, inputs, targets, loss_fn)}
+        return {0: collect_evidence(model, inputs, targets, loss_fn)}
     if loss_fn is None:
         raise InitBenchError(
             f"steps={steps} asks to train, which needs targets or loss_fn: the class of each "
@@ -48,15 +48,15 @@ def follow(
         )
     if optimizer is None:
         raise InitBenchError(f"steps={steps} asks to train, which needs optimizer, {SUCH_AS}")
-    found = {0: examine(model, inputs, targets, loss_fn)}
-    with given_back(model), left_as_it_was(model, inputs), torch.enable_grad():
+    found = {0: collect_evidence(model, inputs, targets, loss_fn)}
+    with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
         for step in range(1, last + 1):
             if not _update(model, update, inputs, targets, loss_fn):
-                found[step - 1] = examine(model, inputs, targets, loss_fn)
+                found[step - 1] = collect_evidence(model, inputs, targets, loss_fn)
                 break
             if step in steps:
-                found[step] = examine(model, inputs, targets, loss_fn)
+                found[step] = collect_evidence(model, inputs, targets, loss_fn)
     return found
 
 

@@ -211,7 +211,7 @@ def test_a_compiled_model_is_looked_at_underneath(caplog: pytest.LogCaptureFixtu
     assert record.compiled
     assert torch.equal(output, inner(drawn(3, WIDTH)))
     assert record.table()["layer"].tolist() == ["0", "0", "1"]
-    assert "Sequential is compiled: capture looks at the module underneath" in caplog.text
+    assert "Sequential is compiled: the module underneath is captured" in caplog.text
 
 
 def test_no_activation_outlives_its_layer() -> None:

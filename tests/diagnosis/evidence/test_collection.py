@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench import diagnose
-from init_bench.diagnosis.evidence.collection import Evidence, examine
+from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.randomness import stream
 
 SAMPLES, STEPS, WIDTH = 6, 5, 8
@@ -54,7 +54,7 @@ def sequences() -> Tensor:
 
 
 def evidence_of(model: nn.Module, x: Tensor) -> Evidence:
-    return examine(model, x, None, lambda output, _: output.square().mean())
+    return collect_evidence(model, x, None, lambda output, _: output.square().mean())
 
 
 @pytest.mark.parametrize("build", [Recurrent, Attending, encoder])
