@@ -1,8 +1,11 @@
 """Capture the statistics of a model's layers while it runs."""
 
+import html
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
@@ -49,6 +52,33 @@ class Record:
     def layers(self) -> pd.DataFrame:
         """The table that ``table()`` returns: its columns are those of ``diagnosis.layers``."""
         return self.table()
+
+    @property
+    def summary(self) -> str:
+        """How many layer calls were captured, and which layers never ran."""
+        names = {call.layer for call in self.layer_calls}
+        text = f"{self.calls} calls of {len(names)} layers"
+        return f"{text}; never ran: {', '.join(self.never_ran)}" if self.never_ran else text
+
+    def to_json(self) -> str:
+        """Return ``layers`` (the rows of the table) and ``never_ran`` as JSON."""
+        layers = json.loads(self.table().to_json(orient="records"))
+        return json.dumps({"layers": layers, "never_ran": self.never_ran}, ensure_ascii=False)
+
+    def save(self, folder: Path, name: str = "record") -> list[Path]:
+        """Write the table as CSV and JSON into ``folder``; return the paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}.{ending}" for ending in ("csv", "json")]
+        self.table().to_csv(paths[0], index=False)
+        paths[1].write_text(self.to_json(), "utf-8")
+        return paths
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.summary)}</p>{self.table().to_html(index=False)}"
 
     def table(self) -> pd.DataFrame:
         """Return a tidy frame, a row per layer, call and tensor kind, in order of execution.

@@ -58,7 +58,7 @@ def evidence_of(model: nn.Module, x: Tensor) -> Evidence:
 
 
 @pytest.mark.parametrize("build", [Recurrent, Attending, encoder])
-def test_samples_are_told_whichever_dimension_they_lie_in(
+def test_the_batch_dimension_may_be_either(
     build: Callable[..., nn.Module],
 ) -> None:
     first, second = build(batch_first=True), build(batch_first=False)
