@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def isolated_pass(model: nn.Module, inputs: Any = None) -> Iterator[None]:
-    """Run a pass apart from all others: gradients are set aside, the RNG is seeded, buffers,
-    gradients (those of ``inputs`` too), modes and RNG states are restored when the block ends."""
+    """Restore gradients, buffers, training modes and RNG states when the block ends.
+
+    Inside, no parameter and no tensor of ``inputs`` has a gradient, and the RNG is seeded: two
+    passes draw the same.
+    """
     leaves = [x for x in tensors_in(inputs) if x.is_leaf and x.requires_grad]
     gradients = [(tensor, tensor.grad) for tensor in (*model.parameters(), *leaves)]
     for tensor, _ in gradients:

@@ -91,7 +91,7 @@ class LayerTracker:
 
     @property
     def position(self) -> str:
-        """How far the model ran, in words."""
+        """How far the model ran, for a message."""
         if self.last_position is None:
             return "before its first layer"
         where, layer = self.last_position
@@ -105,7 +105,7 @@ class LayerTracker:
         def start(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             running = _RunningModule(path, module, opaque, batch_dim)
             if self.inputs and not in_backward():
-                running.input = self._input((args, kwargs), batch_dim, at_once=childless)
+                running.input = self._layer_input((args, kwargs), batch_dim, at_once=childless)
             self._start(running)
 
         handles = [
@@ -168,7 +168,7 @@ class LayerTracker:
         caller = self.running[-1]
         self.last_position = "in", f"{caller.path}:{name}"
         if not in_backward():
-            self.function_input = self._input(inputs, caller.batch_dim, at_once=True)
+            self.function_input = self._layer_input(inputs, caller.batch_dim, at_once=True)
 
     def _end_function(self, name: str, output: object) -> None:
         """Record a nonlinearity that the model's own code called, not a layer of torch's."""
@@ -179,10 +179,10 @@ class LayerTracker:
         self.last_position = "after", layer
         if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                given = self.function_input
-                self._record(layer, "activation", tensor, BOUNDS[name], caller.batch_dim, given)
+                bounds, batch_dim = BOUNDS[name], caller.batch_dim
+                self._record(layer, "activation", tensor, bounds, batch_dim, self.function_input)
 
-    def _input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
+    def _layer_input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             return LayerInput(value, batch_dim, at_once=at_once)
 
@@ -193,7 +193,7 @@ class LayerTracker:
         output: Tensor,
         bounds: Bounds,
         module_batch_dim: int,
-        given: LayerInput | None,
+        layer_input: LayerInput | None,
     ) -> LayerCall | None:
         """Record a call by its output; return ``None`` where a checkpoint only repeats one."""
         if in_backward():
@@ -205,15 +205,16 @@ class LayerTracker:
             self.outputs[layer] = output.detach().clone()
         statistics = self.statistics.of_output(output.transpose(0, batch_dim), bounds)
         samples = output.shape[batch_dim]
+        of_parameter = layer_input is not None and layer_input.is_parameter
         call = LayerCall(
             layer=layer,
             index=len(self.calls) + 1,
             call=self.calls_of[layer],
             kind=kind,
-            samples=0 if given is not None and given.is_parameter else samples,
+            samples=0 if of_parameter else samples,
             outputs=output.numel() / samples,
             output=statistics,
-            input={} if given is None else given.described(),
+            input={} if layer_input is None else layer_input.described(),
             histogram=shares_of(output, statistics) if self.histogram else None,
         )
         self.calls.append(call)

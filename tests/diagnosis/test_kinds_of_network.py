@@ -24,7 +24,7 @@ MODES = ["train", "eval"]
 
 
 def diagnosed(model: nn.Module, name: str) -> Diagnosis:
-    """Diagnose against targets of the output's shape; no gradient vanishes behind a norm then."""
+    """Diagnose against targets of the output's shape; no gradient vanishes after a norm then."""
     return ib.diagnose(model, drawn(*NETS[name][1]), None, distance)
 
 
@@ -88,7 +88,7 @@ def test_a_nan_is_placed_where_it_is(name: str, mode: str) -> None:
 
 
 def relu_net(relu: Callable[[], nn.Module]) -> nn.Module:
-    """Return an MLP whose second layer is dead behind a nonlinearity of this kind."""
+    """Return an MLP whose second layer is dead after a nonlinearity of this kind."""
     model = nn.Sequential(
         nn.Linear(30, 40), relu(), nn.Linear(40, 40), relu(), nn.Linear(40, 40), relu(),
         nn.Linear(40, 4),
@@ -268,7 +268,7 @@ def test_a_module_that_computes_with_a_childs_weight_is_judged() -> None:
     assert layer["2"]["distinct"] == layer["2"]["units"] == 40
     for name in ("std", "sample_std", "dead"):
         assert layer["2"][f"input_{name}"] == layer["1"][name]
-    assert found.weights.set_index("parameter")["wanted_std"].notna()["2.child.weight"]
+    assert found.weights.set_index("parameter")["recommended_std"].notna()["2.child.weight"]
 
 
 def test_a_childs_weight_far_too_small_is_a_fault_of_the_module_that_uses_it() -> None:

@@ -99,8 +99,8 @@ def test_a_module_that_drops_in_its_own_way_drops_nothing_in_a_pass(
     model = nn.Sequential(nn.Linear(WIDTH, 30), nn.ReLU(), dropping(), nn.Linear(30, 4))
     found = ib.diagnose(model, X)
     assert found.healthy, str(found)
-    before, behind = found.profile.set_index("layer")["std"][["1", "2"]]
-    assert before == behind
+    before, after = found.profile.set_index("layer")["std"][["1", "2"]]
+    assert before == after
     assert all(module.training for module in model.modules())
 
 

@@ -26,6 +26,7 @@ COLUMNS = (
     "fan_out",
     "mean",
     "std",
+    "recommended_std",
     "wanted_std",
     "nonfinite",
     "gain",
@@ -50,7 +51,7 @@ def parameter_table(
 
     Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``
     and ``fan_out`` as ``init_bench.init.module_fans`` counts them, 0 of what is no weight;
-    ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
+    ``mean`` and ``std`` (divided by n) of the values found; ``recommended_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
@@ -59,10 +60,11 @@ def parameter_table(
 
     The weight of ``weight_norm`` and the like has a row under the name by which the module holds
     it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
+    ``wanted_std`` is the old name of ``recommended_std`` and goes with the next release.
 
     Args:
         view: of the model.
-        order: names of the layers in order of execution; without, no ``wanted_std``.
+        order: names of the layers in order of execution; without, no ``recommended_std``.
         gradients: by qualified name.
 
     Example:
@@ -86,9 +88,11 @@ def _rows(
         first = slot.name if slot.parametrised else first_names.setdefault(id(values), slot.name)
         row = _row(slot, values.detach())
         fan_in = row["fan_in"] or math.nan
+        recommended_std = gains.get(slot.path, math.nan) / math.sqrt(fan_in)
         yield {
             **row,
-            "wanted_std": gains.get(slot.path, math.nan) / math.sqrt(fan_in),
+            "recommended_std": recommended_std,
+            "wanted_std": recommended_std,
             "gradient_ratio": _ratio(gradients.get(first), values),
             "fault": f"tied to {first}" if first != slot.name else row["fault"],
         }

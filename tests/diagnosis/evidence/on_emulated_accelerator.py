@@ -47,7 +47,7 @@ def network() -> nn.Module:
 
 
 def evidence(device: Any) -> Evidence:
-    """Return what one look finds on ``device``."""
+    """Return the evidence of one pass on ``device``."""
     inputs = torch.randn(16, 6, generator=torch.Generator().manual_seed(1))
     return collect_evidence(network().to(device), inputs.to(device), None, squares)
 
@@ -57,7 +57,7 @@ def squares(output: Tensor, targets: object) -> Tensor:
 
 
 def main() -> None:
-    """Compare the evidence of both devices, sums being told that this one has no float64."""
+    """Compare the evidence of both devices, the sums made without float64."""
     here = evidence("cpu")
     with (
         mock.patch.object(tiles, "exact", Tensor.float),

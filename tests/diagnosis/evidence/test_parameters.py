@@ -1,4 +1,4 @@
-"""Audit: what a parameter holds, the rule it looks like, and its plain faults."""
+"""Parameter table: values, the init that could have drawn them, and plain faults."""
 
 import math
 from collections.abc import Callable
@@ -55,12 +55,12 @@ def test_torchs_default_is_recognised(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "looks"),
+    ("spec", "looks_like"),
     [("zeros", "zeros"), ("ones", "ones"), ("constant(value=0.25)", "constant(value=0.25)"),
      ("torch.orthogonal", "orthogonal"), ("normal(std=0.25)", "normal(std=0.25)")],
 )  # fmt: skip
-def test_other_rules_are_recognised(spec: str, looks: str) -> None:
-    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks[:12])
+def test_other_rules_are_recognised(spec: str, looks_like: str) -> None:
+    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks_like[:12])
 
 
 def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
@@ -139,9 +139,11 @@ def test_sizes_that_float32_cannot_square_have_a_gain() -> None:
     assert row_of(layer)["gain"] == pytest.approx(1e30 / math.sqrt(3), rel=0.05)
 
 
-def test_the_wanted_std_is_that_of_the_nonlinearity_behind() -> None:
+def test_the_recommended_std_is_that_of_the_nonlinearity_that_follows() -> None:
     model = nn.Sequential(nn.Linear(50, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 3))
-    wanted = table_of(model, ["0", "1", "2", "3"]).set_index("parameter")["wanted_std"]
+    table = table_of(model, ["0", "1", "2", "3"]).set_index("parameter")
+    wanted = table["recommended_std"]
+    pd.testing.assert_series_equal(wanted, table["wanted_std"], check_names=False)
     assert wanted["0.weight"] == pytest.approx(math.sqrt(2 / 50))
     assert wanted["3.weight"] == pytest.approx(math.sqrt(1 / 40))
 
