@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.networks import Net, build
 from benchmarks.trainability import PATIENT, QUICK, Outcome, kept
 from init_bench import datasets
-from init_bench.diagnosis.evidence.collection import Evidence, examine
+from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.hooks.record import capture
 
 SAMPLES = 512
@@ -44,7 +44,7 @@ def trial_of(net: Net) -> Trial:
     patient = quick if quick.trains else kept(net, PATIENT, made)
     data = datasets.load("mnist")
     x, y = data.inputs[:SAMPLES], data.targets[:SAMPLES]
-    evidence = examine(build(net), x, y, nn.functional.cross_entropy)
+    evidence = collect_evidence(build(net), x, y, nn.functional.cross_entropy)
     near_zero, delve = _peers(build(net), x)
     return Trial(
         net=net, evidence=evidence, near_zero=near_zero, delve=delve, quick=quick, patient=patient

@@ -166,11 +166,11 @@ def _sgd(lr: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
 def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
     """Return random targets of a classifier; say why the model does not run, if it does not."""
     from init_bench.diagnosis.pipeline import diagnose
-    from init_bench.hooks.isolation import left_as_it_was
+    from init_bench.hooks.isolation import isolated_pass
     from init_bench.hooks.model_call import call
 
     try:
-        with left_as_it_was(model), torch.no_grad():
+        with isolated_pass(model), torch.no_grad():
             return random_classes(call(model, inputs))
     except Exception:
         try:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.collection import Loss, examine
+from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.inputs import check_finite
 from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
@@ -180,7 +180,7 @@ def _check_networks(
     found = set()
     for width in widths:
         model = _built(factory, width, seed).to(inputs.device)
-        examine(model, inputs, targets, loss_fn)
+        collect_evidence(model, inputs, targets, loss_fn)
         found.add(tuple(parameter.shape for parameter in model.parameters()))
     if len(found) == 1:
         raise InitBenchError(

@@ -1,4 +1,4 @@
-"""Inputs that a model can be judged on: finite, and of two samples or more."""
+"""Check the inputs of a diagnosis: dense tensors of two samples or more, all finite."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ from init_bench.hooks.nested_tensors import dense_tensors, nonfinite_in
 
 
 def check_inputs(inputs: Any) -> None:
-    """Say what is wrong with ``inputs``: a tensor, a tuple of arguments or a mapping of them.
+    """Refuse ``inputs`` that no layer can be judged by.
+
+    Args:
+        inputs: a tensor, a tuple of arguments or a mapping of keyword arguments.
 
     Raises:
         InitBenchError: the first of them is an array, a loader or a tensor that is not dense, or
@@ -22,7 +25,7 @@ def check_inputs(inputs: Any) -> None:
         >>> import torch
         >>> check_inputs(torch.ones(1, 3))
         Traceback (most recent call last):
-        init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: what distinguishes samples needs two or more; give a batch
+        init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: samples are compared, which takes two or more; pass a batch
     """  # noqa: E501 - the doctest shows the message as a user sees it
     first = first_argument(inputs)
     if why := _no_dense_tensor(first):
@@ -30,17 +33,17 @@ def check_inputs(inputs: Any) -> None:
     samples = number_of_samples(inputs)
     if samples is not None and samples < 2:
         raise InitBenchError(
-            f"inputs {shapes(inputs)} hold {samples} sample: what distinguishes samples needs "
-            f"two or more; give a batch"
+            f"inputs {shapes(inputs)} hold {samples} sample: samples are compared, which takes "
+            f"two or more; pass a batch"
         )
-    check_finite(inputs, "inputs", "no layer can be judged behind them; clean the inputs")
+    check_finite(inputs, "inputs", "no layer that gets them can be judged; clean the inputs")
 
 
 def check_finite(values: Any, name: str, consequence: str) -> None:
-    """Say how many of the values of ``name`` are not finite, where there is one, and what follows.
+    """Refuse values that are not finite, and say what follows from them.
 
     Raises:
-        InitBenchError: there is one.
+        InitBenchError: a value is nan or infinite.
 
     Example:
         >>> import torch
@@ -53,7 +56,7 @@ def check_finite(values: Any, name: str, consequence: str) -> None:
 
 
 def _no_dense_tensor(first: Any) -> str:
-    """Return how to make a tensor that can be judged of ``first``, where it plainly is none."""
+    """Return how to make a dense tensor of ``first``, where it is none."""
     if isinstance(first, np.ndarray):
         return "torch.from_numpy makes a tensor of it"
     if isinstance(first, DataLoader):

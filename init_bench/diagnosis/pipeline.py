@@ -12,7 +12,7 @@ from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
 from init_bench.diagnosis.remarks import notes_on_inputs, notes_on_looks
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.diagnosis.training_steps import Optimizer, follow
+from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
 from init_bench.errors import InitBenchError
 from init_bench.hooks.module_names import unwrapped
 from init_bench.theory.coverage import expected_of
@@ -76,7 +76,7 @@ def diagnose(
     check_inputs(inputs)
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
-    found = follow(looked, inputs, targets, loss_fn, steps, optimizer)
+    found = collect_evidence_by_step(looked, inputs, targets, loss_fn, steps, optimizer)
     verdicts = {step: judge(one) for step, one in found.items()}
     last, with_loss = max(steps, default=0), loss_fn is not None
     of_looks = notes_on_looks(found, verdicts, last, with_loss=with_loss)

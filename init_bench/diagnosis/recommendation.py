@@ -12,11 +12,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.evidence.collection import Loss, examine
+from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
 from init_bench.errors import InitBenchError, whole
-from init_bench.hooks.isolation import given_back, left_as_it_was
+from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.init import initialize, parse
 
@@ -158,7 +158,7 @@ def recommend(
     specs = _specs(inits)
     check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
-    examine(model, inputs, targets, learn.loss_fn)  # says what does not fit, before any is tried
+    collect_evidence(model, inputs, targets, learn.loss_fn)  # refuses what does not fit, first
     losses: dict[str, tuple[float, np.ndarray]] = {}
     refused: dict[str, str] = {}
     verdicts: dict[str, str] = {}
@@ -193,9 +193,9 @@ class _Learner:
 
     def verdicts(self, spec: str) -> str:
         """Return the names of the verdicts at the initial weights of seed 0."""
-        with given_back(self.model):
+        with restored_parameters(self.model):
             self._fill(spec, 0)
-            found = judge(examine(self.model, self.inputs, self.targets, self.loss_fn))
+            found = judge(collect_evidence(self.model, self.inputs, self.targets, self.loss_fn))
         return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
 
     def losses(self, spec: str, seeds: int) -> tuple[float, np.ndarray]:
@@ -209,7 +209,7 @@ class _Learner:
 
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
-        with given_back(self.model), left_as_it_was(self.model), torch.enable_grad():
+        with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
             self._fill(spec, seed)
             parameters = [p for p in self.model.parameters() if p.requires_grad]
             optimiser = torch.optim.SGD(parameters, lr=rate)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.hooks.layer_inputs import described
+from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
 
@@ -47,7 +47,7 @@ def notes_on_inputs(inputs: Any) -> Iterator[str]:
         return
     dense = isinstance(first, Tensor) and next(dense_tensors(first), None) is first
     if dense and first.is_floating_point() and first.numel():
-        rms = described(first, second=False)["rms"]
+        rms = describe_signal(first)["rms"]
         if not USUAL_RMS[0] <= rms <= USUAL_RMS[1]:
             yield (
                 f"the inputs have RMS {rms:.3g}, and initialisers expect about 1: normalise the "

@@ -1,4 +1,4 @@
-"""A model looked at while it learns: evidence at chosen steps, then its weights given back."""
+"""Collect evidence at chosen training steps, then restore the weights."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from init_bench.diagnosis.evidence.collection import Evidence, Loss, examine
+from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
 from init_bench.errors import InitBenchError, misfit, whole_numbers
-from init_bench.hooks.isolation import given_back, left_as_it_was
+from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -20,7 +20,7 @@ SUCH_AS = "such as optimizer=lambda model: torch.optim.SGD(model.parameters(), l
 """What to give as ``optimizer``, for a message."""
 
 
-def follow(
+def collect_evidence_by_step(
     model: nn.Module,
     inputs: Any,
     targets: Any,
@@ -28,36 +28,36 @@ def follow(
     steps: Sequence[int],
     optimizer: Optimizer | None,
 ) -> dict[int, Evidence]:
-    """Return what a look finds before training and after each of ``steps`` updates on ``inputs``.
+    """Return the evidence before training and after each of ``steps`` updates on ``inputs``.
 
-    A loss that is not finite ends the training: the step it comes up at is the last one looked at.
-    Parameters are afterwards what they were, and so is all that ``examine`` gives back.
+    A loss that is not finite ends the training: the evidence of that step is the last. Parameters
+    are restored, and so is all that ``collect_evidence`` restores.
 
     Raises:
-        InitBenchError: a step is no whole number from 0, there is no loss or optimiser to train
-            with, or as ``examine``.
+        InitBenchError: a step is no integer from 0, there is no loss or optimiser to train with,
+            or as ``collect_evidence``.
     """
     steps = _checked(steps)
     last = max(steps, default=0)
     if not last:
-        return {0: examine(model, inputs, targets, loss_fn)}
+        return {0: collect_evidence(model, inputs, targets, loss_fn)}
     if loss_fn is None:
         raise InitBenchError(
-            f"steps={steps} asks to train, which needs targets or loss_fn: the class of each "
-            f"sample, or a function of output and targets that returns a scalar"
+            f"steps={steps} trains the model, which needs targets or loss_fn: pass the class of "
+            f"each sample, or a function of output and targets that returns a scalar"
         )
     if optimizer is None:
-        raise InitBenchError(f"steps={steps} asks to train, which needs optimizer, {SUCH_AS}")
-    found = {0: examine(model, inputs, targets, loss_fn)}
-    with given_back(model), left_as_it_was(model, inputs), torch.enable_grad():
+        raise InitBenchError(f"steps={steps} trains the model, which needs optimizer, {SUCH_AS}")
+    evidence = {0: collect_evidence(model, inputs, targets, loss_fn)}
+    with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
         for step in range(1, last + 1):
             if not _update(model, update, inputs, targets, loss_fn):
-                found[step - 1] = examine(model, inputs, targets, loss_fn)
+                evidence[step - 1] = collect_evidence(model, inputs, targets, loss_fn)
                 break
             if step in steps:
-                found[step] = examine(model, inputs, targets, loss_fn)
-    return found
+                evidence[step] = collect_evidence(model, inputs, targets, loss_fn)
+    return evidence
 
 
 def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimizer:
@@ -88,7 +88,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
     if not any(id(moved) in own for group in update.param_groups for moved in group["params"]):
         raise InitBenchError(
             f"the {type(update).__name__} that optimizer(model) returns holds no parameter of "
-            f"that model and would train nothing; give it those of its argument, {SUCH_AS}"
+            f"that model and would train nothing; pass it those of its argument, {SUCH_AS}"
         )
     closure = inspect.signature(update.step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
@@ -100,19 +100,19 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
 
 
 def _checked(steps: Sequence[int]) -> tuple[int, ...]:
-    """Return the steps as Python's integers, which numpy's become."""
-    found = whole_numbers(steps) if isinstance(steps, Sequence) else None
-    if found is None or min(found, default=0) < 0:
+    """Return the steps as Python integers; numpy's are converted."""
+    integers = whole_numbers(steps) if isinstance(steps, Sequence) else None
+    if integers is None or min(integers, default=0) < 0:
         raise InitBenchError(
             f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"
         )
-    return tuple(found)
+    return tuple(integers)
 
 
 def _update(
     model: nn.Module, update: torch.optim.Optimizer, inputs: Any, targets: Any, loss_fn: Loss
 ) -> bool:
-    """Do one update, if the loss is finite; return whether it was."""
+    """Do one update if the loss is finite; return whether it is."""
     update.zero_grad()
     loss = loss_fn(call(model, inputs), targets)
     if not loss.isfinite():

@@ -1,1 +1,1 @@
-"""What is done to a running module: hooks, names, batch dimension, preserved state."""
+"""Run somebody's model under hooks: track its layers, name them, restore its state."""

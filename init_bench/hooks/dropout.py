@@ -1,6 +1,10 @@
-"""Dropout without chance: whether layers tell samples apart is not for a mask to say."""
+"""Disable dropout while statistics are taken.
 
-from collections.abc import Callable
+A mask would make even equal samples differ.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,20 +17,19 @@ _DRAWS: dict[Any, Callable[[tuple[Any, ...]], Any]] = {
     torch.ops.aten.bernoulli.p: lambda args: args[1],
     torch.ops.aten.bernoulli.default: lambda args: args[0],
 }
-"""Operations that draw from {0, 1}, and where among their arguments the chance of a 1 stands."""
+"""Operations that draw from {0, 1}, and how to read the probability of a 1 off their arguments."""
 
 
-class undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Context in which Bernoulli draws are what they are on average, and so masks let all pass.
+class BernoulliMeans(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Replace Bernoulli draws by their mean, so that dropout masks let everything pass.
 
-    A mask is ``bernoulli_(keep)`` over ``keep``: filled with ``keep`` it is 1, and what it was for
-    passes as it is; a mask of booleans or whole numbers is what it most likely is. Holds for
-    ``functional.dropout`` and for dropout inside attention and recurrent layers; not for masks
-    compared with ``rand``, for the fused attention of accelerators, nor for functions that are
-    compiled. The context holds for the current thread.
+    A mask is ``bernoulli_(keep)`` over ``keep``: filled with ``keep`` it is 1. A mask of booleans
+    or integers takes its most likely value. This covers ``functional.dropout`` and dropout inside
+    attention and recurrent layers; not masks compared with ``rand``, the fused attention of
+    accelerators, nor compiled functions. It holds for the current thread.
 
     Example:
-        >>> with undropped():
+        >>> with BernoulliMeans():
         ...     torch.nn.functional.dropout(torch.ones(3), 0.25)
         tensor([1., 1., 1.])
     """
@@ -48,28 +51,42 @@ class undropped(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        chance = _DRAWS[func](args) if func in _DRAWS else None
-        found = func(*args, **(kwargs or {}))
+        probability = _DRAWS[func](args) if func in _DRAWS else None
+        drawn = func(*args, **(kwargs or {}))
         if func in _DRAWS:
-            chance = torch.as_tensor(chance, device=found.device)
-            return found.copy_(chance if found.is_floating_point() else chance >= 0.5)
+            probability = torch.as_tensor(probability, device=drawn.device)
+            return drawn.copy_(probability if drawn.is_floating_point() else probability >= 0.5)
         if func is torch.ops.aten.native_dropout.default:
             # Backward multiplies by the mask: one that is drawn keeps the gradient's scale.
-            return args[0].clone(), found[1]
-        return found
+            return args[0].clone(), drawn[1]
+        return drawn
 
 
-def let_pass(model: nn.Module) -> None:
-    """Put modules that hold nothing into evaluation mode: dropout and stochastic depth, whoever
-    wrote them, let everything pass there, and noise is silent.
+@contextmanager
+def dropout_disabled(model: nn.Module) -> Iterator[None]:
+    """Disable dropout, stochastic depth and noise of ``model`` inside the block.
+
+    Modules that hold nothing go into evaluation mode, whoever wrote them; what the others draw is
+    replaced by its mean, see ``BernoulliMeans``.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.AlphaDropout(0.3))
-        >>> let_pass(model)
-        >>> model.training, model[0].training, model[1].training
+        >>> with dropout_disabled(model):
+        ...     model.training, model[0].training, model[1].training
         (True, True, False)
+        >>> model[1].training
+        True
     """
-    for module in model.modules():
-        held = (*module.children(), *module.parameters(), *module.buffers())
-        if not held:
-            module.eval()
+    modes = {module: module.training for module in model.modules() if _holds_nothing(module)}
+    for module in modes:
+        module.eval()
+    try:
+        with BernoulliMeans():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _holds_nothing(module: nn.Module) -> bool:
+    return not (*module.children(), *module.parameters(), *module.buffers())

@@ -1,4 +1,4 @@
-"""Nonlinearities called as functions (``F.relu(x)``, ``x.tanh()``), which no hook sees."""
+"""Intercept nonlinearities called as functions (``F.relu(x)``, ``x.tanh()``): no hook sees them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from init_bench.activations.recognition import _NAMES
 
 
 class FunctionalActivations(TorchFunctionMode):
-    """While on, tells ``begins(name, input)`` and ``ends(name, output)`` of each functional
-    nonlinearity that is called.
+    """Call ``begins(name, inputs)`` and ``ends(name, output)`` around each nonlinearity.
 
-    What a nonlinearity calls itself is not told: functions see no mode while one is handled.
+    A nonlinearity that another one calls is not reported: torch switches the mode off while it
+    handles a function.
     """
 
     def __init__(
@@ -29,16 +29,16 @@ class FunctionalActivations(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        words = kwargs or {}
+        kwargs = kwargs or {}
         name = _NAMES.get(func)
         if name is None:
-            return func(*args, **words)
-        self.begins(name, args or words)
-        output = func(*args, **words)
+            return func(*args, **kwargs)
+        self.begins(name, args or kwargs)
+        output = func(*args, **kwargs)
         self.ends(name, output)
         return output
 
-    def turn(self, on: bool) -> None:
+    def switch(self, on: bool) -> None:
         """Switch on or off; under another's mode, switching off waits for a later call."""
         if on and not self.active:
             self.__enter__()  # type: ignore[no-untyped-call]

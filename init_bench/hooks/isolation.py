@@ -1,4 +1,4 @@
-"""What a model was before: brought back whole when something fails, or when a look is over."""
+"""Restore a model's state after a block: parameters, buffers, gradients, modes, RNG states."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -12,19 +12,22 @@ from torch.nn.utils import parametrize
 from init_bench.hooks.module_names import unwrapped
 from init_bench.hooks.nested_tensors import tensors_in
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
-    """Give back buffers, gradients (those of inputs too) and modes, whatever happens inside.
+def isolated_pass(model: nn.Module, inputs: Any = None) -> Iterator[None]:
+    """Restore gradients, buffers, training modes and RNG states when the block ends.
 
-    What draws inside draws the same each time.
+    Inside, no parameter and no tensor of ``inputs`` has a gradient, and the RNG is seeded: two
+    passes draw the same.
     """
     leaves = [x for x in tensors_in(inputs) if x.is_leaf and x.requires_grad]
     gradients = [(tensor, tensor.grad) for tensor in (*model.parameters(), *leaves)]
     for tensor, _ in gradients:
         tensor.grad = None
     try:
-        with undisturbed(model):
+        with preserved_state(model):
             seed_rng(model, 0)
             yield
     finally:
@@ -33,13 +36,13 @@ def left_as_it_was(model: nn.Module, inputs: Any = None) -> Iterator[None]:
 
 
 @contextmanager
-def all_or_nothing(model: nn.Module) -> Iterator[None]:
-    """Leave ``model`` exactly as it was if the block raises; the RNG states in any case.
+def rollback_on_error(model: nn.Module) -> Iterator[None]:
+    """Restore all of ``model`` if the block raises; the RNG states in any case.
 
     Example:
         >>> layer = nn.Linear(2, 1)
         >>> before = layer.weight.detach().clone()
-        >>> with all_or_nothing(layer):
+        >>> with rollback_on_error(layer):
         ...     _ = layer.weight.data.zero_()
         ...     raise ValueError("no")
         Traceback (most recent call last):
@@ -61,19 +64,19 @@ def all_or_nothing(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def given_back(model: nn.Module) -> Iterator[None]:
-    """Bring back parameters, buffers, training modes and the RNG states when the block ends.
+def restored_parameters(model: nn.Module) -> Iterator[None]:
+    """Restore parameters, buffers, training modes and RNG states when the block ends.
 
     Example:
         >>> layer = nn.Linear(2, 1)
         >>> before = layer.weight.detach().clone()
-        >>> with given_back(layer):
+        >>> with restored_parameters(layer):
         ...     _ = nn.init.zeros_(layer.weight)
         >>> torch.equal(layer.weight, before)
         True
     """
     restore_values = _saved(model.parameters())
-    with undisturbed(model):
+    with preserved_state(model):
         try:
             yield
         finally:
@@ -81,8 +84,8 @@ def given_back(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Bring back buffers, training modes and the RNG states when the block ends."""
+def preserved_state(model: nn.Module) -> Iterator[None]:
+    """Restore buffers, training modes and RNG states when the block ends."""
     restores = (_saved_buffers_and_modes(model), _saved_rng(model))
     try:
         yield
@@ -92,10 +95,10 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def seed_rng(model: nn.Module, seed: int) -> None:
-    """Set the RNG states that ``undisturbed`` brings back to those of ``seed``.
+    """Seed the RNG states that ``preserved_state`` restores.
 
-    Where a backward pass may repeat a forward run: a checkpoint sets torch's own streams back for
-    it, and would find a generator of ours moved on.
+    Needed where a backward pass may repeat a forward run: gradient checkpointing rewinds torch's
+    own RNG states for it, but not a generator of ours.
     """
     torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
     for device in _accelerators(model):
@@ -104,13 +107,13 @@ def seed_rng(model: nn.Module, seed: int) -> None:
 
 
 def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
-    """Return a function that gives ``tensors`` the values they have now."""
+    """Return a function that restores the present values of ``tensors``."""
     pairs = [(tensor, tensor.detach().clone()) for tensor in tensors]
 
     def restore() -> None:
         for tensor, value in pairs:
             # Through ``data``: a graph that waits for its backward pass may hold this tensor, and
-            # would take it for changed.
+            # must not see it as changed.
             tensor.data.copy_(value)
 
     return restore
@@ -143,7 +146,7 @@ def _saved_rng(model: nn.Module) -> Callable[[], None]:
 
 
 def _accelerators(model: nn.Module) -> list[torch.device]:
-    """Return the devices of ``model``, other than the CPU, that have a stream of their own."""
+    """Return the devices of ``model``, other than the CPU, that have an RNG state."""
     devices = {value.device for value in model.parameters()} - {torch.device("cpu")}
     return [device for device in devices if _has_rng(device)]
 
@@ -152,12 +155,9 @@ def _has_rng(device: torch.device) -> bool:
     return device.type != "meta" and hasattr(torch.get_device_module(device), "get_rng_state")
 
 
-log = logging.getLogger(__name__)
-
-
 @contextmanager
-def still(model: nn.Module) -> Iterator[None]:
-    """Let parametrisations compute once and move nothing, as spectral norm does in training."""
+def frozen_parametrizations(model: nn.Module) -> Iterator[None]:
+    """Freeze parametrizations: each computes once, and spectral norm does no power iteration."""
     lists = [m for m in model.modules() if isinstance(m, parametrize.ParametrizationList)]
     modes = {module: module.training for parts in lists for module in parts.modules()}
     for module in modes:
@@ -172,7 +172,7 @@ def still(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def run_uncompiled(model: nn.Module) -> Iterator[bool]:
-    """Let compiled modules of ``model`` run as they were written; yield whether there are any."""
+    """Run compiled modules of ``model`` without the compiler; yield whether there are any."""
     compiled = any(
         isinstance(getattr(module, "_orig_mod", None), nn.Module)
         or getattr(module, "_compiled_call_impl", None) is not None
@@ -182,7 +182,7 @@ def run_uncompiled(model: nn.Module) -> Iterator[bool]:
         yield False
         return
     log.warning(
-        "%s is compiled: capture looks at the module underneath, run without the compiler",
+        "%s is compiled: the module underneath is captured, run without the compiler",
         type(unwrapped(model)).__name__,
     )
     with torch.compiler.set_stance("force_eager"):

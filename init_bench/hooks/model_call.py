@@ -1,9 +1,9 @@
-"""Call a model with inputs: a tuple is its arguments, a mapping its keywords."""
+"""Call a model with inputs: a tuple holds its arguments, a mapping its keyword arguments."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -12,8 +12,11 @@ MOST_SHAPES = 6
 """Members of a list or tuple that a message shows one by one."""
 
 
-def call(model: nn.Module, inputs: Any) -> Any:
-    """Return ``model`` of ``inputs``: a tuple is several arguments, a mapping keyword arguments."""
+Model = Callable[..., Any]
+
+
+def call(model: Model, inputs: Any) -> Any:
+    """Return the model's output: a tuple holds its arguments, a mapping its keyword arguments."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
@@ -22,7 +25,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
 def shapes(value: object) -> str:
     """Return the shapes and types of the tensors in ``value``, for a message.
 
-    A long list or tuple is told by its length and what comes first.
+    A long list or tuple is shown by its length and its first member.
 
     Example:
         >>> import torch
@@ -42,13 +45,10 @@ def shapes(value: object) -> str:
     return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
 
 
-Model = Callable[..., Any]
-
-
 def run(model: Model, batch: Any) -> Any:
     """Return the model's output on ``batch``: a tensor, (inputs, targets), or keyword arguments.
 
-    Inputs that are a tuple are several arguments.
+    Inputs that are a tuple hold several arguments.
 
     Raises:
         InitBenchError: the model does not take the batch.
@@ -60,9 +60,7 @@ def run(model: Model, batch: Any) -> Any:
     """
     inputs = batch[0] if isinstance(batch, tuple | list) else batch
     try:
-        if isinstance(inputs, Mapping):
-            return model(**inputs)
-        return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+        return call(model, inputs)
     except InitBenchError:
         raise
     except Exception as cause:  # whatever the user's forward function raises
@@ -78,7 +76,7 @@ def _shown(inputs: Any) -> str:
 
 
 def first_argument(inputs: Any) -> Any:
-    """Return the first of the arguments that ``inputs`` hold, or ``inputs`` if they are one.
+    """Return the first argument in ``inputs``: of a tuple, of a mapping, or ``inputs`` itself.
 
     Example:
         >>> first_argument((1, 2)), first_argument({"x": 3, "y": 4}), first_argument([5])
@@ -88,7 +86,7 @@ def first_argument(inputs: Any) -> Any:
 
 
 def arguments_of(inputs: Any) -> tuple[Any, ...]:
-    """Return the arguments that ``inputs`` hold: a tuple's or mapping's, or they are one.
+    """Return the arguments in ``inputs``: those of a tuple or mapping, or ``inputs`` itself.
 
     Example:
         >>> arguments_of((1, 2)), arguments_of({"x": 3}), arguments_of([5])
@@ -100,7 +98,7 @@ def arguments_of(inputs: Any) -> tuple[Any, ...]:
 
 
 def number_of_samples(inputs: Any) -> int | None:
-    """Return how many samples the first argument holds: a list, as of images, has one each."""
+    """Return the number of samples in the first argument; a list, as of images, has one each."""
     first = first_argument(inputs)
     if isinstance(first, list):
         return len(first)

@@ -1,4 +1,4 @@
-"""Names a user gave, under what DDP, ``torch.compile``, FSDP and checkpointing wrap around them."""
+"""Name modules as the user did, under DDP, ``torch.compile``, FSDP and checkpointing."""
 
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel

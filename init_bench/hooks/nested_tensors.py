@@ -1,4 +1,4 @@
-"""The tensors inside what models take and return, however it is nested."""
+"""Find the tensors inside a model's inputs and outputs, however these are nested."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -9,8 +9,7 @@ from torch import Tensor
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples, mappings and dataclasses: what models take and
-    return.
+    """Yield the tensors in nested lists, tuples, mappings and dataclasses.
 
     Example:
         >>> nested = {"a": torch.ones(2), "b": [torch.ones(3)]}

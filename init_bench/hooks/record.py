@@ -1,18 +1,19 @@
-"""A look inside one network: hooks that reduce each layer's output to numbers as it is made."""
+"""Capture the statistics of a model's layers while it runs."""
 
+import html
+import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
-from init_bench.hooks.batch_axis import samples_second
-from init_bench.hooks.isolation import run_uncompiled
-from init_bench.hooks.module_names import own_modules
-from init_bench.hooks.tracker import Arrive, Row, Watch
+from init_bench.hooks.layer_call import LayerCall, Row
+from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.tracker import track
 from init_bench.statistics.histogram import CENTRES
 from init_bench.statistics.layer import STATISTICS
 
@@ -22,21 +23,62 @@ COLUMNS = ("layer", "index", "kind", *STATISTICS)
 
 @dataclass
 class Record:
-    """What ``capture`` saw: statistics by layer and, with ``keep=True``, the outputs themselves.
+    """Hold what ``capture`` recorded: statistics by layer and, with ``keep=True``, the outputs.
 
     Attributes:
-        rows: the rows of ``table()`` as they came.
+        layer_calls: the layer calls in order of execution, each with the statistics of its
+            output, weight and gradients.
         outputs: each layer's last output, where it was kept.
-        calls: how many outputs were seen.
         never_ran: layers of the model that did not run inside the block; known when it ends.
-        compiled: whether the model was compiled and looked at through the module underneath.
+        compiled: whether the model is compiled; the module underneath was captured.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    layer_calls: list[LayerCall] = field(default_factory=list)
     outputs: dict[str, Tensor] = field(default_factory=dict)
-    calls: int = 0
     never_ran: tuple[str, ...] = ()
     compiled: bool = False
+
+    @property
+    def calls(self) -> int:
+        """Number of layer calls."""
+        return len(self.layer_calls)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of ``table()``."""
+        return [row for call in self.layer_calls for row in call.rows()]
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The table that ``table()`` returns: its columns are those of ``diagnosis.layers``."""
+        return self.table()
+
+    @property
+    def summary(self) -> str:
+        """How many layer calls were captured, and which layers never ran."""
+        names = {call.layer for call in self.layer_calls}
+        text = f"{self.calls} calls of {len(names)} layers"
+        return f"{text}; never ran: {', '.join(self.never_ran)}" if self.never_ran else text
+
+    def to_json(self) -> str:
+        """Return ``layers`` (the rows of the table) and ``never_ran`` as JSON."""
+        layers = json.loads(self.table().to_json(orient="records"))
+        return json.dumps({"layers": layers, "never_ran": self.never_ran}, ensure_ascii=False)
+
+    def save(self, folder: Path, name: str = "record") -> list[Path]:
+        """Write the table as CSV and JSON into ``folder``; return the paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}.{ending}" for ending in ("csv", "json")]
+        self.table().to_csv(paths[0], index=False)
+        paths[1].write_text(self.to_json(), "utf-8")
+        return paths
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.summary)}</p>{self.table().to_html(index=False)}"
 
     def table(self) -> pd.DataFrame:
         """Return a tidy frame, a row per layer, call and tensor kind, in order of execution.
@@ -47,29 +89,28 @@ class Record:
         statistics that ``init_bench.statistics.describe`` defines, and ``call`` (which run of that
         layer it was, from 1).
         """
-        frame = pd.DataFrame(self.rows, columns=[*COLUMNS, "call"])
-        return frame.sort_values("index", kind="stable", ignore_index=True)
+        return pd.DataFrame(self.rows, columns=[*COLUMNS, "call"])
 
     def histograms(self) -> pd.DataFrame:
-        """Return how the values of each output are spread, a row per layer, call and bin.
+        """Return the histogram of each output, a row per layer, call and bin.
 
         Columns: ``layer``, ``index``, ``centre`` (of the bin, as a multiple of the output's RMS)
-        and ``share`` (of the values). Empty unless the capture was told ``histogram=True``.
+        and ``share`` (of the values). Empty unless captured with ``histogram=True``.
 
         Example:
             >>> import torch
             >>> model = nn.Identity()
             >>> with capture(model, histogram=True) as record:
             ...     _ = model(torch.tensor([[0.0, 2.0]]))
-            >>> found = record.histograms()
-            >>> found.loc[found["share"] > 0, ["centre", "share"]].round(1).to_numpy().tolist()
+            >>> bins = record.histograms()
+            >>> bins.loc[bins["share"] > 0, ["centre", "share"]].round(1).to_numpy().tolist()
             [[0.0, 0.5], [1.4, 0.5]]
         """
         rows = [
-            {"layer": row["layer"], "index": row["index"], "centre": centre, "share": share}
-            for row in self.rows
-            if "shares" in row
-            for centre, share in zip(CENTRES, cast(list[float], row["shares"]), strict=True)
+            {"layer": call.layer, "index": call.index, "centre": centre, "share": share}
+            for call in self.layer_calls
+            if call.histogram is not None
+            for centre, share in zip(CENTRES, call.histogram, strict=True)
         ]
         return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
 
@@ -98,9 +139,9 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
     layer named after the module that calls it: ``layer1.0:relu`` (``:relu`` in the model's own
     ``forward``). Forward runs fill ``pre_activation``, ``activation`` and ``weight`` rows; a
     backward pass inside the block adds ``gradient`` rows. Of an output of several tensors (tuple,
-    mapping, dataclass) the first is looked at. Samples lie along the first dimension, except in
-    modules that say ``batch_first=False`` and what is inside them. A run repeated by gradient
-    checkpointing is no other call.
+    mapping, dataclass) the first is described. Samples lie along the first dimension, except in
+    modules with ``batch_first=False`` and what is inside them. A forward run that gradient
+    checkpointing repeats does not count as another call.
 
     Nothing is kept but numbers. Outputs, gradients, buffers, random streams and mode of the model
     are what they would be without, bit for bit, with two exceptions: a compiled model runs as it
@@ -109,8 +150,8 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
     hooks go when the block ends, whatever happens in it.
 
     Args:
-        model: any module; a ``DistributedDataParallel`` or compiled one is looked at through the
-            module underneath, by the names its user gave.
+        model: any module; of a ``DistributedDataParallel`` or compiled one the module underneath is
+            captured, by the names its user gave.
         keep: keep each layer's output (detached, a copy) for ``record["layer"]``.
         histogram: count each layer's output into bins for ``record.histograms()``.
 
@@ -123,25 +164,10 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
-    with watched(model, keep=keep, histogram=histogram) as record:
-        yield record
-
-
-@contextmanager
-def watched(
-    model: nn.Module, *, keep: bool = False, histogram: bool = False, arrive: Arrive | None = None
-) -> Iterator[Record]:
-    """Do as ``capture``, and tell ``arrive`` what reaches each nonlinearity called as a function:
-    no hook sees that."""
-    record = Record()
-    with ExitStack() as hooks:
-        record.compiled = hooks.enter_context(run_uncompiled(model))
-        watch = Watch(record, hooks, keep=keep, shares=histogram, arrive=arrive)
-        modules = own_modules(model)
-        second = samples_second(modules)
-        for path, module in modules.items():
-            watch.hook(path, module, second=path in second)
+    view = ModelView(model)
+    with track(view, keep=keep, histogram=histogram) as tracker:
+        record = Record(tracker.calls, tracker.outputs, compiled=tracker.compiled)
         try:
             yield record
         finally:
-            record.never_ran = watch.never_ran(modules)
+            record.never_ran = tracker.never_ran()

@@ -1,4 +1,4 @@
-"""Statistics of outputs and weights, none taken twice of what did not change meanwhile."""
+"""Cache the statistics of layers while a model runs."""
 
 import weakref
 from collections.abc import Callable
@@ -14,38 +14,42 @@ from init_bench.statistics.layer import describe, describe_weight
 Bounds = tuple[float, float] | None
 
 
-class Numbers:
-    """What is known of the outputs and weights of one model as it runs."""
+class StatisticsCache:
+    """Describe outputs and weights of one model as it runs, none twice that did not change."""
 
     def __init__(self) -> None:
-        self.computed: dict[nn.Module, Tensor] = {}
+        self.parametrized: dict[nn.Module, Tensor] = {}
         self.weights: dict[nn.Module, tuple[int, dict[str, float]]] = {}
         self.last: tuple[Any, int, Bounds, dict[str, float]] | None = None
 
-    def forget(self) -> None:
-        """Forget what was seen: weights may change between two runs of the model."""
-        self.computed.clear()
+    def clear(self) -> None:
+        """Drop everything: weights may change between two runs of the model."""
+        self.parametrized.clear()
         self.weights.clear()
         self.last = None
 
-    def learn(self, module: nn.Module) -> Callable[[object, object, Tensor], None]:
-        """Return a hook that learns the weight that parametrizations compute for ``module``:
-        asking the module for it would compute it once more, which may move buffers."""
+    def store_parametrized_weight(
+        self, module: nn.Module
+    ) -> Callable[[object, object, Tensor], None]:
+        """Return a hook that stores the weight that parametrizations compute for ``module``.
+
+        To read it from the module would compute it once more, which may change buffers.
+        """
 
         def hook(parametrization: object, inputs: object, weight: Tensor) -> None:
-            self.computed[module] = weight.detach()
+            self.parametrized[module] = weight.detach()
 
         return hook
 
     def has_weight(self, module: nn.Module) -> bool:
-        """Return whether ``module`` has a ``weight``, be it computed."""
-        computed = "weight" in getattr(module, "parametrizations", {})
-        return computed or isinstance(getattr(module, "weight", None), Tensor)
+        """Return whether ``module`` has a ``weight``, parametrized or not."""
+        parametrized = "weight" in getattr(module, "parametrizations", {})
+        return parametrized or isinstance(getattr(module, "weight", None), Tensor)
 
     def of_weight(self, module: nn.Module) -> dict[str, float] | None:
         """Return the statistics of the module's weight, ``None`` where it is no matrix."""
-        computed = "weight" in getattr(module, "parametrizations", {})
-        weight = self.computed.get(module) if computed else getattr(module, "weight", None)
+        parametrized = "weight" in getattr(module, "parametrizations", {})
+        weight = self.parametrized.get(module) if parametrized else getattr(module, "weight", None)
         if not isinstance(weight, Tensor) or weight.dim() < 2 or first_tensor(weight) is None:
             return None
         version = -1 if weight.is_inference() else weight._version
@@ -56,21 +60,25 @@ class Numbers:
         return known[1]
 
     def of_output(self, output: Tensor, bounds: Bounds) -> dict[str, float]:
-        """Return the statistics of an output: the last ones again where nothing was done to it, as
-        in ``Identity``, ``Flatten`` or ``Dropout`` in ``eval()``."""
+        """Return the statistics of an output.
+
+        They are those of the last one where the values are the same, as after ``Identity``,
+        ``Flatten`` or ``Dropout`` in ``eval()``.
+        """
         if (
             self.last is not None
             and _is_unchanged(output, *self.last[:2])
             and self.last[2] == bounds
         ):
             return self.last[3]
-        numbers = numbers_of(output, bounds)
+        statistics = describe_full_precision(output, bounds)
         if not output.is_inference():
-            self.last = (weakref.ref(output), output._version, bounds, numbers)
-        return numbers
+            self.last = (weakref.ref(output), output._version, bounds, statistics)
+        return statistics
 
 
-def numbers_of(values: Tensor, bounds: Bounds) -> dict[str, float]:
+def describe_full_precision(values: Tensor, bounds: Bounds) -> dict[str, float]:
+    """Return the statistics of ``values``, without autocast."""
     with _full_precision(values):
         return describe(values, bounds)
 

@@ -1,208 +1,243 @@
-"""Following a model as it runs: what is a layer, which call it is, and what is noted of it."""
+"""Track the layer calls of a running model.
+
+A layer is a module inside which no other module ran: the call of such a module is a *leaf call*.
+A nonlinearity that the model's own code calls as a function is a layer too.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from init_bench.activations.recognition import BOUNDS, bounds_of
-from init_bench.hooks.batch_axis import samples_along
+from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.functional_calls import FunctionalActivations
+from init_bench.hooks.gradients import GradientHook, in_backward
+from init_bench.hooks.isolation import run_uncompiled
+from init_bench.hooks.layer_call import LayerCall, LayerInput
+from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import first_tensor
-from init_bench.hooks.statistics_cache import Bounds, Numbers, numbers_of
+from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
 from init_bench.statistics.histogram import shares_of
 
-Row = dict[str, object]
 
+@contextmanager
+def track(
+    view: ModelView, *, keep: bool = False, histogram: bool = False, inputs: bool = False
+) -> Iterator["LayerTracker"]:
+    """Record every layer call of a model inside the block.
 
-Arrive = Callable[[str, Tensor, bool], None]
-"""Told a function's layer, what reaches it, and whether samples lie along the second dimension."""
-
-
-class Notes(Protocol):
-    """Where a watch writes what it saw."""
-
-    rows: list[Row]
-    outputs: dict[str, Tensor]
-    calls: int
+    Args:
+        view: of the model.
+        keep: keep a copy of each layer's last output.
+        histogram: count each output's values into bins.
+        inputs: describe each layer's input too.
+    """
+    with ExitStack() as hooks:
+        compiled = hooks.enter_context(run_uncompiled(view.model))
+        tracker = LayerTracker(view, hooks, keep=keep, histogram=histogram, inputs=inputs)
+        tracker.compiled = compiled
+        for path, module in view.modules.items():
+            tracker.hook(path, module)
+        yield tracker
 
 
 @dataclass
-class _Running:
-    """A module between its start and its end; ``alone`` while no other ran inside it, ``second``
-    where its samples lie along the second dimension."""
+class _RunningModule:
+    """A module between its start and its end.
+
+    ``opaque``: nonlinearities that it calls are its own. ``is_leaf_call``: no other module ran
+    inside it so far.
+    """
 
     path: str
     module: nn.Module
     opaque: bool
-    second: bool
-    alone: bool = True
+    batch_dim: int
+    input: LayerInput | None = None
+    is_leaf_call: bool = True
 
 
-class Watch:
-    """Notes every layer of one model as it runs, and keeps no tensor of it beyond its end."""
+class LayerTracker:
+    """Record the layer calls of one model as it runs, and keep no tensor beyond its layer's end.
+
+    Attributes:
+        calls: the layer calls, in order of execution.
+        outputs: each layer's last output, where they are kept.
+        compiled: whether the model is compiled; the module underneath is tracked.
+    """
 
     def __init__(
-        self, notes: Notes, hooks: ExitStack, *, keep: bool, shares: bool, arrive: Arrive | None
+        self, view: ModelView, hooks: ExitStack, *, keep: bool, histogram: bool, inputs: bool
     ) -> None:
-        self.notes, self.hooks, self.keep, self.shares = notes, hooks, keep, shares
-        self.arrive = arrive
-        self.running: list[_Running] = []
-        self.ran: set[str] = set()
-        self.calls: Counter[str] = Counter()
-        self.without_gradient: dict[str, list[Row]] = {}
-        self.numbers = Numbers()
-        self.functions = FunctionalActivations(self._function_begins, self._function_ends)
-        hooks.callback(self.functions.turn, False)
+        self.view, self.hooks = view, hooks
+        self.keep, self.histogram, self.inputs = keep, histogram, inputs
+        self.calls: list[LayerCall] = []
+        self.outputs: dict[str, Tensor] = {}
+        self.compiled = False
+        self.running: list[_RunningModule] = []
+        self.leaf_paths: set[str] = set()
+        self.last_position: tuple[str, str] | None = None
+        self.function_input: LayerInput | None = None
+        self.calls_of: Counter[str] = Counter()
+        self.without_gradient: dict[str, list[LayerCall]] = {}
+        self.statistics = StatisticsCache()
+        self.functions = FunctionalActivations(self._begin_function, self._end_function)
+        hooks.callback(self.functions.switch, False)
 
-    def hook(self, path: str, module: nn.Module, *, second: bool) -> None:
-        """Have this watch told when ``module`` starts and ends, until ``hooks`` closes.
+    @property
+    def position(self) -> str:
+        """How far the model ran, for a message."""
+        if self.last_position is None:
+            return "before its first layer"
+        where, layer = self.last_position
+        return f"{where} layer {layer!r}"
 
-        ``second``: its samples lie along the second dimension.
-        """
-        opaque = _is_opaque(module)
+    def hook(self, path: str, module: nn.Module) -> None:
+        """Track ``module`` until ``hooks`` closes."""
+        opaque, childless = _is_opaque(module), not any(module.children())
+        batch_dim = self.view.batch_dims[path]
 
-        def start(module: nn.Module, inputs: object) -> None:
-            self._start(_Running(path, module, opaque, second))
+        def start(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            running = _RunningModule(path, module, opaque, batch_dim)
+            if self.inputs and not in_backward():
+                running.input = self._layer_input((args, kwargs), batch_dim, at_once=childless)
+            self._start(running)
 
         handles = [
-            module.register_forward_pre_hook(start),
+            module.register_forward_pre_hook(start, with_kwargs=True),
             module.register_forward_hook(self._end, always_call=True),
         ]
         parametrizations = getattr(module, "parametrizations", {})
         if "weight" in parametrizations:
-            learn = self.numbers.learn(module)
-            handles.append(parametrizations["weight"].register_forward_hook(learn))
+            store = self.statistics.store_parametrized_weight(module)
+            handles.append(parametrizations["weight"].register_forward_hook(store))
         for handle in handles:
             self.hooks.callback(handle.remove)
 
-    def never_ran(self, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
-        """Return the modules without children that neither ran nor are part of a layer that did."""
-        ran = tuple(f"{path}." if path else "" for path in self.ran)
+    def never_ran(self) -> tuple[str, ...]:
+        """Return the modules without children that are no part of any layer that ran."""
+        ran = tuple(f"{path}." if path else "" for path in self.leaf_paths)
         return tuple(
             path
-            for path, module in modules.items()
+            for path, module in self.view.modules.items()
             if not any(module.children()) and not f"{path}.".startswith(ran)
         )
 
-    def _start(self, module: _Running) -> None:
+    def _start(self, running: _RunningModule) -> None:
         if self.running:
-            self.running[-1].alone = False
+            self.running[-1].is_leaf_call = False
         else:
-            self.numbers.forget()
-        self.running.append(module)
-        self.functions.turn(not module.opaque)
+            self.statistics.clear()
+        self.running.append(running)
+        self.functions.switch(not running.opaque)
 
     def _end(self, module: nn.Module, inputs: object, output: object) -> None:
+        """Record the call if it is a leaf call; ``output`` is ``None`` where the module failed."""
         if not self.running or self.running[-1].module is not module:
             return
         ended = self.running.pop()
-        self.functions.turn(bool(self.running) and not self.running[-1].opaque)
-        if ended.alone:
-            self.ran.add(ended.path)
-            if (found := first_tensor(output)) is not None:
-                with torch._C.DisableTorchFunction(), torch.no_grad():
-                    self._layer(ended, found)
-
-    def _layer(self, ended: _Running, output: Tensor) -> None:
-        """Note output and weight of a module inside which no other ran."""
-        module, samples = ended.module, samples_along(output, second=ended.second)
-        kind = "pre_activation" if self.numbers.has_weight(module) else "activation"
-        where = self._output(ended.path, kind, output, bounds_of(module), samples)
-        if where and (numbers := self.numbers.of_weight(module)):
-            self.notes.rows.append({**where, "kind": "weight", **numbers})
-
-    def _function_begins(self, name: str, inputs: object) -> None:
-        """Tell what reaches a nonlinearity that the user's code calls, which may overwrite it."""
-        if self.arrive is None or not self.running or self.running[-1].opaque:
+        self.functions.switch(bool(self.running) and not self.running[-1].opaque)
+        if not ended.is_leaf_call:
             return
-        if (found := first_tensor(inputs)) is not None:
+        self.leaf_paths.add(ended.path)
+        if output is not None:
+            self.last_position = "after", ended.path
+        elif ended.path or not any(module.children()):
+            self.last_position = "in", ended.path
+        if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                around = self.running[-1]
-                self.arrive(f"{around.path}:{name}", found, around.second)
+                self._record_module(ended, tensor)
 
-    def _function_ends(self, name: str, output: object) -> None:
-        """Note the output of a nonlinearity that the user's code called, not a layer of torch's."""
+    def _record_module(self, ended: _RunningModule, output: Tensor) -> None:
+        has_weight = self.statistics.has_weight(ended.module)
+        kind = "pre_activation" if has_weight else "activation"
+        bounds = bounds_of(ended.module)
+        call = self._record(ended.path, kind, output, bounds, ended.batch_dim, ended.input)
+        if call is not None:
+            call.weight = self.statistics.of_weight(ended.module)
+
+    def _begin_function(self, name: str, inputs: object) -> None:
+        """Describe the input of a nonlinearity, which may overwrite it."""
+        if not self.inputs or not self.running or self.running[-1].opaque:
+            return
+        caller = self.running[-1]
+        self.last_position = "in", f"{caller.path}:{name}"
+        if not in_backward():
+            self.function_input = self._layer_input(inputs, caller.batch_dim, at_once=True)
+
+    def _end_function(self, name: str, output: object) -> None:
+        """Record a nonlinearity that the model's own code called, not a layer of torch's."""
         if not self.running or self.running[-1].opaque:
             return
-        if (found := first_tensor(output)) is not None:
+        caller = self.running[-1]
+        layer = f"{caller.path}:{name}"
+        self.last_position = "after", layer
+        if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                around = self.running[-1]
-                samples = samples_along(found, second=around.second)
-                self._output(f"{around.path}:{name}", "activation", found, BOUNDS[name], samples)
+                bounds, batch_dim = BOUNDS[name], caller.batch_dim
+                self._record(layer, "activation", tensor, bounds, batch_dim, self.function_input)
 
-    def _output(
-        self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int
-    ) -> Row | None:
-        """Note an output whose dimension ``samples`` counts the samples; return where it was made.
+    def _layer_input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            return LayerInput(value, batch_dim, at_once=at_once)
 
-        ``None`` where checkpointing only repeats a forward run, during the backward pass: no other
-        call, but where the first run left no graph the gradient comes through this one.
-        """
-        if torch._C._current_graph_task_id() != -1:
-            if waiting := self.without_gradient.get(layer):
-                self._await_gradient(waiting.pop(), output, samples)
+    def _record(
+        self,
+        layer: str,
+        kind: str,
+        output: Tensor,
+        bounds: Bounds,
+        module_batch_dim: int,
+        layer_input: LayerInput | None,
+    ) -> LayerCall | None:
+        """Record a call by its output; return ``None`` where a checkpoint only repeats one."""
+        if in_backward():
+            self._reattach(layer, output, module_batch_dim)
             return None
-        self.notes.calls += 1
-        self.calls[layer] += 1
-        where: Row = {"layer": layer, "index": self.notes.calls, "call": self.calls[layer]}
+        batch_dim = batch_dim_of(output, module_batch_dim)
+        self.calls_of[layer] += 1
         if self.keep:
-            self.notes.outputs[layer] = output.detach().clone()
-        numbers = self.numbers.of_output(output.transpose(0, samples), bounds)
-        shares = {"shares": shares_of(output, numbers)} if self.shares else {}
-        self.notes.rows.append({**where, "kind": kind, **numbers, **shares})
+            self.outputs[layer] = output.detach().clone()
+        statistics = self.statistics.of_output(output.transpose(0, batch_dim), bounds)
+        samples = output.shape[batch_dim]
+        of_parameter = layer_input is not None and layer_input.is_parameter
+        call = LayerCall(
+            layer=layer,
+            index=len(self.calls) + 1,
+            call=self.calls_of[layer],
+            kind=kind,
+            samples=0 if of_parameter else samples,
+            outputs=output.numel() / samples,
+            output=statistics,
+            input={} if layer_input is None else layer_input.described(),
+            histogram=shares_of(output, statistics) if self.histogram else None,
+        )
+        self.calls.append(call)
         if output.requires_grad:
-            self._await_gradient(where, output, samples)
+            GradientHook(call, output, module_batch_dim).register(output, self.hooks)
         else:
-            self.without_gradient.setdefault(layer, []).append(where)
-        return where
+            self.without_gradient.setdefault(layer, []).append(call)
+        return call
 
-    def _await_gradient(self, where: Row, output: Tensor, samples: int) -> None:
-        """Note the gradient with respect to ``output`` when a backward pass brings it."""
-        if not output.requires_grad:
-            return
-        shape, told = output.shape, False
+    def _reattach(self, layer: str, output: Tensor, module_batch_dim: int) -> None:
+        """Await the gradient of a call on the output of its repetition.
 
-        def tell(gradient: Tensor) -> None:
-            nonlocal told
-            told = True
-            with torch.no_grad():
-                numbers = numbers_of(gradient.reshape(shape).transpose(0, samples), None)
-            self.notes.rows.append({**where, "kind": "gradient", **numbers})
-
-        def tell_of_viewed(gradient: Tensor) -> None:
-            nonlocal told
-            if not told:
-                tell(gradient)
-            told = False
-
-        handles = [output.register_hook(tell)]  # type: ignore[no-untyped-call]
-        if (viewed := _viewed(output)) is not None:
-            handles.append(viewed.register_hook(tell_of_viewed))  # type: ignore[no-untyped-call]
-        for handle in handles:
-            self.hooks.callback(handle.remove)
-
-
-def _viewed(output: Tensor) -> Tensor | None:
-    """Return what ``output`` is a view of, if it is of all of it: ``Linear`` computes sequences as
-    a matrix, instance normalisation as a batch.
-
-    An operation in place on a view, as a ReLU may be, takes the view and its hooks out of the
-    graph; what was viewed stays.
-    """
-    viewed = output._base
-    if viewed is None or viewed.grad_fn is None:
-        return None
-    whole = viewed.numel() == output.numel() and viewed.is_contiguous() and output.is_contiguous()
-    return viewed if whole else None
+        Where the first run left no graph, the gradient comes through the run that gradient
+        checkpointing repeats during the backward pass.
+        """
+        if waiting := self.without_gradient.get(layer):
+            call = waiting.pop()
+            if output.requires_grad:
+                GradientHook(call, output, module_batch_dim).register(output, self.hooks)
 
 
 def _is_opaque(module: nn.Module) -> bool:
-    """Return whether ``module`` is a layer of torch's: what it calls is its own affair."""
+    """Return whether ``module`` is a layer of torch's, whose nonlinearities are its own."""
     if isinstance(module, nn.MultiheadAttention):
         return True
     return type(module).__module__.startswith("torch.nn.") and not any(module.children())

@@ -24,7 +24,7 @@ MODES = ["train", "eval"]
 
 
 def diagnosed(model: nn.Module, name: str) -> Diagnosis:
-    """Diagnose against targets of the output's shape; no gradient vanishes behind a norm then."""
+    """Diagnose against targets of the output's shape; no gradient vanishes after a norm then."""
     return ib.diagnose(model, drawn(*NETS[name][1]), None, distance)
 
 
@@ -88,7 +88,7 @@ def test_a_nan_is_placed_where_it_is(name: str, mode: str) -> None:
 
 
 def relu_net(relu: Callable[[], nn.Module]) -> nn.Module:
-    """Return an MLP whose second layer is dead behind a nonlinearity of this kind."""
+    """Return an MLP whose second layer is dead after a nonlinearity of this kind."""
     model = nn.Sequential(
         nn.Linear(30, 40), relu(), nn.Linear(40, 40), relu(), nn.Linear(40, 40), relu(),
         nn.Linear(40, 4),
@@ -234,3 +234,45 @@ def test_an_answer_may_be_wrapped(wrap: Callable[[Tensor], object]) -> None:
     assert found.loss == plain.loss
     numbers = ["sample_std", "gradient", "weight_gain"]
     assert found.profile[numbers].equals(plain.profile[numbers])
+
+
+class WithoutTheChild(nn.Module):
+    """Holds a layer and computes with its weight, so that the layer itself never runs."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.child = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.child.weight, self.child.bias)
+
+
+def borrowing(scale: float = 1.0) -> nn.Module:
+    """Return an MLP whose second layer computes with the weight of a child, times ``scale``."""
+    model = nn.Sequential(
+        nn.Linear(30, 40), nn.ReLU(), WithoutTheChild(40), nn.ReLU(), nn.Linear(40, 4)
+    )
+    ib.initialize(model, "he_normal", activation="relu")
+    with torch.no_grad():
+        model.get_parameter("2.child.weight").mul_(scale)
+    return model
+
+
+def test_a_module_that_computes_with_a_childs_weight_is_judged() -> None:
+    found = ib.diagnose(borrowing(), *batch())
+    assert found.healthy, str(found)
+    layer = found.profile.set_index("layer").to_dict("index")
+    weight = borrowing().get_parameter("2.child.weight")
+    gain = (40 * weight.square().mean()).sqrt().item()
+    assert layer["2"]["weight_gain"] == pytest.approx(gain, rel=1e-5)
+    assert layer["2"]["distinct"] == layer["2"]["units"] == 40
+    for name in ("std", "sample_std", "dead"):
+        assert layer["2"][f"input_{name}"] == layer["1"][name]
+    assert found.weights.set_index("parameter")["recommended_std"].notna()["2.child.weight"]
+
+
+def test_a_childs_weight_far_too_small_is_a_fault_of_the_module_that_uses_it() -> None:
+    found = ib.diagnose(borrowing(1e-3), *batch())
+    first = found.verdicts.iloc[0]
+    assert (first["layer"], first["verdict"]) == ("2", "vanishing_signal")
+    assert "√(fan_in · mean W²)" in first["quantity"]

@@ -244,7 +244,7 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "a class of losses": (
         sound(),
         (X, Y, nn.CrossEntropyLoss),
-        r"is the class CrossEntropyLoss: give one of it, loss_fn=CrossEntropyLoss\(\)",
+        r"is the class CrossEntropyLoss: pass an instance: loss_fn=CrossEntropyLoss\(\)",
     ),
     "the name of a loss": (sound(), (X, Y, "mse"), "loss_fn must be a function .* got 'mse'"),
     "targets beyond the classes": (sound(), (X, Y + 9), r"targets int64 \(64,\)"),
@@ -260,7 +260,7 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
         r"begin with a DataLoader: next",
     ),
     "a sparse tensor": (sound(), (X.to_sparse(),), "sparse and nested ones have no statistics"),
-    "another type": (sound(), (X.double(),), "its parameters are torch.float32: give inputs of"),
+    "another type": (sound(), (X.double(),), "its parameters are torch.float32: pass inputs of"),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),
     "targets of another length": (sound(), (X, Y[:5]), r"targets int64 \(5,\)"),
     "targets that are no classes": (sound(), (X, X), "must be class indices"),

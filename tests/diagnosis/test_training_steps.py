@@ -1,4 +1,4 @@
-"""Looks during training: the training is a plain one, and afterwards it never was."""
+"""Evidence during training: the training is a plain one, and afterwards all is restored."""
 
 import copy
 import math
@@ -82,7 +82,7 @@ def test_the_training_is_a_plain_loop() -> None:
     assert found.loss == found.losses[0]
 
 
-def test_looks_on_the_way_change_nothing_that_comes_later() -> None:
+def test_captures_on_the_way_change_nothing_that_comes_later() -> None:
     few = ib.diagnose(noisy(), X, Y, steps=(4,), optimizer=sgd())
     many = ib.diagnose(noisy(), X, Y, steps=(1, 2, 3, 4), optimizer=sgd())
     for name in TABLES:
@@ -106,7 +106,7 @@ def test_every_face_tells_the_step_and_that_thresholds_are_those_of_step_0() -> 
     assert "calibrated" not in str(ib.diagnose(sound(), X, Y))
 
 
-def test_a_training_that_diverges_ends_there_with_a_look() -> None:
+def test_a_training_that_diverges_ends_there_with_its_evidence() -> None:
     found = ib.diagnose(sound(), X, Y, steps=(1, 1000), optimizer=sgd(lr=1e30))
     last = max(found.losses)
     assert 0 < last < 20 and not math.isfinite(found.losses[last])
@@ -187,7 +187,7 @@ def test_bad_steps_are_said(case: str) -> None:
 
 @pytest.mark.parametrize("steps", [(0,), (2,)])
 def test_a_users_own_training_goes_on_with_the_same_bits(steps: tuple[int, ...]) -> None:
-    def trained(*, looking: bool) -> list[Tensor]:
+    def trained(*, diagnosing: bool) -> list[Tensor]:
         torch.manual_seed(0)
         model = noisy()
         update = sgd()(model)
@@ -195,24 +195,24 @@ def test_a_users_own_training_goes_on_with_the_same_bits(steps: tuple[int, ...])
             update.zero_grad()
             loss = nn.functional.cross_entropy(model(X), Y)
             loss.backward()  # type: ignore[no-untyped-call]
-            if looking and step % 2 == 0:
+            if diagnosing and step % 2 == 0:
                 ib.diagnose(model, X, Y, steps=steps, optimizer=sgd())
             update.step()
         return state_of(model)
 
     with torch.random.fork_rng():
-        assert same(trained(looking=False), trained(looking=True))
+        assert same(trained(diagnosing=False), trained(diagnosing=True))
 
 
-def test_a_look_between_forward_and_backward_leaves_the_graph_alone() -> None:
-    def gradient(*, looking: bool) -> Tensor:
+def test_a_diagnosis_between_forward_and_backward_keeps_the_graph() -> None:
+    def gradient(*, diagnosing: bool) -> Tensor:
         torch.manual_seed(0)
         model = noisy()
         loss = nn.functional.cross_entropy(model(X), Y)
-        if looking:
+        if diagnosing:
             ib.diagnose(model, X, Y)
         loss.backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
     with torch.random.fork_rng():
-        assert torch.equal(gradient(looking=False), gradient(looking=True))
+        assert torch.equal(gradient(diagnosing=False), gradient(diagnosing=True))

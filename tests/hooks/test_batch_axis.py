@@ -1,13 +1,13 @@
-"""Where the samples lie: what a module says, and what is inside it."""
+"""Find the batch dimension: by what a module says, and by what it is inside of."""
 
 import torch
 from torch import nn
 
-from init_bench.hooks.batch_axis import samples_along, samples_second
+from init_bench.hooks.batch_axis import batch_dim_of, batch_dims
 
 
 def second(model: nn.Module) -> set[str]:
-    return samples_second(dict(model.named_modules()))
+    return {name for name, dim in batch_dims(dict(model.named_modules())).items() if dim == 1}
 
 
 def test_what_is_inside_a_transformer_follows_its_attention() -> None:
@@ -35,5 +35,6 @@ def test_a_module_that_says_otherwise_is_believed() -> None:
 
 
 def test_one_sequence_alone_is_its_own_samples() -> None:
-    assert samples_along(torch.ones(5, 3), second=True) == 0
-    assert samples_along(torch.ones(5, 2, 3), second=False) == 0
+    assert batch_dim_of(torch.ones(5, 3), 1) == 0
+    assert batch_dim_of(torch.ones(5, 2, 3), 0) == 0
+    assert batch_dim_of(torch.ones(5, 2, 3), 1) == 1

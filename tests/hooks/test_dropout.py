@@ -9,7 +9,7 @@ from torch.nn.attention.flex_attention import flex_attention
 from torchvision.ops import StochasticDepth
 
 import init_bench as ib
-from init_bench.hooks.dropout import undropped
+from init_bench.hooks.dropout import BernoulliMeans
 
 WIDTH = 8
 X = torch.randn(6, 5, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -53,14 +53,14 @@ def output(model: nn.Module) -> Tensor:
 @pytest.mark.parametrize("name", DROPPING)
 def test_a_model_in_training_is_the_one_in_evaluation(name: str) -> None:
     model = DROPPING[name]()
-    with undropped():
+    with BernoulliMeans():
         inside = output(model)
     assert not torch.allclose(output(model), inside), "else this tests nothing"
     torch.testing.assert_close(inside, output(model.eval()), rtol=1e-4, atol=1e-5)
 
 
 def test_attention_called_as_a_function_drops_nothing() -> None:
-    with undropped():
+    with BernoulliMeans():
         inside = attention(X)
     torch.testing.assert_close(
         inside, nn.functional.scaled_dot_product_attention(X, X, X), rtol=1e-4, atol=1e-5
@@ -77,7 +77,7 @@ DRAWS: dict[str, Callable[[], Tensor]] = {
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_draw_is_what_it_is_on_average(name: str) -> None:
-    with undropped():
+    with BernoulliMeans():
         assert torch.equal(DRAWS[name](), torch.full((99,), 0.25))
 
 
@@ -87,20 +87,20 @@ def test_a_mask_of_whole_numbers_is_what_it_most_likely_is(
     chance: float, dtype: torch.dtype
 ) -> None:
     """Be it what to keep or what to drop."""
-    with undropped():
+    with BernoulliMeans():
         drawn = torch.empty(99, dtype=dtype).bernoulli_(chance)
     assert torch.equal(drawn, torch.full_like(drawn, chance > 0.5))
 
 
 @pytest.mark.parametrize("dropping", [DropPath, lambda: nn.AlphaDropout(0.5)])
-def test_a_module_that_drops_in_its_own_way_drops_nothing_in_a_look(
+def test_a_module_that_drops_in_its_own_way_drops_nothing_in_a_pass(
     dropping: Callable[[], nn.Module],
 ) -> None:
     model = nn.Sequential(nn.Linear(WIDTH, 30), nn.ReLU(), dropping(), nn.Linear(30, 4))
     found = ib.diagnose(model, X)
     assert found.healthy, str(found)
-    before, behind = found.profile.set_index("layer")["std"][["1", "2"]]
-    assert before == behind
+    before, after = found.profile.set_index("layer")["std"][["1", "2"]]
+    assert before == after
     assert all(module.training for module in model.modules())
 
 
@@ -122,7 +122,7 @@ def test_operators_of_higher_order_run() -> None:
 def test_dropout_in_one_operation_keeps_values_and_draws_the_mask_of_the_gradient() -> None:
     """As accelerators have it; backward, the mask keeps the gradient's scale."""
     x = torch.ones(1000)
-    with undropped():
+    with BernoulliMeans():
         values, mask = torch.native_dropout(x, 0.5, True)
     assert torch.equal(values, x)
     assert 0.4 < mask.float().mean() < 0.6

@@ -1,7 +1,10 @@
 """Capture: sees everything, changes nothing, leaves nothing."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -257,3 +260,17 @@ def test_an_unknown_layer_is_said_with_those_there_are() -> None:
     expected = r"no output of a layer 'fc': did you mean 'fc1'\? Known: fc1, act1\."
     with pytest.raises(InitBenchError, match=expected):
         record["fc"]
+
+
+def test_the_record_has_the_faces_of_a_result(tmp_path: Path) -> None:
+    with capture(model := Reused()) as record:
+        model(inputs())
+    assert record.summary == str(record) == "3 calls of 2 layers; never ran: unused"
+    pd.testing.assert_frame_equal(record.layers, record.table())
+    stored = json.loads(record.to_json())
+    assert stored["never_ran"] == ["unused"]
+    assert [row["layer"] for row in stored["layers"]] == record.layers["layer"].tolist()
+    table, text = record.save(tmp_path / "new")
+    assert pd.read_csv(table)["std"].tolist() == pytest.approx(record.layers["std"].tolist())
+    assert json.loads(text.read_text("utf-8")) == stored
+    assert "never ran: unused" in record._repr_html_() and "<table" in record._repr_html_()

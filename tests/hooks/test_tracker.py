@@ -31,7 +31,7 @@ def passed(model: nn.Module, name: str, *, backward: bool) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("name", NETS)
-def test_a_look_leaves_every_bit_as_it_was(name: str, mode: str) -> None:
+def test_a_capture_changes_no_bit(name: str, mode: str) -> None:
     plain = passed(built(name).train(mode == "train"), name, backward=True)
     model = built(name).train(mode == "train")
     with capture(model) as record:
@@ -103,7 +103,7 @@ def test_functional_nonlinearities_are_named_after_who_calls_them() -> None:
     assert found["saturated"].notna().tolist() == [False, False, False, True, False]
 
 
-def test_nonlinearities_inside_torchs_own_layers_are_not_told_twice() -> None:
+def test_nonlinearities_inside_torchs_own_layers_are_not_captured_twice() -> None:
     names = layers("resnet")["layer"]
     assert names.tolist()[:4] == ["conv1", "bn1", "relu", "maxpool"]
     assert not names.str.contains(":").any()
@@ -116,7 +116,7 @@ def test_attention_is_a_layer_though_its_parts_do_not_run() -> None:
     assert record.never_ran == ()
 
 
-def test_a_shared_module_is_told_apart_by_call() -> None:
+def test_a_shared_module_has_a_row_per_call() -> None:
     with capture(model := built("tied"), keep=True) as record:
         model(drawn(*SEQUENCE)).sum().backward()
     table = record.table()
@@ -148,7 +148,7 @@ def test_a_checkpoints_repetition_is_no_other_call(reentrant: bool) -> None:
     )
 
 
-def test_outputs_of_any_structure_are_looked_into() -> None:
+def test_outputs_may_be_nested() -> None:
     found = layers("structured")
     assert found["layer"].tolist() == [f"heads.{kind}" for kind in ("dict", "dataclass", "tuple")]
 
@@ -203,7 +203,9 @@ def test_a_distributed_model_is_known_by_its_users_names() -> None:
     assert record.table()["kind"].tolist() == ["pre_activation", "weight", "gradient"]
 
 
-def test_a_compiled_model_is_looked_at_underneath(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_compiled_model_is_captured_underneath(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     inner = nn.Sequential(nn.Linear(WIDTH, 4), nn.Tanh())
     compiled: Any = torch.compile(inner, backend="eager")
     with capture(compiled) as record:
@@ -211,7 +213,7 @@ def test_a_compiled_model_is_looked_at_underneath(caplog: pytest.LogCaptureFixtu
     assert record.compiled
     assert torch.equal(output, inner(drawn(3, WIDTH)))
     assert record.table()["layer"].tolist() == ["0", "0", "1"]
-    assert "Sequential is compiled: capture looks at the module underneath" in caplog.text
+    assert "Sequential is compiled: the module underneath is captured" in caplog.text
 
 
 def test_no_activation_outlives_its_layer() -> None:
@@ -266,7 +268,7 @@ def test_a_relu_in_place_hides_no_gradient(layer: nn.Module, shape: tuple[int, .
     assert (tables[0]["kind"] == "gradient").sum() == 6
 
 
-def test_a_model_that_fails_and_recovers_is_still_followed() -> None:
+def test_a_model_that_fails_and_recovers_is_still_tracked() -> None:
     class Fallback(nn.Module):
         def __init__(self) -> None:
             super().__init__()

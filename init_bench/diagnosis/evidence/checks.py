@@ -1,44 +1,48 @@
 """Check that inputs, outputs, targets and loss fit before evidence is collected."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.layer_call import LayerCall
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.nested_tensors import nonfinite_in, tensors_in
 
 
-def _dtype_hint(model: nn.Module, inputs: Any, cause: Exception) -> str:
-    """Return what type of inputs suits the parameters, where the types are what does not fit."""
-    kinds = {parameter.dtype for parameter in model.parameters()}
+def dtype_hint(model: nn.Module, inputs: Any, cause: Exception) -> str:
+    """Return which dtype the inputs need, where the dtypes do not fit."""
+    dtypes = {parameter.dtype for parameter in model.parameters()}
     given = {tensor.dtype for tensor in tensors_in(inputs)}
-    if "dtype" not in str(cause) or len(kinds) > 1 or given <= kinds:
+    if "dtype" not in str(cause) or len(dtypes) > 1 or given <= dtypes:
         return ""
-    return f"\nits parameters are {next(iter(kinds))}: give inputs of that type"
+    return f"\nits parameters are {next(iter(dtypes))}: pass inputs of that dtype"
 
 
-def _refuse_no_parameters(model: nn.Module) -> None:
+def check_parameters(model: nn.Module) -> None:
+    """Refuse a model without parameters."""
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
-            f"{type(model).__name__} has no parameters: there is no initialisation to look at"
+            f"{type(model).__name__} has no parameters: there is no initialization to diagnose"
         )
 
 
-def _refuse_no_layers(model: nn.Module, layers: pd.DataFrame) -> None:
-    if layers.empty:
+def check_layers(model: nn.Module, calls: Sequence[LayerCall]) -> None:
+    """Refuse a model in which no layer could be described."""
+    if not calls:
         raise InitBenchError(
-            f"no layer of this {type(model).__name__} has an output of real numbers: there is "
+            f"no layer of this {type(model).__name__} returns a floating-point tensor: there is "
             f"nothing to measure"
         )
 
 
-def _refuse_no_function(loss_fn: object) -> None:
+def check_loss_fn(loss_fn: object) -> None:
+    """Refuse a loss that cannot be called with output and targets."""
     if isinstance(loss_fn, type):
         name = loss_fn.__name__
-        raise InitBenchError(f"loss_fn is the class {name}: give one of it, loss_fn={name}()")
+        raise InitBenchError(f"loss_fn is the class {name}: pass an instance: loss_fn={name}()")
     if loss_fn is not None and not callable(loss_fn):
         raise InitBenchError(
             f"loss_fn must be a function of output and targets, such as nn.functional.mse_loss, "
@@ -46,11 +50,12 @@ def _refuse_no_function(loss_fn: object) -> None:
         )
 
 
-def _refuse_no_scalar(loss: object) -> None:
+def check_scalar(loss: object) -> None:
+    """Refuse a loss that is no scalar tensor."""
     if not isinstance(loss, Tensor):
         raise InitBenchError(
-            f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: gradients are "
-            f"judged, so leave out .item()"
+            f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: its gradients are "
+            f"needed, so leave out .item()"
         )
     if loss.numel() != 1:
         raise InitBenchError(
@@ -58,8 +63,8 @@ def _refuse_no_scalar(loss: object) -> None:
         )
 
 
-def _refuse_broken_targets(loss: Tensor, output: Any, targets: Any) -> None:
-    """Refuse a loss that is no number because of its targets; of weights it is a finding."""
+def check_targets(loss: Tensor, output: Any, targets: Any) -> None:
+    """Refuse a loss that targets make nan or infinite; where weights do, it is a finding."""
     if loss.isfinite() or nonfinite_in(output):
         return
     if broken := nonfinite_in(targets):
@@ -69,13 +74,13 @@ def _refuse_broken_targets(loss: Tensor, output: Any, targets: Any) -> None:
         )
 
 
-def _refuse_detached(model: nn.Module, output: Any) -> None:
-    """Say why no gradient leads from the output back to a parameter, where that is so."""
+def check_attached(model: nn.Module, output: Any) -> None:
+    """Refuse an output without a gradient back to a parameter, and say what cuts it off."""
     name = type(model).__name__
-    without = "or leave out targets and loss_fn: then the signal alone is judged"
+    without = "or leave out targets and loss_fn to judge the signal alone"
     if torch.is_inference_mode_enabled():
         raise InitBenchError(
-            f"torch.inference_mode is on, which keeps no gradients: look at this {name} outside "
+            f"torch.inference_mode is on, which keeps no gradients: diagnose this {name} outside "
             f"of it, {without}"
         )
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -87,6 +92,6 @@ def _refuse_detached(model: nn.Module, output: Any) -> None:
     if tensors and not any(tensor.requires_grad for tensor in tensors):
         raise InitBenchError(
             f"no gradient leads from the output {shapes(output)} of this {name} back to a "
-            f"parameter: its forward cuts it off, as detach() and torch.no_grad() do; mend that, "
+            f"parameter: its forward cuts it off, as detach() and torch.no_grad() do; fix that, "
             f"{without}"
         )

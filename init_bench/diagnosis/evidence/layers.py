@@ -1,6 +1,7 @@
-"""A row per layer call: output, input, gradient and weight side by side, as verdicts read them."""
+"""Tabulate layer calls for verdict rules: input, output, gradient and weight side by side."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -8,8 +9,9 @@ from torch import nn
 
 from init_bench.activations.recognition import is_nonlinearity
 from init_bench.diagnosis.evidence.matrices import worst_matrices
-from init_bench.hooks.isolation import still
-from init_bench.hooks.module_names import own_modules
+from init_bench.hooks.isolation import frozen_parametrizations
+from init_bench.hooks.layer_call import LayerCall
+from init_bench.hooks.model_view import ModelView
 
 PROFILE = (
     "layer",
@@ -38,92 +40,112 @@ PROFILE = (
     "gradient_nonfinite",
     "weight_gain",
 )
-"""Columns of a profile, see ``examining.Evidence``."""
+"""Columns of a profile, see ``collection.Evidence``."""
 
 
-def profile_of(
-    model: nn.Module, layers: pd.DataFrame, arrivals: pd.DataFrame, weights: pd.DataFrame
-) -> pd.DataFrame:
-    """Join outputs, gradients, weights and inputs into a row per call of a module, or of a
-    nonlinearity called as a function."""
-    outputs = layers[layers["kind"].isin(["pre_activation", "activation"])].copy()
-    modules = own_modules(model)
-    ran = {layer: modules[layer] for layer in outputs["layer"] if layer in modules}
-    outputs = _with_gradients(outputs, layers)
-    with still(model), torch.no_grad():
-        outputs = _with_weights(outputs, layers, weights, worst_matrices(ran))
-    outputs = _with_modules(_with_arrivals(outputs, arrivals), ran)
-    return _hidden(outputs, ran).reindex(columns=list(PROFILE)).reset_index(drop=True)
+def profile_of(view: ModelView, calls: Sequence[LayerCall], weights: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per hidden layer call.
 
-
-def _with_gradients(outputs: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Add RMS and share of values that are not finite of each output's gradient."""
-    gradients = layers[layers["kind"] == "gradient"].drop_duplicates("index").set_index("index")
-    rms = (gradients["mean"] ** 2 + gradients["std"] ** 2) ** 0.5
-    return outputs.assign(
-        gradient=outputs["index"].map(rms),
-        gradient_nonfinite=outputs["index"].map(gradients["nonfinite"]),
-    )
-
-
-def _with_weights(
-    outputs: pd.DataFrame, layers: pd.DataFrame, weights: pd.DataFrame, stacked: pd.DataFrame
-) -> pd.DataFrame:
-    """Add gain, units and distinct units of each layer's matrix, or of the worst of several."""
-    matrices = layers[layers["kind"] == "weight"].drop_duplicates("index").set_index("index")
-    multiply = weights.dropna(subset=["gain"]).groupby("layer").first()
-    found = {
-        "weight_gain": outputs["layer"].map(multiply["gain"]),
-        "units": outputs["layer"].map(multiply["shape"].str[0]),
-        "distinct": outputs["index"].map(matrices["distinct"]),
-    }
-    for name, values in found.items():
-        found[name] = outputs["layer"].map(stacked[name]).fillna(values)
-    return outputs.assign(**found)
-
-
-def _with_arrivals(outputs: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
-    """Match the n-th input of a layer with its n-th output."""
-    if arrivals.empty:
-        return outputs.assign(samples=float("nan"))
-    arrivals = arrivals.assign(turn=arrivals.groupby("layer").cumcount())
-    outputs = outputs.assign(turn=outputs.groupby("layer").cumcount())
-    return outputs.merge(arrivals, on=["layer", "turn"], how="left").drop(columns="turn")
-
-
-def _with_modules(outputs: pd.DataFrame, ran: Mapping[str, nn.Module]) -> pd.DataFrame:
-    """Add what each layer is, and its place: of a function the module that calls it, where that is
-    a layer itself, else the one that ran before."""
-    layers, of_module = outputs["layer"], outputs["layer"].isin(ran)
-    callers = [layer.rpartition(":")[0] for layer in layers]
-    kinds = {layer: type(module).__name__ for layer, module in ran.items()}
-    nonlinear = {layer for layer, module in ran.items() if is_nonlinearity(module)}
-    caller = pd.Series(callers, layers.index, object).where(~of_module)
-    in_front = layers.where(of_module).ffill().fillna(layers)
-    return outputs.assign(
-        module=[kinds.get(layer, layer.rpartition(":")[2]) for layer in layers],
-        caller=caller.where(caller.isin(ran)),
-        place=caller.where(caller.isin(ran), in_front),
-        nonlinear=layers.isin(nonlinear) | ~of_module,
-    )
-
-
-def _hidden(outputs: pd.DataFrame, ran: Mapping[str, nn.Module]) -> pd.DataFrame:
-    """Leave out what is computed of no sample, and functions that are no hidden nonlinearity.
-
-    A layer of a single row sees a table, as of the positions in Swin v2, and a function may be
-    taken of a parameter. What is called behind the last layer with weights is output or loss. What
-    a module without parameters calls makes that module a nonlinearity.
+    Args:
+        view: of the model.
+        calls: in order of execution.
+        weights: the table of the parameters.
     """
-    function = ~outputs["layer"].isin(ran)
-    samples, weighted = outputs["samples"], outputs["weight_gain"].notna()
-    of_batch = (samples > 0) & (samples % samples[~function].min() == 0)
-    behind = (outputs["index"] > outputs["index"][weighted].max()) & weighted.any()
-    bare = [layer for layer, module in ran.items() if next(module.parameters(), None) is None]
-    inside = outputs["caller"].isin(bare)
-    written_out = outputs["layer"].isin(outputs["caller"][inside]) & ~behind
-    nonlinear = outputs["nonlinear"] | written_out
-    hidden: pd.DataFrame = outputs.assign(nonlinear=nonlinear)[
-        (samples != 1) & (~function | (of_batch & ~behind & ~inside))
-    ]
+    rows = pd.DataFrame([_row(call) for call in calls])
+    modules = {call.layer: view.modules[call.layer] for call in calls if call.layer in view.modules}
+    with frozen_parametrizations(view.model), torch.no_grad():
+        rows = _with_weights(rows, weights, worst_matrices(modules))
+    rows = _hidden(_with_modules(rows, modules), modules)
+    return rows.reindex(columns=list(PROFILE)).reset_index(drop=True)
+
+
+def _row(call: LayerCall) -> dict[str, object]:
+    """Return one call as a row: the gradient is that of its first backward pass."""
+    gradient = call.gradients[0] if call.gradients else {"mean": math.nan, "std": math.nan}
+    return {
+        "layer": call.layer,
+        "index": call.index,
+        "kind": call.kind,
+        "samples": call.samples,
+        "outputs": call.outputs,
+        **call.output,
+        "distinct": call.weight["distinct"] if call.weight else math.nan,
+        **{f"input_{name}": value for name, value in call.input.items()},
+        "gradient": math.sqrt(
+            gradient["mean"] * gradient["mean"] + gradient["std"] * gradient["std"]
+        ),
+        "gradient_nonfinite": gradient.get("nonfinite", math.nan),
+    }
+
+
+def _with_weights(rows: pd.DataFrame, weights: pd.DataFrame, worst: pd.DataFrame) -> pd.DataFrame:
+    """Add gain, units and distinct units of each layer's matrix, or of the worst of several."""
+    matrices = weights.dropna(subset=["gain"]).groupby("layer").first()
+    columns = {
+        "weight_gain": rows["layer"].map(matrices["gain"]),
+        "units": rows["layer"].map(matrices["shape"].str[0]),
+        "distinct": rows["distinct"],
+    }
+    for name, values in columns.items():
+        columns[name] = rows["layer"].map(worst[name]).fillna(values)
+    return rows.assign(**columns)
+
+
+def _with_modules(rows: pd.DataFrame, modules: Mapping[str, nn.Module]) -> pd.DataFrame:
+    """Add the class of each layer, whether it is a nonlinearity, its caller and its place.
+
+    The place of a function is the module that calls it, where that is a layer itself, else the
+    layer before it.
+    """
+    layers, is_module = rows["layer"], rows["layer"].isin(modules)
+    callers = [layer.rpartition(":")[0] for layer in layers]
+    classes = {layer: type(module).__name__ for layer, module in modules.items()}
+    nonlinear = {layer for layer, module in modules.items() if is_nonlinearity(module)}
+    caller = pd.Series(callers, layers.index, object).where(~is_module)
+    layer_before = layers.where(is_module).ffill().fillna(layers)
+    return rows.assign(
+        module=[classes.get(layer, layer.rpartition(":")[2]) for layer in layers],
+        caller=caller.where(caller.isin(modules)),
+        place=caller.where(caller.isin(modules), layer_before),
+        nonlinear=layers.isin(nonlinear) | ~is_module,
+    )
+
+
+def _hidden(rows: pd.DataFrame, modules: Mapping[str, nn.Module]) -> pd.DataFrame:
+    """Leave out calls on no sample, and functions that are no hidden nonlinearity.
+
+    A module without parameters that calls a nonlinearity is one itself.
+    """
+    is_function = ~rows["layer"].isin(modules)
+    after_last_weight = _after_last_weight(rows)
+    called_by_parameterless = _called_by_parameterless(rows, modules)
+    hidden_function = _has_batch_dim(rows, ~is_function) & ~after_last_weight
+    # A layer of a single row sees a table, as that of the relative positions in Swin v2.
+    several_samples = rows["samples"] != 1
+    keep = several_samples & (~is_function | (hidden_function & ~called_by_parameterless))
+    callers = rows["caller"][called_by_parameterless]
+    is_caller = rows["layer"].isin(callers) & ~after_last_weight
+    hidden: pd.DataFrame = rows.assign(nonlinear=rows["nonlinear"] | is_caller)[keep]
     return hidden
+
+
+def _has_batch_dim(rows: pd.DataFrame, is_module: pd.Series) -> pd.Series:
+    """Return which outputs hold a multiple of the batch: a function of a parameter does not."""
+    samples, batch = rows["samples"], rows["samples"][is_module].min()
+    multiple: pd.Series = (samples > 0) & (samples % batch == 0)
+    return multiple
+
+
+def _after_last_weight(rows: pd.DataFrame) -> pd.Series:
+    """Return which calls come after the last layer with weights: they are output or loss."""
+    weighted = rows["weight_gain"].notna()
+    after: pd.Series = (rows["index"] > rows["index"][weighted].max()) & weighted.any()
+    return after
+
+
+def _called_by_parameterless(rows: pd.DataFrame, modules: Mapping[str, nn.Module]) -> pd.Series:
+    """Return which functions are called by a module without parameters."""
+    parameterless = [
+        layer for layer, module in modules.items() if next(module.parameters(), None) is None
+    ]
+    return rows["caller"].isin(parameterless)

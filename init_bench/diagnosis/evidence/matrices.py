@@ -1,4 +1,8 @@
-"""Layers of several matrices: recurrent ones gate by gate, attention by its four projections."""
+"""Describe layers of several matrices by the worst one.
+
+Recurrent layers have one per gate, attention has four projections, and a module that computes with
+the weights of modules inside it, which do not run themselves, has those.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.init.whole_model.parameters import gates_of
+from init_bench.activations.recognition import TABLES
+from init_bench.init.whole_model.parameters import gates_of, is_weight
 from init_bench.statistics.layer import describe_weight
 
 
@@ -18,6 +23,9 @@ def worst_matrices(modules: Mapping[str, nn.Module]) -> pd.DataFrame:
     matrix of which the smallest share of rows differ, ``units``, its rows, and ``distinct``, how
     many of them do. A gate's matrix is [W_ih W_hh], all that its units sum. nan where a value is
     not finite.
+
+    Args:
+        modules: by name, those of leaf calls.
 
     Example:
         >>> layer = nn.LSTM(6, 2)
@@ -34,23 +42,23 @@ def worst_matrices(modules: Mapping[str, nn.Module]) -> pd.DataFrame:
 
 
 def _worst(module: nn.Module) -> tuple[float, int, float] | None:
-    found = [(len(matrix), *_gain_and_distinct(matrix)) for matrix in _matrices(module)]
-    if not found:
+    rows = [(len(matrix), *_gain_and_distinct(matrix)) for matrix in _matrices(module)]
+    if not rows:
         return None
-    gains = [gain for _, gain, _ in found]
-    units, _, distinct = min(found, key=lambda row: row[2] / row[0])
-    sound = not any(map(math.isnan, gains))
-    return max(gains, key=_far) if sound else math.nan, units, distinct
+    gains = [gain for _, gain, _ in rows]
+    units, _, distinct = min(rows, key=lambda row: row[2] / row[0])
+    finite = not any(map(math.isnan, gains))
+    return max(gains, key=_distance_from_1) if finite else math.nan, units, distinct
 
 
-def _far(gain: float) -> float:
+def _distance_from_1(gain: float) -> float:
     return abs(math.log(gain)) if gain else math.inf
 
 
 def _gain_and_distinct(matrix: Tensor) -> tuple[float, float]:
-    numbers = describe_weight(matrix)
-    square = numbers["mean"] ** 2 + numbers["std"] ** 2
-    return math.sqrt(matrix.shape[1] * square), numbers["distinct"]
+    statistics = describe_weight(matrix)
+    mean_square = statistics["mean"] ** 2 + statistics["std"] ** 2
+    return math.sqrt(matrix.shape[1] * mean_square), statistics["distinct"]
 
 
 def _matrices(module: nn.Module) -> Iterator[Tensor]:
@@ -66,6 +74,35 @@ def _matrices(module: nn.Module) -> Iterator[Tensor]:
                     yield getattr(module, f"weight_hr_l{level}{side}")
     elif isinstance(module, nn.RNNCellBase):
         yield from _gates(module, "")
+    else:
+        for inner in modules_computed_with(module).values():
+            yield inner.weight.detach().flatten(1)  # type: ignore[operator]
+
+
+def modules_computed_with(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules with a matrix inside ``module``, by their names in it.
+
+    In a leaf call they do not run: whatever is computed with their weights, ``module`` computes.
+    Empty where ``module`` has a matrix of its own, and in torch's attention. Embeddings and
+    transposed convolutions are left out: their rows are no units.
+
+    Example:
+        >>> list(modules_computed_with(nn.Sequential(nn.Linear(3, 2), nn.ReLU())))
+        ['0']
+    """
+    own = module.named_parameters(recurse=False)
+    if any(is_weight(module, name, value) for name, value in own) or isinstance(
+        module, nn.MultiheadAttention
+    ):
+        return {}
+    inside = {name: inner for name, inner in module.named_modules() if inner is not module}
+    return {name: inner for name, inner in inside.items() if _multiplies(inner)}
+
+
+def _multiplies(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    is_matrix = isinstance(weight, Tensor) and weight.dim() > 1
+    return is_matrix and not isinstance(module, TABLES) and not getattr(module, "transposed", False)
 
 
 def _attention(module: nn.MultiheadAttention) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Audit of the weights: what each parameter holds, what it should, and which rule it looks like."""
+"""Describe each parameter: its values, the recommended std, and which init could have drawn it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.recognition import TABLES
-from init_bench.diagnosis.evidence.recommended_gain import wanted_gains
+from init_bench.diagnosis.evidence.recommended_gain import recommended_gains
 from init_bench.diagnosis.recognition import looks_like
-from init_bench.hooks.isolation import still
-from init_bench.hooks.module_names import own_modules
+from init_bench.hooks.isolation import frozen_parametrizations
+from init_bench.hooks.model_view import ModelView
 from init_bench.init import module_fans
 from init_bench.init.whole_model.parameters import Slot, is_weight
 
@@ -26,6 +26,7 @@ COLUMNS = (
     "fan_out",
     "mean",
     "std",
+    "recommended_std",
     "wanted_std",
     "nonfinite",
     "gain",
@@ -43,14 +44,14 @@ SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
 
 
-def audit(
-    model: nn.Module, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
+def parameter_table(
+    view: ModelView, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
 ) -> pd.DataFrame:
-    """Return a row per parameter of ``model``, and one per weight that a parametrisation computes.
+    """Return a row per parameter of a model, and one per weight that a parametrization computes.
 
     Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``
     and ``fan_out`` as ``init_bench.init.module_fans`` counts them, 0 of what is no weight;
-    ``mean`` and ``std`` (divided by n) of the values found; ``wanted_std`` =
+    ``mean`` and ``std`` (divided by n) of the values found; ``recommended_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
@@ -59,49 +60,52 @@ def audit(
 
     The weight of ``weight_norm`` and the like has a row under the name by which the module holds
     it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
+    ``wanted_std`` is the old name of ``recommended_std`` and goes with the next release.
 
     Args:
-        model: any module.
-        order: names of the layers in order of execution; without, no ``wanted_std``.
+        view: of the model.
+        order: names of the layers in order of execution; without, no ``recommended_std``.
         gradients: by qualified name.
 
     Example:
         >>> layer = nn.Linear(100, 50)
-        >>> audit(layer)[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
+        >>> table = parameter_table(ModelView(layer))
+        >>> table[["parameter", "fan_in", "looks_like"]].to_numpy().tolist()[0]
         ['weight', 100, 'torch.default']
     """
-    with still(model):
-        return pd.DataFrame(_rows(model, order, gradients or {}), columns=list(COLUMNS))
+    with frozen_parametrizations(view.model):
+        return pd.DataFrame(_rows(view, order, gradients or {}), columns=list(COLUMNS))
 
 
 def _rows(
-    model: nn.Module, order: Sequence[str], gradients: Mapping[str, Tensor]
+    view: ModelView, order: Sequence[str], gradients: Mapping[str, Tensor]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row per parameter and per computed weight."""
-    modules = own_modules(model, every_name=True)
-    wanted = wanted_gains(modules, order)
+    """Yield a row per parameter and per parametrized weight."""
+    modules = view.modules_by_every_name
+    gains = recommended_gains(modules, order)
     first_names: dict[int, str] = {}
-    for slot, values in (found for path in modules for found in _held(path, modules[path])):
-        computed = slot.parametrised
-        first = slot.name if computed else first_names.setdefault(id(values), slot.name)
+    for slot, values in (own for path in modules for own in _parameters_of(path, modules[path])):
+        first = slot.name if slot.parametrised else first_names.setdefault(id(values), slot.name)
         row = _row(slot, values.detach())
         fan_in = row["fan_in"] or math.nan
+        recommended_std = gains.get(slot.path, math.nan) / math.sqrt(fan_in)
         yield {
             **row,
-            "wanted_std": wanted.get(slot.path, math.nan) / math.sqrt(fan_in),
+            "recommended_std": recommended_std,
+            "wanted_std": recommended_std,
             "gradient_ratio": _ratio(gradients.get(first), values),
             "fault": f"tied to {first}" if first != slot.name else row["fault"],
         }
 
 
-def _held(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
-    """Yield the parameters of ``module``, and each weight that it computes before its parts."""
+def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
+    """Yield the parameters of ``module``, and each parametrized weight before what computes it."""
     for name, own in module._parameters.items():
         if own is not None:
             yield _slot(path, module, name, own), own
     for name, parts in getattr(module, "parametrizations", {}).items():
-        whole = getattr(module, name)
-        yield _slot(path, module, name, whole, parametrised=True), whole
+        weight = getattr(module, name)
+        yield _slot(path, module, name, weight, parametrised=True), weight
         for part, own in parts.named_parameters():
             attribute = f"parametrizations.{name}.{part}"
             slot = _slot(path, module, attribute, own)
@@ -122,13 +126,13 @@ def _slot(
 
 
 def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
-    """Return what one parameter says by itself."""
+    """Return the columns that one parameter fills by itself."""
     real = values.is_floating_point()
     values = values if real else values.abs().float()
-    number = values.numel()
+    count = values.numel()
     fan_in, fan_out = _fans(slot, values)
-    broken = number - int(values.isfinite().sum())
-    sound = number > 0 and not broken
+    broken = count - int(values.isfinite().sum())
+    finite = count > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
     multiplies = fan_in > 0 and not isinstance(slot.module, TABLES)
     drawn = fan_in > 0 and "Norm" not in type(slot.module).__name__
@@ -139,11 +143,11 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
         "shape": tuple(values.shape),
         "fan_in": fan_in,
         "fan_out": fan_out,
-        "mean": wide.mean().item() if sound else math.nan,
-        "std": _spread(wide) if sound else math.nan,
-        "nonfinite": broken / number if number else 0.0,
-        "gain": math.sqrt(fan_in) * rms(values) if sound and multiplies else math.nan,
-        "looks_like": looks_like(slot, values) if sound and real else "other",
+        "mean": wide.mean().item() if finite else math.nan,
+        "std": _std(wide) if finite else math.nan,
+        "nonfinite": broken / count if count else 0.0,
+        "gain": math.sqrt(fan_in) * rms(values) if finite and multiplies else math.nan,
+        "looks_like": looks_like(slot, values) if finite and real else "other",
         "fault": next(_faults(values, broken, drawn), ""),
     }
 
@@ -153,7 +157,7 @@ def _fans(slot: Slot, values: Tensor) -> tuple[int, int]:
 
 
 def rms(values: Tensor) -> float:
-    """Return √(mean |value|²) of finite values, without float64, which some devices lack.
+    """Return √(mean |value|²) of finite values without float64, which some devices lack.
 
     Example:
         >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
@@ -165,14 +169,13 @@ def rms(values: Tensor) -> float:
     return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
 
 
-def _spread(values: Tensor) -> float:
-    """Return std, of equal values 0 and not what their mean is rounded by."""
+def _std(values: Tensor) -> float:
+    """Return the std: exactly 0 of equal values, however their mean is rounded."""
     return (values - values.flatten()[0]).std(correction=0).item()
 
 
 def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
-    """Yield what is plainly wrong with a parameter, the worst first; ``drawn``: whether its values
-    should differ."""
+    """Yield the faults of a parameter, the worst first; ``drawn``: its values should differ."""
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"
         return

@@ -1,4 +1,4 @@
-"""The gain that a layer's weights want: that of the nonlinearity that runs behind it."""
+"""Recommend a gain for each layer's weights: that of the nonlinearity that runs next."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,24 +6,33 @@ from torch import Tensor, nn
 
 from init_bench.activations.gains import _functional_gain, gain_of
 from init_bench.activations.recognition import TABLES, is_nonlinearity
+from init_bench.diagnosis.evidence.matrices import modules_computed_with
 
 
-def wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:
-    """Return by layer the gain that the nonlinearity behind it asks for."""
-    wanted: dict[str, float] = {}
+def recommended_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:
+    """Return by layer the gain of the nonlinearity that runs next; 1 for the last layer.
+
+    Args:
+        modules: of the model, by name.
+        order: the layers in order of execution.
+    """
+    recommended: dict[str, float] = {}
     waiting: list[str] = []
     for path in order:
         _, called, name = path.partition(":")
         if called:
-            wanted |= dict.fromkeys(waiting, _functional_gain(name))
+            recommended |= dict.fromkeys(waiting, _functional_gain(name))
             waiting = []
             continue
         module = modules[path]
+        inside = modules_computed_with(module)
         if is_nonlinearity(module):
-            wanted |= dict.fromkeys(waiting, gain_of(module))
+            recommended |= dict.fromkeys(waiting, gain_of(module))
             waiting = []
             continue
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, TABLES):
             waiting = [path]
-    return wanted | dict.fromkeys(waiting, 1.0)
+        elif inside:
+            waiting = [f"{path}.{name}".lstrip(".") for name in inside]
+    return recommended | dict.fromkeys(waiting, 1.0)

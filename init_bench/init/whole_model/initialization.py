@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import NONLINEARITIES
 from init_bench.errors import InitBenchError, lookup
-from init_bench.hooks.isolation import all_or_nothing
+from init_bench.hooks.isolation import rollback_on_error
 from init_bench.init.registry import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import module_fans
@@ -87,7 +87,7 @@ def initialize(
         loss=loss,
         overrides=_overrides(model, overrides or {}),
     )
-    with all_or_nothing(model):
+    with rollback_on_error(model):
         if init.name in INITS or init.name == DEFAULT:
             network.start(init)
         else:

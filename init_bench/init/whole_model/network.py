@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.isolation import undisturbed
+from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
 from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
 from init_bench.init.spec import InitSpec, parse
@@ -260,7 +260,7 @@ class Network:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Run the model without a trace: buffers, modes and RNG come back, draws are ours."""
-        with undisturbed(self.model), drawing_from(stream(self.seed, "looking")):
+        with preserved_state(self.model), drawing_from(stream(self.seed, "looking")):
             yield
 
     def run(self) -> Any:

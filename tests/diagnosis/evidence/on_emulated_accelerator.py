@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from init_bench.diagnosis.evidence.collection import Evidence, examine
+from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.statistics import layer as statistics
 from init_bench.statistics.sums import accelerator as tiles
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator, EmulatedTensor
@@ -47,9 +47,9 @@ def network() -> nn.Module:
 
 
 def evidence(device: Any) -> Evidence:
-    """Return what one look finds on ``device``."""
+    """Return the evidence of one pass on ``device``."""
     inputs = torch.randn(16, 6, generator=torch.Generator().manual_seed(1))
-    return examine(network().to(device), inputs.to(device), None, squares)
+    return collect_evidence(network().to(device), inputs.to(device), None, squares)
 
 
 def squares(output: Tensor, targets: object) -> Tensor:
@@ -57,7 +57,7 @@ def squares(output: Tensor, targets: object) -> Tensor:
 
 
 def main() -> None:
-    """Compare the evidence of both devices, sums being told that this one has no float64."""
+    """Compare the evidence of both devices, the sums made without float64."""
     here = evidence("cpu")
     with (
         mock.patch.object(tiles, "exact", Tensor.float),

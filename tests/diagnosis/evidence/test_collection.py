@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench import diagnose
-from init_bench.diagnosis.evidence.collection import Evidence, examine
+from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.randomness import stream
 
 SAMPLES, STEPS, WIDTH = 6, 5, 8
@@ -31,7 +31,7 @@ class Recurrent(nn.Module):
 
 
 class Attending(nn.Module):
-    """Each step looks at all, called by words."""
+    """Each step attends to all, called with keywords."""
 
     def __init__(self, *, batch_first: bool) -> None:
         super().__init__()
@@ -54,11 +54,11 @@ def sequences() -> Tensor:
 
 
 def evidence_of(model: nn.Module, x: Tensor) -> Evidence:
-    return examine(model, x, None, lambda output, _: output.square().mean())
+    return collect_evidence(model, x, None, lambda output, _: output.square().mean())
 
 
 @pytest.mark.parametrize("build", [Recurrent, Attending, encoder])
-def test_samples_are_told_whichever_dimension_they_lie_in(
+def test_the_batch_dimension_may_be_either(
     build: Callable[..., nn.Module],
 ) -> None:
     first, second = build(batch_first=True), build(batch_first=False)
@@ -115,7 +115,7 @@ def test_a_computed_weight_has_gain_and_gradient(kind: str) -> None:
     plain = nn.Sequential(nn.Linear(8, 30), nn.ReLU(), model[2])
     plain[0].load_state_dict({"weight": layer.eval().weight, "bias": layer.bias})
     same = evidence_of(plain, sequences()[:, 0]).weights.set_index("parameter")
-    loose = 0.3 if kind == "spectral_norm" else 1e-4  # it looks after one more power iteration
+    loose = 0.3 if kind == "spectral_norm" else 1e-4  # measured after one more power iteration
     for column in ("gain", "gradient_ratio"):
         expected = same.loc["0.weight", column]
         assert weights.loc["0.weight", column] == pytest.approx(expected, rel=loose)

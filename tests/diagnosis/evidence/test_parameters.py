@@ -1,14 +1,16 @@
-"""Audit: what a parameter holds, the rule it looks like, and its plain faults."""
+"""Parameter table: values, the init that could have drawn them, and plain faults."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.parameters import audit
+from init_bench.diagnosis.evidence.parameters import parameter_table
+from init_bench.hooks.model_view import ModelView
 from init_bench.init import INITS
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.initialization import fill_weights
@@ -24,8 +26,12 @@ def layer_of(shape: tuple[int, ...]) -> nn.Module:
     return nn.Conv2d(shape[1], shape[0], shape[2])
 
 
+def table_of(model: nn.Module, *order: Any, **gradients: Any) -> pd.DataFrame:
+    return parameter_table(ModelView(model), *order, **gradients)
+
+
 def row_of(module: nn.Module, parameter: str = "weight") -> dict[Any, Any]:
-    rows = audit(module).to_dict("records")
+    rows = table_of(module).to_dict("records")
     return next(row for row in rows if row["parameter"] == parameter)
 
 
@@ -45,16 +51,16 @@ def test_a_named_rule_is_recognised(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_torchs_default_is_recognised(shape: tuple[int, ...]) -> None:
     layer = fill_weights(layer_of(shape), "torch.default")
-    assert set(audit(layer)["looks_like"]) == {"torch.default"}
+    assert set(table_of(layer)["looks_like"]) == {"torch.default"}
 
 
 @pytest.mark.parametrize(
-    ("spec", "looks"),
+    ("spec", "looks_like"),
     [("zeros", "zeros"), ("ones", "ones"), ("constant(value=0.25)", "constant(value=0.25)"),
      ("torch.orthogonal", "orthogonal"), ("normal(std=0.25)", "normal(std=0.25)")],
 )  # fmt: skip
-def test_other_rules_are_recognised(spec: str, looks: str) -> None:
-    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks[:12])
+def test_other_rules_are_recognised(spec: str, looks_like: str) -> None:
+    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks_like[:12])
 
 
 def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
@@ -68,7 +74,7 @@ def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
 )
 def test_defaults_of_other_modules_are_recognised(module: nn.Module) -> None:
     fill_weights(module, "torch.default")
-    assert audit(module)["looks_like"].str.startswith("torch.default").all()
+    assert table_of(module)["looks_like"].str.startswith("torch.default").all()
 
 
 def test_fans_std_and_gain_are_what_they_say() -> None:
@@ -93,7 +99,7 @@ def test_a_computed_weight_has_a_row_and_nothing_moves(
 ) -> None:
     model = nn.Sequential(computed(fill_weights(nn.Linear(40, 30), "torch.default")))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    rows = audit(model).set_index("parameter")
+    rows = table_of(model).set_index("parameter")
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert {name for name, _ in model.named_parameters()} < set(rows.index)
@@ -116,14 +122,14 @@ def test_weight_norm_starts_at_torchs_default_and_may_hold_what_is_not_finite() 
 def test_a_module_of_two_names_and_a_wrapped_one_go_by_their_users_names() -> None:
     layer = nn.Linear(30, 30, bias=False)
     model = nn.ModuleDict({"a": layer, "b": layer})
-    assert audit(model)["fault"].tolist() == ["", "tied to a.weight"]
-    assert audit(nn.DataParallel(model))["parameter"].tolist() == ["a.weight", "b.weight"]
+    assert table_of(model)["fault"].tolist() == ["", "tied to a.weight"]
+    assert table_of(nn.DataParallel(model))["parameter"].tolist() == ["a.weight", "b.weight"]
 
 
 def test_the_gradient_of_a_tied_weight_is_told_under_both_names() -> None:
     model = nn.Sequential(nn.Linear(20, 20, bias=False), nn.Linear(20, 20, bias=False))
     model[1].weight = model[0].weight
-    ratios = audit(model, gradients={"0.weight": 3 * weight(model[0])})["gradient_ratio"]
+    ratios = table_of(model, gradients={"0.weight": 3 * weight(model[0])})["gradient_ratio"]
     assert ratios.tolist() == pytest.approx([3.0, 3.0])
 
 
@@ -133,9 +139,11 @@ def test_sizes_that_float32_cannot_square_have_a_gain() -> None:
     assert row_of(layer)["gain"] == pytest.approx(1e30 / math.sqrt(3), rel=0.05)
 
 
-def test_the_wanted_std_is_that_of_the_nonlinearity_behind() -> None:
+def test_the_recommended_std_is_that_of_the_nonlinearity_that_follows() -> None:
     model = nn.Sequential(nn.Linear(50, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 3))
-    wanted = audit(model, ["0", "1", "2", "3"]).set_index("parameter")["wanted_std"]
+    table = table_of(model, ["0", "1", "2", "3"]).set_index("parameter")
+    wanted = table["recommended_std"]
+    pd.testing.assert_series_equal(wanted, table["wanted_std"], check_names=False)
     assert wanted["0.weight"] == pytest.approx(math.sqrt(2 / 50))
     assert wanted["3.weight"] == pytest.approx(math.sqrt(1 / 40))
 
@@ -147,7 +155,7 @@ def test_plain_faults_are_named() -> None:
     weight(model[2]).copy_(1e-39 * torch.rand(20, 20, generator=stream(0, "raw")))
     weight(model[3])[3, 3] = 1e30
     model[4].weight = model[0].weight
-    faults = audit(model).set_index("parameter")["fault"]
+    faults = table_of(model).set_index("parameter")["fault"]
     assert faults["0.weight"] == "non-finite: 1 of 400 values"
     assert faults["1.weight"] == "all equal: 0.5"
     assert faults["2.weight"].startswith("never initialised")
@@ -165,12 +173,12 @@ def test_a_table_of_one_value_is_at_fault_and_has_no_spread() -> None:
 
 def test_a_sound_model_has_no_fault() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU(), nn.GroupNorm(2, 4))
-    assert (audit(model)["fault"] == "").all()
+    assert (table_of(model)["fault"] == "").all()
 
 
 def test_complex_weights_are_measured_and_look_like_no_rule() -> None:
     layer = nn.Linear(30, 20, dtype=torch.complex64)
-    row = audit(layer, gradients={"weight": 2j * layer.weight}).iloc[0]
+    row = table_of(layer, gradients={"weight": 2j * layer.weight}).iloc[0]
     assert row["looks_like"] == "other"
     assert 0.3 < row["gain"] < 1.5
     assert row["gradient_ratio"] == pytest.approx(2)
