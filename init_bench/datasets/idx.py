@@ -1,4 +1,4 @@
-"""IDX files, the format MNIST came in: checked before torchvision reads them."""
+"""Check IDX files, the format of MNIST, and read them with torchvision."""
 
 import math
 import struct
@@ -23,8 +23,8 @@ def read(folder: Path) -> dict[str, Tensor]:
     """Return the four tensors of a folder of raw IDX files: images (uint8) and labels (int64).
 
     Raises:
-        InitBenchError: a file is missing, compressed, no IDX file of bytes, cut short or too
-            long, or images and labels differ in number.
+        InitBenchError: a file is missing, compressed, not an IDX file of bytes, too short or
+            too long, or images and labels differ in number.
     """
     from torchvision.datasets.mnist import read_image_file, read_label_file
 

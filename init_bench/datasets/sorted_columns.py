@@ -1,4 +1,4 @@
-"""Inputs with their columns sorted by use, so that a minibatch needs only the leading ones."""
+"""Sort the columns of inputs by use, so that a minibatch needs only the leading ones."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 ROWS = 256
-"""Samples looked at together: bounds the memory of the count."""
+"""Samples counted together: bounds the memory of the count."""
 
 
 @dataclass(frozen=True, eq=False)
