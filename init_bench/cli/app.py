@@ -73,10 +73,10 @@ def book(
     """Reproduce every figure of the book's section 6.2, with a verdict for each claim."""
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}; figures go behind --only")
-    from init_bench.book.pipeline import reproduce
+    from init_bench.book.pipeline import reproduce_book
 
     with _stoppable():
-        made = reproduce(
+        made = reproduce_book(
             out, only=[*(only or ()), *(more or ())], seeds=seeds, steps=steps, device=device
         )
     _end_if_failed(made.failures)
