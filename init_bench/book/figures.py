@@ -22,7 +22,7 @@ EQUAL = ("zeros", "constant(value=0.01)")
 
 @dataclass(frozen=True)
 class BookFigure:
-    """One figure of the section: how it is drawn, if at all, and the tables it needs."""
+    """Describe a figure of the section: how it is drawn, if at all, and the tables it needs."""
 
     draw: Callable[[Frames], Figure] | None
     needs: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ FILES = {"histograms": "histograms", "initial_layers": "look", "loss_after": "lo
 
 @dataclass(frozen=True)
 class Book:
-    """The results of the job.
+    """Hold the claims and figures of the book, and where they are stored.
 
     Attributes:
         claims: a row per claim: value, interval, threshold, verdict.

@@ -17,7 +17,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Second:
-    """A number to read beside the one that decides a claim: its definition, table and values."""
+    """Describe a number to read beside the one that decides a claim."""
 
     quantity: str
     frame: str
@@ -26,7 +26,7 @@ class Second:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement, the number that decides it and the range in which it holds.
+    """Describe a statement, the number that decides it and the range in which it holds.
 
     Attributes:
         frame: which table ``measure`` reads: ``initial_layers`` (five layers at the start),

@@ -63,7 +63,7 @@ def check(path: Path) -> None:
     magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
     if header[:4] != magic or len(header) < 4 + 4 * dimensions:
         raise InitBenchError(
-            f"{path} is no IDX file of {dimensions}-dimensional bytes: it starts with "
+            f"{path} is not an IDX file of {dimensions}-dimensional bytes: it starts with "
             f"{header[:4].hex(' ') or 'nothing'}, expected {magic.hex(' ')}"
         )
     sizes = struct.unpack(f">{dimensions}I", header[4:])
@@ -71,10 +71,10 @@ def check(path: Path) -> None:
         raise InitBenchError(
             f"{path} holds no samples: its header says {' x '.join(map(str, sizes))}"
         )
-    wanted, found = len(header) + math.prod(sizes), path.stat().st_size
-    if found != wanted:
-        state = "cut short" if found < wanted else "longer than its header says"
+    expected_size, size = len(header) + math.prod(sizes), path.stat().st_size
+    if size != expected_size:
+        state = "cut short" if size < expected_size else "longer than its header says"
         raise InitBenchError(
-            f"{path} is {state}: header {' x '.join(map(str, sizes))} means {wanted} bytes, "
-            f"the file has {found}; copy it again"
+            f"{path} is {state}: header {' x '.join(map(str, sizes))} means {expected_size} bytes, "
+            f"the file has {size}; copy it again"
         )

@@ -23,11 +23,11 @@ PREFIX = "idx:"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images in [0, 1], flattened, and their classes.
+    """Hold images in [0, 1], flattened, and their classes.
 
     Attributes:
         sorted_columns: the training inputs, ``(N, features)`` float32, pixels / 255, no further
-            normalisation, the columns that are used most often first: what plain MLPs train on.
+            normalization, the columns that are used most often first: what plain MLPs train on.
         targets: ``(N,)`` int64 classes.
         test_inputs, test_targets: the same for the test part, columns in the data's order.
         classes: number of classes.
@@ -96,7 +96,7 @@ def _torchvision(name: str, root: Path, *, download: bool = True) -> dict[str, T
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set of the menu.
+    """Describe a data set of the menu.
 
     Attributes:
         read: returns ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``:

@@ -11,7 +11,7 @@ ROWS = 256
 
 @dataclass(frozen=True, eq=False)
 class SortedColumns:
-    """The same samples, the columns that are non-zero most often first.
+    """Hold samples with the columns that are non-zero most often first.
 
     A column that is 0 in a whole minibatch adds nothing to the first layer's product, nor to its
     gradient. Sorted by use, such columns stand together at the end and can be left out.

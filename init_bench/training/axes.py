@@ -22,7 +22,7 @@ OneOrMany: TypeAlias = T | Iterable[T]
 
 
 class GridAxes(TypedDict, total=False):
-    """The keyword arguments of ``Grid``, for type checkers and editors."""
+    """Name the keyword arguments of ``Grid`` for type checkers and editors."""
 
     dataset: OneOrMany[str]
     model: OneOrMany[str]

@@ -14,7 +14,7 @@ MLP = "mlp"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training run: all that decides its numbers, and nothing else.
+    """Describe one training run: all that decides its numbers, and nothing else.
 
     ``Grid`` makes cells and checks every value. ``capture_at`` lists the steps before whose update
     the layers are captured; ``None`` is the start and the end. Only the optimizer ``momentum``

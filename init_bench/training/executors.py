@@ -34,7 +34,7 @@ RunChunks = Callable[[list[list[Cell]], TrainChunk, ProgressCallback, int], Iter
 
 @dataclass(frozen=True, kw_only=True)
 class Executor:
-    """A way to run the chunks of a grid.
+    """Describe a way to run the chunks of a grid.
 
     Attributes:
         run: trains the chunks.
@@ -49,7 +49,7 @@ class Executor:
 
 
 class _StoppedError(Exception):
-    """Raised inside a worker by its progress callback once the run is to end."""
+    """Stop a worker: its progress callback raises this once the run is to end."""
 
 
 def serial(

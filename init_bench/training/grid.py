@@ -24,7 +24,7 @@ EXAMPLE = 'init = ["he_normal", "normal(std=0.01)"]\n  seed = [0, 1, 2]'
 
 
 class Grid(BaseModel):
-    """Axes whose product is the cells. Every axis takes one value or several.
+    """Describe cells by axes: their product. Every axis takes one value or several.
 
     The defaults are those of the book's experiment: MNIST, pixels in [0, 1], a
     784-100-100-100-100-10 MLP, zero biases, SGD with lr 0.01, minibatches of 128 drawn with

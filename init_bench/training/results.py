@@ -20,7 +20,7 @@ ALWAYS_SHOWN = ("init", "activation", "lr")
 
 @dataclass(frozen=True, repr=False)
 class Results:
-    """Measurements of a run, as DataFrames; printed, it shows a summary.
+    """Hold the measurements of a run as DataFrames; printed, show a summary.
 
     Attributes:
         cells: a row per cell: axes, status, final loss, test accuracy.
@@ -38,7 +38,7 @@ class Results:
 
     @property
     def summary(self) -> str:
-        """How many cells were trained, diverged and failed, and where the results are stored."""
+        """Say how many cells were trained, diverged and failed, and where they are stored."""
         cells, diverged = len(self.cells), int((self.cells["status"] == "diverged").sum())
         failed = f", {len(self.failures)} chunks failed" * bool(self.failures)
         return (
@@ -48,9 +48,9 @@ class Results:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per combination of axes: cells, diverged, mean and sd of loss, mean accuracy.
+        """Return a row per combination of axes: cells, loss (mean, sd) and accuracy over seeds.
 
-        Seeds are averaged. Cells that diverged have no final loss and are left out of its mean.
+        Cells that diverged have no final loss and are left out of its mean.
         """
         varied = [name for name in self._varied_axes() if name not in ALWAYS_SHOWN]
         groups = self.cells.groupby([*ALWAYS_SHOWN, *varied])

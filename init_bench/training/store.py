@@ -33,7 +33,7 @@ CHECKSUMS = "checksums"
 
 
 class Store:
-    """The folder of one run.
+    """Read and write the folder of one run.
 
     Raises:
         InitBenchError: ``folder`` is a file, cannot be written, or holds something else.

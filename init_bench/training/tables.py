@@ -57,7 +57,7 @@ run."""
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """Measurements of one trained cell.
+    """Hold the measurements of one trained cell.
 
     Attributes:
         losses: loss per step, before the update, up to the first that is not finite.

@@ -238,11 +238,14 @@ def zipped(path: Path) -> None:
 DAMAGES: list[tuple[Damage, str]] = [
     (cut, r"{} is cut short: header .* means \d+ bytes, the file has \d+"),
     (lengthen, r"{} is longer than its header says: .* the file has \d+"),
-    (flip_magic, r"{} is no IDX file of .*: it starts with 00 00 f7 0\d, expected 00 00 08 0\d"),
+    (
+        flip_magic,
+        r"{} is not an IDX file of .*: it starts with 00 00 f7 0\d, expected 00 00 08 0\d",
+    ),
     (flip_size, r"{} is (cut short|longer than its header says)"),
-    (no_idx, r"{} is no IDX file of .*: it starts with 3c 68 74 6d"),
-    (empty, r"{} is no IDX file of .*: it starts with nothing"),
-    (header_only, r"{} is no IDX file|{} is cut short"),
+    (no_idx, r"{} is not an IDX file of .*: it starts with 3c 68 74 6d"),
+    (empty, r"{} is not an IDX file of .*: it starts with nothing"),
+    (header_only, r"{} is not an IDX file|{} is cut short"),
     (zipped, r"no file {}; unpack it first: gunzip -k {}\.gz"),
     (Path.unlink, r"no file {}; expected: train-images-idx3-ubyte, .*, t10k-labels-idx1-ubyte"),
 ]

@@ -176,7 +176,7 @@ class SignSGD(GradientRule):
 def test_an_optimizer_added_from_outside_trains_a_grid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: dict[str, Any]
 ) -> None:
-    """One record in ``OPTIMIZERS`` is all: the grid takes its name and the tables show it."""
+    """One record in ``OPTIMIZERS`` is all: grid, tables, summary and figure show its name."""
     entry = Optimizer(rule=SignSGD, help="sign of the gradient")
     monkeypatch.setitem(OPTIMIZERS, "sign_sgd", entry)
     grid = ib.Grid(optimizer=["sgd", "sign_sgd"], momentum=[0.5, 0.9], **AXES, **axes)
@@ -184,6 +184,9 @@ def test_an_optimizer_added_from_outside_trains_a_grid(
     assert results.cells["optimizer"].value_counts().to_dict() == {"sgd": 1, "sign_sgd": 1}
     assert results.table["optimizer"].tolist() == ["sgd", "sign_sgd"]
     assert "sign_sgd" in repr(results)
+    legend = results.figure().axes[0].get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == {"sgd", "sign_sgd"}
     losses = results.curves.pivot(index="step", columns="optimizer", values="loss")
     differs = (losses["sgd"] != losses["sign_sgd"]).tolist()
     assert differs == [False] + [True] * (AXES["steps"] - 1)

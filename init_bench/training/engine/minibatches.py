@@ -21,7 +21,7 @@ COLUMNS = 16
 
 @dataclass(frozen=True)
 class Minibatch:
-    """The samples of one step and seed, on the device of the data.
+    """Hold the samples of one step and seed, on the device of the data.
 
     Shapes:
         plain: inputs ``(batch_size, *shape)``, targets ``(batch_size,)``.

@@ -30,7 +30,7 @@ Batches = dict[int, Minibatch]
 def stack_modules(
     cells: Sequence[Cell], networks: Sequence[nn.Module], x: Tensor, y: Tensor
 ) -> "StackedModules | SeparateModules":
-    """Return the networks of one cohort as one thing that steps.
+    """Return the engine that steps the networks of one cohort.
 
     A network that ``vmap`` cannot take is trained one at a time; a warning names the layer.
 
@@ -66,7 +66,7 @@ def _appending(running: list[str], name: str) -> Any:
 
 
 class SeparateModules:
-    """The networks themselves, each stepped in turn."""
+    """Step the networks themselves, one after another."""
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
         self.trainers = [_Trainer(c, n) for c, n in zip(cells, networks, strict=True)]
@@ -76,7 +76,7 @@ class SeparateModules:
         return torch.stack([each.step(batches[each.cell.seed]) for each in self.trainers])
 
     def load_into(self, network: nn.Module, index: int) -> None:
-        """Nothing: the networks are what is trained."""
+        """Do nothing: the networks themselves are trained."""
 
     def keep(self, indices: Sequence[int]) -> None:
         """Drop all cells but those at ``indices``."""
@@ -84,7 +84,7 @@ class SeparateModules:
 
 
 class _Trainer:
-    """One network in training; its random layers draw from a stream of the cell's own.
+    """Train one network; its random layers draw from a stream of the cell's own.
 
     The first step shows whether it draws at all: noticing that costs a tenth of a step of LeNet
     and half of one of a small MLP, so a network that does not draw is not checked again.
@@ -119,7 +119,7 @@ class _Trainer:
 
 
 class StackedModules:
-    """Copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
+    """Step copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
         self.cells = list(cells)

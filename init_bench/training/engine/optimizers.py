@@ -43,7 +43,7 @@ class UpdateRule(ABC):
     @property
     @abstractmethod
     def accumulator(self) -> Tensor:
-        """The tensor that takes in the gradient's product."""
+        """Return the tensor that takes in the gradient's product."""
 
     @abstractmethod
     def begin_step(self) -> None:
@@ -92,7 +92,7 @@ class SGD(UpdateRule):
 
     @property
     def accumulator(self) -> Tensor:
-        """The weight itself."""
+        """Return the weight itself."""
         return self.values
 
     def begin_step(self) -> None:
@@ -101,7 +101,7 @@ class SGD(UpdateRule):
             self.values.mul_(1 - self.lr * self.decay)
 
     def end_step(self) -> None:
-        """Nothing: the product is the update."""
+        """Do nothing: the product is the update."""
 
 
 class Momentum(UpdateRule):
@@ -122,7 +122,7 @@ class Momentum(UpdateRule):
 
     @property
     def accumulator(self) -> Tensor:
-        """The velocity."""
+        """Return the velocity."""
         return self.velocity
 
     def begin_step(self) -> None:
@@ -152,11 +152,11 @@ class GradientRule(UpdateRule):
 
     @property
     def accumulator(self) -> Tensor:
-        """The gradient."""
+        """Return the gradient."""
         return self.gradient
 
     def begin_step(self) -> None:
-        """Nothing: the product replaces the last gradient."""
+        """Do nothing: the product replaces the last gradient."""
 
     def apply_weight_decay(self) -> None:
         """Let g ← g + λ W."""
@@ -229,7 +229,7 @@ class AdamW(Adam):
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """All that is known of one optimizer.
+    """Describe an optimizer.
 
     Attributes:
         rule: makes the update rule of one parameter from its values, the dimension of the cells

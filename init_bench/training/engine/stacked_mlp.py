@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class StackedMLP:
-    """The MLPs of one chunk, trained side by side; cells of equal seed stand together.
+    """Train the MLPs of one chunk side by side; cells of equal seed are neighbors.
 
     Shapes, with G cells, g of them in a run of equal seed, minibatches padded to B samples:
         first[r]: ``(features, g, units)``, columns sorted by use, one matrix product for all g;

@@ -75,7 +75,7 @@ def stacked(
 
 
 class _Training:
-    """The training of one chunk: its stack, its networks, and what was measured so far."""
+    """Train one chunk: hold its stack, its networks, and what was measured so far."""
 
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
