@@ -39,7 +39,7 @@ def measure(count: int, steps: int) -> dict[str, float]:
         cells = sorted(grid.cells, key=lambda cell: cell.seed)[:number]
         parts = chunks(cells, workers)
         work = partial(_train, train_chunk, data, cpu)
-        results = [r for _, r in EXECUTORS["local"](parts, work, lambda steps: None, workers)]
+        results = [r for _, r in EXECUTORS["local"].run(parts, work, lambda steps: None, workers)]
         cells_done = [cell for chunk in results for cell in chunk]  # type: ignore[union-attr]
         return sum(result.train_seconds for result in cells_done) / workers
 

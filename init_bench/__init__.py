@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.activations.menu import Activation as Activation
     from init_bench.activations.menu import register_activation as register_activation
     from init_bench.book.pipeline import reproduce as reproduce
+    from init_bench.book.pipeline import reproduce_book as reproduce_book
     from init_bench.comparison.pipeline import compare as compare
     from init_bench.comparison.result import Comparison as Comparison
     from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
@@ -40,6 +41,7 @@ _HOMES = {
     "Activation": "activations.menu",
     "register_activation": "activations.menu",
     "reproduce": "book.pipeline",
+    "reproduce_book": "book.pipeline",
     "compare": "comparison.pipeline",
     "Comparison": "comparison.result",
     "CoordCheck": "diagnosis.coordinate_check",

@@ -42,10 +42,11 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "progress", "devices", "__init__"},
+        {"cell", "sampling", "seeds", "progress", "devices", "__init__"},
         {"networks", "chunks", "tables"},
         {"init_check", "engine", "store"},
-        {"grid", "executors", "results"},
+        {"axes", "executors", "results"},
+        {"grid"},
         {"manifest"},
         {"pipeline"},
     ),

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.book.claims import gradient_profile
+from init_bench.book.quantities import gradient_profile, rows_of
+from init_bench.training.tables import LAST_STEPS
 
 Frames = dict[str, pd.DataFrame]
+"""Tables by name; see ``pipeline``."""
 
 
 THREE = ("normal(std=0.01)", "lecun_normal", "he_normal")
@@ -20,7 +22,7 @@ EQUAL = ("zeros", "constant(value=0.01)")
 
 @dataclass(frozen=True)
 class BookFigure:
-    """One figure of the section: how it is drawn, if at all, and the tables it needs."""
+    """Describe a figure of the section: how it is drawn, if at all, and the tables it needs."""
 
     draw: Callable[[Frames], Figure] | None
     needs: tuple[str, ...] = ()
@@ -32,7 +34,7 @@ def _histograms(activation: str, inits: Collection[str], caption: str) -> BookFi
         chosen = rows[(rows["activation"] == activation) & rows["init"].isin(inits)]
         return figures.activation_histograms(chosen, caption=caption)
 
-    return BookFigure(draw, ("histograms", "look"))
+    return BookFigure(draw, ("histograms", "initial_layers"))
 
 
 def _draw_losses(frames: Frames) -> Figure:
@@ -43,8 +45,19 @@ def _draw_losses(frames: Frames) -> Figure:
         _in_order(chosen, THREE),
         caption="Figure 6-15. Training loss on MNIST of a 784-100-100-100-100-10 MLP with ReLU, "
         f"SGD, lr 0.01, batch 128, {steps} steps, zero biases. The book: std 0.01 learns "
-        'nothing, "Xavier" (1/√n, our lecun_normal) and He learn, He faster.',
+        'nothing, "Xavier" (1/√n, our lecun_normal) and He learn, He faster. The book notes the '
+        f"loss after the update of a step, we before it. {_after_update(frames)}",
     )
+
+
+def _after_update(frames: Frames) -> str:
+    """Return a sentence with the mean losses of the last steps before and after their update."""
+    parts = []
+    for init in ("lecun_normal", "he_normal"):
+        rows = rows_of(frames["loss_after"], init, "relu")
+        before, after = rows["before"].mean(), rows["after"].mean()
+        parts.append(f"{init} has {before:.3f} before and {after:.3f} after")
+    return f"Over the last {LAST_STEPS} steps {', '.join(parts)}."
 
 
 def _draw_symmetry(frames: Frames) -> Figure:
@@ -78,9 +91,9 @@ def _draw_gradients(frames: Frames) -> Figure:
 
 
 def _draw_expressiveness(frames: Frames) -> Figure:
-    look = frames["look"]
+    layers = frames["initial_layers"]
     return figures.expressiveness(
-        _in_order(look[look["init"].isin(THREE)], THREE),
+        _in_order(layers[layers["init"].isin(THREE)], THREE),
         caption="Spread of the activations that depends on the input (sample_std), five layers "
         "of 100 units, N(0, 1) input. The book: with N(0, 0.01²) all units say nearly the same. "
         "Sigmoid's sample_std falls for 1/√n (the book's \"Xavier\") too, though its std does not.",
@@ -88,7 +101,7 @@ def _draw_expressiveness(frames: Frames) -> Figure:
 
 
 def _in_order(frame: pd.DataFrame, inits: Collection[str]) -> pd.DataFrame:
-    """Return the rows with the initialisers in the order of the section."""
+    """Return the rows with the initializers in the order of the section."""
     order = {init: position for position, init in enumerate(inits)}
     return frame.sort_values("init", key=lambda names: names.map(order), kind="stable")
 
@@ -132,9 +145,9 @@ FIGURES: dict[str, BookFigure] = {
         f"The book's exercise to figure 6-14: tanh. {_SETTING} {_RANGES} {_XAVIER} "
         "1/√n keeps tanh spread, He saturates it a little, std 0.01 dies out.",
     ),
-    "6-15": BookFigure(_draw_losses, ("cells", "curves")),
+    "6-15": BookFigure(_draw_losses, ("cells", "curves", "loss_after")),
     "symmetry": BookFigure(_draw_symmetry, ("cells", "curves", "layers")),
     "gradients": BookFigure(_draw_gradients, ("cells", "layers")),
-    "expressiveness": BookFigure(_draw_expressiveness, ("look",)),
+    "expressiveness": BookFigure(_draw_expressiveness, ("initial_layers",)),
     "neuron": BookFigure(draw=None),
 }

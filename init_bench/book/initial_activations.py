@@ -1,4 +1,4 @@
-"""The book's first experiment: five layers at random weights, looked at before any training."""
+"""Measure five layers at random weights before any training: the book's first experiment."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,14 +25,14 @@ PAIRS = (
         for init in ("normal(std=0.01)", "lecun_normal", "he_normal")
     ),
 )
-"""Initialiser and nonlinearity of every histogram of the section, and the exercise's."""
+"""Initializer and activation of every histogram of the section, and of its exercise."""
 
 
-def first_look(seeds: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure_initial_activations(seeds: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return histograms and layer statistics of five layers of 100 units on N(0, 1) input.
 
-    1000 samples pass five layers of 100 units without bias; weights and samples are drawn
-    anew for each seed, the samples being the same for all initialisers of a seed.
+    1000 samples pass five layers of 100 units without bias. Each seed draws its own weights and
+    samples; the samples of a seed are the same for all initializers.
 
     Returns:
         histograms: ``init, activation, layer, range, centre, width, share, std, sample_std,
@@ -43,20 +43,20 @@ def first_look(seeds: Iterable[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
         Saito, Deep Learning from Scratch, 2016, sec. 6.2.2, ``weight_init_activation_histogram``.
     """
     seeds = list(seeds)
-    looks = [_look(init, activation, seeds) for init, activation in PAIRS]
-    layers = pd.concat([frame for _, frame in looks], ignore_index=True)
-    histograms = pd.concat([frame for frame, _ in looks], ignore_index=True)
+    pairs = [_measure(init, activation, seeds) for init, activation in PAIRS]
+    layers = pd.concat([frame for _, frame in pairs], ignore_index=True)
+    histograms = pd.concat([frame for frame, _ in pairs], ignore_index=True)
     spreads = layers.groupby(["init", "activation", "layer"])[["std", "sample_std"]].mean()
     return histograms.join(spreads, on=["init", "activation", "layer"]), layers
 
 
-def _look(init: str, activation: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return histograms and layer statistics of one initialiser under one nonlinearity."""
-    found = [_activations(init, activation, seed) for seed in seeds]
+def _measure(init: str, activation: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return histograms and layer statistics of one initializer with one activation."""
+    measured = [_activations(init, activation, seed) for seed in seeds]
     layers = pd.concat(
-        [frame.assign(seed=seed) for seed, (frame, _) in zip(seeds, found, strict=True)]
+        [frame.assign(seed=seed) for seed, (frame, _) in zip(seeds, measured, strict=True)]
     )
-    by_layer = zip(*(outputs for _, outputs in found), strict=True)
+    by_layer = zip(*(outputs for _, outputs in measured), strict=True)
     histograms = pd.concat(
         [
             _histogram(values, span).assign(layer=layer, range=name)
@@ -87,7 +87,7 @@ def _activations(init: str, activation: str, seed: int) -> tuple[pd.DataFrame, l
 
 
 def _spans(layers: pd.DataFrame, activation: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield the book's range and, where it hides values, the full one."""
+    """Yield the book's range and, if values lie outside of it, the full one."""
     yield "book", (0.0, 1.0)
     bounds = ACTIVATIONS[activation].bounds
     if bounds != (0.0, 1.0):

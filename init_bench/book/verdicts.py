@@ -1,32 +1,40 @@
-"""A claim of the book's section and how it is judged."""
+"""Judge the claims of the book's section."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
+from init_bench.book.quantities import Values
 from init_bench.statistics.intervals import interval
 
 COLUMNS = (
     *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
-    *("steps", "threshold", "verdict", "note"),
+    *("steps", "threshold", "verdict", "second_quantity", "second_value", "note"),
 )
 
 
-Values = Callable[[pd.DataFrame], pd.Series]
+@dataclass(frozen=True)
+class Second:
+    """Describe a number to read beside the one that decides a claim."""
+
+    quantity: str
+    frame: str
+    measure: Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement, the number that decides it and the range in which it holds.
+    """Describe a statement, the number that decides it and the range in which it holds.
 
     Attributes:
-        frame: which table ``measure`` reads: ``look`` (five layers at the start), ``cells``,
-            ``curves``, ``layers``, ``neuron``.
+        frame: which table ``measure`` reads: ``initial_layers`` (five layers at the start),
+            ``cells``, ``curves``, ``layers``, ``neuron``.
         measure: table → one value per seed.
-        low, high: the claim holds where the whole interval over seeds lies between.
-        note: where the measurement needs care, or says something else than the book.
+        low, high: the claim holds if the whole interval over seeds lies between.
+        second: a number to read beside the value; it decides nothing.
+        note: what to mind in the measurement, or what it says that the book does not.
     """
 
     name: str
@@ -37,30 +45,32 @@ class Claim:
     measure: Values
     low: float = -math.inf
     high: float = math.inf
+    second: Second | None = None
     note: str = ""
 
 
 def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame], steps: int = 0) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
-    ``steps`` says how long the runs were that the claims are judged on.
+    The interval is Student's t over seeds. A claim holds if all of the interval lies within the
+    threshold. An interval that contains the threshold does not show the claim; the note says so.
 
-    The interval is Student's t over seeds. A claim holds where all of the interval lies within
-    the threshold; an interval that straddles it does not show the claim, and the note says so.
+    Args:
+        claims: what to judge.
+        frames: tables by name.
+        steps: length of the training runs, for the column of that name.
     """
-    rows = [_row(claim, frames[claim.frame]) for claim in claims if claim.frame in frames]
+    rows = [_row(claim, frames) for claim in claims if claim.frame in frames]
     return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
 
 
-def _row(claim: Claim, frame: pd.DataFrame) -> dict[str, object]:
-    values = claim.measure(frame)
+def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
+    values = claim.measure(frames[claim.frame])
     mean, low, high = interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
-    straddles = not holds and claim.low <= mean <= claim.high
-    care = ["the interval straddles the threshold: more seeds are needed"] if straddles else []
-    without = int(values.isna().sum())
-    care += [f"{without} of {len(values)} seeds diverged or were not measured"] if without else []
+    second = claim.second if claim.second and claim.second.frame in frames else None
+    second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {
         "claim": claim.name,
         "figure": claim.figure,
@@ -72,8 +82,22 @@ def _row(claim: Claim, frame: pd.DataFrame) -> dict[str, object]:
         "seeds": len(values),
         "threshold": _threshold(claim),
         "verdict": "holds" if holds else "does not hold",
-        "note": "; ".join([*care, claim.note] if claim.note else care),
+        "second_quantity": second.quantity if second else "",
+        "second_value": second_value,
+        "note": "; ".join(_notes(claim, values, holds, second_value)),
     }
+
+
+def _notes(claim: Claim, values: pd.Series, holds: bool, second_value: float) -> Iterator[str]:
+    """Yield what to mind about a row of the table, its second number first."""
+    if claim.second and math.isfinite(second_value):
+        yield f"{claim.second.quantity}: {second_value:.3g}"
+    if not holds and claim.low <= values.mean(skipna=False) <= claim.high:
+        yield "the interval straddles the threshold: more seeds are needed"
+    if without := int(values.isna().sum()):
+        yield f"{without} of {len(values)} seeds diverged or were not measured"
+    if claim.note:
+        yield claim.note
 
 
 def _threshold(claim: Claim) -> str:

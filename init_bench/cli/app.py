@@ -64,11 +64,11 @@ def book(
     """Reproduce every figure of the book's section 6.2, with a verdict for each claim."""
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}: name figures after --only")
-    from init_bench.book.pipeline import reproduce
+    from init_bench.book.pipeline import reproduce_book
 
     figures = [*(only or ()), *(more or ())]
     with stoppable():
-        result = reproduce(out, only=figures, seeds=seeds, steps=steps, device=device)
+        result = reproduce_book(out, only=figures, seeds=seeds, steps=steps, device=device)
     end_if_failed(result.failures)
     for path in result.figures:
         say(f"wrote {path}")

@@ -54,9 +54,9 @@ def _models() -> list[Row]:
 
 
 def _datasets() -> list[Row]:
-    from init_bench.datasets import SOURCES
+    from init_bench.datasets import described
 
-    return [{"name": name, "source": source} for name, source in SOURCES.items()]
+    return [{"name": name, "source": source} for name, source in described().items()]
 
 
 def _executors() -> list[Row]:

@@ -95,7 +95,7 @@ def _network_fill(spec: InitSpec, *, cell: Cell) -> Fill:
 
 
 def _named(cell: Cell) -> str:
-    size = f" of width {cell.width} and depth {cell.depth}" if cell.model == "mlp" else ""
+    size = f" of width {cell.width} and depth {cell.depth}" if cell.is_mlp else ""
     return f"{cell.model}{size}"
 
 

@@ -1,5 +1,5 @@
-"""Data sets: ``load(name)`` returns tensors, checked and ready to gather minibatches from."""
+"""Load data sets: ``load(name)`` returns tensors, checked and ready to draw minibatches from."""
 
-from init_bench.datasets.registry import DATASETS, SOURCES, Dataset, check_name, load
+from init_bench.datasets.registry import DATASETS, Dataset, Source, check_name, described, load
 
-__all__ = ["DATASETS", "SOURCES", "Dataset", "check_name", "load"]
+__all__ = ["DATASETS", "Dataset", "Source", "check_name", "described", "load"]

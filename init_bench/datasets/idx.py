@@ -1,4 +1,4 @@
-"""IDX files, the format MNIST came in: checked before torchvision reads them."""
+"""Check IDX files, the format of MNIST, and read them with torchvision."""
 
 import math
 import struct
@@ -23,8 +23,8 @@ def read(folder: Path) -> dict[str, Tensor]:
     """Return the four tensors of a folder of raw IDX files: images (uint8) and labels (int64).
 
     Raises:
-        InitBenchError: a file is missing, compressed, no IDX file of bytes, cut short or too
-            long, or images and labels differ in number.
+        InitBenchError: a file is missing, compressed, not an IDX file of bytes, too short or
+            too long, or images and labels differ in number.
     """
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
@@ -63,7 +63,7 @@ def check(path: Path) -> None:
     magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
     if header[:4] != magic or len(header) < 4 + 4 * dimensions:
         raise InitBenchError(
-            f"{path} is no IDX file of {dimensions}-dimensional bytes: it starts with "
+            f"{path} is not an IDX file of {dimensions}-dimensional bytes: it starts with "
             f"{header[:4].hex(' ') or 'nothing'}, expected {magic.hex(' ')}"
         )
     sizes = struct.unpack(f">{dimensions}I", header[4:])
@@ -71,10 +71,10 @@ def check(path: Path) -> None:
         raise InitBenchError(
             f"{path} holds no samples: its header says {' x '.join(map(str, sizes))}"
         )
-    wanted, found = len(header) + math.prod(sizes), path.stat().st_size
-    if found != wanted:
-        state = "cut short" if found < wanted else "longer than its header says"
+    expected_size, size = len(header) + math.prod(sizes), path.stat().st_size
+    if size != expected_size:
+        state = "cut short" if size < expected_size else "longer than its header says"
         raise InitBenchError(
-            f"{path} is {state}: header {' x '.join(map(str, sizes))} means {wanted} bytes, "
-            f"the file has {found}; copy it again"
+            f"{path} is {state}: header {' x '.join(map(str, sizes))} means {expected_size} bytes, "
+            f"the file has {size}; copy it again"
         )

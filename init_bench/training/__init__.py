@@ -1,1 +1,1 @@
-"""Grids: cells, chunks, training, storage and results."""
+"""Train grids: cells, chunks, engine, storage and results."""

@@ -1,4 +1,4 @@
-"""A cell: one training run, fully described."""
+"""Describe one training run: a cell of a grid."""
 
 import hashlib
 import json
@@ -6,16 +6,21 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from init_bench.init import InitSpec, parse
+
+MLP = "mlp"
+"""The model on which small checks are made, and for which the engine has its own loop."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training run: all that decides its numbers, and nothing else.
+    """Describe one training run: all that decides its numbers, and nothing else.
 
-    Made by ``Grid``, which checks every value. ``capture_at`` lists the steps before whose update
-    the layers are looked at; ``None`` is the start and the end. ``momentum`` counts for the
-    optimizer ``momentum`` alone, ``weight_decay`` for all. ``norm="batch"`` puts a batch
-    normalisation before each nonlinearity of an ``mlp``. ``precision="bfloat16"`` rounds what the
-    matrix products take and give; weights, their updates and the loss stay float32.
+    ``Grid`` makes cells and checks every value. ``capture_at`` lists the steps before whose update
+    the layers are captured; ``None`` is the start and the end. Only the optimizer ``momentum``
+    uses ``momentum``; all use ``weight_decay``. ``norm="batch"`` puts a batch normalization before
+    each nonlinearity of an ``mlp``. ``precision="bfloat16"`` rounds the operands and results of
+    matrix products; weights, their updates and the loss stay float32.
     """
 
     dataset: str = "mnist"
@@ -41,12 +46,12 @@ class Cell:
         """SHA-256 of the cell's canonical JSON.
 
         Fields at their default are left out, so that a field added later leaves the keys of
-        stored runs as they are. What was registered, and a model of your own, is known by its
-        name alone: changed code wants another name, or another folder.
+        stored runs as they are. An initializer, activation or model of your own counts by its name
+        alone: if you change its code, give it another name or use another folder.
         """
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        looks = self.captured_steps
-        given["capture_at"] = None if looks == (0, self.steps) else looks
+        captured = self.captured_steps
+        given["capture_at"] = None if captured == (0, self.steps) else captured
         changed = {f.name: given[f.name] for f in fields(self) if given[f.name] != f.default}
         text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -58,21 +63,30 @@ class Cell:
 
     @property
     def captured_steps(self) -> tuple[int, ...]:
-        """Steps at which the layers are looked at, ``steps`` being after the last update."""
+        """Steps at which the layers are captured; ``steps`` itself is after the last update."""
         wanted = (0, self.steps) if self.capture_at is None else self.capture_at
         return tuple(sorted({step for step in wanted if step <= self.steps}))
+
+    @cached_property
+    def init_spec(self) -> InitSpec:
+        """The initializer's spec, parsed."""
+        return parse(self.init)
+
+    @property
+    def is_mlp(self) -> bool:
+        """Whether the model is the MLP of the menu, which takes flat inputs."""
+        return self.model == MLP
 
     @property
     def is_plain_mlp(self) -> bool:
         """Whether the network is linear layers and nonlinearities alone."""
-        return self.model == "mlp" and self.norm == "none"
+        return self.is_mlp and self.norm == "none"
 
     @property
     def cohort(self) -> tuple[Any, ...]:
-        """What cells must share to be trained as one stack.
+        """Values that cells must share to be trained as one stack.
 
-        Nonlinearities may be mixed where the engine knows them; elsewhere a stack is copies of
-        one module.
+        Plain MLPs may differ in their nonlinearity; elsewhere a stack is copies of one module.
         """
         shape = (self.dataset, self.model, self.width, self.depth, self.bias, self.norm)
         module = None if self.is_plain_mlp else self.activation

@@ -7,19 +7,19 @@ from typing import Any
 from init_bench.training.cell import Cell
 
 CHUNK_CELLS = 10
-"""Cells trained as one stack on the CPU: their weights and activations stay in the cache. 6 to 12
-are as fast, 30 are slower by 6 to 9 % (``benchmarks/README.md``)."""
+"""Cells trained as one stack on the CPU, so that weights and activations stay in the cache. 6 to 12
+are equally fast, 30 are slower by 6 to 9 % (``benchmarks/README.md``)."""
 
 
 ACCELERATOR_CELLS = 100
-"""Cells trained as one stack on an accelerator, which is waited for once a step."""
+"""Cells trained as one stack on an accelerator: the host waits for it once a step."""
 
 
 def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> list[list[Cell]]:
     """Return the cells in stacks of one cohort each, cells of a seed together.
 
-    Every cohort is cut into equal parts of at most ``most`` cells, their number a multiple of
-    ``workers`` where there are cells enough.
+    Every cohort is cut into equal parts of at most ``most`` cells. The number of parts is a
+    multiple of ``workers`` if there are enough cells.
 
     Example:
         >>> from init_bench.training.grid import Grid

@@ -1,4 +1,4 @@
-"""Device words → ``torch.device``, once, at the top; workers are told, they never guess."""
+"""Resolve the name of a device, and list the devices of this machine."""
 
 import torch
 
@@ -16,8 +16,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         device(type='cpu')
     """
     if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found or torch.device("cpu")
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -1,58 +1,83 @@
-"""Executors of one process. Each gives every chunk one intra-op thread: the same bits anywhere."""
+"""Run the chunks of a grid: one after another, or in worker threads.
+
+Every executor trains a chunk with one intra-op thread: the same bits anywhere. To add one, write a
+``RunChunks`` function and put an ``Executor`` into ``EXECUTORS``.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
 from init_bench.training.cell import Cell
-from init_bench.training.engine.trainer import Tick
+from init_bench.training.progress import ProgressCallback
 from init_bench.training.tables import CellResult
-
-__all__ = ["EXECUTORS", "Execute", "Finished", "Train"]
-
-
-Train = Callable[[Sequence[Cell], Tick], list[CellResult]]
-
-
-Finished = tuple[list[Cell], list[CellResult] | Exception]
-
-
-Execute = Callable[[list[list[Cell]], Train, Tick, int], Iterator[Finished]]
-
 
 T = TypeVar("T")
 
 
+TrainChunk = Callable[[Sequence[Cell], ProgressCallback], list[CellResult]]
+"""Trains the cells of one chunk."""
+
+
+ChunkOutcome = tuple[list[Cell], list[CellResult] | Exception]
+"""A chunk and its results, or the error that it ended with."""
+
+
+RunChunks = Callable[[list[list[Cell]], TrainChunk, ProgressCallback, int], Iterator[ChunkOutcome]]
+"""Trains all chunks with a number of workers and yields each outcome as it comes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """Describe a way to run the chunks of a grid.
+
+    Attributes:
+        run: trains the chunks.
+        parallel: whether it trains several chunks at once. A grid is then cut into at least as
+            many chunks as there are workers.
+        help: a line about it.
+    """
+
+    run: RunChunks
+    parallel: bool
+    help: str
+
+
 class _StoppedError(Exception):
-    """Raised inside a worker by its tick once the run is to end."""
+    """Stop a worker: its progress callback raises this once the run is to end."""
 
 
-def serial(chunks: list[list[Cell]], train: Train, tick: Tick, workers: int) -> Iterator[Finished]:
+def serial(
+    chunks: list[list[Cell]], train: TrainChunk, progress: ProgressCallback, workers: int
+) -> Iterator[ChunkOutcome]:
     """Yield each chunk with its results, one after another in this thread."""
     for chunk in chunks:
-        with _one_thread():
-            outcome = _outcome(lambda chunk=chunk: train(chunk, tick))  # type: ignore[misc]
+        with one_thread():
+            outcome = _outcome(lambda chunk=chunk: train(chunk, progress))  # type: ignore[misc]
         yield chunk, outcome
 
 
-def local(chunks: list[list[Cell]], train: Train, tick: Tick, workers: int) -> Iterator[Finished]:
+def local(
+    chunks: list[list[Cell]], train: TrainChunk, progress: ProgressCallback, workers: int
+) -> Iterator[ChunkOutcome]:
     """Yield each chunk with its results as worker threads finish them."""
     stop = threading.Event()
 
-    def watched(steps: int) -> None:
+    def progress_or_stop(steps: int) -> None:
         if stop.is_set():
             raise _StoppedError
-        tick(steps)
+        progress(steps)
 
     def work(chunk: list[Cell]) -> list[CellResult]:
         torch.set_num_threads(1)
-        return train(chunk, watched)
+        return train(chunk, progress_or_stop)
 
-    with _one_thread(), ThreadPoolExecutor(max_workers=workers) as pool:
+    with one_thread(), ThreadPoolExecutor(max_workers=workers) as pool:
         futures: dict[Future[list[CellResult]], list[Cell]] = {
             pool.submit(work, chunk): chunk for chunk in chunks
         }
@@ -64,11 +89,15 @@ def local(chunks: list[list[Cell]], train: Train, tick: Tick, workers: int) -> I
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-EXECUTORS: dict[str, Execute] = {"local": local, "serial": serial}
+EXECUTORS: dict[str, Executor] = {
+    "local": Executor(run=local, parallel=True, help="worker threads of this process"),
+    "serial": Executor(run=serial, parallel=False, help="one chunk after another, no threads"),
+}
+"""Executors by name."""
 
 
 def _outcome(work: Callable[[], T]) -> T | Exception:
-    """Return what ``work`` returns or raises: one chunk's fault must not lose the others."""
+    """Return what ``work`` returns or raises: an error in one chunk must not stop the others."""
     try:
         return work()
     except Exception as error:
@@ -76,8 +105,8 @@ def _outcome(work: Callable[[], T]) -> T | Exception:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """One intra-op thread while the block runs: two split small products differently."""
+def one_thread() -> Iterator[None]:
+    """Use one intra-op thread while the block runs: two split small products differently."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

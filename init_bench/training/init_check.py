@@ -1,4 +1,4 @@
-"""A trial of an initialiser on a small network: a bad value costs a moment, not a night."""
+"""Dry-run an initializer on a small network: a bad value costs a moment, not a night."""
 
 import inspect
 
@@ -13,28 +13,28 @@ from init_bench.training.networks import build
 SAMPLES, FEATURES = 32, 4
 
 
-def try_init(spec: InitSpec) -> None:
-    """Let ``spec`` fill a small network, which sees a small batch and its cross-entropy.
+def dry_run(spec: InitSpec) -> None:
+    """Let ``spec`` fill a small network; if it needs data or a loss, on a small batch.
 
     Raises:
-        InitBenchError: it cannot.
+        InitBenchError: it cannot; the message says why.
 
     Example:
         >>> from init_bench.init import parse
-        >>> try_init(parse("lsuv"))
-        >>> try_init(parse("normal(std=-1)"))
+        >>> dry_run(parse("lsuv"))
+        >>> dry_run(parse("normal(std=-1)"))
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: init 'normal(std=-1)': std must be a finite number >= 0, got -1
     """  # noqa: E501 - the doctest shows the message as a user sees it
-    inputs = torch.randn(SAMPLES, FEATURES, generator=stream(0, "trial"))
+    inputs = torch.randn(SAMPLES, FEATURES, generator=stream(0, "dry run"))
     batch = (inputs, inputs[:, 0].gt(0).long())
     try:
-        build(lambda: mlp(FEATURES, 2, 3, depth=3, activation="relu"), _brief(spec), 0, batch)
+        build(lambda: mlp(FEATURES, 2, 3, depth=3, activation="relu"), _shortened(spec), 0, batch)
     except InitBenchError as cause:
         raise InitBenchError(f"init {str(spec)!r}: {cause}") from None
 
 
-def _brief(spec: InitSpec) -> InitSpec:
+def _shortened(spec: InitSpec) -> InitSpec:
     """Return ``spec`` with one step where it would take many."""
     given = dict(spec.arguments)
     fill = all_inits().get(spec.name)

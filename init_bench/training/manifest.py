@@ -18,7 +18,7 @@ VERSIONS = ("init_bench", "torchvision", "numpy", "pandas", "pyarrow")
 def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
     """Return what a run's manifest says: grids, data, versions, device, machine, command."""
     return {
-        "grid": [grid.to_json() for grid in grids],
+        "grid": [grid.to_dict() for grid in grids],
         "device": str(device),
         "dataset_sha256": sha256,
         "versions": versions(),
@@ -30,5 +30,5 @@ def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    found = {"python": platform.python_version(), "torch": torch.__version__}
-    return found | {name: metadata.version(name) for name in VERSIONS}
+    basic = {"python": platform.python_version(), "torch": torch.__version__}
+    return basic | {name: metadata.version(name) for name in VERSIONS}

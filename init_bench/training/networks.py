@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
-from init_bench.init import InitSpec, parse
+from init_bench.init import InitSpec
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.models import make
@@ -17,22 +17,22 @@ from init_bench.training.cell import Cell
 from init_bench.training.sampling import sample_indices
 
 INIT_SAMPLES = 128
-"""What an initialiser that must see data sees: as many training samples, the first that the seed
-draws. For the default batch size they are the first minibatch; for any other they are the same."""
+"""Training samples that an initializer with data gets: the first that the seed draws. With the
+default batch size they are the first minibatch; with any other they are the same samples."""
 
 
 NEED_DATA = ("batch", "loss")
-"""Kinds of initialisers that see them."""
+"""Kinds of initializers that get them."""
 
 
 def network_of(cell: Cell, data: Dataset) -> nn.Module:
     """Return the cell's network on the CPU with its initial weights.
 
-    An initialiser that must see data sees ``INIT_SAMPLES`` training samples, one that must see a
-    loss the cross-entropy on them: the start depends on data set, model, initialiser and seed.
+    An initializer that needs data gets ``INIT_SAMPLES`` training samples; one that needs a loss
+    gets the cross-entropy on them. So the weights depend on data set, model, initializer and seed.
 
     Raises:
-        InitBenchError: the model's factory fails on this data set, or the initialiser cannot
+        InitBenchError: the model's factory fails on this data set, or the initializer cannot
             fill the model.
     """
     offered = {
@@ -45,29 +45,29 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         "norm": cell.norm,
         "activation": cell.activation,
     }
-    batch = seen_by_init(cell, data) if parse(cell.init).needs in NEED_DATA else None
-    return build(lambda: make(cell.model, offered), cell.init, cell.seed, batch)
+    batch = seen_by_init(cell, data) if cell.init_spec.needs in NEED_DATA else None
+    return build(lambda: make(cell.model, offered), cell.init_spec, cell.seed, batch)
 
 
 def seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
-    """Return the inputs and classes, on the CPU, from which the cell's weights are computed."""
+    """Return the inputs and classes, on the CPU, that the cell's initializer gets."""
     chosen = next(sample_indices(len(data.targets), cell.seed, INIT_SAMPLES))
     inputs = data.inputs[chosen].view(-1, *input_shape(cell, data))
     return inputs.cpu(), data.targets[chosen].cpu()
 
 
 def check(cell: Cell, data: Dataset) -> None:
-    """Let two samples through the cell's network: what does not fit is told before any work.
+    """Check before any training that the cell's network takes samples and returns logits.
 
-    The weights are torch's own where the initialiser must see data: whether that one succeeds
-    depends on the seed, and may take long, so a failure of it is the cell's, told when it is run.
+    An initializer that needs data is replaced by torch's own here: it may take long, and whether
+    it succeeds depends on the seed. If it fails, the cell fails when it is run.
 
     Raises:
         InitBenchError: the network cannot be made, cannot take the samples, or does not return a
             row of ``classes`` logits for each.
     """
-    sees_data = parse(cell.init).needs in NEED_DATA
-    network = network_of(replace(cell, init=DEFAULT) if sees_data else cell, data).eval()
+    needs_data = cell.init_spec.needs in NEED_DATA
+    network = network_of(replace(cell, init=DEFAULT) if needs_data else cell, data).eval()
     shape = (2, *input_shape(cell, data))
     try:
         with torch.no_grad(), drawing_from(stream(cell.seed, "check")):
@@ -78,16 +78,16 @@ def check(cell: Cell, data: Dataset) -> None:
             f"{type(cause).__name__}: {cause}"
         ) from cause
     if not isinstance(logits, Tensor) or logits.shape != (2, data.classes):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InitBenchError(
             f"model {cell.model!r} must return logits of shape (samples, classes), here "
-            f"{(2, data.classes)} for {cell.dataset}; it returned {found}"
+            f"{(2, data.classes)} for {cell.dataset}; it returned {returned}"
         )
 
 
 def input_shape(cell: Cell, data: Dataset) -> tuple[int, ...]:
     """Return the shape of one sample as the cell's network takes it."""
-    return (data.features,) if cell.model == "mlp" else data.image or (data.features,)
+    return (data.features,) if cell.is_mlp else data.image or (data.features,)
 
 
 def build(
@@ -98,9 +98,9 @@ def build(
 ) -> nn.Module:
     """Return ``factory()`` on the CPU with weights from ``init``, ``seed`` and ``batch`` alone.
 
-    What the initialiser does not fill keeps what the factory gave it, drawn from a stream of the
-    seed. One that must see data sees ``batch``, inputs and classes on the CPU; one that must see
-    a loss, the cross-entropy on it.
+    Parameters that the initializer does not fill keep what the factory drew from a stream of the
+    seed. An initializer that needs data gets ``batch``, inputs and classes on the CPU; one that
+    needs a loss gets the cross-entropy on it.
 
     Example:
         >>> from init_bench.models import mlp

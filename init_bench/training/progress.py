@@ -1,9 +1,10 @@
-"""What a person sees of a run: a bar on a terminal, a plain line now and then in a log."""
+"""Show the progress of a run: a bar on a terminal, a line every ten seconds in a log."""
 
 import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from tqdm.auto import tqdm
 
@@ -13,8 +14,12 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 
 
+ProgressCallback = Callable[[int], None]
+"""Called with the number of cell-steps done since the last call; may raise to stop."""
+
+
 class Progress:
-    """Counts cell-steps and cells; safe to call from several threads."""
+    """Count cell-steps and cells; several threads may call it."""
 
     def __init__(self, cells: int, steps: int, *, shown: bool) -> None:
         self.cells, self.steps = cells, steps
@@ -33,28 +38,28 @@ class Progress:
         self._describe()
 
     def step(self, steps: int) -> None:
-        """Note ``steps`` more cell-steps."""
+        """Count ``steps`` more cell-steps."""
         with self.lock:
             self.steps_done += steps
             self.bar.update(steps)
             if time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
-                self._line()
+                self._log_line()
 
     def finish(self, cells: int) -> None:
-        """Note that a chunk of ``cells`` is stored."""
+        """Count ``cells`` more stored cells."""
         with self.lock:
             self.cells_done += cells
             self._describe()
-            self._line()
+            self._log_line()
 
     def close(self) -> None:
-        """Leave the terminal tidy."""
+        """Close the bar."""
         self.bar.close()
 
     def _describe(self) -> None:
         self.bar.set_description_str(f"{self.cells_done}/{self.cells} cells")
 
-    def _line(self) -> None:
+    def _log_line(self) -> None:
         self.last_line = time.monotonic()
         if self.logged:
             rate = max(self.steps_done, 1) / max(self.last_line - self.started, 1e-9)

@@ -1,17 +1,26 @@
-"""Load the results of a run."""
+"""Load the results of a run, and show them."""
 
+import html
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from init_bench import figures
 from init_bench.errors import InitBenchError
+from init_bench.training.cell import AXES
 from init_bench.training.store import MANIFEST, Store
 
+ALWAYS_SHOWN = ("init", "activation", "lr")
+"""Axes that the summary table names even if they have one value."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Results:
-    """What a run measured, as DataFrames.
+    """Hold the measurements of a run as DataFrames; printed, show a summary.
 
     Attributes:
         cells: a row per cell: axes, status, final loss, test accuracy.
@@ -26,6 +35,83 @@ class Results:
     layers: pd.DataFrame
     folder: Path
     failures: tuple[Path, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Say how many cells were trained, diverged and failed, and where they are stored."""
+        cells, diverged = len(self.cells), int((self.cells["status"] == "diverged").sum())
+        failed = f", {len(self.failures)} chunks failed" * bool(self.failures)
+        return (
+            f"{cells} {'cell' if cells == 1 else 'cells'}: {cells - diverged} trained, "
+            f"{diverged} diverged{failed}. Stored in {self.folder}."
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Return a row per combination of axes: cells, loss (mean, sd) and accuracy over seeds.
+
+        Cells that diverged have no final loss and are left out of its mean.
+        """
+        varied = [name for name in self._varied_axes() if name not in ALWAYS_SHOWN]
+        groups = self.cells.groupby([*ALWAYS_SHOWN, *varied])
+        return groups.agg(
+            cells=("key", "size"),
+            diverged=("status", lambda status: (status == "diverged").sum()),
+            final_loss=("final_loss", "mean"),
+            loss_sd=("final_loss", "std"),
+            test_accuracy=("test_accuracy", "mean"),
+        ).reset_index()
+
+    def figure(self, *, classes: int = 10) -> Figure:
+        """Draw the loss over steps: a line per combination of axes, the mean over seeds.
+
+        Args:
+            classes: of the data set; their log is the loss of chance.
+        """
+        names = self._varied_axes() or ["init"]
+        labels = self.curves[names].astype(str).agg(", ".join, axis=1)
+        caption = f"Training loss by {', '.join(names)}."
+        return figures.loss_curves(
+            self.curves.assign(init=labels), caption=caption, classes=classes
+        )
+
+    def to_json(self) -> str:
+        """Return the table ``cells`` as JSON records, null where there is no finite number."""
+        records: str = self.cells.to_json(orient="records", double_precision=15)
+        return json.dumps(json.loads(records), ensure_ascii=False)
+
+    def save(self, folder: str | Path, name: str = "results") -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``, named after ``name``; return the paths."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
+        paths = [target / f"{stem}.{ending}" for ending in ("png", "html", "json")]
+        self.figure().savefig(paths[0], dpi=120)
+        paths[1].write_text(f"<!doctype html><meta charset=utf-8>{self._repr_html_()}", "utf-8")
+        paths[2].write_text(self.to_json(), "utf-8")
+        return paths
+
+    def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
+        """Return the rows of the cells with these keys: a folder may hold more."""
+        cells, curves, layers = (
+            frame[frame["key"].isin(keys)].reset_index(drop=True)
+            for frame in (self.cells, self.curves, self.layers)
+        )
+        return Results(cells, curves, layers, folder=self.folder, failures=failures)
+
+    def __repr__(self) -> str:
+        if self.cells.empty:
+            return self.summary
+        table = self.table.to_string(index=False, float_format="{:.4g}".format)
+        return f"{self.summary}\n{table}\nTables: .cells, .curves, .layers"
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(index=False, float_format="{:.4g}".format)
+        return f"<p>{html.escape(self.summary)}</p>{table}"
+
+    def _varied_axes(self) -> list[str]:
+        """Return the axes with several values, the seed left out."""
+        return [name for name in AXES if name != "seed" and self.cells[name].nunique() > 1]
 
 
 def load(folder: str | Path) -> Results:
@@ -44,6 +130,6 @@ def load(folder: str | Path) -> Results:
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sort rows by what they are: the same order however the grid was cut into chunks."""
+    """Return the rows sorted by content, so that their order does not depend on the chunks."""
     by = [name for name in ("init", "activation", "seed", "key", "step", "index") if name in frame]
     return frame.sort_values(by, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""A run's folder: immutable Parquet files that appear whole or not at all, and what they hold."""
+"""Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
 import hashlib
@@ -29,11 +29,11 @@ COMMIT_ORDER = ("curves", "layers", "cells")
 
 
 CHECKSUMS = "checksums"
-"""A chunk is whole where its checksum file, written last, agrees with its three tables."""
+"""A chunk is complete if its checksum file, written last, agrees with its three tables."""
 
 
 class Store:
-    """The folder of one run.
+    """Read and write the folder of one run.
 
     Raises:
         InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
@@ -65,8 +65,8 @@ class Store:
             ]
             if changed:
                 raise InitBenchError(
-                    f"{self.folder} holds results on other data named {changed[0]!r}; "
-                    f"its files have changed since: give a new folder"
+                    f"{self.folder} holds results on other data named {changed[0]!r}: the files of "
+                    f"the data set have changed since. Give a new folder"
                 )
         for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
             make_folder(self.folder / name)
@@ -83,16 +83,16 @@ class Store:
         """Return the manifest, ``None`` where there is none yet or it is damaged."""
         path = self.folder / MANIFEST
         try:
-            found = json.loads(path.read_text())
-            return found if {"grid", "dataset_sha256"} <= found.keys() else None
+            read = json.loads(path.read_text())
+            return read if {"grid", "dataset_sha256"} <= read.keys() else None
         except FileNotFoundError:
             return None
         except (ValueError, AttributeError):
-            log.warning("%s is damaged; written anew", path)
+            log.warning("%s is damaged; it is written again", path)
             return None
 
     def write(self, results: Sequence[CellResult]) -> None:
-        """Store a chunk: its three tables, each whole or not at all, then their checksums."""
+        """Store a chunk: its three tables, each atomically, then their checksums."""
         name, tables = chunk_name([r.cell for r in results]), to_tables(results)
         for path in self._files(name):
             write_whole(path, functools.partial(pq.write_table, tables[path.parent.name]))
@@ -101,10 +101,10 @@ class Store:
         self._failure(name).unlink(missing_ok=True)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
-        """Store what failed with the spec to repeat it."""
+        """Store an error with its cells, from which the failure can be repeated."""
         trace = "".join(traceback.format_exception(error))
-        told = {"error": repr(error), "traceback": trace}
-        failure = told | {"cells": [asdict(cell) for cell in cells]}
+        error_text = {"error": repr(error), "traceback": trace}
+        failure = error_text | {"cells": [asdict(cell) for cell in cells]}
         path = self._failure(chunk_name(cells))
         text = json.dumps(failure, indent=1)
         write_whole(path, lambda part: part.write_text(text))
@@ -113,7 +113,7 @@ class Store:
     def set_aside_damaged(self) -> list[Path]:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
         moved = []
-        for name in sorted(self._chunks() - self._whole_chunks()):
+        for name in sorted(self._chunks() - self._complete_chunks()):
             for path in (*self._files(name), self._sums(name)):
                 if path.exists():
                     target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
@@ -141,20 +141,20 @@ class Store:
         return {key for table in tables for key in table["key"].to_pylist()}
 
     def _sound_chunks(self) -> list[str]:
-        """Return the names of all chunks; raise where one is damaged."""
-        whole = self._whole_chunks()
-        bad = [p for name in sorted(self._chunks() - whole) for p in self._files(name)]
+        """Return the names of all chunks; raise if one is damaged."""
+        complete = self._complete_chunks()
+        bad = [p for name in sorted(self._chunks() - complete) for p in self._files(name)]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
-                f"run the same command again: it sets the chunk aside and computes it anew"
+                f"run the same command again: it moves the chunk to damaged/ and trains it again"
             )
-        return sorted(whole)
+        return sorted(complete)
 
     def _check_columns(self) -> None:
         """Raise where a stored table has other columns than this version writes."""
-        for name in sorted(self._whole_chunks()):
+        for name in sorted(self._complete_chunks()):
             for path in self._files(name):
                 if pq.read_schema(path) != SCHEMAS[path.parent.name]:
                     raise InitBenchError(
@@ -177,10 +177,10 @@ class Store:
     def _chunks(self) -> set[str]:
         return {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
 
-    def _whole_chunks(self) -> set[str]:
-        return {name for name in self._chunks() if self._is_whole(name)}
+    def _complete_chunks(self) -> set[str]:
+        return {name for name in self._chunks() if self._is_complete(name)}
 
-    def _is_whole(self, name: str) -> bool:
+    def _is_complete(self, name: str) -> bool:
         try:
             stated = json.loads(self._sums(name).read_text())
             return all(sha256(p) == stated[p.parent.name] for p in self._files(name))

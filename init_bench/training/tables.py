@@ -1,4 +1,4 @@
-"""Results of cells → Arrow tables of one fixed schema each."""
+"""Turn the results of cells into Arrow tables, each of one fixed schema."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -51,15 +51,16 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 """Fixed schemas. ``status`` is ok or diverged; ``loss`` is before the update of its step;
-``train_seconds`` is the cell's share of its chunk's time, the one column that is a clock's."""
+``train_seconds`` is the cell's share of its chunk's time, the only column that varies from run to
+run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """What the engine measured of one cell.
+    """Hold the measurements of one trained cell.
 
     Attributes:
-        losses: loss per step before its update, up to the first that is not finite.
+        losses: loss per step, before the update, up to the first that is not finite.
         layers: capture tables, each with its ``step``.
     """
 

@@ -81,7 +81,7 @@ def test_run_trains_a_grid_and_resumes_it(tmp_path: Path) -> None:
         ('steps = "ten"', "'ten'"),
         ("seed = [0, 0]", "given twice"),
         ("init = []", "at least one"),
-        ("lr = 1\nlr = 2", "no TOML"),
+        ("lr = 1\nlr = 2", "not TOML"),
         ('init = "normal(std=-1)"', "got -1"),
         ("init = \"__import__('os')\"", "malformed"),
     ],

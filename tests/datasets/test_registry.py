@@ -14,8 +14,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
+import init_bench as ib
 from init_bench import datasets
-from init_bench.datasets import DATASETS, SOURCES, check_name
+from init_bench.datasets import DATASETS, Source, check_name, described
 from init_bench.datasets.idx import FILES
 from init_bench.datasets.mnist import SHA256, unpacked_mnist
 from init_bench.errors import InitBenchError
@@ -237,11 +238,14 @@ def zipped(path: Path) -> None:
 DAMAGES: list[tuple[Damage, str]] = [
     (cut, r"{} is cut short: header .* means \d+ bytes, the file has \d+"),
     (lengthen, r"{} is longer than its header says: .* the file has \d+"),
-    (flip_magic, r"{} is no IDX file of .*: it starts with 00 00 f7 0\d, expected 00 00 08 0\d"),
+    (
+        flip_magic,
+        r"{} is not an IDX file of .*: it starts with 00 00 f7 0\d, expected 00 00 08 0\d",
+    ),
     (flip_size, r"{} is (cut short|longer than its header says)"),
-    (no_idx, r"{} is no IDX file of .*: it starts with 3c 68 74 6d"),
-    (empty, r"{} is no IDX file of .*: it starts with nothing"),
-    (header_only, r"{} is no IDX file|{} is cut short"),
+    (no_idx, r"{} is not an IDX file of .*: it starts with 3c 68 74 6d"),
+    (empty, r"{} is not an IDX file of .*: it starts with nothing"),
+    (header_only, r"{} is not an IDX file|{} is cut short"),
     (zipped, r"no file {}; unpack it first: gunzip -k {}\.gz"),
     (Path.unlink, r"no file {}; expected: train-images-idx3-ubyte, .*, t10k-labels-idx1-ubyte"),
 ]
@@ -290,7 +294,7 @@ def test_a_folder_is_named_absolutely(fake_idx: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_data_set_on_the_menu_has_a_source(name: str) -> None:
-    assert SOURCES[name]
+    assert described()[name] == DATASETS[name].help != ""
     assert check_name(name) == name
 
 
@@ -305,3 +309,25 @@ def test_the_identity_of_mnist_is_pinned(cache: Path) -> None:
         datasets.load("mnist").sha256
         == "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
     )
+
+
+def test_a_data_set_added_from_outside_is_listed_loaded_and_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record in ``DATASETS`` is all: the catalog, grids and runs take the name."""
+    g = torch.Generator().manual_seed(0)
+    tensors = {
+        "train_images": torch.randint(0, 256, (40, 3, 3), generator=g, dtype=torch.uint8),
+        "train_labels": torch.arange(40) % 2,
+        "test_images": torch.randint(0, 256, (10, 3, 3), generator=g, dtype=torch.uint8),
+        "test_labels": torch.arange(10) % 2,
+    }
+    dice = Source(read=lambda: tensors, help="50 dice, thrown for this test")
+    monkeypatch.setitem(DATASETS, "dice", dice)
+    assert described()["dice"] == "50 dice, thrown for this test"
+    data = datasets.load("dice")
+    assert (data.inputs.shape, data.classes, data.image) == ((40, 9), 2, (1, 3, 3))
+    grid = ib.Grid(dataset="dice", width=4, depth=2, batch_size=8, steps=3)
+    results = ib.run(grid, tmp_path, device="cpu", progress=False)
+    assert results.cells["dataset"].tolist() == ["dice"]
+    assert results.cells["status"].tolist() == ["ok"]

@@ -1,6 +1,7 @@
 """Grids: the book's defaults, stable keys, every fault in one message, chunks that partition."""
 
 import dataclasses
+import inspect
 import itertools
 import json
 import re
@@ -18,7 +19,7 @@ from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import CHUNK_CELLS, chunks
-from init_bench.training.grid import Grid, read_grid
+from init_bench.training.grid import Grid, GridAxes, read_grid
 
 OTHER: dict[str, Any] = {
     "dataset": "kmnist",
@@ -42,7 +43,14 @@ OTHER: dict[str, Any] = {
 FIELDS = [field.name for field in dataclasses.fields(Cell)]
 
 BAD: list[tuple[str, Any, str]] = [
-    ("learning_rate", 0.1, r"unknown axis 'learning_rate'.* Known: dataset, model, width"),
+    (
+        "learning_rate",
+        0.1,
+        r"unknown axis 'learning_rate': did you mean 'lr'\? Known: dataset, mod",
+    ),
+    ("initialiser", "zeros", r"unknown axis 'initialiser': did you mean 'init'\?"),
+    ("depths", 3, r"unknown axis 'depths': did you mean 'depth'\?"),
+    ("colour", "red", r"unknown axis 'colour'\. Known: dataset, model, width"),
     ("activations", "relu", r"unknown axis 'activations': did you mean 'activation'\?"),
     ("lr", "fast", r"lr: .*number.*, got 'fast'"),
     ("lr", True, r"lr: .*number.*, got True"),
@@ -134,7 +142,7 @@ def test_the_cells_are_the_product_with_the_seed_running_fastest() -> None:
 
 
 def test_the_axes_are_every_field_but_the_looks() -> None:
-    assert [*AXES, "capture_at"] == FIELDS == [*Grid.model_fields]
+    assert [*AXES, "capture_at"] == FIELDS == [*Grid.model_fields] == [*GridAxes.__annotations__]
     assert list(Cell().axes) == list(AXES)
 
 
@@ -142,7 +150,7 @@ def test_the_axes_are_every_field_but_the_looks() -> None:
 def test_keys_are_distinct_and_built_anew_the_same(grid: Grid) -> None:
     keys = [cell.key for cell in grid.cells]
     assert len(set(keys)) == len(keys)
-    assert keys == [cell.key for cell in Grid(**grid.to_json()).cells]
+    assert keys == [cell.key for cell in Grid(**grid.to_dict()).cells]
 
 
 def test_the_key_of_the_default_cell_is_pinned() -> None:
@@ -217,7 +225,7 @@ def test_the_layers_are_looked_at_where_asked(
 
 @given(grid=grid_strategy())
 def test_json_holds_the_whole_grid(grid: Grid) -> None:
-    assert Grid(**json.loads(json.dumps(grid.to_json()))) == grid
+    assert Grid(**json.loads(json.dumps(grid.to_dict()))) == grid
 
 
 def test_a_cell_is_frozen_and_hashable() -> None:
@@ -230,6 +238,33 @@ def test_a_cell_is_frozen_and_hashable() -> None:
 def test_a_bad_value_is_named_with_its_axis(axis: str, value: Any, message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
         Grid(**{axis: value})
+
+
+def test_a_type_checker_refuses_what_a_grid_refuses() -> None:
+    """mypy is strict: it reports each of these ignores that it does not need."""
+    with pytest.raises(InitBenchError, match="unknown axis 'ini'"):
+        Grid(ini="zeros")  # type: ignore[call-arg]
+    with pytest.raises(InitBenchError, match=r"lr: .*got 'x'"):
+        Grid(lr="x")  # type: ignore[arg-type]
+    with pytest.raises(InitBenchError, match=r"seed: .*got 'x'"):
+        Grid(seed=["x"])  # type: ignore[list-item]
+    assert Grid(lr=[0.1, 1], seed=range(2), init="zeros", capture_at=None).lr == (0.1, 1.0)
+
+
+def test_the_help_of_a_grid_states_type_and_default_of_every_axis() -> None:
+    documented = Grid.__doc__ or ""
+    for name, field in Grid.model_fields.items():
+        default = field.default[0] if field.default else None
+        kind = "int" if default is None else type(default).__name__
+        shown = json.dumps(default) if isinstance(default, str) else default
+        assert f"        {name}: {kind}, default {shown}. " in documented
+    signature = str(inspect.signature(Grid))
+    assert "Annotated" not in signature and "lr: Axis[Rate]" in signature
+
+
+def test_to_json_is_the_old_name_of_to_dict() -> None:
+    with pytest.warns(FutureWarning, match="Grid.to_json is now Grid.to_dict"):
+        assert Grid().to_json() == Grid().to_dict()
 
 
 @pytest.mark.parametrize("axis", TOGETHER)
@@ -245,7 +280,7 @@ def test_every_bad_init_is_in_the_one_message() -> None:
 
 def test_a_bad_value_among_good_ones_is_named() -> None:
     with pytest.raises(InitBenchError, match=r"steps: .*got 'x'"):
-        Grid(steps=[10, "x", 20])
+        Grid(steps=[10, "x", 20])  # type: ignore[list-item]
 
 
 # Grid files.
@@ -263,16 +298,21 @@ def test_a_grid_file_is_a_grid(tmp_path: Path) -> None:
     assert read_grid(grid_file(tmp_path, text)) == expected
 
 
-def test_an_empty_grid_file_is_the_books_grid(tmp_path: Path) -> None:
-    assert read_grid(grid_file(tmp_path, "")) == Grid()
+@pytest.mark.parametrize("text", ["", "\n", "# init = 'zeros'\n"], ids=["empty", "line", "comment"])
+def test_an_empty_grid_file_is_refused_and_told_what_to_write(tmp_path: Path, text: str) -> None:
+    path = grid_file(tmp_path, text)
+    with pytest.raises(InitBenchError, match=f"grid file {path} is empty.*one axis") as error:
+        read_grid(path)
+    example = "\n".join(str(error.value).splitlines()[1:3])
+    assert read_grid(grid_file(tmp_path, example)).seed == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lr = ", r"is no TOML: .*A grid file has a line per axis"),
-        ("lr = 0.1\nlr = 0.2", r"is no TOML: .*A grid file has a line per axis"),
-        (b"\xff\xfe", r"is no TOML: .*A grid file has a line per axis"),
+        ("lr = ", r"is not TOML: .*A grid file has a line per axis"),
+        ("lr = 0.1\nlr = 0.2", r"is not TOML: .*A grid file has a line per axis"),
+        (b"\xff\xfe", r"is not TOML: .*A grid file has a line per axis"),
         (
             'lr = "fast"\nstep = 3',
             r"(?s):\n.*lr: .*'fast'.*unknown axis 'step': did you mean 'steps'",

@@ -1,6 +1,7 @@
 """Running a grid: stored, resumed, repeated, interrupted, damaged."""
 
 import json
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import torch
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
+from init_bench.training.engine.optimizers import OPTIMIZERS, GradientRule, Optimizer
 from init_bench.training.engine.trainer import train_chunk
+from init_bench.training.executors import EXECUTORS, ChunkOutcome, Executor, TrainChunk, serial
+from init_bench.training.progress import ProgressCallback
 from init_bench.training.results import Results
 
 AXES: dict[str, Any] = {"width": 8, "depth": 3, "batch_size": 16, "steps": 12}
@@ -85,8 +89,8 @@ def test_what_was_done_before_an_interrupt_is_kept(
 
 
 def run_module_of_package() -> Any:
-    """Return the module: the package's name ``run`` is the function."""
-    return import_module("init_bench.running")
+    """Return the module, in which tests replace ``train_chunk``."""
+    return import_module("init_bench.training.pipeline")
 
 
 def test_a_chunk_that_fails_is_noted_and_the_others_are_kept(
@@ -159,3 +163,63 @@ def test_training_restores_the_number_of_threads(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     _run(ib.Grid(init="zeros", **AXES), tmp_path)
     assert torch.get_num_threads() == before
+
+
+class SignSGD(GradientRule):
+    """W ← W − lr sign(g)."""
+
+    def end_step(self) -> None:
+        self.values.sub_(self.gradient.sign_().mul_(self.lr))
+
+
+@pytest.mark.parametrize("axes", [{}, {"norm": "batch"}], ids=["stacked", "separate"])
+def test_an_optimizer_added_from_outside_trains_a_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: dict[str, Any]
+) -> None:
+    """One record in ``OPTIMIZERS`` is all: grid, tables, summary and figure show its name."""
+    entry = Optimizer(rule=SignSGD, help="sign of the gradient")
+    monkeypatch.setitem(OPTIMIZERS, "sign_sgd", entry)
+    grid = ib.Grid(optimizer=["sgd", "sign_sgd"], momentum=[0.5, 0.9], **AXES, **axes)
+    results = _run(grid, tmp_path)
+    assert results.cells["optimizer"].value_counts().to_dict() == {"sgd": 1, "sign_sgd": 1}
+    assert results.table["optimizer"].tolist() == ["sgd", "sign_sgd"]
+    assert "sign_sgd" in repr(results)
+    legend = results.figure().axes[0].get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == {"sgd", "sign_sgd"}
+    losses = results.curves.pivot(index="step", columns="optimizer", values="loss")
+    differs = (losses["sgd"] != losses["sign_sgd"]).tolist()
+    assert differs == [False] + [True] * (AXES["steps"] - 1)
+    with pytest.raises(InitBenchError, match=r"Known: sgd, .*, sign_sgd"):
+        ib.Grid(optimizer="nadam")
+
+
+def test_an_added_optimizer_moves_every_weight_by_its_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPTIMIZERS, "sign_sgd", Optimizer(rule=SignSGD, help="sign"))
+    grid = ib.Grid(optimizer="sign_sgd", init="zeros", lr=0.25, width=3, depth=2, steps=1)
+    layers = _run(grid, tmp_path).layers
+    last = layers[(layers["kind"] == "weight") & (layers["step"] == 1)]
+    assert set(last["min"]) | set(last["max"]) <= {-0.25, 0.0, 0.25}
+
+
+@pytest.mark.parametrize(("parallel", "sizes"), [(True, [3, 3]), (False, [6])])
+def test_an_executor_added_from_outside_runs_a_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: bool, sizes: list[int]
+) -> None:
+    """The grid is cut for its workers if it says that it is parallel, and only then."""
+    seen: list[int] = []
+
+    def reversed_order(
+        chunks: list[list[ib.Cell]], train: TrainChunk, progress: ProgressCallback, workers: int
+    ) -> Iterator[ChunkOutcome]:
+        seen.extend(len(chunk) for chunk in chunks)
+        yield from serial(chunks[::-1], train, progress, workers)
+
+    mine = Executor(run=reversed_order, parallel=parallel, help="last chunk first")
+    monkeypatch.setitem(EXECUTORS, "mine", mine)
+    grid = ib.Grid(init=["he_normal", "normal(std=1)"], seed=range(3), **AXES)
+    results = _run(grid, tmp_path / "mine", executor="mine", workers=2)
+    assert seen == sizes
+    _assert_same_bits(results, _run(grid, tmp_path / "serial", executor="serial"))

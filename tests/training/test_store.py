@@ -322,7 +322,7 @@ def test_a_folder_without_a_run_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 def test_results_on_other_data_are_not_mixed(filled: Store) -> None:
-    expected = r"holds results on other data named 'mnist'; .* give a new folder"
+    expected = r"holds results on other data named 'mnist': .* Give a new folder"
     with pytest.raises(InitBenchError, match=expected):
         Store(filled.folder).open(manifest(dataset_sha256={"mnist": "1" * 64}))
 

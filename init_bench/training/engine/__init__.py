@@ -1,1 +1,1 @@
-"""The training engine: one chunk of cells in, their results out."""
+"""Train one chunk of cells and return what was measured."""

@@ -1,4 +1,4 @@
-"""Which samples a seed sees: the same for every cell of that seed, data set and batch size."""
+"""Gather a seed's minibatches: the same for every cell of that seed, data set and batch size."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from torch import Tensor
 from init_bench.datasets import Dataset
 from init_bench.training.sampling import BLOCK, sample_indices
 
-LANES = 32
-"""Minibatches are filled up to a multiple of this. Torch computes the last values of a tensor,
-where they do not fill a vector register, by another formula; full lanes keep a cell's bits from
-depending on its place in the stack."""
+PADDING = 32
+"""Minibatches are padded to a multiple of this. Torch computes the last values of a tensor, where
+they do not fill a vector register, by another formula; padding keeps a cell's bits from depending
+on its place in the stack."""
 
 
 COLUMNS = 16
@@ -21,37 +21,39 @@ COLUMNS = 16
 
 @dataclass(frozen=True)
 class Minibatch:
-    """The samples of one step and seed, filled up with copies of the first one.
+    """Hold the samples of one step and seed, on the device of the data.
 
     Shapes:
-        inputs: ``(lanes, columns)``, the leading columns of the sorted inputs: all others are 0
-        in every sample; targets: ``(lanes,)``. Both on the device of the data.
+        plain: inputs ``(batch_size, *shape)``, targets ``(batch_size,)``.
+        padded with copies of the first sample: inputs ``(padded_size, columns)``, the leading
+        columns of the sorted inputs, all others being 0 in every sample; targets
+        ``(padded_size,)``.
     """
 
     inputs: Tensor
     targets: Tensor
 
 
-def lanes(batch_size: int) -> int:
-    """Return ``batch_size`` rounded up to full lanes.
+def padded_size(batch_size: int) -> int:
+    """Return ``batch_size`` rounded up to a multiple of the padding.
 
     Example:
-        >>> lanes(128), lanes(5)
+        >>> padded_size(128), padded_size(5)
         (128, 32)
     """
-    return -(-batch_size // LANES) * LANES
+    return -(-batch_size // PADDING) * PADDING
 
 
-def whole_minibatches(
+def minibatches(
     data: Dataset, seeds: Iterable[int], batch_size: int, shape: tuple[int, ...]
 ) -> Iterator[dict[int, Minibatch]]:
-    """Yield the same samples as ``minibatches``, all columns in their order, none filled up.
+    """Yield, step after step, the plain minibatch of each seed: all columns in their order.
 
     Shapes:
         inputs: ``(batch_size, *shape)``; targets: ``(batch_size,)``.
     """
     sources = {
-        seed: _brought(sample_indices(len(data.targets), seed, batch_size), data.device)
+        seed: _on_device(sample_indices(len(data.targets), seed, batch_size), data.device)
         for seed in sorted(set(seeds))
     }
     while True:
@@ -62,29 +64,31 @@ def whole_minibatches(
         }
 
 
-def _brought(source: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+def _on_device(source: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
     """Yield the same indices on ``device``, for which the host waits once a block."""
     while True:
         yield from torch.stack([next(source) for _ in range(BLOCK)]).to(device)
 
 
-def minibatches(
+def padded_minibatches(
     data: Dataset, seeds: Iterable[int], batch_size: int
 ) -> Iterator[dict[int, Minibatch]]:
-    """Yield, step after step, the minibatch of each seed, in buffers that the next step reuses."""
-    sources = {seed: _minibatches_of(data, seed, batch_size) for seed in sorted(set(seeds))}
+    """Yield the same samples as ``minibatches``, padded, with only the columns that they use.
+
+    The next step reuses the buffers.
+    """
+    sources = {seed: _padded_of_seed(data, seed, batch_size) for seed in sorted(set(seeds))}
     while True:
         yield {seed: next(source) for seed, source in sources.items()}
 
 
-def _minibatches_of(data: Dataset, seed: int, batch_size: int) -> Iterator[Minibatch]:
-    columns = data.sorted_columns
-    inputs = columns.inputs.new_empty((lanes(batch_size), data.features))
+def _padded_of_seed(data: Dataset, seed: int, batch_size: int) -> Iterator[Minibatch]:
+    columns, size = data.sorted_columns, padded_size(batch_size)
+    inputs = columns.inputs.new_empty((size, data.features))
     source = sample_indices(len(data.targets), seed, batch_size)
     while True:
         drawn = torch.stack([next(source) for _ in range(BLOCK)])
-        filler = drawn[:, :1].expand(-1, lanes(batch_size) - batch_size)
-        drawn = torch.cat([drawn, filler], dim=1)
+        drawn = torch.cat([drawn, drawn[:, :1].expand(-1, size - batch_size)], dim=1)
         used: list[int] = columns.used[drawn].amax(dim=1).tolist()
         for indices, count in zip(drawn.to(inputs.device), used, strict=True):
             torch.index_select(columns.inputs, 0, indices, out=inputs)

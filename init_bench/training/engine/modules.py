@@ -1,4 +1,4 @@
-"""Any ``nn.Module`` of many cells: stacked where that pays, else one at a time."""
+"""Train any ``nn.Module`` of many cells: stacked where that pays, else one at a time."""
 
 import copy
 import logging
@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch
-from init_bench.training.engine.optimizers import RULES, Rule
+from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ Batches = dict[int, Minibatch]
 def stack_modules(
     cells: Sequence[Cell], networks: Sequence[nn.Module], x: Tensor, y: Tensor
 ) -> "StackedModules | SeparateModules":
-    """Return the networks of one cohort as one thing that steps.
+    """Return the engine that steps the networks of one cohort.
 
     A network that ``vmap`` cannot take is trained one at a time; a warning names the layer.
 
@@ -44,8 +44,8 @@ def stack_modules(
     with ExitStack() as hooks:
         for name, module in stack.base.named_modules():
             if not any(module.children()):
-                noting = _noting(running, f"{name} ({type(module).__name__})")
-                hooks.callback(module.register_forward_pre_hook(noting).remove)
+                append = _appending(running, f"{name} ({type(module).__name__})")
+                hooks.callback(module.register_forward_pre_hook(append).remove)
         try:
             stack.gradients(x, y, shared=True)
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as cause:
@@ -61,12 +61,12 @@ def stack_modules(
     return stack
 
 
-def _noting(running: list[str], name: str) -> Any:
+def _appending(running: list[str], name: str) -> Any:
     return lambda module, inputs: running.append(name)
 
 
 class SeparateModules:
-    """The networks themselves, each stepped in turn."""
+    """Step the networks themselves, one after another."""
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
         self.trainers = [_Trainer(c, n) for c, n in zip(cells, networks, strict=True)]
@@ -76,37 +76,37 @@ class SeparateModules:
         return torch.stack([each.step(batches[each.cell.seed]) for each in self.trainers])
 
     def load_into(self, network: nn.Module, index: int) -> None:
-        """Nothing: the networks are what is trained."""
+        """Do nothing: the networks themselves are trained."""
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Let all cells but those at ``indices`` leave."""
+        """Drop all cells but those at ``indices``."""
         self.trainers = [self.trainers[i] for i in indices]
 
 
 class _Trainer:
-    """One network in training; its random layers draw from a stream of the cell's own.
+    """Train one network; its random layers draw from a stream of the cell's own.
 
-    The first step shows whether it draws at all: watching for that costs a tenth of a step of
-    LeNet and half of one of a small MLP, so what does not draw is not watched.
+    The first step shows whether it draws at all: noticing that costs a tenth of a step of LeNet
+    and half of one of a small MLP, so a network that does not draw is not checked again.
     """
 
     def __init__(self, cell: Cell, network: nn.Module) -> None:
         self.cell, self.network = cell, network
         self.generator = stream(cell.seed, "forward")
         self.parameters = list(_trained(network).values())
-        rule = RULES[cell.optimizer]
+        rule = OPTIMIZERS[cell.optimizer].rule
         self.rules = [rule(p.detach().unsqueeze(0), 0, [cell]) for p in self.parameters]
         self.draws = True
 
     def step(self, batch: Minibatch) -> Tensor:
         if self.draws:
-            with drawing_from(self.generator) as watched:
-                loss, found = self._gradients(batch)
-            self.draws = watched.drew
+            with drawing_from(self.generator) as draws:
+                loss, gradients = self._gradients(batch)
+            self.draws = draws.drew
         else:
-            loss, found = self._gradients(batch)
+            loss, gradients = self._gradients(batch)
         with torch.no_grad():
-            for rule, gradient in zip(self.rules, found, strict=True):
+            for rule, gradient in zip(self.rules, gradients, strict=True):
                 if gradient is not None:
                     rule.update(gradient.unsqueeze(0))
         return loss.detach()
@@ -119,19 +119,20 @@ class _Trainer:
 
 
 class StackedModules:
-    """Copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
+    """Step copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
         self.cells = list(cells)
         self.base = copy.deepcopy(networks[0])
         params, buffers = stack_module_state(list(networks))
         trained = _trained(networks[0])
-        self.held = {name: p.detach() for name, p in params.items() if name not in trained}
-        self.rules: dict[str, Rule] = {
-            name: RULES[cells[0].optimizer](params[name].detach(), 0, cells) for name in trained
+        self.frozen = {name: p.detach() for name, p in params.items() if name not in trained}
+        self.rules: dict[str, UpdateRule] = {
+            name: OPTIMIZERS[cells[0].optimizer].rule(params[name].detach(), 0, cells)
+            for name in trained
         }
         self.buffers: dict[str, Tensor] = dict(buffers)
-        self._place()
+        self._index_seeds()
 
     def step(self, batches: Batches) -> Tensor:
         """Do one update of every cell; return the losses ``(G,)`` before it."""
@@ -139,11 +140,11 @@ class StackedModules:
         shared = len(seeds) == 1
         x = torch.stack([batches[seed].inputs for seed in seeds])
         y = torch.stack([batches[seed].targets for seed in seeds])
-        x, y = (x[0], y[0]) if shared else (x[self.places], y[self.places])
-        found, losses, self.buffers = self.gradients(x, y, shared=shared)
+        x, y = (x[0], y[0]) if shared else (x[self.seed_rows], y[self.seed_rows])
+        gradients, losses, self.buffers = self.gradients(x, y, shared=shared)
         with torch.no_grad():
             for name, rule in self.rules.items():
-                rule.update(found[name])
+                rule.update(gradients[name])
         return losses
 
     def gradients(
@@ -166,8 +167,8 @@ class StackedModules:
         samples = None if shared else 0
         each = vmap(grad_and_value(loss, has_aux=True), in_dims=(0, 0, samples, samples))
         values = {name: rule.values for name, rule in self.rules.items()}
-        found, (losses, others) = each(values, {**self.held, **self.buffers}, x, y)
-        return found, losses.detach(), {name: others[name].detach() for name in self.buffers}
+        gradients, (losses, others) = each(values, {**self.frozen, **self.buffers}, x, y)
+        return gradients, losses.detach(), {name: others[name].detach() for name in self.buffers}
 
     def load_into(self, network: nn.Module, index: int) -> None:
         """Copy the weights and buffers of cell ``index`` into its own network."""
@@ -178,20 +179,20 @@ class StackedModules:
                     mine.copy_(stacked[name][index])
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Let all cells but those at ``indices`` leave."""
-        chosen = torch.tensor(indices).to(self.places.device)
+        """Drop all cells but those at ``indices``."""
+        chosen = torch.tensor(indices).to(self.seed_rows.device)
         for rule in self.rules.values():
             rule.keep(chosen)
-        for held in (self.held, self.buffers):
-            held.update({name: value[chosen] for name, value in held.items()})
+        for tensors in (self.frozen, self.buffers):
+            tensors.update({name: value[chosen] for name, value in tensors.items()})
         self.cells = [self.cells[i] for i in indices]
-        self._place()
+        self._index_seeds()
 
-    def _place(self) -> None:
-        """Note which of the seeds, in order, each cell has."""
+    def _index_seeds(self) -> None:
+        """Compute, for each cell, the place of its seed among the seeds in order."""
         seeds = sorted({cell.seed for cell in self.cells})
         device = next(iter(self.rules.values())).values.device
-        self.places = torch.tensor([seeds.index(cell.seed) for cell in self.cells]).to(device)
+        self.seed_rows = torch.tensor([seeds.index(cell.seed) for cell in self.cells]).to(device)
 
 
 def _trained(network: nn.Module) -> dict[str, nn.Parameter]:

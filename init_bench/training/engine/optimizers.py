@@ -1,10 +1,15 @@
-"""Update rules for one parameter of many cells, each cell with its own rates.
+"""Optimizers of the engine: update one parameter of many cells, each cell with its own rates.
 
-A gradient arrives as a product that is added to ``sink``: sink ← beta · sink + alpha · product.
-Where the sink is the weight itself no gradient is ever stored.
+The gradient g arrives as a matrix product that is added to ``accumulator``:
+accumulator ← accumulator + accumulate_scale · product, or accumulator ← product where
+``overwrites`` is true. SGD accumulates into the weight itself, so no gradient is ever stored.
+
+To add an optimizer, write an ``UpdateRule`` and put it into ``OPTIMIZERS``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -13,131 +18,173 @@ from torch import Tensor
 from init_bench.training.cell import Cell
 
 
-class SGD:
-    """W ← W − lr (g + λ W), the rate folded into the gradient.
+class UpdateRule(ABC):
+    """Update one parameter of many cells in place.
 
     Attributes:
         values: the parameter, cells along dimension ``axis``.
-        sink, beta, alpha: where and how the gradient's product is added.
-        folds_lr: whether the product comes with the learning rate in it.
-
-    Source:
-        as ``torch.optim.SGD(lr, weight_decay=λ)``.
+        lr, decay: learning rate and weight decay of each cell, shaped to act along ``axis``.
+        decays: whether any cell has weight decay.
+        overwrites: whether a product replaces the accumulator instead of being added to it.
+        accumulate_scale: factor of a product that is added.
+        folds_lr: whether products come with the learning rate in them.
     """
 
-    folds_lr: ClassVar[bool] = True
-    beta: ClassVar[int] = 1
-    alpha: ClassVar[int] = -1
+    overwrites: ClassVar[bool]
+    accumulate_scale: ClassVar[int]
+    folds_lr: ClassVar[bool]
 
     def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
         self.values, self.axis = values, axis
-        self.lr = self._vector([cell.lr for cell in cells])
-        self.decay = self._vector([cell.weight_decay for cell in cells])
+        self.lr = self._per_cell([cell.lr for cell in cells])
+        self.decay = self._per_cell([cell.weight_decay for cell in cells])
         self.decays = any(cell.weight_decay for cell in cells)
 
     @property
-    def sink(self) -> Tensor:
-        """The weight itself."""
-        return self.values
+    @abstractmethod
+    def accumulator(self) -> Tensor:
+        """Return the tensor that takes in the gradient's product."""
 
-    def before(self) -> None:
-        """Do what comes before the product is added."""
-        if self.decays:
-            self.values.mul_(1 - self.lr * self.decay)
+    @abstractmethod
+    def begin_step(self) -> None:
+        """Prepare the accumulator, before the product is added."""
 
-    def after(self) -> None:
-        """Do what comes after."""
+    @abstractmethod
+    def end_step(self) -> None:
+        """Update the weights, after the product is added."""
 
-    def add(self, product: Tensor) -> None:
-        """Add a product that is there already, the rate in it where ``folds_lr`` says so."""
-        if self.beta == 0:
-            self.sink.copy_(product)
+    def accumulate(self, product: Tensor) -> None:
+        """Add a product, the learning rate in it where ``folds_lr`` says so."""
+        if self.overwrites:
+            self.accumulator.copy_(product)
         else:
-            self.sink.add_(product, alpha=self.alpha)
+            self.accumulator.add_(product, alpha=self.accumulate_scale)
 
     def update(self, gradient: Tensor) -> None:
         """Do one step with the gradient itself."""
-        self.before()
-        self.add(gradient * self.lr if self.folds_lr else gradient)
-        self.after()
+        self.begin_step()
+        self.accumulate(gradient * self.lr if self.folds_lr else gradient)
+        self.end_step()
 
     def keep(self, indices: Tensor) -> None:
-        """Forget all cells but those at ``indices``."""
-        for name, held in vars(self).items():
-            if isinstance(held, Tensor) and held.dim():
-                setattr(self, name, held.index_select(self.axis, indices))
+        """Drop all cells but those at ``indices``."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor) and value.dim():
+                setattr(self, name, value.index_select(self.axis, indices))
 
-    def _vector(self, numbers: Sequence[float]) -> Tensor:
+    def _per_cell(self, numbers: Sequence[float]) -> Tensor:
         """Return a number per cell, shaped to act along the cells' dimension."""
         shape = [1] * self.values.dim()
         shape[self.axis] = -1
         return torch.tensor(numbers, dtype=self.values.dtype).view(shape).to(self.values.device)
 
 
-class Momentum(SGD):
+class SGD(UpdateRule):
+    """W ← W − lr (g + λ W): the product is subtracted from the weight itself.
+
+    Source:
+        as ``torch.optim.SGD(lr, weight_decay=λ)``.
+    """
+
+    overwrites = False
+    accumulate_scale = -1
+    folds_lr = True
+
+    @property
+    def accumulator(self) -> Tensor:
+        """Return the weight itself."""
+        return self.values
+
+    def begin_step(self) -> None:
+        """Decay the weight."""
+        if self.decays:
+            self.values.mul_(1 - self.lr * self.decay)
+
+    def end_step(self) -> None:
+        """Do nothing: the product is the update."""
+
+
+class Momentum(UpdateRule):
     """V ← μ V + lr (g + λ W), W ← W − V.
 
     Source:
         as ``torch.optim.SGD(lr, momentum=μ, weight_decay=λ)``, whose buffer is V / lr.
     """
 
-    alpha = 1
+    overwrites = False
+    accumulate_scale = 1
+    folds_lr = True
 
     def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
-        self.momentum = self._vector([cell.momentum for cell in cells])
+        self.momentum = self._per_cell([cell.momentum for cell in cells])
         self.velocity = torch.zeros_like(values)
 
     @property
-    def sink(self) -> Tensor:
-        """The velocity."""
+    def accumulator(self) -> Tensor:
+        """Return the velocity."""
         return self.velocity
 
-    def before(self) -> None:
+    def begin_step(self) -> None:
+        """Shrink the velocity and add the weight decay to it."""
         self.velocity.mul_(self.momentum)
         if self.decays:
             self.velocity.addcmul_(self.values, self.lr * self.decay)
 
-    def after(self) -> None:
+    def end_step(self) -> None:
+        """Move the weight by the velocity."""
         self.values.sub_(self.velocity)
 
 
-class Adagrad(SGD):
+class GradientRule(UpdateRule):
+    """Store the gradient; a rule of this kind computes its update from ``gradient``.
+
+    ``end_step`` may use the gradient's memory for the update.
+    """
+
+    overwrites = True
+    accumulate_scale = 1
+    folds_lr = False
+
+    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
+        super().__init__(values, axis, cells)
+        self.gradient = torch.zeros_like(values)
+
+    @property
+    def accumulator(self) -> Tensor:
+        """Return the gradient."""
+        return self.gradient
+
+    def begin_step(self) -> None:
+        """Do nothing: the product replaces the last gradient."""
+
+    def apply_weight_decay(self) -> None:
+        """Let g ← g + λ W."""
+        if self.decays:
+            self.gradient.addcmul_(self.values, self.decay)
+
+
+class Adagrad(GradientRule):
     """S ← S + g², W ← W − lr g / (√S + 1e-10).
 
     Source:
         Duchi et al., 2011; as ``torch.optim.Adagrad(lr, weight_decay=λ)``, λ W added to g.
     """
 
-    folds_lr = False
-    beta = 0
-    alpha = 1
     epsilon: ClassVar[float] = 1e-10
 
     def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
-        self.gradient = torch.zeros_like(values)
         self.squares = torch.zeros_like(values)
 
-    @property
-    def sink(self) -> Tensor:
-        """The gradient."""
-        return self.gradient
-
-    def before(self) -> None:
-        """Nothing: the product replaces the last gradient."""
-
-    def after(self) -> None:
-        self._decay()
+    def end_step(self) -> None:
+        """Divide the gradient by the root of the sum of its squares."""
+        self.apply_weight_decay()
         self.squares.addcmul_(self.gradient, self.gradient)
         self.values.sub_(self.gradient.mul_(self.lr).div_(self.squares.sqrt().add_(self.epsilon)))
 
-    def _decay(self) -> None:
-        if self.decays:
-            self.gradient.addcmul_(self.values, self.decay)
 
-
-class Adam(Adagrad):
+class Adam(GradientRule):
     """M ← β₁ M + (1 − β₁) g, S ← β₂ S + (1 − β₂) g², W ← W − lr M̂ / (√Ŝ + 1e-8).
 
     β₁ = 0.9, β₂ = 0.999, M̂ = M / (1 − β₁ᵗ), Ŝ = S / (1 − β₂ᵗ).
@@ -146,16 +193,18 @@ class Adam(Adagrad):
         Kingma & Ba, 2015, algorithm 1; as ``torch.optim.Adam(lr, weight_decay=λ)``.
     """
 
-    epsilon = 1e-8
+    epsilon: ClassVar[float] = 1e-8
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
     def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
+        self.squares = torch.zeros_like(values)
         self.mean = torch.zeros_like(values)
         self.steps = 0
 
-    def after(self) -> None:
-        self._decay()
+    def end_step(self) -> None:
+        """Divide the mean gradient by the root of the mean of its squares."""
+        self.apply_weight_decay()
         self.steps += 1
         first, second = self.betas
         self.mean.lerp_(self.gradient, 1 - first)
@@ -172,18 +221,45 @@ class AdamW(Adam):
         Loshchilov & Hutter, 2019, algorithm 2; as ``torch.optim.AdamW(lr, weight_decay=λ)``.
     """
 
-    def _decay(self) -> None:
+    def apply_weight_decay(self) -> None:
+        """Let W ← (1 − lr λ) W."""
         if self.decays:
             self.values.mul_(1 - self.lr * self.decay)
 
 
-Rule = SGD
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Describe an optimizer.
+
+    Attributes:
+        rule: makes the update rule of one parameter from its values, the dimension of the cells
+            and the cells.
+        torch_class: the optimizer of ``torch.optim`` with the same updates, if there is one.
+        help: a line about it.
+        reads: fields of a cell that it reads beside ``lr`` and ``weight_decay``, by the names
+            that ``torch_class`` takes. A grid makes no cells for those that it does not read.
+    """
+
+    rule: Callable[[Tensor, int, Sequence[Cell]], UpdateRule]
+    help: str
+    torch_class: type[torch.optim.Optimizer] | None = None
+    reads: tuple[str, ...] = ()
 
 
-RULES: dict[str, Callable[[Tensor, int, Sequence[Cell]], Rule]] = {
-    "sgd": SGD,
-    "momentum": Momentum,
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamw": AdamW,
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer(rule=SGD, torch_class=torch.optim.SGD, help="gradient descent on minibatches"),
+    "momentum": Optimizer(
+        rule=Momentum,
+        torch_class=torch.optim.SGD,
+        reads=("momentum",),
+        help="SGD with a velocity that forgets by the axis momentum",
+    ),
+    "adagrad": Optimizer(rule=Adagrad, torch_class=torch.optim.Adagrad, help="Duchi et al., 2011"),
+    "adam": Optimizer(rule=Adam, torch_class=torch.optim.Adam, help="Kingma & Ba, 2015"),
+    "adamw": Optimizer(
+        rule=AdamW,
+        torch_class=torch.optim.AdamW,
+        help="Adam with decoupled weight decay; Loshchilov & Hutter, 2019",
+    ),
 }
+"""Optimizers by the name that a grid gives them."""

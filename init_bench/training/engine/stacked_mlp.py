@@ -1,4 +1,4 @@
-"""Many small MLPs as one: weights stacked over cells, the way back written by hand."""
+"""Train many small MLPs as one: weights stacked over cells, backward pass written by hand."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from init_bench.training.cell import Cell
 from init_bench.training.engine.kernels import kernel
-from init_bench.training.engine.minibatches import Minibatch, lanes
-from init_bench.training.engine.optimizers import RULES, Rule
+from init_bench.training.engine.minibatches import Minibatch, padded_size
+from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
 
 T = TypeVar("T")
 
 
 class StackedMLP:
-    """The MLPs of one chunk, trained side by side; cells of equal seed stand together.
+    """Train the MLPs of one chunk side by side; cells of equal seed are neighbors.
 
-    Shapes, with G cells, g of them in a run of equal seed, B lanes of a minibatch:
+    Shapes, with G cells, g of them in a run of equal seed, minibatches padded to B samples:
         first[r]: ``(features, g, units)``, columns sorted by use, one matrix product for all g;
         weights[l]: ``(G, n_out, n_in)``; biases[l]: ``(G, n_out, 1)``;
         activations are feature-major: ``(G, units, B)``.
@@ -31,12 +31,12 @@ class StackedMLP:
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], order: Tensor) -> None:
         self.order = order
         states = [network.state_dict() for network in networks]
-        rule, depth = RULES[cells[0].optimizer], cells[0].depth
+        rule, depth = OPTIMIZERS[cells[0].optimizer].rule, cells[0].depth
 
         def stacked(name: str, part: slice) -> Tensor:
             return torch.stack([state[name] for state in states[part]]).to(order.device)
 
-        def own(values: Tensor, axis: int, part: slice = slice(None)) -> Rule:
+        def own(values: Tensor, axis: int, part: slice = slice(None)) -> UpdateRule:
             return rule(values.contiguous(), axis, cells[part])
 
         everything = slice(None)
@@ -52,7 +52,7 @@ class StackedMLP:
         self._allocate(cells)
 
     def _allocate(self, cells: Sequence[Cell]) -> None:
-        """Make the buffers of a step once; they hold until cells leave."""
+        """Make the buffers of a step; they hold until cells are dropped."""
         self.cells = list(cells)
         self.by_seed = _runs([cell.seed for cell in cells])
         values = self.first[0].values
@@ -63,12 +63,12 @@ class StackedMLP:
         count, size = len(cells), cells[0].batch_size
         self.dtype = torch.bfloat16 if cells[0].precision == "bfloat16" else values.dtype
         widths = [values.shape[2], *(rule.values.shape[1] for rule in self.weights)]
-        self.a = [values.new_empty((count, w, lanes(size)), dtype=self.dtype) for w in widths]
-        apart = any(phi.needs_a for phi, _ in self.kernels)
-        self.z = [torch.empty_like(a) if apart else a for a in self.a[:-1]]
+        self.a = [values.new_empty((count, w, padded_size(size)), dtype=self.dtype) for w in widths]
+        separate = any(phi.needs_a for phi, _ in self.kernels)
+        self.z = [torch.empty_like(a) if separate else a for a in self.a[:-1]]
         self.upstream = [torch.empty_like(self.a[0]) for _ in range(2)]
         self.sums = [values.new_empty((count, width, 1)) for width in widths]
-        share = values.new_zeros((1, 1, lanes(size)))
+        share = values.new_zeros((1, 1, padded_size(size)))
         share[..., :size] = 1 / size
         folds = self.first[0].folds_lr
         rates = [cell.lr if folds else 1.0 for cell in cells]
@@ -77,18 +77,21 @@ class StackedMLP:
         )
 
     @torch.no_grad()
+    def losses(self, batches: dict[int, Minibatch]) -> Tensor:
+        """Return the losses ``(G,)`` of the cells; nothing is updated."""
+        return self._loss(batches)[0]
+
+    @torch.no_grad()
     def step(self, batches: dict[int, Minibatch]) -> Tensor:
         """Do one update of every cell; return the losses ``(G,)`` before it."""
-        self._forward(batches)
-        y = torch.cat([batches[seed].targets.expand(_size(s), -1) for seed, s in self.by_seed])
-        losses, delta = self._loss(y.unsqueeze(1))
+        losses, delta = self._loss(batches)
         for i in range(len(self.weights), 0, -1):
             rule = self.weights[i - 1]
             weight = rule.values.to(self.dtype)
             upstream = torch.bmm(weight.mT, delta, out=self.upstream[i % 2])
-            rule.before()
-            _accumulate(rule, rule.sink, delta, self.z[i - 1].mT)
-            rule.after()
+            rule.begin_step()
+            _accumulate(rule, rule.accumulator, delta, self.z[i - 1].mT)
+            rule.end_step()
             self._update_bias(i, delta)
             for phi, part in self.kernels:
                 phi.backward(upstream[part], self.a[i - 1][part], self.z[i - 1][part])
@@ -114,7 +117,7 @@ class StackedMLP:
                 own[f"fc{i}.bias"].copy_(rule.values[index, :, 0])
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Let all cells but those at ``indices`` leave, so that the rest run at full speed."""
+        """Drop all cells but those at ``indices``, so that the rest run at full speed."""
         chosen = [self.cells[i] for i in indices]
         everywhere = torch.tensor(indices).to(self.order.device)
         for rule in (*self.weights, *self.biases):
@@ -143,8 +146,11 @@ class StackedMLP:
                 for phi, part in self.kernels:
                     phi.forward(a[part], self.z[i][part])
 
-    def _loss(self, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, batches: dict[int, Minibatch]) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
+        self._forward(batches)
+        y = torch.cat([batches[seed].targets.expand(_size(s), -1) for seed, s in self.by_seed])
+        y = y.unsqueeze(1)
         log_p = torch.log_softmax(self.a[-1], dim=1, dtype=self.scale.dtype)
         picked = log_p.gather(1, y).squeeze(1)[:, : self.cells[0].batch_size]
         losses = picked.mean(dim=1).neg_()
@@ -156,29 +162,30 @@ class StackedMLP:
             return
         rule, total = self.biases[layer], self.sums[layer]
         torch.sum(delta, dim=2, keepdim=True, dtype=total.dtype, out=total)
-        rule.before()
-        rule.add(total)
-        rule.after()
+        rule.begin_step()
+        rule.accumulate(total)
+        rule.end_step()
 
-    def _update_first(self, rule: Rule, x: Tensor, delta: Tensor) -> None:
+    def _update_first(self, rule: UpdateRule, x: Tensor, delta: Tensor) -> None:
         """Add the product to the rows of the used columns; the others' gradient is 0."""
-        rule.before()
-        sink = rule.sink.flatten(1)
-        _accumulate(rule, sink[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
-        if rule.beta == 0:
-            sink[x.shape[1] :].zero_()
-        rule.after()
+        rule.begin_step()
+        rows = rule.accumulator.flatten(1)
+        _accumulate(rule, rows[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
+        if rule.overwrites:
+            rows[x.shape[1] :].zero_()
+        rule.end_step()
 
 
-def _accumulate(rule: Rule, sink: Tensor, left: Tensor, right: Tensor) -> None:
-    """Let ``sink`` ← beta · sink + alpha · left · right, stacked or not."""
-    if left.dtype != sink.dtype:
+def _accumulate(rule: UpdateRule, into: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left · right, scaled as the rule says, to ``into``, stacked or not; or overwrite it."""
+    keep, scale = int(not rule.overwrites), rule.accumulate_scale
+    if left.dtype != into.dtype:
         product = torch.matmul(left, right)
-        sink.copy_(product) if rule.beta == 0 else sink.add_(product, alpha=rule.alpha)
-    elif sink.dim() == 2:
-        sink.addmm_(left, right, beta=rule.beta, alpha=rule.alpha)
+        into.copy_(product) if rule.overwrites else into.add_(product, alpha=scale)
+    elif into.dim() == 2:
+        into.addmm_(left, right, beta=keep, alpha=scale)
     else:
-        sink.baddbmm_(left, right, beta=rule.beta, alpha=rule.alpha)
+        into.baddbmm_(left, right, beta=keep, alpha=scale)
 
 
 def _runs(values: Sequence[T]) -> list[tuple[T, slice]]:

@@ -1,7 +1,7 @@
-"""Train one chunk: draw the weights, choose the engine, step, look at the layers, test."""
+"""Train one chunk: draw the weights, choose the engine, step, capture the layers, test."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -14,90 +14,90 @@ from init_bench.datasets import Dataset
 from init_bench.hooks.record import capture
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
-from init_bench.training.engine.minibatches import Minibatch, minibatches, whole_minibatches
+from init_bench.training.engine.minibatches import Minibatch, minibatches, padded_minibatches
 from init_bench.training.engine.modules import SeparateModules, StackedModules, stack_modules
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.networks import input_shape, network_of
+from init_bench.training.progress import ProgressCallback
 from init_bench.training.tables import CellResult
 
 CAPTURED_SAMPLES = 512
-"""Layers are looked at on this many samples: the first of the training part."""
+"""Layers are captured on this many samples: the first of the training part."""
 
 
 TESTED_SAMPLES = 2000
 """Test samples that go through the network together: bounds the memory."""
 
 
-TICK_STEPS = 50
-"""Steps between two reports of progress, each a chance to stop."""
+BLOCK_STEPS = 50
+"""Steps between two calls of the progress callback, each a chance to stop."""
 
 
 SHARED_UNITS = 16
-"""Fewest units of the first layer for which cells share a stack. Its product is one for all cells
-of a seed; for fewer units the matrix library takes other routes for one cell than for many."""
-
-
-Tick = Callable[[int], None]
-"""Called with the number of cell-steps done since the last call; may raise to stop."""
+"""Fewest units of the first layer for which cells share a stack. The first layer is one product for
+all cells of a seed; for fewer units the matrix library computes one cell otherwise than many."""
 
 
 def train_chunk(
-    cells: Sequence[Cell], data: Dataset, device: torch.device, tick: Tick = lambda steps: None
+    cells: Sequence[Cell],
+    data: Dataset,
+    device: torch.device,
+    progress: ProgressCallback = lambda steps: None,
 ) -> list[CellResult]:
     """Train the cells of one cohort as one stack and return what was measured, cell by cell.
 
-    A loss, a weight or a bias that is not finite makes its cell ``diverged``. A cell whose loss
-    is not finite leaves the stack at the next multiple of 50 steps, where its layers are looked
-    at once more; the others go on. Same bits for a cell whatever shares the chunk holds with one
-    intra-op thread, which the executors see to.
+    A cell is ``diverged`` if a loss, a weight or a bias of it is not finite. A cell whose loss is
+    not finite is dropped from the stack at the next multiple of 50 steps, where its layers are
+    captured once more; the others go on. With one intra-op thread, which the executors see to, a
+    cell gets the same bits whichever cells share its chunk.
     """
     data, first = data.to(device), cells[0]
     units = first.width if first.depth > 1 else data.classes
-    alone = first.is_plain_mlp and units < SHARED_UNITS
-    stacks = [[cell] for cell in cells] if alone else [cells]
-    return [result for stack in stacks for result in _Training(stack, data).run(tick)]
+    separate = first.is_plain_mlp and units < SHARED_UNITS
+    stacks = [[cell] for cell in cells] if separate else [cells]
+    return [result for stack in stacks for result in _Training(stack, data).run(progress)]
 
 
 def stacked(
     cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset
 ) -> tuple[StackedMLP | StackedModules | SeparateModules, Iterator[dict[int, Minibatch]]]:
-    """Return what steps the networks, and its minibatches: an engine of its own for plain MLPs.
+    """Return the engine that steps the networks, and its minibatches.
 
-    Networks and data are on one device; what steps may keep the networks.
+    Networks and data are on one device. The engine may use the networks themselves.
     """
     seeds, size = [cell.seed for cell in cells], cells[0].batch_size
     if cells[0].is_plain_mlp:
         stack = StackedMLP(cells, networks, data.sorted_columns.order)
-        return stack, minibatches(data, seeds, size)
+        return stack, padded_minibatches(data, seeds, size)
     shape = input_shape(cells[0], data)
     x, y = data.first(2).view(-1, *shape), data.targets[:2]
-    return stack_modules(cells, networks, x, y), whole_minibatches(data, seeds, size, shape)
+    return stack_modules(cells, networks, x, y), minibatches(data, seeds, size, shape)
 
 
 class _Training:
-    """The cells of a chunk on their way: stack, networks to look at, what was measured so far."""
+    """Train one chunk: hold its stack, its networks, and what was measured so far."""
 
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
         self.device, self.shape = data.device, input_shape(cells[0], data)
         self.networks = [network_of(cell, data).to(self.device) for cell in cells]
         self.stack, self.batches = stacked(cells, self.networks, data)
-        self.alive = list(range(len(cells)))
+        self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
-        self.frames: list[list[pd.DataFrame]] = [[] for _ in cells]
+        self.layer_tables: list[list[pd.DataFrame]] = [[] for _ in cells]
 
-    def run(self, tick: Tick) -> list[CellResult]:
-        """Do all steps in pieces of ``TICK_STEPS``; the losses are read back once a piece."""
+    def run(self, progress: ProgressCallback) -> list[CellResult]:
+        """Do all steps in blocks of ``BLOCK_STEPS``; the losses are read back once a block."""
         started = time.perf_counter()
         steps, first = self.cells[0].steps, self.cells[0]
-        for start in range(0, steps, TICK_STEPS):
-            stop = min(start + TICK_STEPS, steps)
-            if self.alive:
-                self._piece(range(start, stop))
-            tick(len(self.cells) * (stop - start))
+        for start in range(0, steps, BLOCK_STEPS):
+            stop = min(start + BLOCK_STEPS, steps)
+            if self.active:
+                self._do_block(range(start, stop))
+            progress(len(self.cells) * (stop - start))
         if steps in first.captured_steps:
-            self._look(self.alive, steps)
-        self._load(self.alive)
+            self._capture(self.active, steps)
+        self._update_networks(self.active)
         return self._results((time.perf_counter() - started) / len(self.cells))
 
     def _results(self, seconds: float) -> list[CellResult]:
@@ -109,42 +109,44 @@ class _Training:
                 test_accuracy=_accuracy(network, cell, self.data, self.shape),
                 train_seconds=seconds,
                 device=str(self.device),
-                layers=frames,
+                layers=tables,
             )
-            for cell, curve, network, frames in zip(
-                self.cells, self.curves.T, self.networks, self.frames, strict=True
+            for cell, curve, network, tables in zip(
+                self.cells, self.curves.T, self.networks, self.layer_tables, strict=True
             )
         ]
 
-    def _piece(self, steps: range) -> None:
-        """Do some steps; then let cells whose loss is not finite leave."""
+    def _do_block(self, steps: range) -> None:
+        """Do some steps; then drop the cells whose loss is not finite."""
         losses = []
         for step in steps:
             if step in self.cells[0].captured_steps:
-                self._look(self.alive, step)
+                self._capture(self.active, step)
             losses.append(self.stack.step(next(self.batches)))
         read = torch.stack(losses).cpu().numpy()
-        self.curves[steps.start : steps.stop, self.alive] = read
+        self.curves[steps.start : steps.stop, self.active] = read
         finite = np.isfinite(read).all(axis=0)
         if not finite.all():
-            self._look(
-                [i for i, fine in zip(self.alive, finite, strict=True) if not fine], steps.stop
-            )
-            kept = np.flatnonzero(finite).tolist()
-            if kept:
-                self.stack.keep(kept)
-            self.alive = [self.alive[i] for i in kept]
+            self._drop(finite, steps.stop)
 
-    def _look(self, chosen: Sequence[int], step: int) -> None:
-        self._load(chosen)
+    def _drop(self, finite: np.ndarray[tuple[int], np.dtype[np.bool_]], step: int) -> None:
+        """Capture the layers of the active cells that are not finite, and drop those cells."""
+        self._capture([i for i, fine in zip(self.active, finite, strict=True) if not fine], step)
+        kept = np.flatnonzero(finite).tolist()
+        if kept:
+            self.stack.keep(kept)
+        self.active = [self.active[i] for i in kept]
+
+    def _capture(self, chosen: Sequence[int], step: int) -> None:
+        self._update_networks(chosen)
         for i in chosen:
             table = _layer_table(self.networks[i], self.cells[i], self.data, self.shape)
-            self.frames[i].append(table.assign(step=step))
+            self.layer_tables[i].append(table.assign(step=step))
 
-    def _load(self, chosen: Sequence[int]) -> None:
-        """Bring the networks of these cells, all still in the stack, up to date."""
+    def _update_networks(self, chosen: Sequence[int]) -> None:
+        """Copy the weights of these active cells from the stack into their networks."""
         for i in chosen:
-            self.stack.load_into(self.networks[i], self.alive.index(i))
+            self.stack.load_into(self.networks[i], self.active.index(i))
 
 
 def _layer_table(
@@ -152,8 +154,8 @@ def _layer_table(
 ) -> pd.DataFrame:
     """Return the layer statistics, gradients included, on the first training samples.
 
-    The network is looked at as it trains: normalised by the samples' own statistics, its buffers
-    left as they were, random layers drawing from a stream of the seed.
+    The network runs in training mode: normalization layers use the statistics of the samples, its
+    buffers stay as they were, and random layers draw from a stream of the seed.
     """
     inputs = data.first(CAPTURED_SAMPLES).view(-1, *shape)
     buffers = {name: value.clone() for name, value in network.named_buffers()}
@@ -171,18 +173,18 @@ def _is_finite(network: nn.Module) -> bool:
 
 
 def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]) -> float:
-    """Return the share of test samples classified rightly; nan logits are wrong."""
+    """Return the share of test samples classified correctly; nan logits are wrong."""
     network.eval()
     with torch.no_grad(), drawing_from(stream(cell.seed, "test")):
         parts = torch.split(data.test_inputs.view(-1, *shape), TESTED_SAMPLES)
         logits = torch.cat([network(part) for part in parts])
-    right = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)
-    return float(right.sum().item()) / len(right)
+    correct = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)
+    return float(correct.sum().item()) / len(correct)
 
 
 def _until_divergence(
     losses: np.ndarray[tuple[int], np.dtype[np.float32]],
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Return the curve up to and with its first loss that is not finite."""
+    """Return the curve up to its first loss that is not finite, and with that one."""
     broken = np.flatnonzero(~np.isfinite(losses))
     return losses[: broken[0] + 1].copy() if len(broken) else losses.copy()

@@ -38,7 +38,7 @@ def main() -> int:
 def any_module(data: Dataset, **axes: Any) -> bool:
     """Return whether the general engine's curves agree: the device may stack what the CPU does
     not, so to rounding."""
-    looks = {"capture_at": [0, 5], "init": ["he_normal", "lsuv"]}
+    looks: dict[str, Any] = {"capture_at": [0, 5], "init": ["he_normal", "lsuv"]}
     cells = Grid(seed=[0, 1], batch_size=16, steps=5, **looks, **axes).cells
     here = train_chunk(cells, data, torch.device("cpu"))
     with EmulatedAccelerator():  # type: ignore[no-untyped-call]
@@ -51,7 +51,7 @@ def any_module(data: Dataset, **axes: Any) -> bool:
 
 def plain(data: Dataset) -> bool:
     """Return whether the engine of plain MLPs gives the same curves, to the bit."""
-    axes = {"width": 6, "depth": 3, "batch_size": 16, "steps": 30, "seed": [0, 1]}
+    axes: dict[str, Any] = {"width": 6, "depth": 3, "batch_size": 16, "steps": 30, "seed": [0, 1]}
     cells = Grid(init=INITS, activation=["relu", "tanh"], **axes).cells
     cells.sort(key=lambda cell: cell.seed)
     here = train_chunk(cells, data, torch.device("cpu"))

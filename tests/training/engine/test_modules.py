@@ -16,12 +16,13 @@ from init_bench.datasets.sorted_columns import sort_columns
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
 from init_bench.training.engine import modules
+from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.trainer import stacked, train_chunk
-from init_bench.training.grid import OPTIMIZERS, Grid
+from init_bench.training.grid import Grid
 from init_bench.training.networks import check, network_of
 from init_bench.training.sampling import sample_indices
 from init_bench.training.tables import CellResult
-from tests.training.engine.test_trainer import TORCH, Syncs
+from tests.training.engine.test_trainer import Syncs, torch_optimizer
 
 CPU = torch.device("cpu")
 IMAGE = (1, 12, 12)
@@ -42,7 +43,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "lenet": {"model": "lenet"},
     "own": {"model": "tests.networks:half_frozen"},
 }
-SMALL = {"batch_size": 16, "steps": 12}
+SMALL: dict[str, Any] = {"batch_size": 16, "steps": 12}
 
 
 @pytest.fixture
@@ -58,19 +59,16 @@ def _curves(results: list[CellResult]) -> dict[str, np.ndarray[Any, np.dtype[np.
 def _plain_losses(cell: Cell) -> list[float]:
     """Train the cell's network as people write it."""
     network = network_of(cell, DATA)
-    own = {"momentum": cell.momentum} if cell.optimizer == "momentum" else {}
-    trained = [p for p in network.parameters() if p.requires_grad]
-    kind = getattr(torch.optim, TORCH[cell.optimizer])
-    optimiser = kind(trained, lr=cell.lr, weight_decay=cell.weight_decay, **own)
+    optimizer = torch_optimizer(cell, network)
     shape, losses = (144,) if cell.model == "mlp" else IMAGE, []
     for _, chosen in zip(
         range(cell.steps), sample_indices(200, cell.seed, cell.batch_size), strict=False
     ):
         logits = network(DATA.inputs[chosen].view(-1, *shape))
         loss = nn.functional.cross_entropy(logits, DATA.targets[chosen])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return losses
 

@@ -25,7 +25,7 @@ from tests.training.engine.test_modules import DATA, IMAGE
 CPU = torch.device("cpu")
 SEEING = ["lsuv", "krahenbuhl", "metainit(steps=2)", "gradinit(steps=2)"]
 MODELS: dict[str, dict[str, Any]] = {"mlp": {"width": 9, "depth": 3}, "lenet": {"model": "lenet"}}
-SMALL = {"batch_size": 16, "steps": 4}
+SMALL: dict[str, Any] = {"batch_size": 16, "steps": 4}
 
 
 @pytest.mark.parametrize("init", SEEING)
@@ -50,7 +50,7 @@ def test_what_it_sees_is_the_first_minibatch_of_the_default_size() -> None:
 
 @pytest.mark.parametrize("init", SEEING)
 def test_the_start_does_not_depend_on_how_the_cell_trains(init: str) -> None:
-    axes = {"batch_size": [4, 16], "lr": [0.1, 0.2], "optimizer": ["sgd", "adam"]}
+    axes: dict[str, Any] = {"batch_size": [4, 16], "lr": [0.1, 0.2], "optimizer": ["sgd", "adam"]}
     first, *others = (network_of(c, DATA) for c in Grid(init=init, **MODELS["mlp"], **axes).cells)
     for other in others:
         pairs = zip(first.parameters(), other.parameters(), strict=True)
@@ -91,7 +91,7 @@ def fails_for_seed_1() -> Iterator[str]:
 def test_a_start_that_fails_is_the_failure_of_its_cell_alone(
     model: str, fails_for_seed_1: str, tmp_path: Path
 ) -> None:
-    axes = {"model": model, "width": 9} if model == "mlp" else {"model": model}
+    axes: dict[str, Any] = {"model": model, "width": 9} if model == "mlp" else {"model": model}
     grid = Grid(init=[fails_for_seed_1, "he_normal"], seed=range(3), **axes, **SMALL)
     results = ib.run(grid, tmp_path / "run", device="cpu", progress=False)
     (failure,) = (json.loads(path.read_text()) for path in results.failures)

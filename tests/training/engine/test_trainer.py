@@ -24,10 +24,11 @@ from init_bench.errors import InitBenchError
 from init_bench.init import INITS
 from init_bench.models import mlp
 from init_bench.training.cell import Cell
-from init_bench.training.engine.minibatches import minibatches
+from init_bench.training.engine.minibatches import padded_minibatches
+from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.trainer import train_chunk
-from init_bench.training.grid import OPTIMIZERS, Grid
+from init_bench.training.grid import Grid
 from init_bench.training.networks import build
 from init_bench.training.sampling import sample_indices
 from init_bench.training.tables import CellResult
@@ -73,16 +74,13 @@ def _by_key(results: list[CellResult]) -> dict[str, CellResult]:
     return {result.cell.key: result for result in results}
 
 
-TORCH = {"sgd": "SGD", "momentum": "SGD", "adagrad": "Adagrad", "adam": "Adam", "adamw": "AdamW"}
-
-
-def _torch_optimiser(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
-    """Return torch's own counterpart of the cell's update rule."""
-    kind = getattr(torch.optim, TORCH[cell.optimizer])
-    own = {"momentum": cell.momentum} if cell.optimizer == "momentum" else {}
-    made: torch.optim.Optimizer = kind(
-        model.parameters(), lr=cell.lr, weight_decay=cell.weight_decay, **own
-    )
+def torch_optimizer(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of ``torch.optim`` with the cell's updates."""
+    entry = OPTIMIZERS[cell.optimizer]
+    kind: Any = entry.torch_class
+    trained = [p for p in model.parameters() if p.requires_grad]
+    own = {name: getattr(cell, name) for name in entry.reads}
+    made: torch.optim.Optimizer = kind(trained, lr=cell.lr, weight_decay=cell.weight_decay, **own)
     return made
 
 
@@ -98,7 +96,7 @@ def _network(cell: Cell, dtype: torch.dtype = torch.float32) -> nn.Module:
 def _train_plainly(cell: Cell, model: nn.Module) -> list[float]:
     """Train the way most people write it: alone, ``nn.Module`` and ``torch.optim``."""
     dtype = next(model.parameters()).dtype
-    optimiser, losses = _torch_optimiser(cell, model), []
+    optimizer, losses = torch_optimizer(cell, model), []
     for _, chosen in zip(
         range(cell.steps),
         sample_indices(len(DATA.targets), cell.seed, cell.batch_size),
@@ -106,9 +104,9 @@ def _train_plainly(cell: Cell, model: nn.Module) -> list[float]:
     ):
         logits = model(DATA.inputs[chosen].to(dtype))
         loss = nn.functional.cross_entropy(logits, DATA.targets[chosen])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return losses
 
@@ -144,7 +142,13 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
     optimizer: str, bias: bool
 ) -> None:
     """A cell per activation and weight decay, mixed in one stack: weights agree to 1e-10."""
-    axes = {"depth": 3, "width": 7, "batch_size": 5, "steps": 12, "lr": [0.02, 0.05]}
+    axes: dict[str, Any] = {
+        "depth": 3,
+        "width": 7,
+        "batch_size": 5,
+        "steps": 12,
+        "lr": [0.02, 0.05],
+    }
     grid = Grid(
         init="he_normal", activation=list(ACTIVATIONS), weight_decay=[0.0, 0.1],
         momentum=[0.5, 0.9], optimizer=optimizer, bias=bias, **axes,
@@ -155,7 +159,7 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
     )
     losses = [
         stack.step(batches)
-        for _, batches in zip(range(12), minibatches(DOUBLE, [0], 5), strict=False)
+        for _, batches in zip(range(12), padded_minibatches(DOUBLE, [0], 5), strict=False)
     ]
     for i, cell in enumerate(cells):
         plain, mine = (_network(cell, torch.float64) for _ in range(2))
@@ -176,16 +180,16 @@ def test_columns_that_no_sample_of_a_minibatch_uses_change_nothing() -> None:
     cell = Grid(init="he_normal", optimizer="adam", weight_decay=0.1, lr=0.01, **SMALL).cells[0]
     stack = StackedMLP([cell], [_network(cell, torch.float64)], sparse.sorted_columns.order)
     plain, mine = (_network(cell, torch.float64) for _ in range(2))
-    optimiser, widths = _torch_optimiser(cell, plain), set()
+    optimizer, widths = torch_optimizer(cell, plain), set()
     source = sample_indices(len(sparse.targets), 0, cell.batch_size)
     for _, chosen, batches in zip(
-        range(20), source, minibatches(sparse, [0], cell.batch_size), strict=False
+        range(20), source, padded_minibatches(sparse, [0], cell.batch_size), strict=False
     ):
         widths.add(batches[0].inputs.shape[1])
         stack.step(batches)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(plain(sparse.inputs[chosen]), sparse.targets[chosen]).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
     stack.load_into(mine, 0)
     assert min(widths) < DATA.features
     for p, q in zip(plain.parameters(), mine.parameters(), strict=True):
@@ -275,8 +279,8 @@ def test_training_leaves_the_global_stream_alone() -> None:
 
 
 def test_cells_of_a_seed_see_the_same_minibatches_and_other_seeds_others() -> None:
-    both = next(minibatches(DATA, [0, 1], 16))
-    alone = next(minibatches(DATA, [1], 16))
+    both = next(padded_minibatches(DATA, [0, 1], 16))
+    alone = next(padded_minibatches(DATA, [1], 16))
     assert torch.equal(both[1].inputs, alone[1].inputs)
     assert not torch.equal(both[0].inputs, both[1].inputs)
 
@@ -337,7 +341,7 @@ def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
     axes = {**SMALL, "optimizer": optimizer, "weight_decay": 0.1, "activation": list(ACTIVATIONS)}
     cells = Grid(init="he_normal", **axes).cells
     stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
-    batches = minibatches(DATA, [0], 16)
+    batches = padded_minibatches(DATA, [0], 16)
     with Syncs() as syncs:
         torch.zeros(1).item()
         assert syncs.seen == ["_local_scalar_dense"], "the count itself works"

@@ -1,0 +1,40 @@
+"""Read the argument ``seeds``: a count, or the seeds themselves."""
+
+import operator
+from collections.abc import Iterable
+
+from init_bench.errors import InitBenchError
+
+
+def seeds_from(seeds: int | Iterable[int], *, minimum: int = 1) -> tuple[int, ...]:
+    """Return the seeds: 0 … n-1 for a count n, else those given.
+
+    Args:
+        seeds: a count, or distinct integers from 0.
+        minimum: the fewest seeds allowed.
+
+    Raises:
+        InitBenchError: too few seeds, one given twice, or something that is no seed.
+
+    Example:
+        >>> seeds_from(3), seeds_from([7, 5])
+        ((0, 1, 2), (7, 5))
+    """
+    try:
+        given = tuple(seeds) if isinstance(seeds, Iterable) else range(operator.index(seeds))
+        numbers = tuple(operator.index(seed) for seed in given)
+    except TypeError:
+        raise _refusal(seeds, minimum) from None
+    is_bool = isinstance(seeds, bool) or any(isinstance(seed, bool) for seed in given)
+    if is_bool or len(numbers) < minimum or min(numbers, default=0) < 0:
+        raise _refusal(seeds, minimum)
+    if len(set(numbers)) < len(numbers):
+        raise InitBenchError(f"seeds must be distinct, got {seeds!r}")
+    return numbers
+
+
+def _refusal(seeds: object, minimum: int) -> InitBenchError:
+    return InitBenchError(
+        f"seeds must be a count of at least {minimum} or at least {minimum} integers from 0, such "
+        f"as seeds=5 or seeds=[0, 1, 2]; got {seeds!r}"
+    )

@@ -1,0 +1,43 @@
+"""Seeds: a count or the seeds themselves."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from init_bench.errors import InitBenchError
+from init_bench.training.seeds import seeds_from
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [
+        (3, (0, 1, 2)),
+        (np.int64(2), (0, 1)),
+        ([7, 5], (7, 5)),
+        (range(1, 3), (1, 2)),
+        (np.arange(2), (0, 1)),
+        (iter([4]), (4,)),
+    ],
+    ids=str,
+)
+def test_seeds_are_a_count_or_a_series(given: Any, seeds: tuple[int, ...]) -> None:
+    assert seeds_from(given) == seeds
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, "3", True, [], [0, -1], [0.5], [True, False], None])
+def test_what_is_neither_is_refused_with_an_example(bad: Any) -> None:
+    expected = rf"seeds must be a count .*seeds=\[0, 1, 2\]; got {re.escape(repr(bad))}"
+    with pytest.raises(InitBenchError, match=expected):
+        seeds_from(bad)
+
+
+def test_a_seed_given_twice_is_refused() -> None:
+    with pytest.raises(InitBenchError, match=r"seeds must be distinct, got \[1, 1\]"):
+        seeds_from([1, 1])
+
+
+def test_too_few_seeds_are_refused() -> None:
+    with pytest.raises(InitBenchError, match="at least 2"):
+        seeds_from([3], minimum=2)
