@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import Slot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,8 +24,8 @@ class Affine:
 
     path: str
     module: nn.Module
-    weight: "Slot"
-    bias: "Slot | None"
+    weight: Slot
+    bias: Slot | None
     channel: int
 
     def split(self, output: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -45,7 +44,7 @@ class Affine:
         return values
 
 
-def affine_layers(network: "Network") -> list[Affine]:
+def affine_layers(network: Network) -> list[Affine]:
     """Return the affine layers of the network; say of every other weight that it is left."""
     users: dict[int, int] = {}
     for module in network.model.modules():
@@ -63,7 +62,7 @@ def affine_layers(network: "Network") -> list[Affine]:
     return found
 
 
-def _keeps_a_scale(slot: "Slot") -> bool:
+def _keeps_a_scale(slot: Slot) -> bool:
     """Return whether a weight twice as large stays so: behind spectral norm it does not."""
     if not slot.parametrised:
         return True
@@ -74,7 +73,7 @@ def _keeps_a_scale(slot: "Slot") -> bool:
     return kept
 
 
-def _affine(network: "Network", slot: "Slot") -> Affine | None:
+def _affine(network: Network, slot: Slot) -> Affine | None:
     module, path = slot.module, slot.path
     channel = -1
     if isinstance(module, nn.modules.conv._ConvNd):
@@ -90,7 +89,7 @@ def _affine(network: "Network", slot: "Slot") -> Affine | None:
 
 
 def while_running(
-    network: "Network", layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
+    network: Network, layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
 ) -> None:
     """Run the batch once; ``change`` sees each layer's first output and returns what goes on.
 
@@ -107,7 +106,7 @@ def while_running(
 
 
 def _hook(
-    network: "Network",
+    network: Network,
     layer: Affine,
     waiting: dict[str, Affine],
     change: Callable[[Affine, Tensor], Tensor],

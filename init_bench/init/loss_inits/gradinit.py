@@ -1,7 +1,7 @@
 """GradInit: scales of the parameters are learnt so that the first step lowers the loss most."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,12 +9,9 @@ from torch.func import functional_call
 
 from init_bench.errors import finite
 from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
-
+from init_bench.init.whole_model.parameters import Slot
 
 QUANTITY = "loss after a step"
 
@@ -24,7 +21,7 @@ SMALLEST = 0.01
 
 
 def gradinit_(
-    network: "Network",
+    network: Network,
     *,
     start: str = "he_normal",
     steps: int = 100,
@@ -85,7 +82,7 @@ class _Search:
     """Adam on the factors: on the gradient's norm while that is too long, else on the loss."""
 
     def __init__(
-        self, network: "Network", slots: list["Slot"], *, lr: float, gamma: float, scale_lr: float
+        self, network: Network, slots: list[Slot], *, lr: float, gamma: float, scale_lr: float
     ) -> None:
         self.network, self.lr, self.gamma = network, lr, gamma
         self.begin = {slot.name: slot.values.clone() for slot in slots}

@@ -1,25 +1,21 @@
 """MetaInit: norms of the weights are tuned until one step barely changes the gradient."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from init_bench.errors import finite
 from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
-
+from init_bench.init.whole_model.parameters import Slot
 
 QUANTITY = "gradient quotient"
 
 
 def metainit_(
-    network: "Network",
+    network: Network,
     *,
     start: str = "he_normal",
     steps: int = 100,
@@ -74,7 +70,7 @@ def metainit_(
 class _Norms:
     """Signed momentum on the norms, relative to where they started."""
 
-    def __init__(self, network: "Network", tuned: list["Slot"], lr: float, momentum: float) -> None:
+    def __init__(self, network: Network, tuned: list[Slot], lr: float, momentum: float) -> None:
         self.network, self.tuned, self.lr, self.momentum = network, tuned, lr, momentum
         self.begin = [slot.values.clone() for slot in tuned]
         self.norms = [value.norm().item() for value in self.begin]

@@ -3,15 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import Slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +20,7 @@ class Trial:
     rank: tuple[float, ...]
 
 
-def tuned(network: "Network", *, weights_alone: bool = False) -> list["Slot"]:
+def tuned(network: Network, *, weights_alone: bool = False) -> list[Slot]:
     """Return the parameters whose factors are sought.
 
     Raises:
@@ -70,7 +67,7 @@ def descend(
 
 
 def keep_best(
-    network: "Network", slots: Sequence["Slot"], trials: Sequence[Trial], quantity: str
+    network: Network, slots: Sequence[Slot], trials: Sequence[Trial], quantity: str
 ) -> None:
     """Multiply the parameters, as they started, by the best factors, and say what that brought."""
     first, best = trials[0], min(trials, key=lambda trial: trial.rank)

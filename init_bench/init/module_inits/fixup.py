@@ -1,12 +1,9 @@
 """Fixup: residual networks without normalisation whose update does not grow with depth."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None = None) -> None:
+def fixup_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
     """Fill a residual network so that each branch starts as 0 and one step moves the output
     by as much whatever the depth.
 

@@ -1,12 +1,9 @@
 """GPT-2: a small normal everywhere, smaller where a residual branch ends."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def gpt2_(network: "Network", *, std: float = 0.02, branches: str | None = None) -> None:
+def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -> None:
     """Fill a transformer as GPT-2: the variance of the residual stream does not grow with depth.
 
     Formula:

@@ -1,15 +1,12 @@
 """SIREN: networks of sines whose pre-activations keep their distribution at any depth."""
 
 import math
-from typing import TYPE_CHECKING
 
 from init_bench.errors import finite
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def siren_(network: "Network", *, w0: float = 30.0) -> None:
+def siren_(network: Network, *, w0: float = 30.0) -> None:
     """Fill a network with layers sin(w0 (Wx + b)), so that pre-activations stay N(0, 1).
 
     Formula:

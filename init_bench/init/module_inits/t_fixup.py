@@ -1,19 +1,16 @@
 """T-Fixup: transformers without layer normalisation or warm-up."""
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import Slot
 
 
-def t_fixup_(network: "Network") -> None:
+def t_fixup_(network: Network) -> None:
     """Fill torch's transformer layers so that one step moves the output by as much at any depth.
 
     Formula:
@@ -61,18 +58,18 @@ def t_fixup_(network: "Network") -> None:
             network.scale(slot, decoding, f"times (9N)^(-1/4) = {decoding:.4g}")
 
 
-def _layers(network: "Network", kind: type[nn.Module]) -> list[str]:
+def _layers(network: Network, kind: type[nn.Module]) -> list[str]:
     return [path for path, module in network.model.named_modules() if isinstance(module, kind)]
 
 
-def _shrink(network: "Network", slot: "Slot", factor: float) -> None:
+def _shrink(network: Network, slot: Slot, factor: float) -> None:
     """Scale a weight of the layer; of packed query, key and value the value's third alone."""
     note = f"times {factor:.4g}"
     if slot.attribute == "in_proj_weight":
         scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(slot.values.shape[0] // 3)
         values = slot.values * scales.to(slot.values)[:, None]
         done = network.filled[slot.name]
-        std = done.law.std and done.law.std * math.sqrt((2 + factor**2) / 3)
+        std = done.nominal.std and done.nominal.std * math.sqrt((2 + factor**2) / 3)
         network.write(slot, values, done.initialiser, f"value's third {note}", std=std)
     elif slot.role == "weight" and slot.attribute not in ("q_proj_weight", "k_proj_weight"):
         network.scale(slot, factor, note)

@@ -1,16 +1,14 @@
 """ZerO: weights of zeros and ones alone, by identity and Hadamard matrices."""
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def zero_(network: "Network") -> None:
+def zero_(network: Network) -> None:
     """Fill every weight with a partial identity, or a Hadamard matrix where it widens.
 
     Formula:

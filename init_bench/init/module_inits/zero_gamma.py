@@ -1,16 +1,10 @@
 """Zero γ: the norm that ends a residual branch scales by 0."""
 
-from typing import TYPE_CHECKING
-
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def zero_gamma_(
-    network: "Network", *, start: str = "he_normal", branches: str | None = None
-) -> None:
+def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
     """Fill a residual network and set the scale γ of each branch's last norm to 0.
 
     Formula:

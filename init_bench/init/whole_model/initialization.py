@@ -88,7 +88,7 @@ def initialize(
         overrides=_overrides(model, overrides or {}),
     )
     with all_or_nothing(model):
-        if init.name in INITS or init.name == DEFAULT:
+        if init.name in INITS:
             network.start(init)
         else:
             all_inits()[init.name](network, **dict(init.arguments))
@@ -119,7 +119,7 @@ def fill_weights(
         0.5
     """
     init = parse(spec) if isinstance(spec, str) else spec
-    if init.name in INITS or init.name == DEFAULT:
+    if init.name in INITS:
         found = slots(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
     else:
@@ -205,8 +205,8 @@ def _row(network: Network, slot: Slot) -> Row:
         initialiser=done.initialiser,
         nonlinearity=nonlinearity,
         found_by=found_by,
-        gain=done.law.gain,
-        std_wanted=done.law.std,
+        gain=done.nominal.gain,
+        std_wanted=done.nominal.std,
         std_got=values.float().std(correction=0).item() if values.numel() else math.nan,
         note=done.note,
     )

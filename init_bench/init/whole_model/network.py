@@ -13,17 +13,18 @@ from init_bench.hooks.isolation import undisturbed
 from init_bench.hooks.model_call import run
 from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
 from init_bench.init.spec import InitSpec, parse
+from init_bench.init.std_formulas import NominalStd
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
-from init_bench.init.whole_model.nominal_std import Law
 from init_bench.init.whole_model.objective import objective
 from init_bench.init.whole_model.parameters import Slot, can_reset, matching, slots
-from init_bench.init.whole_model.report import LEFT, RESET
+from init_bench.init.whole_model.report import RESET, UNCHANGED
 from init_bench.init.whole_model.tensor_fill import (
     draw_slot,
     fill_all,
     fill_slot,
-    law_of,
+    nominal_std_of,
+    reset_all,
     reset_slot,
 )
 from init_bench.randomness import drawing_from, stream
@@ -48,7 +49,7 @@ class Filled:
     """What was done to one parameter."""
 
     initialiser: str
-    law: Law = field(default_factory=Law)
+    nominal: NominalStd = field(default_factory=NominalStd)
     note: str = ""
 
 
@@ -132,40 +133,53 @@ class Network:
     def start(self, spec: str | InitSpec) -> None:
         """Fill every parameter by an initialiser of one tensor, then those with an override."""
         init = parse(spec) if isinstance(spec, str) else spec
-        if init.needs != "tensor" and init.name != DEFAULT:
+        if init.name == DEFAULT:
+            return self.reset()
+        if init.needs != "tensor":
             raise InitBenchError(f"a start is an initialiser of one tensor, not {str(init)!r}")
         found = list(self.slots.values())
         fill_all(self.model, found, init, self.seed, lambda slot: self.nonlinearity(slot)[0])
         for slot in found:
             self.filled[slot.name] = self._started(slot, init)
+        self._fill_overrides()
+
+    def reset(self) -> None:
+        """Let torch fill every module as it builds it, then fill those with an override."""
+        reset_all(self.model, self.seed)
+        for slot in self.slots.values():
+            can = can_reset(slot.module)
+            self.filled[slot.name] = Filled(initialiser=DEFAULT) if can else _unchanged(slot)
+        self._fill_overrides()
+
+    def _started(self, slot: Slot, init: InitSpec) -> Filled:
+        if slot.role == "left":
+            return _unchanged(slot)
+        if slot.role == "reset":
+            return Filled(initialiser=RESET, note=f"as {type(slot.module).__name__} gives it")
+        nominal = nominal_std_of(slot, init, self.nonlinearity(slot)[0])
+        name = "zeros" if slot.role == "bias" and nominal.std == 0 else str(init)
+        return Filled(initialiser=name, nominal=nominal)
+
+    def _fill_overrides(self) -> None:
         for name, override in self.overrides.items():
             self._override(self.slots[name], override)
 
-    def _started(self, slot: Slot, init: InitSpec) -> Filled:
-        kind = type(slot.module).__name__
-        if slot.role == "left" and (init.name != DEFAULT or not can_reset(slot.module)):
-            return Filled(initialiser=LEFT, note=f"{kind} does not say how it starts")
-        if init.name == DEFAULT:
-            return Filled(initialiser=DEFAULT)
-        if slot.role == "reset":
-            return Filled(initialiser=RESET, note=f"as {kind} gives it")
-        law = law_of(slot, init, self.nonlinearity(slot)[0])
-        name = "zeros" if slot.role == "bias" and law.std == 0 else str(init)
-        return Filled(initialiser=name, law=law)
-
     def _override(self, slot: Slot, override: Override) -> None:
-        init = override.init
+        init, nominal = override.init, NominalStd()
         if init.name == DEFAULT:
             beside = [s for s in self.slots.values() if s.module is slot.module]
             reset_slot(slot, beside, self.seed)
         elif override.by_name or slot.role not in ("weight", "bias"):
             draw_slot(slot, init, self.seed)
+            nominal = nominal_std_of(slot, init, self.nonlinearity(slot)[0])
         else:
             fill_slot(slot, init, self.seed, self.nonlinearity(slot)[0])
+            nominal = nominal_std_of(slot, init, self.nonlinearity(slot)[0])
         is_zero = slot.role == "bias" and not override.by_name and init.name != DEFAULT
-        law = Law(std=0.0) if is_zero else law_of(slot, init, self.nonlinearity(slot)[0])
+        if is_zero:
+            nominal = NominalStd(std=0.0)
         name = "zeros" if is_zero else str(init)
-        self.filled[slot.name] = Filled(initialiser=name, law=law, note="override")
+        self.filled[slot.name] = Filled(initialiser=name, nominal=nominal, note="override")
 
     def keeps(self, slot: Slot) -> bool:
         """Return whether ``slot`` has an override and must stay as it is."""
@@ -176,8 +190,8 @@ class Network:
         if not self.keeps(slot):
             init = parse(spec)
             draw_slot(slot, init, self.seed)
-            law = law_of(slot, init)
-            self.filled[slot.name] = Filled(initialiser=str(init), law=law, note=note)
+            nominal = nominal_std_of(slot, init)
+            self.filled[slot.name] = Filled(initialiser=str(init), nominal=nominal, note=note)
 
     def write(
         self, slot: Slot, values: Tensor, label: str, note: str = "", *, std: float | None = None
@@ -185,16 +199,18 @@ class Network:
         """Give one parameter ``values`` of the initialiser's own making, which aim at ``std``."""
         if not self.keeps(slot):
             slot.write(values)
-            self.filled[slot.name] = Filled(initialiser=label, law=Law(std=std), note=note)
+            self.filled[slot.name] = Filled(
+                initialiser=label, nominal=NominalStd(std=std), note=note
+            )
 
     def scale(self, slot: Slot, factor: float, note: str = "") -> None:
         """Multiply one parameter; the std it aims at follows."""
         if not self.keeps(slot):
             slot.write(slot.values * factor)
             done = self.filled[slot.name]
-            std = None if done.law.std is None else done.law.std * abs(factor)
-            law = Law(gain=done.law.gain, std=std)
-            self.filled[slot.name] = replace(done, law=law, note=_joined(done.note, note))
+            std = None if done.nominal.std is None else done.nominal.std * abs(factor)
+            nominal = NominalStd(gain=done.nominal.gain, std=std)
+            self.filled[slot.name] = replace(done, nominal=nominal, note=_joined(done.note, note))
 
     def note(self, slot: Slot, text: str) -> None:
         """Say something more about one parameter in the report."""
@@ -270,6 +286,12 @@ class Network:
     def objective(self, model: Callable[..., Any] | None = None) -> Tensor:
         """Return the scalar loss of the model, or of ``model`` in its place."""
         return objective(model or self.model, self.batch, self.loss)
+
+
+def _unchanged(slot: Slot) -> Filled:
+    return Filled(
+        initialiser=UNCHANGED, note=f"{type(slot.module).__name__} does not say how it starts"
+    )
 
 
 def _place(path: str, order: Mapping[str, int]) -> int:

@@ -16,7 +16,7 @@ class Row:
         parameter: qualified name.
         shape: as the module holds it.
         fan_in, fan_out: inputs and outputs of one unit; ``None`` where it has none.
-        initialiser: canonical spec, ``reset_parameters``, or ``left alone``.
+        initialiser: canonical spec, ``reset_parameters``, or ``unchanged``.
         nonlinearity: what follows the layer of a weight, empty where that is not known.
         found_by: ``fx`` (forward traced), ``order`` (of modules in a ``Sequential``),
             ``activation=`` or ``unknown``; empty where it does not matter.
@@ -24,7 +24,7 @@ class Row:
         std_wanted: the population standard deviation that the initialiser aims at, zeros of its
             pattern included; ``None`` where the data decide, or nothing is stated.
         std_got: population standard deviation of the values.
-        note: whatever else was done, and why something was left alone.
+        note: whatever else was done, and why something was unchanged.
     """
 
     parameter: str
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What ``initialize`` did: a row per parameter, and what was left alone and why.
+    """What ``initialize`` did: a row per parameter, and what was unchanged and why.
 
     Attributes:
         spec: the initialiser, as canonical spec string.
@@ -76,7 +76,7 @@ class Report:
     @property
     def left(self) -> dict[str, str]:
         """Parameters that keep the values they had, with the reason."""
-        return {r.parameter: r.note for r in self.rows if r.initialiser == LEFT}
+        return {r.parameter: r.note for r in self.rows if r.initialiser == UNCHANGED}
 
     def __str__(self) -> str:
         frame = self.table.to_string(index=False, na_rep="", float_format="{:.4g}".format)
@@ -90,7 +90,7 @@ class Report:
         return f"{self.spec}, seed {self.seed}: {len(self.rows)} parameters. {self.traced}"
 
 
-LEFT = "left alone"
+UNCHANGED = "unchanged"
 
 
 RESET = "reset_parameters"

@@ -9,11 +9,12 @@ from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.structure import trace
-from init_bench.init.registry import BIAS_FILLERS, NONLINEARITY_TAKERS
+from init_bench.init.registry import record_of
 from init_bench.init.spec import InitSpec
+from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
-from init_bench.init.whole_model.nominal_std import Law, Size, depends_on_fans, law
+from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
 from init_bench.init.whole_model.parameters import Slot, can_reset
 from init_bench.randomness import stream
 
@@ -31,32 +32,37 @@ def nonlinearities(model: nn.Module, found: Iterable[Slot], init: InitSpec) -> N
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:
     """Return whether ``init`` is made for the nonlinearity behind a layer and was not told it."""
-    return init.name in NONLINEARITY_TAKERS and "nonlinearity" not in dict(init.arguments)
+    takes = record_of(init.name).takes_nonlinearity
+    return takes and "nonlinearity" not in dict(init.arguments)
 
 
 def fill_all(
     model: nn.Module, found: Iterable[Slot], init: InitSpec, seed: int, behind: Nonlinearity
 ) -> None:
-    """Fill weights by ``init``, biases with 0, and let torch reset the modules without a weight.
-
-    Under ``torch.default`` torch resets every module. Children go first: torch's attention and
-    transformer overwrite some of what their parts drew.
-    """
+    """Fill weights by ``init``, biases with 0, and let torch reset the modules without a weight."""
     found = list(found)
     own = {slot.path for slot in found if slot.role in ("weight", "bias", "left")}
     for path, module in reversed(list(model.named_modules())):
         holds = any(True for _ in module.parameters(recurse=False)) or module._buffers
-        if init.name == DEFAULT or (path not in own and holds):
+        if path not in own and holds:
             reset_module(module, path, seed)
-    if init.name != DEFAULT:
-        for slot in found:
-            if slot.role in ("weight", "bias"):
-                fill_slot(slot, init, seed, behind(slot))
+    for slot in found:
+        if slot.role in ("weight", "bias"):
+            fill_slot(slot, init, seed, behind(slot))
+
+
+def reset_all(model: nn.Module, seed: int) -> None:
+    """Let torch reset every module.
+
+    Children go first: torch's attention and transformer overwrite some of what their parts drew.
+    """
+    for path, module in reversed(list(model.named_modules())):
+        reset_module(module, path, seed)
 
 
 def fill_slot(slot: Slot, init: InitSpec, seed: int, nonlinearity: str = "") -> None:
     """Fill one parameter from its own stream; a bias is 0 unless ``init`` fills biases too."""
-    if slot.role == "bias" and init.name not in BIAS_FILLERS:
+    if slot.role == "bias" and not record_of(init.name).fills_biases:
         slot.write(torch.zeros_like(slot.values)) if slot.parametrised else slot.values.zero_()
         return
     draw_slot(slot, _told(init, nonlinearity), seed)
@@ -70,24 +76,25 @@ def draw_slot(slot: Slot, init: InitSpec, seed: int) -> None:
 
 
 def _as_lookup(slot: Slot, init: InitSpec, padding: int | None) -> None:
-    """Mend the fans of an embedding: its input is one-hot, so each output sums one weight."""
+    """Correct the fans of an embedding: its input is one-hot, so each output sums one weight."""
     values = slot.values.clone()
     if depends_on_fans(init):
-        wanted, drawn = law(init, _size(slot)).std, law(init, _size(slot, by_shape=True)).std
-        if wanted is not None and drawn:
-            values.mul_(wanted / drawn)
+        nominal, drawn = (
+            nominal_std(init, _size(slot)).std,
+            nominal_std(init, _size(slot, by_shape=True)).std,
+        )
+        if nominal is not None and drawn:
+            values.mul_(nominal / drawn)
     if padding is not None:
         values[padding].zero_()
     slot.write(values)
 
 
-def law_of(slot: Slot, init: InitSpec, nonlinearity: str = "") -> Law:
+def nominal_std_of(slot: Slot, init: InitSpec, nonlinearity: str = "") -> NominalStd:
     """Return gain and std that ``init`` aims at for this parameter."""
-    if init.name == DEFAULT:
-        return Law()
-    if slot.role == "bias" and init.name not in BIAS_FILLERS:
-        return Law(std=0.0)
-    return law(_told(init, nonlinearity), _size(slot))
+    if slot.role == "bias" and not record_of(init.name).fills_biases:
+        return NominalStd(std=0.0)
+    return nominal_std(_told(init, nonlinearity), _size(slot))
 
 
 def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
@@ -112,7 +119,7 @@ def _size(slot: Slot, *, by_shape: bool = False) -> Size:
         fan_out=fan_out,
         rows=block.shape[0],
         columns=columns,
-        places=math.prod(block.shape[2:]),
+        positions=math.prod(block.shape[2:]),
     )
 
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec, initialize, parse, registry
-from init_bench.init.whole_model import tensor_fill as filling
+from init_bench.init import INITS, InitSpec, initialize, parse, register_init, registry
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.report import Row
@@ -403,9 +402,9 @@ def test_an_init_made_for_a_nonlinearity_is_told_the_one_that_follows(
         told.append(nonlinearity)
         return tensor
 
-    monkeypatch.setitem(INITS, "curious", curious_)
-    monkeypatch.setattr(registry, "NONLINEARITY_TAKERS", registry.NONLINEARITY_TAKERS | {"curious"})
-    monkeypatch.setattr(filling, "NONLINEARITY_TAKERS", registry.NONLINEARITY_TAKERS)
+    monkeypatch.setitem(INITS, "curious", curious_)  # restores the whole entry afterwards
+    del INITS["curious"]
+    register_init("curious", curious_, takes_nonlinearity=True)
     initialize(Flow(), "curious")
     assert sorted(told) == ["identity", "tanh"]
     told.clear()

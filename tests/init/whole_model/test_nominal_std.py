@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from init_bench.comparison.stated_distribution import stated, variance_against
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, initialize, parse
-from init_bench.init.whole_model.nominal_std import Law, Size, law
+from init_bench.init.std_formulas import NominalStd, Size
+from init_bench.init.whole_model.nominal_std import nominal_std
 
 ALARM = 1e-9
 """Chance of a false alarm per check; fewer than 1000 are made."""
@@ -32,7 +33,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 }
 OWN = ("init_bench", "torch")
 NAMES = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.split(".")[0] in OWN]
-"""All but plug-ins, which state no law."""
+"""All but plug-ins, which may state no nominal std."""
 
 
 def spec_of(name: str) -> str:
@@ -103,6 +104,6 @@ def test_zero_wants_what_it_writes() -> None:
         assert row.std_wanted == pytest.approx(row.std_got, rel=1e-5)
 
 
-def test_an_empty_weight_has_no_law() -> None:
+def test_an_empty_weight_has_no_nominal_std() -> None:
     empty = Size(fan_in=0, fan_out=3, rows=3, columns=0)
-    assert law(parse("he_normal"), empty) == Law()
+    assert nominal_std(parse("he_normal"), empty) == NominalStd()
