@@ -44,6 +44,7 @@ def test_every_init_takes_some_shape(name: str) -> None:
     assert name in dict(CASES)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")  # see test_drop_in
 @pytest.mark.parametrize("shape", [*SHAPES, (), (3,), (0,), (0, 3), (3, 0, 2)], ids=str)
 @pytest.mark.parametrize("name", OURS)
 def test_inits_of_ours_fill_any_weight_or_name_the_shape_they_refuse(

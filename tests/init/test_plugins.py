@@ -38,7 +38,7 @@ def half_net_(network):
 def level_net_(network):
     """Divide every weight by the spread of the output on the batch."""
     network.start("he_normal")
-    with network.looking():
+    with network.preserved_state():
         spread = network.run().std().item()
     _scale(network, 1 / spread)
 
@@ -46,7 +46,7 @@ def level_net_(network):
 def lossy_net_(network):
     """Divide every weight by 1 + loss."""
     network.start("he_normal")
-    with network.looking():
+    with network.preserved_state():
         loss = network.objective().item()
     _scale(network, 1 / (1 + loss))
 
@@ -117,7 +117,7 @@ def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(install
 def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
     words = ("-m", "pytest", "-p", "no:cacheprovider", "tests/init/test_menu.py")
     chosen = f"({' or '.join(KINDS)}) and not taken"
-    done = python(installed, *words, "tests/init/test_networks.py", "-k", chosen, "-v")
+    done = python(installed, *words, "tests/init/test_network_inits.py", "-k", chosen, "-v")
     assert done.returncode == 0, done.stdout
     passed = [line for line in done.stdout.splitlines() if " PASSED " in line]
     for name in KINDS:

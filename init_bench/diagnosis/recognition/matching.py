@@ -20,7 +20,7 @@ from init_bench.init.whole_model.nominal_std import (
     has_all_defaults,
     nominal_std,
 )
-from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.parameters import NamedParameter
 
 FAMILIES = {"normal": NORMAL, "uniform": UNIFORM, "truncated_normal": TRUNCATED}
 """The distributions that a record of an initialiser may state."""
@@ -38,7 +38,7 @@ BETWEEN = 2.4
 """A fourth moment below is nearer to a uniform distribution's 1.8 than to a normal one's 3."""
 
 
-def looks_like(parameter: Slot, values: Tensor) -> str:
+def looks_like(parameter: NamedParameter, values: Tensor) -> str:
     """Return the rules that could have written ``values``, joined by ``or``; ``other`` if none.
 
     A rule that draws is named if mean, mean square and largest value could be its own: it is
@@ -54,8 +54,8 @@ def looks_like(parameter: Slot, values: Tensor) -> str:
 
     Example:
         >>> from torch import nn
-        >>> from init_bench.init.whole_model.parameters import slots
-        >>> weight, bias = slots(nn.Linear(30, 20))
+        >>> from init_bench.init.whole_model.parameters import named_parameters
+        >>> weight, bias = named_parameters(nn.Linear(30, 20))
         >>> looks_like(weight, weight.values)
         'torch.default'
     """
@@ -67,7 +67,7 @@ def looks_like(parameter: Slot, values: Tensor) -> str:
     return " or ".join(found) or _by_moments(_drawn(parameter, values))
 
 
-def _drawn(parameter: Slot, values: Tensor) -> Tensor:
+def _drawn(parameter: NamedParameter, values: Tensor) -> Tensor:
     """Return the values that were drawn: an embedding's padding is 0 whatever fills the rest."""
     padding = getattr(parameter.module, "padding_idx", None)
     if padding is None or parameter.role != "weight" or len(values) == 1:
@@ -79,7 +79,7 @@ def _constant(value: float) -> str:
     return {0.0: "zeros", 1.0: "ones"}.get(value, f"constant(value={value:g})")
 
 
-def _rules(parameter: Slot, values: Tensor) -> Iterator[str]:
+def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
     """Yield the names of the rules that fit."""
     drawn = _drawn(parameter, values)
     if is_default(parameter.module, parameter.attribute, drawn):
@@ -135,7 +135,7 @@ def _std(spec: InitSpec, size: Size) -> float:
     return (nominal_std(spec, size).std if known else None) or math.nan
 
 
-def _sizes(parameter: Slot, values: Tensor) -> tuple[Size, Size]:
+def _sizes(parameter: NamedParameter, values: Tensor) -> tuple[Size, Size]:
     """Return the weight's size with its true fans, and with those that torch counts."""
     rows, columns = values.shape[0], values[0].numel()
     own, by_shape = module_fans(parameter.module, parameter.attribute), fans(values)

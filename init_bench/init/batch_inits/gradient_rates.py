@@ -27,7 +27,12 @@ def rates_of_change(network: Network, layers: Iterable[Affine]) -> dict[Affine, 
     layers = list(layers)
     if not layers:
         return {}
-    with network.looking(), torch.enable_grad(), _requiring_grad(layers), parametrize.cached():
+    with (
+        network.preserved_state(),
+        torch.enable_grad(),
+        _requiring_grad(layers),
+        parametrize.cached(),
+    ):
         outputs = [z for z in tensors_in(network.run()) if z.requires_grad]
         if not outputs:
             return {}

@@ -74,7 +74,7 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
 
 def _level(network: Network, layers: list[Affine], label: str) -> None:
     """Scale layers until their weights change at the same rate."""
-    free = [layer for layer in layers if not network.keeps(layer.weight)]
+    free = [layer for layer in layers if not network.has_override(layer.weight)]
     found = rates_of_change(network, free)
     for layer in free:
         if layer not in found:

@@ -49,7 +49,7 @@ class Structure:
     how: str
     failure: str = ""
 
-    def behind(self, path: str) -> str | None:
+    def nonlinearity_after(self, path: str) -> str | None:
         """Return the nonlinearity behind the layer at ``path``, ``None`` if it is not known.
 
         Where a module of torch's around the layer is what runs, as an attention's, it is that

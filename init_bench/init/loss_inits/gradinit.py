@@ -11,7 +11,7 @@ from init_bench.errors import finite
 from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
-from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.parameters import NamedParameter
 
 QUANTITY = "loss after a step"
 
@@ -65,30 +65,36 @@ def gradinit_(
     """
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
-    slots = tuned(network)
+    parameters = tuned(network)
     search = _Search(
         network,
-        slots,
+        parameters,
         lr=finite(lr, "lr", minimum=0),
         gamma=finite(gamma, "gamma", minimum=0),
         scale_lr=finite(scale_lr, "scale_lr", minimum=0),
     )
-    with network.looking(), differentiating("gradinit", "twice"):
+    with network.preserved_state(), differentiating("gradinit", "twice"):
         trials = descend(steps, QUANTITY, search.look, search.move)
-    keep_best(network, slots, trials, QUANTITY)
+    keep_best(network, parameters, trials, QUANTITY)
 
 
 class _Search:
     """Adam on the factors: on the gradient's norm while that is too long, else on the loss."""
 
     def __init__(
-        self, network: Network, slots: list[Slot], *, lr: float, gamma: float, scale_lr: float
+        self,
+        network: Network,
+        parameters: list[NamedParameter],
+        *,
+        lr: float,
+        gamma: float,
+        scale_lr: float,
     ) -> None:
         self.network, self.lr, self.gamma = network, lr, gamma
-        self.begin = {slot.name: slot.values.clone() for slot in slots}
+        self.begin = {parameter.name: parameter.values.clone() for parameter in parameters}
         device = next(iter(self.begin.values())).device
-        self.factors = torch.ones(len(slots), device=device, requires_grad=True)
-        self.least = [0.0 if slot.role == "bias" else SMALLEST for slot in slots]
+        self.factors = torch.ones(len(parameters), device=device, requires_grad=True)
+        self.least = [0.0 if parameter.role == "bias" else SMALLEST for parameter in parameters]
         self.too_long = False
         # Each objective has moments of its own: one's slopes say nothing of the other's.
         self.adams = {goal: torch.optim.Adam([self.factors], lr=scale_lr) for goal in (False, True)}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.init.whole_model.network import Network
-from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Trial:
     rank: tuple[float, ...]
 
 
-def tuned(network: Network, *, weights_alone: bool = False) -> list[Slot]:
+def tuned(network: Network, *, weights_alone: bool = False) -> list[NamedParameter]:
     """Return the parameters whose factors are sought.
 
     Raises:
@@ -67,10 +67,10 @@ def descend(
 
 
 def keep_best(
-    network: Network, slots: Sequence[Slot], trials: Sequence[Trial], quantity: str
+    network: Network, parameters: Sequence[NamedParameter], trials: Sequence[Trial], quantity: str
 ) -> None:
     """Multiply the parameters, as they started, by the best factors, and say what that brought."""
     first, best = trials[0], min(trials, key=lambda trial: trial.rank)
-    for slot, factor in zip(slots, best.factors, strict=True):
+    for parameter, factor in zip(parameters, best.factors, strict=True):
         change = f"{quantity} {first.value:.4g} → {best.value:.4g}"
-        network.scale(slot, factor, f"times {factor:.4g}: {change}")
+        network.scale(parameter, factor, f"times {factor:.4g}: {change}")

@@ -41,13 +41,17 @@ def fixup_(network: Network, *, start: str = "he_normal", branches: str | None =
     found = network.branches(branches)
     for branch in found:
         *inner, last = network.weights_of(branch)
-        for slot in inner:
+        for parameter in inner:
             factor = len(found) ** (-1 / (2 * len(inner)))
-            network.scale(slot, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
+            network.scale(parameter, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
         network.fill(last, "zeros", "last of its residual branch")
-        for slot in network.scalars_of(branch):
-            network.fill(slot, "ones", "factor of its residual branch")
-    for slot in network.slots.values():
-        if slot.role == "left" and slot.values.numel() == 1 and "bias" in slot.attribute:
-            network.fill(slot, "zeros", "scalar bias")
+        for parameter in network.scalars_of(branch):
+            network.fill(parameter, "ones", "factor of its residual branch")
+    for parameter in network.parameters.values():
+        if (
+            parameter.role == "left"
+            and parameter.values.numel() == 1
+            and "bias" in parameter.attribute
+        ):
+            network.fill(parameter, "zeros", "scalar bias")
     network.fill(network.output_weight, "zeros", "classification layer")

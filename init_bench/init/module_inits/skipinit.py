@@ -44,5 +44,5 @@ def skipinit_(network: Network, *, start: str = "he_normal", branches: str | Non
                 f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "
                 f"it by a parameter of its own, self.alpha = nn.Parameter(torch.zeros(()))"
             )
-        for slot in scalars:
-            network.fill(slot, "zeros", "factor of its residual branch")
+        for parameter in scalars:
+            network.fill(parameter, "zeros", "factor of its residual branch")

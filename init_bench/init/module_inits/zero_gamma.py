@@ -36,5 +36,5 @@ def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | N
             "no residual branch ends in a norm with a scale, so there is no gamma to set to 0; "
             "for branches with a scalar factor use skipinit, for those without use fixup"
         )
-    for slot in filter(None, norms):
-        network.fill(slot, "zeros", "ends its residual branch")
+    for parameter in filter(None, norms):
+        network.fill(parameter, "zeros", "ends its residual branch")

@@ -14,7 +14,12 @@ from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.network import Network, Override
-from init_bench.init.whole_model.parameters import Slot, first_names, matching, slots
+from init_bench.init.whole_model.parameters import (
+    NamedParameter,
+    first_names,
+    matching,
+    named_parameters,
+)
 from init_bench.init.whole_model.report import Report, Row
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
 
@@ -95,8 +100,8 @@ def initialize(
         _refuse_unfilled(network, init)
         for alias, name in first_names(model).items():
             if alias != name:
-                network.note(network.slots[name], f"tied to {alias}")
-        rows = tuple(_row(network, slot) for slot in network.slots.values())
+                network.note(network.parameters[name], f"tied to {alias}")
+        rows = tuple(_row(network, parameter) for parameter in network.parameters.values())
     return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
 
 
@@ -120,7 +125,7 @@ def fill_weights(
     """
     init = parse(spec) if isinstance(spec, str) else spec
     if init.name in INITS:
-        found = slots(model)
+        found = named_parameters(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
     else:
         _refuse_missing(init, batch, loss)
@@ -160,12 +165,12 @@ def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | No
 
 def _refuse_unfilled(network: Network, init: InitSpec) -> None:
     """Refuse what an initialiser did not say anything about: it would stay as it was built."""
-    unfilled = [name for name in network.slots if name not in network.filled]
+    unfilled = [name for name in network.parameters if name not in network.filled]
     if unfilled:
         shown = ", ".join(unfilled[:MOST_NAMES]) + ", …" * (len(unfilled) > MOST_NAMES)
         raise InitBenchError(
-            f"{init.name} filled {len(network.filled)} of {len(network.slots)} parameters and left "
-            f"{shown}; let it call network.start('he_normal') first, which fills all, or "
+            f"{init.name} filled {len(network.filled)} of {len(network.parameters)} parameters "
+            f"and left {shown}; let it call network.start('he_normal') first, which fills all, or "
             f"network.fill or network.write for each"
         )
 
@@ -173,8 +178,8 @@ def _refuse_unfilled(network: Network, init: InitSpec) -> None:
 def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict[str, Override]:
     """Return the override of each parameter whose name, or whose module's, a pattern matches."""
     found: dict[str, Override] = {}
-    found_slots = {slot.name: slot for slot in slots(model)}
-    names = {alias: found_slots[name] for alias, name in first_names(model).items()}
+    found_parameters = {parameter.name: parameter for parameter in named_parameters(model)}
+    names = {alias: found_parameters[name] for alias, name in first_names(model).items()}
     paths = {path: None for path, _ in model.named_modules() if path}
     for pattern, spec in patterns.items():
         init = parse(spec) if isinstance(spec, str) else spec
@@ -184,21 +189,23 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
                 f"an override is an initialiser of one tensor"
             )
         hits = matching(pattern, {**names, **paths})
-        for name, slot in names.items():
+        for name, parameter in names.items():
             if any(f"{name}.".startswith(f"{hit}.") for hit in hits):
-                by_name = slot.role == "bias" and "bias" in pattern.rpartition(".")[2]
-                found[slot.name] = Override(init=init, by_name=by_name)
+                by_name = parameter.role == "bias" and "bias" in pattern.rpartition(".")[2]
+                found[parameter.name] = Override(init=init, by_name=by_name)
     return found
 
 
-def _row(network: Network, slot: Slot) -> Row:
-    done, values = network.filled[slot.name], slot.values
-    nonlinearity, found_by = network.nonlinearity(slot)
+def _row(network: Network, parameter: NamedParameter) -> Row:
+    done, values = network.filled[parameter.name], parameter.values
+    nonlinearity, found_by = network.nonlinearity(parameter)
     fan_in, fan_out = (
-        module_fans(slot.module, slot.attribute) if slot.role == "weight" else (None, None)
+        module_fans(parameter.module, parameter.attribute)
+        if parameter.role == "weight"
+        else (None, None)
     )
     return Row(
-        parameter=slot.name,
+        parameter=parameter.name,
         shape=tuple(values.shape),
         fan_in=fan_in,
         fan_out=fan_out,

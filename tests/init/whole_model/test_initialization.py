@@ -559,7 +559,7 @@ def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
 ) -> None:
     def some_(network: Network) -> None:
         for name in filled:
-            network.write(network.slots[name], torch.tensor(0.5), "half")
+            network.write(network.parameters[name], torch.tensor(0.5), "half")
 
     monkeypatch.setitem(registry.MODULE_INITS, "some", some_)
     with pytest.raises(InitBenchError, match=f"some filled {said}"):
