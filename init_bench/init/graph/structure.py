@@ -1,4 +1,4 @@
-"""Which nonlinearity follows each layer, in what order layers run, and where residuals branch."""
+"""Find which nonlinearity follows each layer, the order of layers, and residual branches."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping

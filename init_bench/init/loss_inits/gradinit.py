@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from init_bench.errors import finite
-from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -59,7 +59,7 @@ def gradinit_(
         >>> x, y = torch.randn(32, 8, generator=draws), torch.randint(3, (32,), generator=draws)
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
         >>> loss = nn.functional.cross_entropy
-        >>> report = initialize(model, "gradinit(steps=5)", batch=(x, y), loss=loss)
+        >>> report = initialize(model, "gradinit(steps=5)", batch=(x, y), loss_fn=loss)
         >>> "loss after a step" in report.rows[0].note
         True
     """
@@ -74,8 +74,8 @@ def gradinit_(
         scale_lr=finite(scale_lr, "scale_lr", minimum=0),
     )
     with network.preserved_state(), differentiating("gradinit", "twice"):
-        trials = descend(steps, QUANTITY, search.look, search.move)
-    keep_best(network, parameters, trials, QUANTITY)
+        candidates = descend(steps, QUANTITY, search.evaluate, search.move)
+    keep_best(network, parameters, candidates, QUANTITY)
 
 
 class _Search:
@@ -99,7 +99,7 @@ class _Search:
         # Each objective has moments of its own: one's slopes say nothing of the other's.
         self.adams = {goal: torch.optim.Adam([self.factors], lr=scale_lr) for goal in (False, True)}
 
-    def look(self) -> tuple[Trial, Tensor]:
+    def evaluate(self) -> tuple[Candidate, Tensor]:
         """Return the loss after one step, those within ``gamma`` first, and what to lower next."""
         values = list(self.begin.values())
         scaled = [factor * value for factor, value in zip(self.factors, values, strict=True)]
@@ -110,12 +110,12 @@ class _Search:
         after = self.network.objective(self._model(stepped))
         self.too_long = not norm.item() <= self.gamma
         goal = norm if self.too_long else after
-        trial = Trial(
+        candidate = Candidate(
             factors=self.factors.detach().cpu().tolist(),
             value=after.item(),
             rank=(float(self.too_long), goal.item()),
         )
-        return trial, goal
+        return candidate, goal
 
     def move(self, goal: Tensor) -> None:
         """Take one step of Adam down the norm or the loss."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import finite
-from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -52,7 +52,7 @@ def metainit_(
         >>> x, y = torch.randn(32, 8, generator=draws), torch.randint(3, (32,), generator=draws)
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
         >>> loss = nn.functional.cross_entropy
-        >>> report = initialize(model, "metainit(steps=5)", batch=(x, y), loss=loss)
+        >>> report = initialize(model, "metainit(steps=5)", batch=(x, y), loss_fn=loss)
         >>> "gradient quotient" in report.rows[0].note
         True
     """
@@ -62,9 +62,9 @@ def metainit_(
     weights = tuned(network, weights_alone=True)
     norms = _Norms(network, weights, lr, momentum)
     with network.preserved_state(), differentiating("metainit", "three times"):
-        trials = descend(steps, QUANTITY, norms.look, norms.move)
+        candidates = descend(steps, QUANTITY, norms.evaluate, norms.move)
     norms.back()
-    keep_best(network, weights, trials, QUANTITY)
+    keep_best(network, weights, candidates, QUANTITY)
 
 
 class _Norms:
@@ -79,7 +79,7 @@ class _Norms:
         self.factors = [1.0] * len(tuned)
         self.speeds = [0.0] * len(tuned)
 
-    def look(self) -> tuple[Trial, Tensor]:
+    def evaluate(self) -> tuple[Candidate, Tensor]:
         """Return the gradient quotient at the norms that the weights have now."""
         loss = self.network.objective()
         parameters = [
@@ -87,7 +87,7 @@ class _Norms:
         ]
         quotient = gradient_quotient(loss, parameters)
         value = quotient.item()
-        return Trial(factors=list(self.factors), value=value, rank=(value,)), quotient
+        return Candidate(factors=list(self.factors), value=value, rank=(value,)), quotient
 
     def move(self, quotient: Tensor) -> None:
         """Take one step of momentum down the sign of each norm's slope."""

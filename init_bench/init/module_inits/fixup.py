@@ -34,7 +34,7 @@ def fixup_(network: Network, *, start: str = "he_normal", branches: str | None =
         ...         return x + self.fc2(self.fc1(x).relu())
         >>> model = nn.Sequential(nn.Linear(3, 4), Block(), nn.Linear(4, 2))
         >>> report = initialize(model, "fixup")
-        >>> report.table.query("std_wanted == 0 and nonlinearity != ''")["parameter"].tolist()
+        >>> report.table.query("std_nominal == 0 and nonlinearity != ''")["parameter"].tolist()
         ['1.fc2.weight', '2.weight']
     """
     network.start(start)

@@ -27,9 +27,9 @@ def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -
         >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         >>> model = nn.TransformerEncoder(layer, num_layers=2)
         >>> table = initialize(model, "gpt2").table.set_index("parameter")
-        >>> float(table.loc["layers.0.linear1.weight", "std_wanted"])
+        >>> float(table.loc["layers.0.linear1.weight", "std_nominal"])
         0.02
-        >>> float(table.loc["layers.0.linear2.weight", "std_wanted"])  # 0.02 / √4
+        >>> float(table.loc["layers.0.linear2.weight", "std_nominal"])  # 0.02 / √4
         0.01
     """
     network.start(f"normal(std={std!r})")

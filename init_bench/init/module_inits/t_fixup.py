@@ -37,7 +37,7 @@ def t_fixup_(network: Network) -> None:
         >>> model = nn.TransformerEncoder(layer, num_layers=4)
         >>> table = initialize(model, "t_fixup").table.set_index("parameter")
         >>> row = table.loc["layers.0.linear1.weight"]
-        >>> round(float(row["std_wanted"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
+        >>> round(float(row["std_nominal"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
         (0.4738, 0.4738)
     """
     network.start("xavier_uniform")
