@@ -33,7 +33,8 @@ FLOORS: tuple[set[str], ...] = (
 
 INSIDE: dict[str, tuple[set[str], ...]] = {
     "init": (
-        {"docstrings", "registry"},
+        {"docstrings", "std_formulas"},
+        {"registry"},
         {"tensor_inits", "graph"},
         {"spec", "plugins"},
         {"whole_model"},

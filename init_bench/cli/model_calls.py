@@ -151,10 +151,10 @@ def _initialize(model: nn.Module, spec: InitSpec, inputs: object, targets: Tenso
         raise InitBenchError(
             f"{spec} needs a loss: here that is the cross-entropy to random classes, and this "
             f"{type(model).__name__} does not return logits (samples, classes) for these inputs; "
-            f"in Python, initialize(model, '{spec}', batch=…, loss=…) takes any loss"
+            f"in Python, initialize(model, '{spec}', batch=…, loss_fn=…) takes any loss"
         )
     try:
-        initialize(model, spec, batch=(inputs, targets), loss=cross_entropy)
+        initialize(model, spec, batch=(inputs, targets), loss_fn=cross_entropy)
     except InitBenchError as error:
         raise InitBenchError(f"init '{spec}': {error}") from error
 

@@ -1,4 +1,4 @@
-"""The distribution that an initialiser states for its entries, and draws held against it."""
+"""Test draws against the distribution that their initialiser states."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from scipy import stats
 
-from init_bench.init import ALIASES, INITS, InitSpec
+from init_bench.init import INITS, InitSpec
+from init_bench.init.std_formulas import Size
 from init_bench.init.tensor_inits.fans import fans
-from init_bench.init.whole_model import nominal_std as laws
+from init_bench.init.whole_model.nominal_std import arguments, distribution_of, nominal_std
 from init_bench.statistics.intervals import _bernstein_half, _bernstein_p
 
 FAR = 9.0
@@ -37,18 +38,17 @@ def stated(spec: InitSpec, shape: tuple[int, ...]) -> Any | None:
     """Return the scipy distribution that each entry of a weight of ``shape`` is drawn from.
 
     ``None`` where entries are no independent draws from one continuous distribution
-    (constants, orthogonal matrices, …) or where nothing is stated, as for a plug-in.
+    (constants, orthogonal matrices, …) or where nothing is stated.
 
     Example:
         >>> round(float(stated(InitSpec("he_normal"), (4, 8)).std()), 3)
         0.5
     """
-    name = spec.name.removeprefix("torch.")
-    rule = _RULES.get(ALIASES.get(name, name))
-    if rule is None or spec.name not in INITS:
+    if spec.name not in INITS:
         return None
-    std = laws.law(spec, _size(shape)).std
-    return rule(laws.arguments(spec), std) if std else None
+    kind = distribution_of(spec)
+    std = nominal_std(spec, _size(shape)).std
+    return _DISTRIBUTIONS[kind](arguments(spec), std) if kind and std else None
 
 
 def mean_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
@@ -107,9 +107,9 @@ def _bound(law: Any) -> float:
     return float(max(law.mean() - low, high - law.mean()) / law.std())
 
 
-def _size(shape: tuple[int, ...]) -> laws.Size:
+def _size(shape: tuple[int, ...]) -> Size:
     fan_in, fan_out = fans(torch.empty(shape, device="meta"))
-    return laws.Size(fan_in=fan_in, fan_out=fan_out, rows=shape[0], columns=math.prod(shape[1:]))
+    return Size(fan_in=fan_in, fan_out=fan_out, rows=shape[0], columns=math.prod(shape[1:]))
 
 
 def _uniform(given: Mapping[str, Any], std: float) -> Any:
@@ -122,7 +122,10 @@ def _normal(given: Mapping[str, Any], std: float) -> Any:
     return stats.norm(given.get("mean", 0.0), std)
 
 
-def _trunc_normal(given: Mapping[str, Any], std: float) -> Any:
+def _truncated_normal(given: Mapping[str, Any], std: float) -> Any:
+    """Return the normal cut at the arguments ``a`` and ``b``, or at ±2 where it has none."""
+    if not {"mean", "std", "a", "b"} <= set(given):
+        return stats.truncnorm(-2, 2, 0, std / stats.truncnorm(-2, 2).std())
     mean, scale = given["mean"], given["std"]
     low, high = ((given[end] - mean) / scale for end in ("a", "b"))
     if low < -FAR and high > FAR:
@@ -130,20 +133,9 @@ def _trunc_normal(given: Mapping[str, Any], std: float) -> Any:
     return stats.truncnorm(low, high, mean, scale)
 
 
-def _truncated(given: Mapping[str, Any], std: float) -> Any:
-    return stats.truncnorm(-2, 2, 0, std / stats.truncnorm(-2, 2).std())
-
-
-def _variance_scaling(given: Mapping[str, Any], std: float) -> Any:
-    kinds = {"normal": _normal, "uniform": _uniform, "truncated_normal": _truncated}
-    return kinds[given["distribution"]](given, std)
-
-
-_RULES: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
-    **dict.fromkeys(("normal", "lecun_normal", "xavier_normal", "he_normal"), _normal),
-    **dict.fromkeys(("uniform", "lecun_uniform", "xavier_uniform", "he_uniform"), _uniform),
-    "critical_normal": _normal,
-    "trunc_normal": _trunc_normal,
-    "variance_scaling": _variance_scaling,
+_DISTRIBUTIONS: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
+    "normal": _normal,
+    "uniform": _uniform,
+    "truncated_normal": _truncated_normal,
 }
-"""The kind of distribution; its standard deviation is the law's."""
+"""The distributions that a record of an initialiser may state."""

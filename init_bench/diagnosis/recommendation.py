@@ -226,7 +226,7 @@ class _Learner:
 
     def _fill(self, spec: str, seed: int) -> None:
         batch = (self.inputs, self.targets)
-        initialize(self.model, spec, batch=batch, loss=self.loss_fn, seed=seed)
+        initialize(self.model, spec, batch=batch, loss_fn=self.loss_fn, seed=seed)
 
     def _measured(self) -> Tensor:
         return self.loss_fn(call(self.model, self.inputs), self.targets)

@@ -1,4 +1,4 @@
-"""Sections of docstrings as data: the menus say what the functions' own docs say."""
+"""Read sections of docstrings, from which menus take formula and source."""
 
 import inspect
 import re

@@ -1,13 +1,18 @@
-"""The menu of initialisers: one place to read, ordered; it feeds specs, CLI, docs and tests."""
+"""List the initialisers of the package, one record each, in the order of every table.
+
+This is the one place to read: specs, reports, tests of draws, CLI and docs take all from here.
+"""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from init_bench.init import std_formulas as std
 from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
 from init_bench.init.batch_inits.lsuv import lsuv_
 from init_bench.init.docstrings import section
@@ -18,15 +23,14 @@ from init_bench.init.module_inits.gpt2 import gpt2_
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
+from init_bench.init.module_inits.torch_default import torch_default_
 from init_bench.init.module_inits.zero import zero_
 from init_bench.init.module_inits.zero_gamma import zero_gamma_
 from init_bench.init.registry import (
-    BATCH_INITS,
-    INITS,
-    LOSS_INITS,
-    MODULE_INITS,
-    NO_WORDS,
+    NOT_IN_SPECS,
     Init,
+    InitRecord,
+    add_record,
     all_inits,
     needs_of,
 )
@@ -42,7 +46,7 @@ from init_bench.init.tensor_inits.critical import critical_normal_
 from init_bench.init.tensor_inits.identity import dirac_, identity_
 from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
 from init_bench.init.tensor_inits.sparse import sparse_
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS, reset_
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
 from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -73,47 +77,107 @@ def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
     return init_
 
 
-_TENSOR_INITS: dict[str, Init] = {
-    "zeros": _drawing_nothing(zeros_),
-    "ones": _drawing_nothing(ones_),
-    "constant": _drawing_nothing(constant_, value="val"),
-    "normal": normal_,
-    "uniform": uniform_,
-    "lecun_normal": lecun_normal_,  # N(0, 1/fan_in), the book's "Xavier"
-    "lecun_uniform": lecun_uniform_,
-    "xavier_normal": xavier_normal_,
-    "xavier_uniform": xavier_uniform_,
-    "he_normal": he_normal_,
-    "he_uniform": he_uniform_,
-    "variance_scaling": variance_scaling_,
-    "trunc_normal": trunc_normal_,
-    "orthogonal": orthogonal_,
-    "delta_orthogonal": delta_orthogonal_,
-    "looks_linear": looks_linear_,
-    "identity": _drawing_nothing(identity_),
-    "dirac": _drawing_nothing(dirac_),
-    "sparse": sparse_,  # type: ignore[dict-item] # the spec must give its sparsity
-    "critical_normal": critical_normal_,  # edge of chaos of a nonlinearity, biases included
-    **TORCH_INITS,
-}
-INITS.update(_TENSOR_INITS)
+_OF_TENSORS: tuple[InitRecord, ...] = (
+    InitRecord("zeros", _drawing_nothing(zeros_), nominal_std=std.constant),
+    InitRecord("ones", _drawing_nothing(ones_), nominal_std=std.constant),
+    InitRecord("constant", _drawing_nothing(constant_, value="val"), nominal_std=std.constant),
+    InitRecord("normal", normal_, nominal_std=std.normal, distribution="normal"),
+    InitRecord("uniform", uniform_, nominal_std=std.uniform, distribution="uniform"),
+    # N(0, 1/fan_in), the book's "Xavier":
+    InitRecord("lecun_normal", lecun_normal_, nominal_std=std.lecun, distribution="normal"),
+    InitRecord("lecun_uniform", lecun_uniform_, nominal_std=std.lecun, distribution="uniform"),
+    InitRecord(
+        "xavier_normal",
+        xavier_normal_,
+        nominal_std=std.xavier,
+        distribution="normal",
+        aliases=("glorot_normal",),
+    ),
+    InitRecord(
+        "xavier_uniform",
+        xavier_uniform_,
+        nominal_std=std.xavier,
+        distribution="uniform",
+        aliases=("glorot_uniform",),
+    ),
+    InitRecord(
+        "he_normal",
+        he_normal_,
+        nominal_std=std.he,
+        distribution="normal",
+        recognized_as=("he_normal", "he_normal(mode='fan_out')"),
+        aliases=("kaiming_normal",),
+    ),
+    InitRecord(
+        "he_uniform",
+        he_uniform_,
+        nominal_std=std.he,
+        distribution="uniform",
+        recognized_as=("he_uniform", "he_uniform(mode='fan_out')"),
+        aliases=("kaiming_uniform",),
+    ),
+    InitRecord(
+        "variance_scaling",
+        variance_scaling_,
+        nominal_std=std.variance_scaling,
+        distribution="truncated_normal",
+        recognized_as=(
+            "variance_scaling(scale=1.0, mode='fan_in', distribution='truncated_normal')",
+            "variance_scaling(scale=2.0, mode='fan_in', distribution='truncated_normal')",
+            "variance_scaling(scale=1.0, mode='fan_avg', distribution='truncated_normal')",
+        ),
+    ),
+    InitRecord(
+        "trunc_normal",
+        trunc_normal_,
+        nominal_std=std.trunc_normal,
+        distribution="truncated_normal",
+        recognized_as=("trunc_normal",),
+    ),
+    InitRecord("orthogonal", orthogonal_, nominal_std=std.orthogonal),
+    InitRecord("delta_orthogonal", delta_orthogonal_, nominal_std=std.delta_orthogonal),
+    InitRecord("looks_linear", looks_linear_, nominal_std=std.looks_linear),
+    InitRecord("identity", _drawing_nothing(identity_), nominal_std=std.identity, aliases=("eye",)),
+    InitRecord("dirac", _drawing_nothing(dirac_), nominal_std=std.dirac),
+    InitRecord("sparse", sparse_, nominal_std=std.sparse),  # the spec must give its sparsity
+    InitRecord(  # edge of chaos of a nonlinearity, biases included
+        "critical_normal",
+        critical_normal_,
+        nominal_std=std.critical,
+        distribution="normal",
+        recognized_as=(),
+        fills_biases=True,
+        takes_nonlinearity=True,
+    ),
+)
 
-_MODULE_INITS: dict[str, Callable[..., None]] = {
-    "fixup": fixup_,
-    "skipinit": skipinit_,
-    "zero_gamma": zero_gamma_,
-    "zero": zero_,
-    "gpt2": gpt2_,
-    "t_fixup": t_fixup_,
-    "siren": siren_,
-}
-MODULE_INITS.update(_MODULE_INITS)
 
-_BATCH_INITS: dict[str, Callable[..., None]] = {"lsuv": lsuv_, "krahenbuhl": krahenbuhl_}
-BATCH_INITS.update(_BATCH_INITS)
+_OF_NETWORKS: tuple[InitRecord, ...] = (
+    InitRecord("fixup", fixup_, needs="module"),
+    InitRecord("skipinit", skipinit_, needs="module"),
+    InitRecord("zero_gamma", zero_gamma_, needs="module"),
+    InitRecord("zero", zero_, needs="module"),
+    InitRecord("gpt2", gpt2_, needs="module"),
+    InitRecord("t_fixup", t_fixup_, needs="module"),
+    InitRecord("siren", siren_, needs="module"),
+    InitRecord(DEFAULT, torch_default_, needs="module"),
+    InitRecord("lsuv", lsuv_, needs="batch"),
+    InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
+    InitRecord("metainit", metainit_, needs="loss"),
+    InitRecord("gradinit", gradinit_, needs="loss"),
+)
 
-_LOSS_INITS: dict[str, Callable[..., None]] = {"metainit": metainit_, "gradinit": gradinit_}
-LOSS_INITS.update(_LOSS_INITS)
+
+def _torchs_own() -> Iterator[InitRecord]:
+    """Yield torch's functions, each with what its counterpart of ours states."""
+    ours = {name: r for r in _OF_TENSORS for name in (r.name, *r.aliases)}
+    for name, fill in TORCH_INITS.items():
+        record = ours.get(name.removeprefix("torch."), InitRecord(name, fill))
+        yield replace(record, name=name, init=fill, recognized_as=None, aliases=())
+
+
+for _record in (*_OF_TENSORS, *_torchs_own(), *_OF_NETWORKS):
+    add_record(_record)
 
 
 def signature_of(name: str) -> str:
@@ -123,10 +187,8 @@ def signature_of(name: str) -> str:
         >>> signature_of("normal"), signature_of("constant"), signature_of("zeros")
         ('normal(mean=0.0, std=1.0)', 'constant(value)', 'zeros')
     """
-    if name == DEFAULT:
-        return name
     own = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
-    taken = [p for p in own if p.name not in NO_WORDS]
+    taken = [p for p in own if p.name not in NOT_IN_SPECS]
     words = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in taken]
     return f"{name}({', '.join(words)})" if words else name
 
@@ -138,13 +200,11 @@ def menu_rows() -> list[dict[str, str]]:
         >>> [row["formula"] for row in menu_rows() if row["name"] == "zeros"]
         ['W_ij = 0.']
     """
-    return [_row(name) for name in (*all_inits(), DEFAULT)]
+    return [_row(name) for name in all_inits()]
 
 
 def _row(name: str) -> dict[str, str]:
-    if name == DEFAULT:
-        formula, source = "as the module's reset_parameters", section(reset_, "Source")
-    elif name in TORCH_INITS:
+    if name in TORCH_INITS:
         formula, source = f"as torch.nn.init.{name.removeprefix('torch.')}_", "torch.nn.init"
     else:
         init = all_inits()[name]

@@ -1,4 +1,4 @@
-"""Initialisers that other packages bring, by an entry point of the group ``init_bench.inits``."""
+"""Load initialisers that other packages bring, by an entry point of ``init_bench.inits``."""
 
 import warnings
 from importlib.metadata import EntryPoint, entry_points
@@ -16,10 +16,14 @@ def load_plugins() -> None:
         [project.entry-points."init_bench.inits"]
         half_he = "my_package.inits:half_he_"
 
-    One that fills a whole network says what it must see by an attribute, as in
-    ``levelled_.needs = "batch"``: ``module``, ``batch`` or ``loss``.
+    It states the fields of its ``InitRecord`` by attributes of the function. One that fills a
+    whole network says what it must see: ``leveled_.needs = "batch"``. One that draws says what,
+    and is then reported, tested and recognized as the package's own are:
 
-    One that cannot be imported, or whose name is taken, is told in a warning and left out.
+        half_he_.nominal_std = lambda arguments, size: (2 * size.fan_in) ** -0.5
+        half_he_.distribution = "normal"
+
+    A warning names a plug-in that cannot be imported or whose name is taken; it is left out.
     """
     for point in entry_points(group=GROUP):
         try:

@@ -1,4 +1,4 @@
-"""Spec strings: ``name`` or ``name(key=value, …)`` with Python literals, parsed, never run."""
+"""Parse spec strings: ``name`` or ``name(key=value, …)`` with Python literals, never run."""
 
 import ast
 import inspect
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
-from init_bench.init.registry import ALIASES, INITS, NO_WORDS, all_inits, needs_of
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT
+from init_bench.init.registry import ALIASES, INITS, NOT_IN_SPECS, all_inits, needs_of
 
 Value = float | int | str | bool | None
 
@@ -70,11 +69,7 @@ def parse(text: str) -> InitSpec:
         raise InitBenchError(f"an init is a string such as 'normal(std=0.01)', got {text!r}")
     name, keywords = _read(text)
     name = ALIASES.get(name, name)
-    if name == DEFAULT:
-        if keywords:
-            raise InitBenchError(f"init {text!r}: {DEFAULT} takes no arguments")
-        return InitSpec(name)
-    lookup({**all_inits(), **dict.fromkeys(ALIASES), DEFAULT: None}, name, kind="init")
+    lookup({**all_inits(), **dict.fromkeys(ALIASES)}, name, kind="init")
     arguments = {keyword.arg or "**": _value(keyword.value, text) for keyword in keywords}
     order = _bind(text, name, arguments)
     return InitSpec(name, tuple((key, arguments[key]) for key in order if key in arguments))
@@ -128,7 +123,7 @@ def _value(node: ast.expr, text: str) -> Value:
 def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
     """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
     parameters = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
-    taken = {p.name: p for p in parameters if p.name not in NO_WORDS}
+    taken = {p.name: p for p in parameters if p.name not in NOT_IN_SPECS}
     listed = ", ".join(taken) or "no arguments"
     for key in arguments:
         if key not in taken:
@@ -146,7 +141,7 @@ def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
 
 
 def _literal(value: Value) -> str:
-    """Return ``value`` as it is written in a spec, whole floats without their point."""
+    """Return ``value`` as it is written in a spec, integral floats without their point."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return repr(value)

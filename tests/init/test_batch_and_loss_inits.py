@@ -285,7 +285,7 @@ def test_metainit_lowers_the_gradient_quotient(start: str) -> None:
     initialize(before, start)
     spec = f"metainit(start={start!r}, steps=30)"
     loss = nn.functional.cross_entropy
-    report = initialize(after, spec, batch=networks.batch(), loss=loss)
+    report = initialize(after, spec, batch=networks.batch(), loss_fn=loss)
     assert quotient(after) < quotient(before)
     assert f"{quotient(before):.4g} → {quotient(after):.4g}" in report.rows[0].note
 
@@ -294,7 +294,7 @@ def test_metainit_changes_norms_and_no_directions() -> None:
     before, after = tanh_net(), tanh_net()
     initialize(before, "he_normal")
     spec, loss = "metainit(steps=5)", nn.functional.cross_entropy
-    initialize(after, spec, batch=networks.batch(), loss=loss)
+    initialize(after, spec, batch=networks.batch(), loss_fn=loss)
     for a, b in zip(before.parameters(), after.parameters(), strict=True):
         cosine = nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
         assert a.dim() == 1 or cosine.item() == pytest.approx(1, abs=1e-5)
@@ -324,7 +324,7 @@ def test_gradinit_lowers_the_loss_after_a_step_within_the_longest_gradient(start
     before, after = tanh_net(), tanh_net()
     initialize(before, start)
     spec = f"gradinit(start={start!r}, steps=60, scale_lr=0.03)"
-    report = initialize(after, spec, batch=networks.batch(), loss=nn.functional.cross_entropy)
+    report = initialize(after, spec, batch=networks.batch(), loss_fn=nn.functional.cross_entropy)
     old, _ = loss_after_a_step(before, 0.1)
     new, norm = loss_after_a_step(after, 0.1)
     assert new < old
@@ -340,8 +340,8 @@ def test_a_loss_takes_the_model_where_there_is_no_batch() -> None:
 
     first, second = tanh_net(), tanh_net()
     for spec in ("metainit(steps=2)", "gradinit(steps=2)"):
-        initialize(first, spec, loss=loss)
-        initialize(second, spec, batch=(x, y), loss=nn.functional.cross_entropy)
+        initialize(first, spec, loss_fn=loss)
+        initialize(second, spec, batch=(x, y), loss_fn=nn.functional.cross_entropy)
         pairs = zip(first.parameters(), second.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
 
@@ -352,7 +352,7 @@ def test_frozen_parameters_are_not_tuned() -> None:
     initialize(model, "he_normal")
     frozen = model.get_parameter("0.weight").clone()
     for spec in ("metainit(steps=2)", "gradinit(steps=2)"):
-        initialize(model, spec, batch=networks.batch(), loss=nn.functional.cross_entropy)
+        initialize(model, spec, batch=networks.batch(), loss_fn=nn.functional.cross_entropy)
         assert torch.equal(model.get_parameter("0.weight"), frozen)
 
 
@@ -362,6 +362,6 @@ def test_where_nothing_can_be_tuned_it_is_said(
     spec: str, what: str, overrides: dict[str, str] | None
 ) -> None:
     model = tanh_net().requires_grad_(overrides is not None)
-    given: dict[str, Any] = {"batch": networks.batch(), "loss": nn.functional.cross_entropy}
+    given: dict[str, Any] = {"batch": networks.batch(), "loss_fn": nn.functional.cross_entropy}
     with pytest.raises(InitBenchError, match=f"no {what} of this Sequential can be tuned"):
         initialize(model, spec, overrides=overrides, **given)

@@ -24,7 +24,7 @@ NAMES = [name for name in all_inits() if name not in INITS]
 def run(name: str, model: nn.Module, **given: Any) -> Report:
     loss = nn.functional.cross_entropy
     torch.manual_seed(1)  # nor may the global stream's state matter
-    return initialize(model, spec(name), batch=networks.batch(), loss=loss, **given)
+    return initialize(model, spec(name), batch=networks.batch(), loss_fn=loss, **given)
 
 
 def spec(name: str) -> str:
@@ -92,10 +92,12 @@ def test_the_report_has_a_row_for_every_parameter_and_its_std(name: str, maker: 
     found = values(model)
     assert set(rows) == set(found)
     for parameter, value in found.items():
-        assert rows[parameter].std_got == pytest.approx(value.std(correction=0).item(), abs=1e-7)
-    drawn = [r for r in rows.values() if r.std_wanted and len(r.shape) > 1]
+        assert rows[parameter].std_measured == pytest.approx(
+            value.std(correction=0).item(), abs=1e-7
+        )
+    drawn = [r for r in rows.values() if r.std_nominal and len(r.shape) > 1]
     # Even a weight of 24 entries is within a factor of 2 of its std but once in 1e5.
-    assert all(0.5 < row.std_got / (row.std_wanted or 1) < 2 for row in drawn)
+    assert all(0.5 < row.std_measured / (row.std_nominal or 1) < 2 for row in drawn)
 
 
 @pytest.mark.parametrize("name", [name for name, maker in CASES if maker == "plain"])

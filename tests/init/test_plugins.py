@@ -29,6 +29,10 @@ def half_he_(tensor, *, generator=None):
     return tensor
 
 
+half_he_.nominal_std = lambda arguments, size: (2 * size.fan_in) ** -0.5
+half_he_.distribution = "normal"
+
+
 def half_net_(network):
     """Halve every weight of he_normal."""
     network.start("he_normal")
@@ -38,7 +42,7 @@ def half_net_(network):
 def level_net_(network):
     """Divide every weight by the spread of the output on the batch."""
     network.start("he_normal")
-    with network.looking():
+    with network.preserved_state():
         spread = network.run().std().item()
     _scale(network, 1 / spread)
 
@@ -46,7 +50,7 @@ def level_net_(network):
 def lossy_net_(network):
     """Divide every weight by 1 + loss."""
     network.start("he_normal")
-    with network.looking():
+    with network.preserved_state():
         loss = network.objective().item()
     _scale(network, 1 / (1 + loss))
 
@@ -122,6 +126,22 @@ def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
     passed = [line for line in done.stdout.splitlines() if " PASSED " in line]
     for name in KINDS:
         assert sum(name in line for line in passed) >= 8
+
+
+def test_a_plugin_is_reported_tested_and_recognized_as_ours_are(installed: Path) -> None:
+    use = (
+        "import torch, init_bench as ib\n"
+        "from init_bench.comparison.stated_distribution import stated\n"
+        "model = torch.nn.Linear(50, 40)\n"
+        "print(ib.initialize(model, 'half_he').rows[0].std_nominal)\n"
+        "print(stated(ib.init.parse('half_he'), (40, 50)).std())\n"
+        "weights = ib.diagnose(model, torch.randn(8, 50), torch.arange(8)).weights\n"
+        "print(weights['looks_like'][0])"
+    )
+    done = python(installed, "-c", use)
+    nominal, tested, looks_like = done.stdout.splitlines()
+    assert [float(nominal), float(tested)] == pytest.approx([0.1, 0.1])
+    assert looks_like == "half_he"
 
 
 @pytest.mark.parametrize(

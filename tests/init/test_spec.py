@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, InitSpec, all_inits, canonical, normal_, parse
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.randomness import stream
 
 MALFORMED = r"is malformed: write name or name\(key=value, \.\.\.\).* such as he_normal"
@@ -27,10 +26,10 @@ def needs_nothing(name: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", [*filter(needs_nothing, all_inits()), DEFAULT])
+@pytest.mark.parametrize("name", [*filter(needs_nothing, all_inits())])
 def test_a_bare_name_is_its_own_canonical_spec(name: str) -> None:
     assert canonical(name) == name
-    assert canonical(f"  {name}()  " if name != DEFAULT else name) == name
+    assert canonical(f"  {name}()  ") == name
 
 
 @pytest.mark.parametrize("alias", ALIASES)
@@ -120,7 +119,7 @@ def test_a_spec_fills_as_the_function_does() -> None:
         ("normal(generator=None)", r"normal takes no 'generator'.* It takes: mean, std\."),
         ("normal(tensor=1)", r"normal takes no 'tensor'.* It takes: mean, std\."),
         ("constant", r"constant needs value, as in constant\(value=0\.5\)"),
-        ("torch.default(a=1)", r"torch\.default takes no arguments"),
+        ("torch.default(a=1)", r"torch\.default takes no 'a'\. It takes: no arguments\."),
     ],
 )
 def test_a_malformed_spec_is_shown_with_what_may_be(spec: str, message: str) -> None:

@@ -15,7 +15,7 @@ from init_bench.diagnosis.recognition import looks_like
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.model_view import ModelView
 from init_bench.init import module_fans
-from init_bench.init.whole_model.parameters import Slot, is_weight
+from init_bench.init.whole_model.parameters import NamedParameter, is_weight
 
 COLUMNS = (
     "parameter",
@@ -98,7 +98,7 @@ def _rows(
         }
 
 
-def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
+def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParameter, Tensor]]:
     """Yield the parameters of ``module``, and each parametrized weight before what computes it."""
     for name, own in module._parameters.items():
         if own is not None:
@@ -114,8 +114,8 @@ def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[Slot, Tensor]
 
 def _slot(
     path: str, module: nn.Module, name: str, value: Tensor, *, parametrised: bool = False
-) -> Slot:
-    return Slot(
+) -> NamedParameter:
+    return NamedParameter(
         name=f"{path}.{name}".lstrip("."),
         path=path,
         module=module,
@@ -125,7 +125,7 @@ def _slot(
     )
 
 
-def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
+def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
     """Return the columns that one parameter fills by itself."""
     real = values.is_floating_point()
     values = values if real else values.abs().float()
@@ -152,7 +152,7 @@ def _row(slot: Slot, values: Tensor) -> dict[str, Any]:
     }
 
 
-def _fans(slot: Slot, values: Tensor) -> tuple[int, int]:
+def _fans(slot: NamedParameter, values: Tensor) -> tuple[int, int]:
     return module_fans(slot.module, slot.attribute) if slot.role == "weight" else (0, 0)
 
 

@@ -1,5 +1,6 @@
-"""From values to names: constants, torch's default, structures, laws of the fans, moments."""
+"""Name the initialisers that could have drawn the values of a parameter."""
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -9,38 +10,20 @@ from torch import Tensor
 from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UNIFORM, Sample
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
-from init_bench.init import module_fans, parse
+from init_bench.init import INITS, InitSpec, module_fans, parse
+from init_bench.init.registry import InitRecord, record_of
+from init_bench.init.std_formulas import Size
 from init_bench.init.tensor_inits.fans import fans
-from init_bench.init.whole_model.nominal_std import Size, law
-from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.nominal_std import (
+    depends_on_fans,
+    distribution_of,
+    has_all_defaults,
+    nominal_std,
+)
+from init_bench.init.whole_model.parameters import NamedParameter
 
-_TRUNCATED_SCALING = "variance_scaling(scale={}, mode='{}', distribution='truncated_normal')"
-
-
-RULES = {
-    "he_normal": NORMAL,
-    "he_uniform": UNIFORM,
-    "lecun_normal": NORMAL,
-    "lecun_uniform": UNIFORM,
-    "xavier_normal": NORMAL,
-    "xavier_uniform": UNIFORM,
-    "he_normal(mode='fan_out')": NORMAL,
-    "he_uniform(mode='fan_out')": UNIFORM,
-    _TRUNCATED_SCALING.format("1.0", "fan_in"): TRUNCATED,
-    _TRUNCATED_SCALING.format("2.0", "fan_in"): TRUNCATED,
-    _TRUNCATED_SCALING.format("1.0", "fan_avg"): TRUNCATED,
-    "trunc_normal": TRUNCATED,
-}
-"""Specs whose law a weight may follow."""
-
-
-TORCHS_RULES = {
-    "torch.kaiming_normal": NORMAL,
-    "torch.kaiming_uniform": UNIFORM,
-    "torch.xavier_normal": NORMAL,
-    "torch.xavier_uniform": UNIFORM,
-}
-"""What torch's functions are called where they count other fans than ``module_fans``."""
+FAMILIES = {"normal": NORMAL, "uniform": UNIFORM, "truncated_normal": TRUNCATED}
+"""The distributions that a record of an initialiser may state."""
 
 
 FEWEST = 20
@@ -55,7 +38,7 @@ BETWEEN = 2.4
 """A fourth moment below is nearer to a uniform distribution's 1.8 than to a normal one's 3."""
 
 
-def looks_like(slot: Slot, values: Tensor) -> str:
+def looks_like(parameter: NamedParameter, values: Tensor) -> str:
     """Return the rules that could have written ``values``, joined by ``or``; ``other`` if none.
 
     A rule that draws is named if mean, mean square and largest value could be its own: it is
@@ -66,28 +49,28 @@ def looks_like(slot: Slot, values: Tensor) -> str:
     distribution is named with its parameters.
 
     Args:
-        slot: whose values they are.
+        parameter: whose values they are.
         values: finite.
 
     Example:
         >>> from torch import nn
-        >>> from init_bench.init.whole_model.parameters import slots
-        >>> weight, bias = slots(nn.Linear(30, 20))
+        >>> from init_bench.init.whole_model.parameters import named_parameters
+        >>> weight, bias = named_parameters(nn.Linear(30, 20))
         >>> looks_like(weight, weight.values)
         'torch.default'
     """
     if not values.numel():
         return "other"
-    found = list(dict.fromkeys(_rules(slot, values)))
+    found = list(dict.fromkeys(_rules(parameter, values)))
     if not found and (values == values.flatten()[0]).all():
         return _constant(values.flatten()[0].item())
-    return " or ".join(found) or _by_moments(_drawn(slot, values))
+    return " or ".join(found) or _by_moments(_drawn(parameter, values))
 
 
-def _drawn(slot: Slot, values: Tensor) -> Tensor:
+def _drawn(parameter: NamedParameter, values: Tensor) -> Tensor:
     """Return the values that were drawn: an embedding's padding is 0 whatever fills the rest."""
-    padding = getattr(slot.module, "padding_idx", None)
-    if padding is None or slot.role != "weight" or len(values) == 1:
+    padding = getattr(parameter.module, "padding_idx", None)
+    if padding is None or parameter.role != "weight" or len(values) == 1:
         return values
     return torch.cat([values[:padding], values[padding + 1 :]])
 
@@ -96,40 +79,66 @@ def _constant(value: float) -> str:
     return {0.0: "zeros", 1.0: "ones"}.get(value, f"constant(value={value:g})")
 
 
-def _rules(slot: Slot, values: Tensor) -> Iterator[str]:
+def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
     """Yield the names of the rules that fit."""
-    drawn = _drawn(slot, values)
-    if is_default(slot.module, slot.attribute, drawn):
+    drawn = _drawn(parameter, values)
+    if is_default(parameter.module, parameter.attribute, drawn):
         yield "torch.default"
-    if slot.role != "weight":
+    if parameter.role != "weight":
         return
     if not (drawn == drawn.flatten()[0]).all():
-        yield from patterns(slot.blocks(drawn))
+        yield from patterns(parameter.blocks(drawn))
     sample = Sample.of(drawn)
     if sample.number < FEWEST:
         return
-    own, by_shape = _sizes(slot, values)
-    yield from (name for name in RULES if _follows(name, sample, own))
+    own, by_shape = _sizes(parameter, values)
+    candidates = _candidates(_records())
+    yield from (name for name, spec in candidates.items() if _follows(spec, sample, own))
     counted = f" (fans {by_shape.fan_in:g} and {by_shape.fan_out:g})"
-    for name in TORCHS_RULES:
-        if _std(name, own) != _std(name, by_shape) and _follows(name, sample, by_shape):
+    for name, spec in _candidates(_records(torchs=True)).items():
+        if _std(spec, own) != _std(spec, by_shape) and _follows(spec, sample, by_shape):
             yield name + counted
 
 
-def _follows(name: str, sample: Sample, size: Size) -> bool:
-    family = {**RULES, **TORCHS_RULES}[name]
-    return family.could_be(sample, _std(name, size))
+def _records(*, torchs: bool = False) -> tuple[InitRecord, ...]:
+    """Return the initialisers of one tensor: torch's own functions, or all others."""
+    return tuple(record_of(name) for name in INITS if name.startswith("torch.") == torchs)
 
 
-def _std(name: str, size: Size) -> float:
+@functools.lru_cache(maxsize=4)
+def _candidates(records: tuple[InitRecord, ...]) -> dict[str, InitSpec]:
+    """Return the specs to try: those whose std is one of the fans first, then without arguments."""
+    specs = {text: parse(text) for record in records for text in _recognized_as(record)}
+    order = {
+        text: (not depends_on_fans(spec), len(spec.arguments) > 0, spec.name)
+        for text, spec in specs.items()
+    }
+    return {text: specs[text] for text in sorted(specs, key=order.__getitem__)}
+
+
+def _recognized_as(record: InitRecord) -> tuple[str, ...]:
+    """Return the specs by which draws of an initialiser are recognized."""
+    if record.recognized_as is not None:
+        return record.recognized_as
+    spec = InitSpec(record.name)
+    states_fans = record.distribution and has_all_defaults(spec) and depends_on_fans(spec)
+    return (record.name,) if states_fans else ()
+
+
+def _follows(spec: InitSpec, sample: Sample, size: Size) -> bool:
+    kind = distribution_of(spec)
+    return kind is not None and FAMILIES[kind].could_be(sample, _std(spec, size))
+
+
+def _std(spec: InitSpec, size: Size) -> float:
     known = size.fan_in > 0 and size.fan_out > 0
-    return (law(parse(name), size).std if known else None) or math.nan
+    return (nominal_std(spec, size).std if known else None) or math.nan
 
 
-def _sizes(slot: Slot, values: Tensor) -> tuple[Size, Size]:
+def _sizes(parameter: NamedParameter, values: Tensor) -> tuple[Size, Size]:
     """Return the weight's size with its true fans, and with those that torch counts."""
     rows, columns = values.shape[0], values[0].numel()
-    own, by_shape = module_fans(slot.module, slot.attribute), fans(values)
+    own, by_shape = module_fans(parameter.module, parameter.attribute), fans(values)
     true, torchs = (
         Size(fan_in=fan_in, fan_out=fan_out, rows=rows, columns=columns)
         for fan_in, fan_out in (own, by_shape)

@@ -1,9 +1,11 @@
-"""Rules that a weight shows by its structure: orthogonal, mirrored, diagonal, sparse."""
+"""Recognize initialisers by the structure of a weight: orthogonal, mirrored, diagonal, sparse."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+from init_bench.init.tensor_inits.identity import kernel_center
 
 LARGEST = 2048
 """Rows or columns up to which W Wᵀ is formed to recognise an orthogonal weight."""
@@ -30,7 +32,7 @@ def patterns(blocks: Sequence[Tensor]) -> Iterator[str]:
 def _patterns(block: Tensor) -> Iterator[str]:
     if block.shape[0] < 2 or not block[0].numel() or min(block.shape[:2]) > LARGEST:
         return
-    centre = _centre(block)
+    centre = kernel_center(block)
     only_centre = block.dim() > 2 and int(block.count_nonzero()) == int(centre.count_nonzero())
     if block.dim() == 2 or only_centre:
         yield from _diagonal(centre, "identity" if block.dim() == 2 else "dirac or identity")
@@ -41,13 +43,6 @@ def _patterns(block: Tensor) -> Iterator[str]:
         yield "looks_linear"
     if _is_orthogonal(block.flatten(1)):
         yield "orthogonal"
-
-
-def _centre(block: Tensor) -> Tensor:
-    """Return the matrix at the kernel's centre, all of a matrix."""
-    for size in block.shape[2:]:
-        block = block.select(2, size // 2)
-    return block
 
 
 def _diagonal(matrix: Tensor, name: str) -> Iterator[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,8 +24,8 @@ class Affine:
 
     path: str
     module: nn.Module
-    weight: "Slot"
-    bias: "Slot | None"
+    weight: NamedParameter
+    bias: NamedParameter | None
     channel: int
 
     def split(self, output: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -45,37 +44,37 @@ class Affine:
         return values
 
 
-def affine_layers(network: "Network") -> list[Affine]:
+def affine_layers(network: Network) -> list[Affine]:
     """Return the affine layers of the network; say of every other weight that it is left."""
     users: dict[int, int] = {}
     for module in network.model.modules():
         for value in module._parameters.values():
             users[id(value)] = users.get(id(value), 0) + 1
     found = []
-    for slot in network.weights:
-        layer = _affine(network, slot)
-        shared = users.get(id(getattr(slot.module, slot.attribute)), 0) > 1
-        if layer is not None and not shared and _keeps_a_scale(slot):
+    for parameter in network.weights:
+        layer = _affine(network, parameter)
+        shared = users.get(id(getattr(parameter.module, parameter.attribute)), 0) > 1
+        if layer is not None and not shared and _keeps_a_scale(parameter):
             found.append(layer)
             continue
         why = "its parametrisation sets its scale" if layer else "no layer that is affine in it"
-        network.note(slot, f"not scaled: {'used by more than one layer' if shared else why}")
+        network.note(parameter, f"not scaled: {'used by more than one layer' if shared else why}")
     return found
 
 
-def _keeps_a_scale(slot: "Slot") -> bool:
+def _keeps_a_scale(parameter: NamedParameter) -> bool:
     """Return whether a weight twice as large stays so: behind spectral norm it does not."""
-    if not slot.parametrised:
+    if not parameter.parametrised:
         return True
-    before = slot.values.clone()
-    slot.write(before * 2)
-    kept = torch.allclose(slot.values, before * 2, rtol=1e-3)
-    slot.write(before)
+    before = parameter.values.clone()
+    parameter.write(before * 2)
+    kept = torch.allclose(parameter.values, before * 2, rtol=1e-3)
+    parameter.write(before)
     return kept
 
 
-def _affine(network: "Network", slot: "Slot") -> Affine | None:
-    module, path = slot.module, slot.path
+def _affine(network: Network, parameter: NamedParameter) -> Affine | None:
+    module, path = parameter.module, parameter.path
     channel = -1
     if isinstance(module, nn.modules.conv._ConvNd):
         channel = -1 - len(module.kernel_size)
@@ -85,19 +84,19 @@ def _affine(network: "Network", slot: "Slot") -> Affine | None:
     outer = network.model.get_submodule(around) if path else module
     if isinstance(outer, nn.MultiheadAttention) and path.endswith("out_proj"):
         path, module = around, outer
-    bias = next(iter(network.biases_of(slot)), None)
-    return Affine(path=path, module=module, weight=slot, bias=bias, channel=channel)
+    bias = next(iter(network.biases_of(parameter)), None)
+    return Affine(path=path, module=module, weight=parameter, bias=bias, channel=channel)
 
 
 def while_running(
-    network: "Network", layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
+    network: Network, layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
 ) -> None:
     """Run the batch once; ``change`` sees each layer's first output and returns what goes on.
 
     Layers whose weight has an override pass as they are. Layers that never run are noted.
     """
     waiting = {layer.path: layer for layer in layers}
-    with network.looking(), torch.no_grad(), ExitStack() as hooks:
+    with network.preserved_state(), torch.no_grad(), ExitStack() as hooks:
         for layer in layers:
             handle = layer.module.register_forward_hook(_hook(network, layer, waiting, change))
             hooks.callback(handle.remove)
@@ -107,13 +106,13 @@ def while_running(
 
 
 def _hook(
-    network: "Network",
+    network: Network,
     layer: Affine,
     waiting: dict[str, Affine],
     change: Callable[[Affine, Tensor], Tensor],
 ) -> Any:
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-        if waiting.pop(layer.path, None) is None or network.keeps(layer.weight):
+        if waiting.pop(layer.path, None) is None or network.has_override(layer.weight):
             return None
         if isinstance(output, tuple):
             return (change(layer, output[0]), *output[1:])

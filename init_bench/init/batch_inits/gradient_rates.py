@@ -3,19 +3,16 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import parametrize
 
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.init.batch_inits.affine_layers import Affine
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def rates_of_change(network: "Network", layers: Iterable[Affine]) -> dict[Affine, float]:
+def rates_of_change(network: Network, layers: Iterable[Affine]) -> dict[Affine, float]:
     """Return the rate at which a random linear loss of the output would change each layer.
 
     Layers without one, which the batch does not reach or whose weight is 0, are left out. The
@@ -30,7 +27,12 @@ def rates_of_change(network: "Network", layers: Iterable[Affine]) -> dict[Affine
     layers = list(layers)
     if not layers:
         return {}
-    with network.looking(), torch.enable_grad(), _requiring_grad(layers), parametrize.cached():
+    with (
+        network.preserved_state(),
+        torch.enable_grad(),
+        _requiring_grad(layers),
+        parametrize.cached(),
+    ):
         outputs = [z for z in tensors_in(network.run()) if z.requires_grad]
         if not outputs:
             return {}

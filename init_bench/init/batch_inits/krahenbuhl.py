@@ -1,16 +1,11 @@
 """Krähenbühl's data-dependent start: equal units inside a layer, equal rates of change between."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
 from init_bench.init.batch_inits.gradient_rates import geometric_mean, rates_of_change
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-
+from init_bench.init.whole_model.network import Network
 
 ROUNDS = 20
 """Most rounds between layers. A network of ReLUs halves its distance from level in each."""
@@ -24,9 +19,7 @@ LEVEL = 0.01
 """Rates this close to their mean are equal."""
 
 
-def krahenbuhl_(
-    network: "Network", *, start: str = "he_normal", between_layers: bool = True
-) -> None:
+def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: bool = True) -> None:
     """Give every unit mean 0 and one variance per layer, and every layer the same rate of change.
 
     Within layers: each unit of each linear layer and convolution is scaled to variance 1, and its
@@ -79,9 +72,9 @@ def krahenbuhl_(
         _level(network, layers, label)
 
 
-def _level(network: "Network", layers: list[Affine], label: str) -> None:
+def _level(network: Network, layers: list[Affine], label: str) -> None:
     """Scale layers until their weights change at the same rate."""
-    free = [layer for layer in layers if not network.keeps(layer.weight)]
+    free = [layer for layer in layers if not network.has_override(layer.weight)]
     found = rates_of_change(network, free)
     for layer in free:
         if layer not in found:
@@ -99,7 +92,7 @@ def _level(network: "Network", layers: list[Affine], label: str) -> None:
         network.note(layer.weight, change)
 
 
-def _rescale(network: "Network", factors: dict[Affine, float], label: str) -> float:
+def _rescale(network: Network, factors: dict[Affine, float], label: str) -> float:
     """Multiply each layer by its factor, even its units out again; return the last one's std."""
     spread = 1.0
 
@@ -114,7 +107,7 @@ def _rescale(network: "Network", factors: dict[Affine, float], label: str) -> fl
     return spread
 
 
-def _set(network: "Network", layer: Affine, signal: Tensor, std: float, label: str) -> Tensor:
+def _set(network: Network, layer: Affine, signal: Tensor, std: float, label: str) -> Tensor:
     """Give each unit of the layer mean 0 and ``std``; return the output that follows."""
     mean, found = _moments(layer, signal)
     factor = (std / found).where(found > 0, 1.0)

@@ -1,22 +1,18 @@
 """LSUV: layer by layer, weights are scaled until the output has variance 1 on a batch."""
 
 import math
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, finite
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-
+from init_bench.init.whole_model.network import Network
 
 TRIES = 10
 """Rounds of rescaling, for layers with a bias that does not scale."""
 
 
-def lsuv_(network: "Network", *, start: str = "orthogonal", tolerance: float = 0.01) -> None:
+def lsuv_(network: Network, *, start: str = "orthogonal", tolerance: float = 0.01) -> None:
     """Scale each linear layer and convolution until its output has variance 1 on the batch.
 
     One forward pass does it: a layer is linear in its weight, so its output is rescaled as the

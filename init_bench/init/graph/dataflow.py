@@ -1,4 +1,4 @@
-"""Which of its inputs' values a traced step carries on: sizes and indices are no signal."""
+"""Find which inputs of an fx node carry tensor values: sizes and indices do not."""
 
 from typing import Any
 

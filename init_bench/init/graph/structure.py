@@ -1,4 +1,4 @@
-"""Which nonlinearity follows each layer, in what order layers run, and where residuals branch."""
+"""Find which nonlinearity follows each layer, the order of layers, and residual branches."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ class Structure:
     how: str
     failure: str = ""
 
-    def behind(self, path: str) -> str | None:
+    def nonlinearity_after(self, path: str) -> str | None:
         """Return the nonlinearity behind the layer at ``path``, ``None`` if it is not known.
 
         Where a module of torch's around the layer is what runs, as an attention's, it is that

@@ -1,4 +1,4 @@
-"""Torch's tracer of forward functions, beside threads that run and trace other models."""
+"""Trace forward functions by torch.fx, safely beside threads that run other models."""
 
 import threading
 from collections.abc import Callable

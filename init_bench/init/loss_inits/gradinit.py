@@ -1,20 +1,17 @@
 """GradInit: scales of the parameters are learnt so that the first step lowers the loss most."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from init_bench.errors import finite
-from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
+from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
-
+from init_bench.init.whole_model.parameters import NamedParameter
 
 QUANTITY = "loss after a step"
 
@@ -24,7 +21,7 @@ SMALLEST = 0.01
 
 
 def gradinit_(
-    network: "Network",
+    network: Network,
     *,
     start: str = "he_normal",
     steps: int = 100,
@@ -62,41 +59,47 @@ def gradinit_(
         >>> x, y = torch.randn(32, 8, generator=draws), torch.randint(3, (32,), generator=draws)
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
         >>> loss = nn.functional.cross_entropy
-        >>> report = initialize(model, "gradinit(steps=5)", batch=(x, y), loss=loss)
+        >>> report = initialize(model, "gradinit(steps=5)", batch=(x, y), loss_fn=loss)
         >>> "loss after a step" in report.rows[0].note
         True
     """
     steps = int(finite(steps, "steps", minimum=1))
     network.start(start)
-    slots = tuned(network)
+    parameters = tuned(network)
     search = _Search(
         network,
-        slots,
+        parameters,
         lr=finite(lr, "lr", minimum=0),
         gamma=finite(gamma, "gamma", minimum=0),
         scale_lr=finite(scale_lr, "scale_lr", minimum=0),
     )
-    with network.looking(), differentiating("gradinit", "twice"):
-        trials = descend(steps, QUANTITY, search.look, search.move)
-    keep_best(network, slots, trials, QUANTITY)
+    with network.preserved_state(), differentiating("gradinit", "twice"):
+        candidates = descend(steps, QUANTITY, search.evaluate, search.move)
+    keep_best(network, parameters, candidates, QUANTITY)
 
 
 class _Search:
     """Adam on the factors: on the gradient's norm while that is too long, else on the loss."""
 
     def __init__(
-        self, network: "Network", slots: list["Slot"], *, lr: float, gamma: float, scale_lr: float
+        self,
+        network: Network,
+        parameters: list[NamedParameter],
+        *,
+        lr: float,
+        gamma: float,
+        scale_lr: float,
     ) -> None:
         self.network, self.lr, self.gamma = network, lr, gamma
-        self.begin = {slot.name: slot.values.clone() for slot in slots}
+        self.begin = {parameter.name: parameter.values.clone() for parameter in parameters}
         device = next(iter(self.begin.values())).device
-        self.factors = torch.ones(len(slots), device=device, requires_grad=True)
-        self.least = [0.0 if slot.role == "bias" else SMALLEST for slot in slots]
+        self.factors = torch.ones(len(parameters), device=device, requires_grad=True)
+        self.least = [0.0 if parameter.role == "bias" else SMALLEST for parameter in parameters]
         self.too_long = False
         # Each objective has moments of its own: one's slopes say nothing of the other's.
         self.adams = {goal: torch.optim.Adam([self.factors], lr=scale_lr) for goal in (False, True)}
 
-    def look(self) -> tuple[Trial, Tensor]:
+    def evaluate(self) -> tuple[Candidate, Tensor]:
         """Return the loss after one step, those within ``gamma`` first, and what to lower next."""
         values = list(self.begin.values())
         scaled = [factor * value for factor, value in zip(self.factors, values, strict=True)]
@@ -107,12 +110,12 @@ class _Search:
         after = self.network.objective(self._model(stepped))
         self.too_long = not norm.item() <= self.gamma
         goal = norm if self.too_long else after
-        trial = Trial(
+        candidate = Candidate(
             factors=self.factors.detach().cpu().tolist(),
             value=after.item(),
             rank=(float(self.too_long), goal.item()),
         )
-        return trial, goal
+        return candidate, goal
 
     def move(self, goal: Tensor) -> None:
         """Take one step of Adam down the norm or the loss."""

@@ -1,25 +1,21 @@
 """MetaInit: norms of the weights are tuned until one step barely changes the gradient."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from init_bench.errors import finite
-from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
+from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
+from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
-
+from init_bench.init.whole_model.parameters import NamedParameter
 
 QUANTITY = "gradient quotient"
 
 
 def metainit_(
-    network: "Network",
+    network: Network,
     *,
     start: str = "he_normal",
     steps: int = 100,
@@ -56,7 +52,7 @@ def metainit_(
         >>> x, y = torch.randn(32, 8, generator=draws), torch.randint(3, (32,), generator=draws)
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
         >>> loss = nn.functional.cross_entropy
-        >>> report = initialize(model, "metainit(steps=5)", batch=(x, y), loss=loss)
+        >>> report = initialize(model, "metainit(steps=5)", batch=(x, y), loss_fn=loss)
         >>> "gradient quotient" in report.rows[0].note
         True
     """
@@ -65,46 +61,50 @@ def metainit_(
     network.start(start)
     weights = tuned(network, weights_alone=True)
     norms = _Norms(network, weights, lr, momentum)
-    with network.looking(), differentiating("metainit", "three times"):
-        trials = descend(steps, QUANTITY, norms.look, norms.move)
+    with network.preserved_state(), differentiating("metainit", "three times"):
+        candidates = descend(steps, QUANTITY, norms.evaluate, norms.move)
     norms.back()
-    keep_best(network, weights, trials, QUANTITY)
+    keep_best(network, weights, candidates, QUANTITY)
 
 
 class _Norms:
     """Signed momentum on the norms, relative to where they started."""
 
-    def __init__(self, network: "Network", tuned: list["Slot"], lr: float, momentum: float) -> None:
+    def __init__(
+        self, network: Network, tuned: list[NamedParameter], lr: float, momentum: float
+    ) -> None:
         self.network, self.tuned, self.lr, self.momentum = network, tuned, lr, momentum
-        self.begin = [slot.values.clone() for slot in tuned]
+        self.begin = [parameter.values.clone() for parameter in tuned]
         self.norms = [value.norm().item() for value in self.begin]
         self.factors = [1.0] * len(tuned)
         self.speeds = [0.0] * len(tuned)
 
-    def look(self) -> tuple[Trial, Tensor]:
+    def evaluate(self) -> tuple[Candidate, Tensor]:
         """Return the gradient quotient at the norms that the weights have now."""
         loss = self.network.objective()
-        parameters = [slot.parameter for slot in self.network.trainable(kept=True)]
+        parameters = [
+            parameter.parameter for parameter in self.network.trainable(with_overrides=True)
+        ]
         quotient = gradient_quotient(loss, parameters)
         value = quotient.item()
-        return Trial(factors=list(self.factors), value=value, rank=(value,)), quotient
+        return Candidate(factors=list(self.factors), value=value, rank=(value,)), quotient
 
     def move(self, quotient: Tensor) -> None:
         """Take one step of momentum down the sign of each norm's slope."""
-        weights = [slot.parameter for slot in self.tuned]
+        weights = [p.parameter for p in self.tuned]
         slopes = torch.autograd.grad(quotient, weights, materialize_grads=True)
-        for i, (slot, slope) in enumerate(zip(self.tuned, slopes, strict=True)):
-            uphill = (slot.values * slope).sum().nan_to_num().sign().item()
+        for i, (parameter, slope) in enumerate(zip(self.tuned, slopes, strict=True)):
+            uphill = (parameter.values * slope).sum().nan_to_num().sign().item()
             self.speeds[i] = self.momentum * self.speeds[i] - self.lr * uphill
             norm = self.norms[i] * self.factors[i] + self.speeds[i]
             if self.norms[i] > 0 and norm > 0:
                 self.factors[i] = norm / self.norms[i]
-            slot.write(self.begin[i] * self.factors[i])
+            parameter.write(self.begin[i] * self.factors[i])
 
     def back(self) -> None:
         """Give the weights the values they started with."""
-        for slot, value in zip(self.tuned, self.begin, strict=True):
-            slot.write(value)
+        for parameter, value in zip(self.tuned, self.begin, strict=True):
+            parameter.write(value)
 
 
 def gradient_quotient(loss: Tensor, parameters: Sequence[Tensor], eps: float = 1e-5) -> Tensor:

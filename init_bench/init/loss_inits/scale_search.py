@@ -1,29 +1,26 @@
-"""Factors of parameters, tried one after another on the way down; the best of them are kept."""
+"""Search over per-parameter scales by gradient descent; keep the best."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Factors that were tried, the quantity they gave, and their rank: least is best."""
+class Candidate:
+    """Hold factors that were tried, the quantity they gave, and their rank: least is best."""
 
     factors: Sequence[float]
     value: float
     rank: tuple[float, ...]
 
 
-def tuned(network: "Network", *, weights_alone: bool = False) -> list["Slot"]:
+def tuned(network: Network, *, weights_alone: bool = False) -> list[NamedParameter]:
     """Return the parameters whose factors are sought.
 
     Raises:
@@ -43,37 +40,40 @@ def tuned(network: "Network", *, weights_alone: bool = False) -> list["Slot"]:
 def descend(
     steps: int,
     quantity: str,
-    look: Callable[[], tuple[Trial, Tensor]],
+    evaluate: Callable[[], tuple[Candidate, Tensor]],
     move: Callable[[Tensor], None],
-) -> list[Trial]:
-    """Return what was tried: ``look``, ``move`` along the objective it gave, and look again.
+) -> list[Candidate]:
+    """Return what was tried: ``evaluate``, ``move`` along the objective, again and again.
 
-    A trial that is not finite ends the descent.
+    A candidate that is not finite ends the descent.
 
     Raises:
         InitBenchError: the first is not.
     """
-    trials: list[Trial] = []
+    candidates: list[Candidate] = []
     for step in range(steps + 1):
-        trial, objective = look()
-        if not all(map(math.isfinite, (trial.value, *trial.rank))):
+        candidate, objective = evaluate()
+        if not all(map(math.isfinite, (candidate.value, *candidate.rank))):
             break
-        trials.append(trial)
+        candidates.append(candidate)
         if step < steps:
             move(objective)
-    if not trials:
+    if not candidates:
         raise InitBenchError(
-            f"the {quantity} is {trial.value} at the start, or its gradient is not finite; choose "
-            f"another start=, or look at the batch and the loss"
+            f"the {quantity} is {candidate.value} at the start, or its gradient is not finite; "
+            f"choose another start=, or look at the batch and the loss"
         )
-    return trials
+    return candidates
 
 
 def keep_best(
-    network: "Network", slots: Sequence["Slot"], trials: Sequence[Trial], quantity: str
+    network: Network,
+    parameters: Sequence[NamedParameter],
+    candidates: Sequence[Candidate],
+    quantity: str,
 ) -> None:
     """Multiply the parameters, as they started, by the best factors, and say what that brought."""
-    first, best = trials[0], min(trials, key=lambda trial: trial.rank)
-    for slot, factor in zip(slots, best.factors, strict=True):
+    first, best = candidates[0], min(candidates, key=lambda candidate: candidate.rank)
+    for parameter, factor in zip(parameters, best.factors, strict=True):
         change = f"{quantity} {first.value:.4g} → {best.value:.4g}"
-        network.scale(slot, factor, f"times {factor:.4g}: {change}")
+        network.scale(parameter, factor, f"times {factor:.4g}: {change}")

@@ -1,12 +1,9 @@
 """Fixup: residual networks without normalisation whose update does not grow with depth."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None = None) -> None:
+def fixup_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
     """Fill a residual network so that each branch starts as 0 and one step moves the output
     by as much whatever the depth.
 
@@ -37,20 +34,24 @@ def fixup_(network: "Network", *, start: str = "he_normal", branches: str | None
         ...         return x + self.fc2(self.fc1(x).relu())
         >>> model = nn.Sequential(nn.Linear(3, 4), Block(), nn.Linear(4, 2))
         >>> report = initialize(model, "fixup")
-        >>> report.table.query("std_wanted == 0 and nonlinearity != ''")["parameter"].tolist()
+        >>> report.table.query("std_nominal == 0 and nonlinearity != ''")["parameter"].tolist()
         ['1.fc2.weight', '2.weight']
     """
     network.start(start)
     found = network.branches(branches)
     for branch in found:
         *inner, last = network.weights_of(branch)
-        for slot in inner:
+        for parameter in inner:
             factor = len(found) ** (-1 / (2 * len(inner)))
-            network.scale(slot, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
+            network.scale(parameter, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
         network.fill(last, "zeros", "last of its residual branch")
-        for slot in network.scalars_of(branch):
-            network.fill(slot, "ones", "factor of its residual branch")
-    for slot in network.slots.values():
-        if slot.role == "left" and slot.values.numel() == 1 and "bias" in slot.attribute:
-            network.fill(slot, "zeros", "scalar bias")
+        for parameter in network.scalars_of(branch):
+            network.fill(parameter, "ones", "factor of its residual branch")
+    for parameter in network.parameters.values():
+        if (
+            parameter.role == "left"
+            and parameter.values.numel() == 1
+            and "bias" in parameter.attribute
+        ):
+            network.fill(parameter, "zeros", "scalar bias")
     network.fill(network.output_weight, "zeros", "classification layer")

@@ -1,12 +1,9 @@
 """GPT-2: a small normal everywhere, smaller where a residual branch ends."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def gpt2_(network: "Network", *, std: float = 0.02, branches: str | None = None) -> None:
+def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -> None:
     """Fill a transformer as GPT-2: the variance of the residual stream does not grow with depth.
 
     Formula:
@@ -30,9 +27,9 @@ def gpt2_(network: "Network", *, std: float = 0.02, branches: str | None = None)
         >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         >>> model = nn.TransformerEncoder(layer, num_layers=2)
         >>> table = initialize(model, "gpt2").table.set_index("parameter")
-        >>> float(table.loc["layers.0.linear1.weight", "std_wanted"])
+        >>> float(table.loc["layers.0.linear1.weight", "std_nominal"])
         0.02
-        >>> float(table.loc["layers.0.linear2.weight", "std_wanted"])  # 0.02 / √4
+        >>> float(table.loc["layers.0.linear2.weight", "std_nominal"])  # 0.02 / √4
         0.01
     """
     network.start(f"normal(std={std!r})")

@@ -1,15 +1,12 @@
 """SIREN: networks of sines whose pre-activations keep their distribution at any depth."""
 
 import math
-from typing import TYPE_CHECKING
 
 from init_bench.errors import finite
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def siren_(network: "Network", *, w0: float = 30.0) -> None:
+def siren_(network: Network, *, w0: float = 30.0) -> None:
     """Fill a network with layers sin(w0 (Wx + b)), so that pre-activations stay N(0, 1).
 
     Formula:
@@ -39,9 +36,11 @@ def siren_(network: "Network", *, w0: float = 30.0) -> None:
     w0 = finite(w0, "w0", minimum=1e-12)
     network.start("zeros")
     first = network.weights[0]
-    for slot in network.weights:
-        n = network.fan_in(slot)
-        bound = 1 / n if slot is first else math.sqrt(6 / n) / w0
-        network.fill(slot, f"uniform(a={-bound!r}, b={bound!r})", "first" if slot is first else "")
-        for bias in network.biases_of(slot):
+    for parameter in network.weights:
+        n = network.fan_in(parameter)
+        bound = 1 / n if parameter is first else math.sqrt(6 / n) / w0
+        network.fill(
+            parameter, f"uniform(a={-bound!r}, b={bound!r})", "first" if parameter is first else ""
+        )
+        for bias in network.biases_of(parameter):
             network.fill(bias, f"uniform(a={-(n**-0.5)!r}, b={n**-0.5!r})")

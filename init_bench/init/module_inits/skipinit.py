@@ -1,14 +1,10 @@
 """SkipInit: a learnable scalar closes each residual branch and starts at 0."""
 
-from typing import TYPE_CHECKING
-
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def skipinit_(network: "Network", *, start: str = "he_normal", branches: str | None = None) -> None:
+def skipinit_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
     """Fill a residual network and set the scalar factor of each residual branch to 0.
 
     Formula:
@@ -48,5 +44,5 @@ def skipinit_(network: "Network", *, start: str = "he_normal", branches: str | N
                 f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "
                 f"it by a parameter of its own, self.alpha = nn.Parameter(torch.zeros(()))"
             )
-        for slot in scalars:
-            network.fill(slot, "zeros", "factor of its residual branch")
+        for parameter in scalars:
+            network.fill(parameter, "zeros", "factor of its residual branch")

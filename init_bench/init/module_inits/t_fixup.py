@@ -1,19 +1,16 @@
 """T-Fixup: transformers without layer normalisation or warm-up."""
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
-    from init_bench.init.whole_model.parameters import Slot
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
-def t_fixup_(network: "Network") -> None:
+def t_fixup_(network: Network) -> None:
     """Fill torch's transformer layers so that one step moves the output by as much at any depth.
 
     Formula:
@@ -40,7 +37,7 @@ def t_fixup_(network: "Network") -> None:
         >>> model = nn.TransformerEncoder(layer, num_layers=4)
         >>> table = initialize(model, "t_fixup").table.set_index("parameter")
         >>> row = table.loc["layers.0.linear1.weight"]
-        >>> round(float(row["std_wanted"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
+        >>> round(float(row["std_nominal"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
         (0.4738, 0.4738)
     """
     network.start("xavier_uniform")
@@ -53,26 +50,29 @@ def t_fixup_(network: "Network") -> None:
         )
     decoding = (9 * len(decoder or encoder)) ** -0.25
     for layers, factor in ((encoder, 0.67 * max(1, len(encoder)) ** -0.25), (decoder, decoding)):
-        for slot in (slot for path in layers for slot in network.within(path)):
-            _shrink(network, slot, factor)
-    for slot in network.weights:
-        if isinstance(slot.module, nn.Embedding):
-            network.fill(slot, f"normal(std={slot.values.shape[1] ** -0.5!r})")
-            network.scale(slot, decoding, f"times (9N)^(-1/4) = {decoding:.4g}")
+        for parameter in (parameter for path in layers for parameter in network.within(path)):
+            _shrink(network, parameter, factor)
+    for parameter in network.weights:
+        if isinstance(parameter.module, nn.Embedding):
+            network.fill(parameter, f"normal(std={parameter.values.shape[1] ** -0.5!r})")
+            network.scale(parameter, decoding, f"times (9N)^(-1/4) = {decoding:.4g}")
 
 
-def _layers(network: "Network", kind: type[nn.Module]) -> list[str]:
+def _layers(network: Network, kind: type[nn.Module]) -> list[str]:
     return [path for path, module in network.model.named_modules() if isinstance(module, kind)]
 
 
-def _shrink(network: "Network", slot: "Slot", factor: float) -> None:
+def _shrink(network: Network, parameter: NamedParameter, factor: float) -> None:
     """Scale a weight of the layer; of packed query, key and value the value's third alone."""
     note = f"times {factor:.4g}"
-    if slot.attribute == "in_proj_weight":
-        scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(slot.values.shape[0] // 3)
-        values = slot.values * scales.to(slot.values)[:, None]
-        done = network.filled[slot.name]
-        std = done.law.std and done.law.std * math.sqrt((2 + factor**2) / 3)
-        network.write(slot, values, done.initialiser, f"value's third {note}", std=std)
-    elif slot.role == "weight" and slot.attribute not in ("q_proj_weight", "k_proj_weight"):
-        network.scale(slot, factor, note)
+    if parameter.attribute == "in_proj_weight":
+        scales = torch.tensor([1.0, 1.0, factor]).repeat_interleave(parameter.values.shape[0] // 3)
+        values = parameter.values * scales.to(parameter.values)[:, None]
+        done = network.filled[parameter.name]
+        std = done.nominal.std and done.nominal.std * math.sqrt((2 + factor**2) / 3)
+        network.write(parameter, values, done.initialiser, f"value's third {note}", std=std)
+    elif parameter.role == "weight" and parameter.attribute not in (
+        "q_proj_weight",
+        "k_proj_weight",
+    ):
+        network.scale(parameter, factor, note)

@@ -1,16 +1,15 @@
 """ZerO: weights of zeros and ones alone, by identity and Hadamard matrices."""
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.tensor_inits.identity import kernel_center
+from init_bench.init.whole_model.network import Network
 
 
-def zero_(network: "Network") -> None:
+def zero_(network: Network) -> None:
     """Fill every weight with a partial identity, or a Hadamard matrix where it widens.
 
     Formula:
@@ -37,20 +36,14 @@ def zero_(network: "Network") -> None:
         [[1.0, 1.0], [1.0, -1.0], [1.0, 1.0], [1.0, -1.0]]
     """
     network.start("zeros")
-    for slot in network.weights:
-        values = torch.zeros(slot.values.shape)
-        for block in slot.blocks(values):
-            _fill_centre(block)
+    for parameter in network.weights:
+        values = torch.zeros(parameter.values.shape)
+        for block in parameter.blocks(values):
+            kernel_center(block).copy_(zero_matrix(block.shape[0], block.shape[1]))
         std = values.std(correction=0).item()
-        network.write(slot, values.to(slot.values), "zero", "identity or Hadamard matrix", std=std)
-
-
-def _fill_centre(block: Tensor) -> None:
-    """Write the ZerO matrix at the centre of the kernel."""
-    centre = block
-    for size in block.shape[2:]:
-        centre = centre.select(2, size // 2)
-    centre.copy_(zero_matrix(block.shape[0], block.shape[1]))
+        network.write(
+            parameter, values.to(parameter.values), "zero", "identity or Hadamard matrix", std=std
+        )
 
 
 def zero_matrix(n_out: int, n_in: int) -> Tensor:

@@ -1,16 +1,10 @@
 """Zero γ: the norm that ends a residual branch scales by 0."""
 
-from typing import TYPE_CHECKING
-
 from init_bench.errors import InitBenchError
-
-if TYPE_CHECKING:
-    from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network import Network
 
 
-def zero_gamma_(
-    network: "Network", *, start: str = "he_normal", branches: str | None = None
-) -> None:
+def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
     """Fill a residual network and set the scale γ of each branch's last norm to 0.
 
     Formula:
@@ -42,5 +36,5 @@ def zero_gamma_(
             "no residual branch ends in a norm with a scale, so there is no gamma to set to 0; "
             "for branches with a scalar factor use skipinit, for those without use fixup"
         )
-    for slot in filter(None, norms):
-        network.fill(slot, "zeros", "ends its residual branch")
+    for parameter in filter(None, norms):
+        network.fill(parameter, "zeros", "ends its residual branch")

@@ -1,6 +1,7 @@
 """What an initialiser can fill, and what to do instead where it cannot."""
 
 import sys
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +92,12 @@ def check_draws(tensor: Tensor) -> None:
             f"the tensor of shape {tuple(tensor.shape)} is of {tensor.dtype}, which holds no "
             f"draws; fill a floating-point tensor and convert it"
         )
+
+
+def warn_if_empty(tensor: Tensor) -> None:
+    """Warn of a tensor without elements, as torch does, at the line that called its initialiser."""
+    if not tensor.numel():
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
 
 
 def check_dimensions(tensor: Tensor, allowed: range, init: str) -> None:

@@ -58,7 +58,7 @@ def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     with torch.no_grad():
         if tensor.numel():
             tensor.zero_()
-            centre(tensor).diagonal().fill_(gain)
+            kernel_center(tensor).diagonal().fill_(gain)
     return tensor
 
 
@@ -93,17 +93,17 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     with torch.no_grad():
         if tensor.numel():
             tensor.zero_()
-            for block in centre(tensor).chunk(groups):
+            for block in kernel_center(tensor).chunk(groups):
                 block.diagonal().fill_(1)
     return tensor
 
 
-def centre(tensor: Tensor) -> Tensor:
+def kernel_center(tensor: Tensor) -> Tensor:
     """Return the matrix at the centre of a kernel, k // 2 along each axis, as a view.
 
     Example:
         >>> w = torch.arange(6.0).reshape(1, 2, 3)
-        >>> centre(w)
+        >>> kernel_center(w)
         tensor([[1., 4.]])
     """
     for size in tensor.shape[2:]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, finite
 from init_bench.init.tensor_inits.checks import check_dimensions, check_draws, writable
-from init_bench.init.tensor_inits.identity import centre
+from init_bench.init.tensor_inits.identity import kernel_center
 
 
 def orthogonal_(
@@ -85,7 +85,7 @@ def delta_orthogonal_(
     if tensor.numel():
         with torch.no_grad():
             tensor.zero_()
-            orthogonal_(centre(tensor), gain, generator)
+            orthogonal_(kernel_center(tensor), gain, generator)
     return tensor
 
 

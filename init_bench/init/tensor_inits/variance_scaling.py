@@ -9,7 +9,7 @@ from torch import Tensor
 
 from init_bench.activations.gains import calculate_gain
 from init_bench.errors import finite, lookup
-from init_bench.init.tensor_inits.checks import check_draws, writable
+from init_bench.init.tensor_inits.checks import check_draws, warn_if_empty, writable
 from init_bench.init.tensor_inits.fans import fans
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
@@ -193,7 +193,9 @@ def he_normal_(
         >>> round(w.std().item(), 2)
         0.05
     """
-    return _scaled_(tensor, calculate_gain(nonlinearity, a), mode, "normal", generator)
+    _scaled_(tensor, calculate_gain(nonlinearity, a), mode, "normal", generator)
+    warn_if_empty(tensor)
+    return tensor
 
 
 def he_uniform_(
@@ -222,7 +224,9 @@ def he_uniform_(
         >>> w.abs().max().item() <= 0.1
         True
     """
-    return _scaled_(tensor, calculate_gain(nonlinearity, a), mode, "uniform", generator)
+    _scaled_(tensor, calculate_gain(nonlinearity, a), mode, "uniform", generator)
+    warn_if_empty(tensor)
+    return tensor
 
 
 def _scaled_(

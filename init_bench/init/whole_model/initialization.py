@@ -1,6 +1,7 @@
-"""One initialiser over a whole network, all or nothing, with a report."""
+"""Fill a whole network by one initialiser, completely or not at all, and report it."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,12 @@ from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.network import Network, Override
-from init_bench.init.whole_model.parameters import Slot, first_names, matching, slots
+from init_bench.init.whole_model.parameters import (
+    NamedParameter,
+    first_names,
+    matching,
+    named_parameters,
+)
 from init_bench.init.whole_model.report import Report, Row
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
 
@@ -22,7 +28,7 @@ MOST_NAMES = 4
 """Parameters that an error names."""
 
 
-_ASKED = {"batch": "batch=inputs", "loss": "loss=loss_fn and batch=(inputs, targets)"}
+_ASKED = {"batch": "batch=inputs", "loss": "loss_fn=loss_fn, batch=(inputs, targets)"}
 
 
 def initialize(
@@ -31,9 +37,10 @@ def initialize(
     *,
     activation: str | None = None,
     batch: Any = None,
-    loss: Callable[..., Tensor] | None = None,
+    loss_fn: Callable[..., Tensor] | None = None,
     overrides: Mapping[str, str | InitSpec] | None = None,
     seed: int = 0,
+    loss: Callable[..., Tensor] | None = None,
 ) -> Report:
     """Fill every parameter of ``model`` in place; return what was done to each.
 
@@ -51,33 +58,37 @@ def initialize(
         model: any module whose parameters have values.
         spec: an initialiser of any kind; its own arguments win over whatever is found.
         activation: nonlinearity behind the layers where tracing finds none. Which one follows is
-            told in the report and given to initialisers that are made for it
+            said in the report and given to initialisers that are made for it
             (``critical_normal``); others use the gain that they prescribe.
         batch: for initialisers that see data: a tensor, keyword arguments of the model as a
             mapping, or (inputs, targets), where inputs may be a tuple of several arguments.
-        loss: for those that see a loss: ``loss(output, targets)``, ``loss(output)`` if the batch
-            has no targets, ``loss(model)`` if there is no batch.
+        loss_fn: for initialisers that see a loss: ``loss_fn(output, targets)``,
+            ``loss_fn(output)`` if the batch has no targets, ``loss_fn(model)`` if there is no
+            batch.
         overrides: initialisers of one tensor by ``fnmatch`` pattern of qualified module or
             parameter names, the last that matches counts. A pattern whose last part names a
             bias (``head.bias``, ``*.bias``) fills it; else the biases it reaches are 0.
         seed: of all streams.
+        loss: deprecated name of ``loss_fn``.
 
     Raises:
         InitBenchError: ``spec`` or an override is malformed, unknown, cannot fill a parameter
             or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy or
-            meta ones; ``batch`` or ``loss`` is missing or does not fit.
+            meta ones; ``batch`` or ``loss_fn`` is missing or does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
         >>> report = initialize(model, "he_normal", overrides={"2": "zeros"})
-        >>> report.table[["parameter", "nonlinearity", "std_wanted"]]
-          parameter nonlinearity  std_wanted
-        0  0.weight         relu         0.5
-        1    0.bias                      0.0
-        2  2.weight     identity         0.0
-        3    2.bias                      0.0
+        >>> report.table[["parameter", "nonlinearity", "std_nominal"]]
+          parameter nonlinearity  std_nominal
+        0  0.weight         relu          0.5
+        1    0.bias                       0.0
+        2  2.weight     identity          0.0
+        3    2.bias                       0.0
     """
-    init = spec if isinstance(spec, InitSpec) else parse(spec)
+    if loss is not None:
+        warnings.warn("initialize(loss=...) is now initialize(loss_fn=...)", FutureWarning, 2)
+    init, loss = _parsed(spec), loss if loss_fn is None else loss_fn
     _check(model, init, activation, batch, loss)
     network = Network(
         model,
@@ -88,15 +99,15 @@ def initialize(
         overrides=_overrides(model, overrides or {}),
     )
     with rollback_on_error(model):
-        if init.name in INITS or init.name == DEFAULT:
+        if init.name in INITS:
             network.start(init)
         else:
             all_inits()[init.name](network, **dict(init.arguments))
         _refuse_unfilled(network, init)
         for alias, name in first_names(model).items():
             if alias != name:
-                network.note(network.slots[name], f"tied to {alias}")
-        rows = tuple(_row(network, slot) for slot in network.slots.values())
+                network.note(network.parameters[name], f"tied to {alias}")
+        rows = tuple(_row(network, parameter) for parameter in network.parameters.values())
     return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
 
 
@@ -108,7 +119,7 @@ def fill_weights(
     loss: Callable[..., Tensor] | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Fill ``model`` in place as ``initialize`` does, in a hurry: no report and no way back.
+    """Fill ``model`` in place as ``initialize`` does, but report nothing and restore nothing.
 
     Raises:
         InitBenchError: ``spec`` needs a batch or a loss and there is none, or it cannot fill the
@@ -118,9 +129,9 @@ def fill_weights(
         >>> fill_weights(nn.Linear(3, 2), "constant(value=0.5)").weight.unique().item()
         0.5
     """
-    init = parse(spec) if isinstance(spec, str) else spec
-    if init.name in INITS or init.name == DEFAULT:
-        found = slots(model)
+    init = _parsed(spec)
+    if init.name in INITS:
+        found = named_parameters(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
     else:
         _refuse_missing(init, batch, loss)
@@ -128,6 +139,10 @@ def fill_weights(
         all_inits()[init.name](network, **dict(init.arguments))
         _refuse_unfilled(network, init)
     return model
+
+
+def _parsed(spec: str | InitSpec) -> InitSpec:
+    return spec if isinstance(spec, InitSpec) else parse(spec)
 
 
 def _check(
@@ -160,12 +175,12 @@ def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | No
 
 def _refuse_unfilled(network: Network, init: InitSpec) -> None:
     """Refuse what an initialiser did not say anything about: it would stay as it was built."""
-    unfilled = [name for name in network.slots if name not in network.filled]
+    unfilled = [name for name in network.parameters if name not in network.filled]
     if unfilled:
         shown = ", ".join(unfilled[:MOST_NAMES]) + ", …" * (len(unfilled) > MOST_NAMES)
         raise InitBenchError(
-            f"{init.name} filled {len(network.filled)} of {len(network.slots)} parameters and left "
-            f"{shown}; let it call network.start('he_normal') first, which fills all, or "
+            f"{init.name} filled {len(network.filled)} of {len(network.parameters)} parameters "
+            f"and left {shown}; let it call network.start('he_normal') first, which fills all, or "
             f"network.fill or network.write for each"
         )
 
@@ -173,41 +188,43 @@ def _refuse_unfilled(network: Network, init: InitSpec) -> None:
 def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict[str, Override]:
     """Return the override of each parameter whose name, or whose module's, a pattern matches."""
     found: dict[str, Override] = {}
-    found_slots = {slot.name: slot for slot in slots(model)}
-    names = {alias: found_slots[name] for alias, name in first_names(model).items()}
+    found_parameters = {parameter.name: parameter for parameter in named_parameters(model)}
+    names = {alias: found_parameters[name] for alias, name in first_names(model).items()}
     paths = {path: None for path, _ in model.named_modules() if path}
     for pattern, spec in patterns.items():
-        init = parse(spec) if isinstance(spec, str) else spec
+        init = _parsed(spec)
         if init.needs != "tensor" and init.name != DEFAULT:
             raise InitBenchError(
                 f"override {pattern!r}: {init.name} needs a {init.needs}; "
                 f"an override is an initialiser of one tensor"
             )
         hits = matching(pattern, {**names, **paths})
-        for name, slot in names.items():
+        for name, parameter in names.items():
             if any(f"{name}.".startswith(f"{hit}.") for hit in hits):
-                by_name = slot.role == "bias" and "bias" in pattern.rpartition(".")[2]
-                found[slot.name] = Override(init=init, by_name=by_name)
+                by_name = parameter.role == "bias" and "bias" in pattern.rpartition(".")[2]
+                found[parameter.name] = Override(init=init, by_name=by_name)
     return found
 
 
-def _row(network: Network, slot: Slot) -> Row:
-    done, values = network.filled[slot.name], slot.values
-    nonlinearity, found_by = network.nonlinearity(slot)
+def _row(network: Network, parameter: NamedParameter) -> Row:
+    done, values = network.filled[parameter.name], parameter.values
+    nonlinearity, found_by = network.nonlinearity(parameter)
     fan_in, fan_out = (
-        module_fans(slot.module, slot.attribute) if slot.role == "weight" else (None, None)
+        module_fans(parameter.module, parameter.attribute)
+        if parameter.role == "weight"
+        else (None, None)
     )
     return Row(
-        parameter=slot.name,
+        parameter=parameter.name,
         shape=tuple(values.shape),
         fan_in=fan_in,
         fan_out=fan_out,
         initialiser=done.initialiser,
         nonlinearity=nonlinearity,
         found_by=found_by,
-        gain=done.law.gain,
-        std_wanted=done.law.std,
-        std_got=values.float().std(correction=0).item() if values.numel() else math.nan,
+        gain=done.nominal.gain,
+        std_nominal=done.nominal.std,
+        std_measured=values.float().std(correction=0).item() if values.numel() else math.nan,
         note=done.note,
     )
 

@@ -1,9 +1,9 @@
-"""What an initialiser of a whole network works with: fills, scales, looks, keeps a record."""
+"""Give an initialiser of a whole network what it works with: fill, write, scale, run."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -11,58 +11,51 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
-from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
 from init_bench.init.spec import InitSpec, parse
-from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.std_formulas import NominalStd
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
-from init_bench.init.whole_model.nominal_std import Law
+from init_bench.init.whole_model.fill_log import Filled, FillLog
+from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.objective import objective
-from init_bench.init.whole_model.parameters import Slot, can_reset, matching, slots
-from init_bench.init.whole_model.report import LEFT, RESET
+from init_bench.init.whole_model.parameters import NamedParameter, can_reset
+from init_bench.init.whole_model.report import RESET
 from init_bench.init.whole_model.tensor_fill import (
-    draw_slot,
+    draw_parameter,
     fill_all,
-    fill_slot,
-    law_of,
-    reset_slot,
+    fill_parameter,
+    nominal_std_of,
+    reset_all,
+    reset_parameter,
 )
 from init_bench.randomness import drawing_from, stream
 
 
 class NetworkInit(Protocol):
-    """Fills a network through ``network``, which draws, keeps the record and every override."""
+    """Fill a network through ``network``, which draws, records and respects overrides."""
 
     def __call__(self, network: "Network") -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """An initialiser of one parameter's own; ``by_name`` if its pattern names the parameter."""
+    """Replace the initialiser of one parameter; ``by_name`` if its pattern names the parameter."""
 
     init: InitSpec
     by_name: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filled:
-    """What was done to one parameter."""
-
-    initialiser: str
-    law: Law = field(default_factory=Law)
-    note: str = ""
-
-
-class Network:
-    """A model under initialisation. Parameters with an override of their own stay as that says.
+class Network(ModelGraph):
+    """Fill the parameters of a model and record what was done; those with an override stay.
 
     ``initialize`` makes one and hands it to the initialiser, which calls ``start`` first and then
-    ``fill``, ``write`` or ``scale`` for single parameters, and runs the model inside ``looking``.
+    ``fill``, ``write`` or ``scale`` for single parameters. It runs the model inside
+    ``preserved_state``.
 
     Attributes:
         model: the module, changed in place.
-        slots: its parameters by qualified name, tied ones once. A ``Slot`` knows where a
-            parameter lives (``module``, ``attribute``), its ``values`` and its ``role``:
-            ``weight``, ``bias``, ``reset`` (by the module itself) or ``left`` (alone).
+        parameters: its parameters by qualified name, tied ones once. A ``NamedParameter`` knows
+            where a parameter lives (``module``, ``attribute``), its ``values`` and its ``role``:
+            ``weight``, ``bias``, ``reset`` (by the module itself) or ``left`` (unchanged).
         filled: what was done so far, by qualified name.
         batch: what ``initialize`` was given as ``batch``: inputs or (inputs, targets), which
             ``run`` and ``objective`` take apart; ``None`` without.
@@ -74,7 +67,7 @@ class Network:
         >>> from init_bench import init, initialize
         >>> def level_(network):
         ...     network.start("he_normal")
-        ...     with network.looking():
+        ...     with network.preserved_state():
         ...         spread = network.run().std().item()
         ...     network.scale(network.output_weight, 1 / spread, note="levelled")
         >>> init.register_init("level", level_, needs="batch")
@@ -96,172 +89,130 @@ class Network:
         loss: Callable[..., Tensor] | None = None,
         overrides: Mapping[str, Override] | None = None,
     ) -> None:
-        self.model, self.seed, self.activation = model, seed, activation or ""
-        self.batch, self.loss = batch, loss
+        super().__init__(model, activation=activation)
+        self.seed, self.batch, self.loss = seed, batch, loss
         self.overrides = overrides or {}
-        self.slots = {slot.name: slot for slot in slots(model)}
-        self.filled: dict[str, Filled] = {}
-
-    @property
-    def weights(self) -> list[Slot]:
-        """Weights in order of execution, where tracing found it, else of definition."""
-        order = {path: index for index, path in enumerate(self.structure.order)}
-        found = [slot for slot in self.slots.values() if slot.role == "weight"]
-        return sorted(found, key=lambda slot: _place(slot.path, order))
-
-    @cached_property
-    def structure(self) -> Structure:
-        """What tracing found: order, nonlinearities, residual branches."""
-        return trace(self.model, [s.name for s in self.slots.values() if s.role == "weight"])
-
-    @property
-    def output_weight(self) -> Slot:
-        """The weight that runs last, parts that never run left aside."""
-        order = {path: index for index, path in enumerate(self.structure.order)}
-        run = [slot for slot in self.weights if _place(slot.path, order) < len(order)]
-        return (run or self.weights)[-1]
-
-    def nonlinearity(self, slot: Slot) -> tuple[str, str]:
-        """Return what follows the layer of a weight, and how that was found."""
-        if slot.role != "weight":
-            return "", ""
-        if (found := self.structure.behind(slot.path)) is not None:
-            return found, self.structure.how
-        return self.activation, "activation=" if self.activation else "unknown"
+        self.filled = FillLog()
 
     def start(self, spec: str | InitSpec) -> None:
         """Fill every parameter by an initialiser of one tensor, then those with an override."""
         init = parse(spec) if isinstance(spec, str) else spec
-        if init.needs != "tensor" and init.name != DEFAULT:
+        if init.name == DEFAULT:
+            return self.reset()
+        if init.needs != "tensor":
             raise InitBenchError(f"a start is an initialiser of one tensor, not {str(init)!r}")
-        found = list(self.slots.values())
-        fill_all(self.model, found, init, self.seed, lambda slot: self.nonlinearity(slot)[0])
-        for slot in found:
-            self.filled[slot.name] = self._started(slot, init)
+        found = list(self.parameters.values())
+        fill_all(self.model, found, init, self.seed, lambda p: self.nonlinearity(p)[0])
+        for parameter in found:
+            self.filled[parameter.name] = self._started(parameter, init)
+        self._fill_overrides()
+
+    def reset(self) -> None:
+        """Let torch fill every module as it builds it, then fill those with an override."""
+        reset_all(self.model, self.seed)
+        for parameter in self.parameters.values():
+            done = Filled(initialiser=DEFAULT)
+            if parameter.role == "left" and not can_reset(parameter.module):
+                done = Filled.unchanged(parameter)
+            self.filled[parameter.name] = done
+        self._fill_overrides()
+
+    def _started(self, parameter: NamedParameter, init: InitSpec) -> Filled:
+        if parameter.role == "left":
+            return Filled.unchanged(parameter)
+        if parameter.role == "reset":
+            return Filled(initialiser=RESET, note=f"as {type(parameter.module).__name__} gives it")
+        nominal = nominal_std_of(parameter, init, self.nonlinearity(parameter)[0])
+        name = "zeros" if parameter.role == "bias" and nominal.std == 0 else str(init)
+        return Filled(initialiser=name, nominal=nominal)
+
+    def _fill_overrides(self) -> None:
         for name, override in self.overrides.items():
-            self._override(self.slots[name], override)
+            self._override(self.parameters[name], override)
 
-    def _started(self, slot: Slot, init: InitSpec) -> Filled:
-        kind = type(slot.module).__name__
-        if slot.role == "left" and (init.name != DEFAULT or not can_reset(slot.module)):
-            return Filled(initialiser=LEFT, note=f"{kind} does not say how it starts")
+    def _override(self, parameter: NamedParameter, override: Override) -> None:
+        init, nonlinearity = override.init, self.nonlinearity(parameter)[0]
+        name, nominal = str(init), NominalStd()
         if init.name == DEFAULT:
-            return Filled(initialiser=DEFAULT)
-        if slot.role == "reset":
-            return Filled(initialiser=RESET, note=f"as {kind} gives it")
-        law = law_of(slot, init, self.nonlinearity(slot)[0])
-        name = "zeros" if slot.role == "bias" and law.std == 0 else str(init)
-        return Filled(initialiser=name, law=law)
-
-    def _override(self, slot: Slot, override: Override) -> None:
-        init = override.init
-        if init.name == DEFAULT:
-            beside = [s for s in self.slots.values() if s.module is slot.module]
-            reset_slot(slot, beside, self.seed)
-        elif override.by_name or slot.role not in ("weight", "bias"):
-            draw_slot(slot, init, self.seed)
+            beside = [p for p in self.parameters.values() if p.module is parameter.module]
+            reset_parameter(parameter, beside, self.seed)
+        elif override.by_name or parameter.role not in ("weight", "bias"):
+            draw_parameter(parameter, init, self.seed)
+            nominal = nominal_std_of(parameter, init, nonlinearity)
         else:
-            fill_slot(slot, init, self.seed, self.nonlinearity(slot)[0])
-        is_zero = slot.role == "bias" and not override.by_name and init.name != DEFAULT
-        law = Law(std=0.0) if is_zero else law_of(slot, init, self.nonlinearity(slot)[0])
-        name = "zeros" if is_zero else str(init)
-        self.filled[slot.name] = Filled(initialiser=name, law=law, note="override")
+            fill_parameter(parameter, init, self.seed, nonlinearity)
+            nominal = nominal_std_of(parameter, init, nonlinearity)
+            if parameter.role == "bias":
+                name, nominal = "zeros", NominalStd(std=0.0)
+        self.filled[parameter.name] = Filled(initialiser=name, nominal=nominal, note="override")
 
-    def keeps(self, slot: Slot) -> bool:
-        """Return whether ``slot`` has an override and must stay as it is."""
-        return slot.name in self.overrides
+    def has_override(self, parameter: NamedParameter) -> bool:
+        """Return whether ``parameter`` has an override and must stay as it is."""
+        return parameter.name in self.overrides
 
-    def fill(self, slot: Slot, spec: str, note: str = "") -> None:
+    def fill(self, parameter: NamedParameter, spec: str, note: str = "") -> None:
         """Let ``spec`` draw one parameter, from its own stream."""
-        if not self.keeps(slot):
+        if not self.has_override(parameter):
             init = parse(spec)
-            draw_slot(slot, init, self.seed)
-            law = law_of(slot, init)
-            self.filled[slot.name] = Filled(initialiser=str(init), law=law, note=note)
+            draw_parameter(parameter, init, self.seed)
+            nominal = nominal_std_of(parameter, init)
+            self.filled[parameter.name] = Filled(initialiser=str(init), nominal=nominal, note=note)
 
     def write(
-        self, slot: Slot, values: Tensor, label: str, note: str = "", *, std: float | None = None
+        self,
+        parameter: NamedParameter,
+        values: Tensor,
+        label: str,
+        note: str = "",
+        *,
+        std: float | None = None,
     ) -> None:
         """Give one parameter ``values`` of the initialiser's own making, which aim at ``std``."""
-        if not self.keeps(slot):
-            slot.write(values)
-            self.filled[slot.name] = Filled(initialiser=label, law=Law(std=std), note=note)
+        if not self.has_override(parameter):
+            parameter.write(values)
+            self.filled[parameter.name] = Filled(
+                initialiser=label, nominal=NominalStd(std=std), note=note
+            )
 
-    def scale(self, slot: Slot, factor: float, note: str = "") -> None:
-        """Multiply one parameter; the std it aims at follows."""
-        if not self.keeps(slot):
-            slot.write(slot.values * factor)
-            done = self.filled[slot.name]
-            std = None if done.law.std is None else done.law.std * abs(factor)
-            law = Law(gain=done.law.gain, std=std)
-            self.filled[slot.name] = replace(done, law=law, note=_joined(done.note, note))
+    def scale(self, parameter: NamedParameter, factor: float, note: str = "") -> None:
+        """Multiply one parameter; its nominal std follows."""
+        if not self.has_override(parameter):
+            parameter.write(parameter.values * factor)
+            self.filled.scale(parameter.name, factor)
+            self.filled.add_note(parameter.name, note)
 
-    def note(self, slot: Slot, text: str) -> None:
+    def note(self, parameter: NamedParameter, text: str) -> None:
         """Say something more about one parameter in the report."""
-        done = self.filled[slot.name]
-        self.filled[slot.name] = replace(done, note=_joined(done.note, text))
+        self.filled.add_note(parameter.name, text)
 
-    def branches(self, pattern: str | None = None) -> list[Branch]:
-        """Return the residual branches: those traced, or the modules that ``pattern`` names.
-
-        Raises:
-            InitBenchError: there is none.
-        """
-        if pattern is not None:
-            modules = dict(self.model.named_modules())
-            return [_as_branch(path, modules[path]) for path in matching(pattern, modules)]
-        if self.structure.branches:
-            return list(self.structure.branches)
-        failure = self.structure.failure
-        why = f" (its forward function could not be traced: {failure})" if failure else ""
-        raise InitBenchError(
-            f"found no residual branch x + f(x) with weights in this "
-            f"{type(self.model).__name__}{why}; name the modules that are branches, as in "
-            f"branches='blocks.*.branch'"
-        )
-
-    def weights_of(self, branch: Branch) -> list[Slot]:
-        """Return the weights inside a branch, in order of execution."""
-        found = [s for path in dict.fromkeys(branch.modules) for s in self.within(path)]
-        return [slot for slot in dict.fromkeys(found) if slot.role == "weight"]
-
-    def within(self, path: str) -> list[Slot]:
-        """Return the parameters of the module of that name and of those inside it."""
-        return [s for s in self.slots.values() if f"{s.path}.".startswith(f"{path}.")]
-
-    def scalars_of(self, branch: Branch) -> list[Slot]:
-        """Return the parameters of one element that a branch uses as they are, biases aside."""
-        found = [self.slots[name] for name in branch.parameters if name in self.slots]
-        return [s for s in found if s.values.numel() == 1 and "bias" not in s.attribute]
-
-    def biases_of(self, weight: Slot) -> list[Slot]:
-        """Return the bias that torch adds to what ``weight`` gives, in a list, empty if none."""
-        name = weight.attribute.replace("weight", "bias")
-        return [s for s in self.slots.values() if s.module is weight.module and s.attribute == name]
-
-    def fan_in(self, weight: Slot) -> int:
-        """Return how many inputs one unit of the layer sums."""
-        return module_fans(weight.module, weight.attribute)[0]
-
-    def trainable(self, *, kept: bool = False) -> list[Slot]:
-        """Return the parameters that take gradients, those with an override only if ``kept``."""
-        plain = [s for s in self.slots.values() if not s.parametrised and s.parameter.requires_grad]
-        return [s for s in plain if kept or not self.keeps(s)]
-
-    def last_norm(self, branch: Branch) -> Slot | None:
-        """Return the scale γ of the norm behind the last weight of a branch, if there is one."""
-        for path in reversed(branch.modules):
-            if is_norm(self.model.get_submodule(path)):
-                return self.slots.get(f"{path}.weight")
-            if any(slot.role == "weight" for slot in self.within(path)):
-                return None
-        return None
+    def trainable(self, *, with_overrides: bool = False) -> list[NamedParameter]:
+        """Return the parameters that take gradients, with an override only on request."""
+        plain = [
+            s for s in self.parameters.values() if not s.parametrised and s.parameter.requires_grad
+        ]
+        return [s for s in plain if with_overrides or not self.has_override(s)]
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Run the model without a trace: buffers, modes and RNG come back, draws are ours."""
+    def preserved_state(self) -> Iterator[None]:
+        """Restore buffers, modes and RNG states after a run; draws inside are the network's own."""
         with preserved_state(self.model), drawing_from(stream(self.seed, "looking")):
             yield
+
+    def looking(self) -> AbstractContextManager[None]:
+        """Return ``preserved_state()``: deprecated name."""
+        _warn_renamed("looking()", "preserved_state()")
+        return self.preserved_state()
+
+    def keeps(self, parameter: NamedParameter) -> bool:
+        """Return ``has_override(parameter)``: deprecated name."""
+        _warn_renamed("keeps()", "has_override()")
+        return self.has_override(parameter)
+
+    @property
+    def slots(self) -> dict[str, NamedParameter]:
+        """Return ``parameters``: deprecated name."""
+        _warn_renamed("slots", "parameters")
+        return self.parameters
 
     def run(self) -> Any:
         """Return the model's output on the batch."""
@@ -272,19 +223,5 @@ class Network:
         return objective(model or self.model, self.batch, self.loss)
 
 
-def _place(path: str, order: Mapping[str, int]) -> int:
-    """Return when the module, or the one of torch's around it, runs; unknown ones come last."""
-    while path and path not in order:
-        path = path.rpartition(".")[0]
-    return order.get(path, len(order))
-
-
-def _as_branch(path: str, module: nn.Module) -> Branch:
-    inside = [name for name, part in module.named_modules(prefix=path) if not any(part.children())]
-    return Branch(
-        modules=tuple(inside), parameters=tuple(name for name, _ in module.named_parameters(path))
-    )
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(f"Network.{old} is now Network.{new}", FutureWarning, stacklevel=3)

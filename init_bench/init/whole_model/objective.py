@@ -1,4 +1,4 @@
-"""Running a user's model and a user's loss: what does not fit is said in the user's words."""
+"""Compute the loss of a user's model; say in the user's words what does not fit."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -31,14 +31,14 @@ def objective(model: Model, batch: Any, loss: Callable[..., Any] | None) -> Tens
         0
     """
     if loss is None:
-        raise InitBenchError("there is no loss: pass loss=, such as loss=F.cross_entropy")
+        raise InitBenchError("there is no loss: pass loss_fn=, such as loss_fn=F.cross_entropy")
     arguments = (model,) if batch is None else (run(model, batch), *_targets(batch))
     try:
         value = loss(*arguments)
     except InitBenchError:
         raise
     except Exception as cause:  # whatever the user's loss raises
-        form = "loss(model)" if batch is None else "loss(output, *targets)"
+        form = "loss_fn(model)" if batch is None else "loss_fn(output, *targets)"
         raise InitBenchError(f"the loss, called as {form}, fails: {cause}") from cause
     return _scalar(value)
 

@@ -1,4 +1,4 @@
-"""The parameters of a network one by one: where each lives, what it is for, how it is drawn."""
+"""List the parameters of a network: where each lives, what it is for, how it is drawn."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Role = Literal["weight", "bias", "reset", "left"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Slot:
-    """One parameter of a network.
+class NamedParameter:
+    """Locate one parameter of a network, read, write and draw it.
 
     Attributes:
         name: qualified name, of a tied parameter the first; it keys the parameter's stream.
@@ -25,7 +25,7 @@ class Slot:
         module: the module that holds it.
         attribute: its name there.
         role: ``weight`` is the initialiser's, ``bias`` is 0, ``reset`` is torch's
-            ``reset_parameters``, ``left`` is nobody's.
+            ``reset_parameters``, ``left`` stays unchanged.
         parametrised: ``module.attribute`` is computed from other parameters.
     """
 
@@ -92,26 +92,27 @@ class Slot:
         return [values]
 
 
-def slots(model: nn.Module) -> list[Slot]:
+def named_parameters(model: nn.Module) -> list[NamedParameter]:
     """Return the parameters of ``model``, each once, in the order of ``named_parameters``.
 
     Raises:
         InitBenchError: a parameter is lazy, on the meta device or distributed.
 
     Example:
-        >>> [(s.name, s.role) for s in slots(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)))]
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+        >>> [(p.name, p.role) for p in named_parameters(model)]
         [('0.weight', 'weight'), ('0.bias', 'bias'), ('1.weight', 'reset'), ('1.bias', 'reset')]
     """
     seen: set[int] = set()
     return [
-        slot
+        parameter
         for path, module in model.named_modules()
         if "parametrizations" not in path.split(".")
-        for slot in _own_slots(path, module, seen)
+        for parameter in _own_parameters(path, module, seen)
     ]
 
 
-def _own_slots(path: str, module: nn.Module, seen: set[int]) -> Iterator[Slot]:
+def _own_parameters(path: str, module: nn.Module, seen: set[int]) -> Iterator[NamedParameter]:
     own = {name: value for name, value in module._parameters.items() if value is not None}
     for name, parameter in own.items():
         _check(f"{path}.{name}".lstrip("."), parameter)
@@ -127,7 +128,7 @@ def _own_slots(path: str, module: nn.Module, seen: set[int]) -> Iterator[Slot]:
         if name in own and id(value) in seen:
             continue
         seen.add(id(own.get(name)))
-        yield Slot(
+        yield NamedParameter(
             name=f"{path}.{name}".lstrip("."),
             path=path,
             module=module,
@@ -208,7 +209,7 @@ def first_names(model: nn.Module) -> dict[str, str]:
         {'a.weight': 'a.weight', 'b.weight': 'a.weight'}
     """
     first: dict[int, str] = {}
-    own = {slot.name: slot.name for slot in slots(model)}
+    own = {parameter.name: parameter.name for parameter in named_parameters(model)}
     names = model.named_parameters(remove_duplicate=False)
     tied = {name: first.setdefault(id(value), name) for name, value in names}
     return own | {name: owner for name, owner in tied.items() if owner in own}

@@ -1,5 +1,7 @@
-"""What was done to each parameter of a network, as a table."""
+"""Report what was done to each parameter of a network, as a table."""
 
+import html
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -7,24 +9,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+UNCHANGED = "unchanged"
+
+
+RESET = "reset_parameters"
+
+
+RENAMED = {"std_wanted": "std_nominal", "std_got": "std_measured"}
+"""Old names of columns, kept beside the new ones for one release."""
+
+
+SHOWN = ["parameter", "shape", "initialiser", "nonlinearity", "std_nominal", "std_measured", "note"]
+"""Columns that a printed report shows."""
+
+
+MOST_ROWS = 20
+"""Rows that a report shows at the prompt; ``print`` shows all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One parameter.
+    """Report one parameter.
 
     Attributes:
         parameter: qualified name.
         shape: as the module holds it.
         fan_in, fan_out: inputs and outputs of one unit; ``None`` where it has none.
-        initialiser: canonical spec, ``reset_parameters``, or ``left alone``.
+        initialiser: canonical spec, ``reset_parameters``, or ``unchanged``.
         nonlinearity: what follows the layer of a weight, empty where that is not known.
         found_by: ``fx`` (forward traced), ``order`` (of modules in a ``Sequential``),
             ``activation=`` or ``unknown``; empty where it does not matter.
         gain: the gain inside the initialiser's std; ``None`` where it has none.
-        std_wanted: the population standard deviation that the initialiser aims at, zeros of its
+        std_nominal: the population standard deviation that the initialiser aims at, zeros of its
             pattern included; ``None`` where the data decide, or nothing is stated.
-        std_got: population standard deviation of the values.
-        note: whatever else was done, and why something was left alone.
+        std_measured: population standard deviation of the values.
+        note: whatever else was done, and why a parameter is unchanged.
     """
 
     parameter: str
@@ -35,14 +54,26 @@ class Row:
     nonlinearity: str = ""
     found_by: str = ""
     gain: float | None = None
-    std_wanted: float | None = None
-    std_got: float
+    std_nominal: float | None = None
+    std_measured: float
     note: str = ""
 
+    @property
+    def std_wanted(self) -> float | None:
+        """Return ``std_nominal``: deprecated name."""
+        warnings.warn("Row.std_wanted is now Row.std_nominal", FutureWarning, stacklevel=2)
+        return self.std_nominal
 
-@dataclass(frozen=True, kw_only=True)
+    @property
+    def std_got(self) -> float:
+        """Return ``std_measured``: deprecated name."""
+        warnings.warn("Row.std_got is now Row.std_measured", FutureWarning, stacklevel=2)
+        return self.std_measured
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """What ``initialize`` did: a row per parameter, and what was left alone and why.
+    """Say what ``initialize`` did: a row per parameter, and what is unchanged and why.
 
     Attributes:
         spec: the initialiser, as canonical spec string.
@@ -56,6 +87,8 @@ class Report:
         >>> report = initialize(nn.Sequential(nn.Linear(8, 4), nn.Tanh()), "lecun_normal")
         >>> report.table[["parameter", "nonlinearity", "gain"]].values.tolist()
         [['0.weight', 'tanh', 1.0], ['0.bias', '', nan]]
+        >>> report.summary
+        'lecun_normal, seed 0: filled 2 of 2 parameters.'
     """
 
     spec: str
@@ -65,32 +98,45 @@ class Report:
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        """Tidy frame, a row per parameter; columns are those of ``Row``."""
+        """Tidy frame, a row per parameter; columns are those of ``Row``.
+
+        ``std_wanted`` and ``std_got`` are the old names of ``std_nominal`` and ``std_measured``.
+        """
         import pandas as pd
 
         names = list(Row.__dataclass_fields__)
         frame = pd.DataFrame([vars(row) for row in self.rows], columns=names)
         frame[["fan_in", "fan_out"]] = frame[["fan_in", "fan_out"]].astype("Int64")
-        return frame.astype({"gain": float, "std_wanted": float, "std_got": float})
+        frame = frame.astype({"gain": float, "std_nominal": float, "std_measured": float})
+        return frame.assign(**{old: frame[new] for old, new in RENAMED.items()})
 
     @property
     def left(self) -> dict[str, str]:
         """Parameters that keep the values they had, with the reason."""
-        return {r.parameter: r.note for r in self.rows if r.initialiser == LEFT}
+        return {r.parameter: r.note for r in self.rows if r.initialiser == UNCHANGED}
+
+    @property
+    def summary(self) -> str:
+        """What was done, in one line."""
+        filled = len(self.rows) - len(self.left)
+        unchanged = f" Unchanged: {', '.join(self.left)}." if self.left else ""
+        return (
+            f"{self.spec}, seed {self.seed}: filled {filled} of {len(self.rows)} "
+            f"parameters.{unchanged}"
+        )
 
     def __str__(self) -> str:
-        frame = self.table.to_string(index=False, na_rep="", float_format="{:.4g}".format)
-        return f"{self._headline()}\n{frame}"
+        return self._text()
+
+    def __repr__(self) -> str:
+        return self._text(max_rows=MOST_ROWS)
+
+    def _text(self, max_rows: int | None = None) -> str:
+        frame = self.table[SHOWN].to_string(
+            index=False, na_rep="", float_format="{:.4g}".format, max_rows=max_rows
+        )
+        return f"{self.summary} {self.traced}\n{frame}"
 
     def _repr_html_(self) -> str:
-        frame = self.table.to_html(index=False, na_rep="", float_format="{:.4g}".format)
-        return f"<p>{self._headline()}</p>{frame}"
-
-    def _headline(self) -> str:
-        return f"{self.spec}, seed {self.seed}: {len(self.rows)} parameters. {self.traced}"
-
-
-LEFT = "left alone"
-
-
-RESET = "reset_parameters"
+        frame = self.table[SHOWN].to_html(index=False, na_rep="", float_format="{:.4g}".format)
+        return f"<p>{html.escape(f'{self.summary} {self.traced}')}</p>{frame}"

@@ -9,85 +9,102 @@ from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.structure import trace
-from init_bench.init.registry import BIAS_FILLERS, NONLINEARITY_TAKERS
+from init_bench.init.registry import record_of
 from init_bench.init.spec import InitSpec
+from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
-from init_bench.init.whole_model.nominal_std import Law, Size, depends_on_fans, law
-from init_bench.init.whole_model.parameters import Slot, can_reset
+from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
+from init_bench.init.whole_model.parameters import NamedParameter, can_reset
 from init_bench.randomness import stream
 
-Nonlinearity = Callable[[Slot], str]
+Nonlinearity = Callable[[NamedParameter], str]
 """What follows the layer of a parameter, empty where that is not known."""
 
 
-def nonlinearities(model: nn.Module, found: Iterable[Slot], init: InitSpec) -> Nonlinearity:
+def nonlinearities(
+    model: nn.Module, found: Iterable[NamedParameter], init: InitSpec
+) -> Nonlinearity:
     """Return what tells the nonlinearity behind a layer, if ``init`` wants to know."""
     if not asks_for_nonlinearity(init):
-        return lambda slot: ""
-    structure = trace(model, [slot.name for slot in found if slot.role == "weight"])
-    return lambda slot: structure.behind(slot.path) or ""
+        return lambda parameter: ""
+    structure = trace(model, [parameter.name for parameter in found if parameter.role == "weight"])
+    return lambda parameter: structure.nonlinearity_after(parameter.path) or ""
 
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:
     """Return whether ``init`` is made for the nonlinearity behind a layer and was not told it."""
-    return init.name in NONLINEARITY_TAKERS and "nonlinearity" not in dict(init.arguments)
+    takes = record_of(init.name).takes_nonlinearity
+    return takes and "nonlinearity" not in dict(init.arguments)
 
 
 def fill_all(
-    model: nn.Module, found: Iterable[Slot], init: InitSpec, seed: int, behind: Nonlinearity
+    model: nn.Module,
+    found: Iterable[NamedParameter],
+    init: InitSpec,
+    seed: int,
+    nonlinearity_after: Nonlinearity,
 ) -> None:
-    """Fill weights by ``init``, biases with 0, and let torch reset the modules without a weight.
-
-    Under ``torch.default`` torch resets every module. Children go first: torch's attention and
-    transformer overwrite some of what their parts drew.
-    """
+    """Fill weights by ``init``, biases with 0, and let torch reset the modules without a weight."""
     found = list(found)
-    own = {slot.path for slot in found if slot.role in ("weight", "bias", "left")}
+    own = {parameter.path for parameter in found if parameter.role in ("weight", "bias", "left")}
     for path, module in reversed(list(model.named_modules())):
         holds = any(True for _ in module.parameters(recurse=False)) or module._buffers
-        if init.name == DEFAULT or (path not in own and holds):
+        if path not in own and holds:
             reset_module(module, path, seed)
-    if init.name != DEFAULT:
-        for slot in found:
-            if slot.role in ("weight", "bias"):
-                fill_slot(slot, init, seed, behind(slot))
+    for parameter in found:
+        if parameter.role in ("weight", "bias"):
+            fill_parameter(parameter, init, seed, nonlinearity_after(parameter))
 
 
-def fill_slot(slot: Slot, init: InitSpec, seed: int, nonlinearity: str = "") -> None:
+def reset_all(model: nn.Module, seed: int) -> None:
+    """Let torch reset every module.
+
+    Children go first: torch's attention and transformer overwrite some of what their parts drew.
+    """
+    for path, module in reversed(list(model.named_modules())):
+        reset_module(module, path, seed)
+
+
+def fill_parameter(
+    parameter: NamedParameter, init: InitSpec, seed: int, nonlinearity: str = ""
+) -> None:
     """Fill one parameter from its own stream; a bias is 0 unless ``init`` fills biases too."""
-    if slot.role == "bias" and init.name not in BIAS_FILLERS:
-        slot.write(torch.zeros_like(slot.values)) if slot.parametrised else slot.values.zero_()
+    if parameter.role == "bias" and not record_of(init.name).fills_biases:
+        parameter.write(
+            torch.zeros_like(parameter.values)
+        ) if parameter.parametrised else parameter.values.zero_()
         return
-    draw_slot(slot, _told(init, nonlinearity), seed)
+    draw_parameter(parameter, _told(init, nonlinearity), seed)
 
 
-def draw_slot(slot: Slot, init: InitSpec, seed: int) -> None:
+def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None:
     """Let ``init`` itself draw the parameter, bias or not."""
-    slot.draw(init, stream(seed, slot.name))
-    if isinstance(slot.module, nn.Embedding | nn.EmbeddingBag):
-        _as_lookup(slot, init, slot.module.padding_idx)
+    parameter.draw(init, stream(seed, parameter.name))
+    if isinstance(parameter.module, nn.Embedding | nn.EmbeddingBag):
+        _as_lookup(parameter, init, parameter.module.padding_idx)
 
 
-def _as_lookup(slot: Slot, init: InitSpec, padding: int | None) -> None:
-    """Mend the fans of an embedding: its input is one-hot, so each output sums one weight."""
-    values = slot.values.clone()
+def _as_lookup(parameter: NamedParameter, init: InitSpec, padding: int | None) -> None:
+    """Correct the fans of an embedding: its input is one-hot, so each output sums one weight."""
+    values = parameter.values.clone()
     if depends_on_fans(init):
-        wanted, drawn = law(init, _size(slot)).std, law(init, _size(slot, by_shape=True)).std
-        if wanted is not None and drawn:
-            values.mul_(wanted / drawn)
+        nominal, drawn = (
+            nominal_std(init, _size(parameter)).std,
+            nominal_std(init, _size(parameter, by_shape=True)).std,
+        )
+        if nominal is not None and drawn:
+            values.mul_(nominal / drawn)
     if padding is not None:
         values[padding].zero_()
-    slot.write(values)
+    parameter.write(values)
 
 
-def law_of(slot: Slot, init: InitSpec, nonlinearity: str = "") -> Law:
+def nominal_std_of(parameter: NamedParameter, init: InitSpec, nonlinearity: str = "") -> NominalStd:
     """Return gain and std that ``init`` aims at for this parameter."""
-    if init.name == DEFAULT:
-        return Law()
-    if slot.role == "bias" and init.name not in BIAS_FILLERS:
-        return Law(std=0.0)
-    return law(_told(init, nonlinearity), _size(slot))
+    if parameter.role == "bias" and not record_of(init.name).fills_biases:
+        return NominalStd(std=0.0)
+    return nominal_std(_told(init, nonlinearity), _size(parameter))
 
 
 def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
@@ -97,22 +114,22 @@ def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
     return InitSpec(init.name, (("nonlinearity", nonlinearity), *init.arguments))
 
 
-def _size(slot: Slot, *, by_shape: bool = False) -> Size:
-    values = slot.values
+def _size(parameter: NamedParameter, *, by_shape: bool = False) -> Size:
+    values = parameter.values
     rows = values.shape[0] if values.dim() else 1
     if values.dim() < 2:
         return Size(fan_in=math.nan, fan_out=math.nan, rows=rows, columns=1)
     fan_in, fan_out = (
-        (values.shape[1], rows) if by_shape else module_fans(slot.module, slot.attribute)
+        (values.shape[1], rows) if by_shape else module_fans(parameter.module, parameter.attribute)
     )
-    block = slot.blocks(values)[0]
+    block = parameter.blocks(values)[0]
     columns = block[0].numel() if block.numel() else 0
     return Size(
         fan_in=fan_in,
         fan_out=fan_out,
         rows=block.shape[0],
         columns=columns,
-        places=math.prod(block.shape[2:]),
+        positions=math.prod(block.shape[2:]),
     )
 
 
@@ -129,14 +146,16 @@ def reset_module(module: nn.Module, path: str, seed: int) -> None:
         setattr(module, name, value)
 
 
-def reset_slot(slot: Slot, beside: Iterable[Slot], seed: int) -> None:
+def reset_parameter(parameter: NamedParameter, beside: Iterable[NamedParameter], seed: int) -> None:
     """Let torch fill one parameter and leave the others of its module as they are."""
-    if not can_reset(slot.module):
+    if not can_reset(parameter.module):
         raise InitBenchError(
-            f"{DEFAULT} cannot fill {slot.name!r}: {type(slot.module).__name__} has no "
+            f"{DEFAULT} cannot fill {parameter.name!r}: {type(parameter.module).__name__} has no "
             f"reset_parameters"
         )
-    kept: list[tuple[Slot, Tensor]] = [(s, s.values.clone()) for s in beside if s is not slot]
-    reset_module(slot.module, slot.path, seed)
+    kept: list[tuple[NamedParameter, Tensor]] = [
+        (s, s.values.clone()) for s in beside if s is not parameter
+    ]
+    reset_module(parameter.module, parameter.path, seed)
     for other, values in kept:
         other.write(values)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from init_bench.diagnosis.recognition import looks_like
 from init_bench.init import INITS, initialize, module_fans
 from init_bench.init.tensor_inits.fans import fans as torchs_fans
-from init_bench.init.whole_model.parameters import Slot, slots
+from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 from init_bench.randomness import drawing_from, stream
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
@@ -58,8 +58,8 @@ KERNELS_ONLY = {"dirac", "delta_orthogonal"}
 SPECS = [name for name in INITS if not name.startswith("torch.")]
 
 
-def told(slot: Slot) -> list[str]:
-    return looks_like(slot, slot.values).split(" or ")
+def told(parameter: NamedParameter) -> list[str]:
+    return looks_like(parameter, parameter.values).split(" or ")
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -77,7 +77,7 @@ def test_what_a_spec_wrote_is_named(
     n_out, n_in = 4 * sides[0], 2 * sides[1]
     layer = layer_of(n_in, n_out, kernel)
     initialize(layer, name + ARGUMENTS.get(name, ""), seed=seed)
-    weight = slots(layer)[0]
+    weight = named_parameters(layer)[0]
     assert any(rule.startswith(LOOKS.get(name, name)) for rule in told(weight))
 
 
@@ -92,16 +92,16 @@ def layer_of(n_in: int, n_out: int, kernel: tuple[int, ...]) -> nn.Module:
 def test_true_fans_are_told_in_every_module(module: str, name: str) -> None:
     layer = MODULES[module]()
     initialize(layer, name)
-    weights = [slot for slot in slots(layer) if slot.role == "weight"]
-    assert weights and all(name in told(slot) for slot in weights)
+    weights = [parameter for parameter in named_parameters(layer) if parameter.role == "weight"]
+    assert weights and all(name in told(parameter) for parameter in weights)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_torchs_default_is_told_in_every_module(module: str) -> None:
     with drawing_from(stream(0, module)):
         layer = MODULES[module]()
-    for slot in slots(layer):
-        assert "torch.default" in told(slot), slot.name
+    for parameter in named_parameters(layer):
+        assert "torch.default" in told(parameter), parameter.name
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,13 @@ def test_torchs_functions_are_told_with_the_fans_they_count(
     """Where they lead to the same std as the true fans do, our name is theirs."""
     layer = MODULES[module]()
     fill_as_torch(getattr(layer, attribute), name)
-    slot = next(slot for slot in slots(layer) if slot.attribute == attribute)
+    parameter = next(
+        parameter for parameter in named_parameters(layer) if parameter.attribute == attribute
+    )
     own_name, torchs_name = name.replace("kaiming", "he"), f"torch.{name} (fans {fans})"
     used = sum if "xavier" in name else operator.itemgetter(0)  # fans that the law looks at
-    same = used(module_fans(layer, attribute)) == used(torchs_fans(slot.values))
-    assert (own_name in told(slot), torchs_name in told(slot)) == (same, not same)
+    same = used(module_fans(layer, attribute)) == used(torchs_fans(parameter.values))
+    assert (own_name in told(parameter), torchs_name in told(parameter)) == (same, not same)
 
 
 def fill_as_torch(values: Tensor, name: str) -> None:
@@ -136,13 +138,13 @@ def fill_as_torch(values: Tensor, name: str) -> None:
 def test_rounding_hides_no_rule(name: str, dtype: torch.dtype) -> None:
     layer = nn.Linear(64, 48, dtype=dtype)
     initialize(layer, name)
-    assert name in told(slots(layer)[0])
+    assert name in told(named_parameters(layer)[0])
 
 
 def test_another_scale_another_shape_and_another_mean_are_not_taken_for_a_rule() -> None:
     layer = nn.Linear(200, 60)
     initialize(layer, "he_normal")
-    (weight, _) = slots(layer)
+    (weight, _) = named_parameters(layer)
     drawn = weight.values.clone()
     for changed in (1.2 * drawn, drawn.sign() * 0.1, drawn + 0.01):
         assert "he_normal" not in looks_like(weight, changed)
@@ -151,17 +153,17 @@ def test_another_scale_another_shape_and_another_mean_are_not_taken_for_a_rule()
 
 def test_few_values_name_no_distribution() -> None:
     layer = nn.Linear(3, 2)
-    assert looks_like(slots(layer)[0], torch.tensor([[1.0, 2, 3], [4, 5, 7]])) == "other"
-    assert looks_like(slots(layer)[1], torch.zeros(2)) == "zeros"
+    assert looks_like(named_parameters(layer)[0], torch.tensor([[1.0, 2, 3], [4, 5, 7]])) == "other"
+    assert looks_like(named_parameters(layer)[1], torch.zeros(2)) == "zeros"
 
 
 def test_padding_makes_no_embedding_sparse() -> None:
-    (weight,) = slots(nn.Embedding(30, 8, padding_idx=3))
+    (weight,) = named_parameters(nn.Embedding(30, 8, padding_idx=3))
     assert "sparse" not in looks_like(weight, weight.values)
 
 
 def test_an_embedding_of_padding_alone_is_zeros() -> None:
-    (weight,) = slots(nn.Embedding(1, 8, padding_idx=0))
+    (weight,) = named_parameters(nn.Embedding(1, 8, padding_idx=0))
     assert looks_like(weight, weight.values) == "zeros"
 
 
@@ -176,7 +178,10 @@ class Adapted(nn.Conv2d):
 
 
 def test_what_a_user_adds_to_a_layer_of_torchs_is_no_default_of_torchs() -> None:
-    found = {slot.attribute: looks_like(slot, slot.values) for slot in slots(Adapted())}
+    found = {
+        parameter.attribute: looks_like(parameter, parameter.values)
+        for parameter in named_parameters(Adapted())
+    }
     assert found["weight"].startswith("torch.default")
     assert "torch.default" not in found["down"] + found["scale"]
     assert found["scale"] == "ones"

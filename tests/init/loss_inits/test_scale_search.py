@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best
+from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best
 from init_bench.init.whole_model.network import Network
 
 
-def descended(values: Sequence[float], steps: int) -> tuple[list[Trial], int]:
+def descended(values: Sequence[float], steps: int) -> tuple[list[Candidate], int]:
     """Return the trials, and how often the descent moved, if these values are met in turn."""
     met, moves = iter(values), []
 
-    def look() -> tuple[Trial, Tensor]:
+    def look() -> tuple[Candidate, Tensor]:
         value = next(met)
-        return Trial(factors=[value], value=value, rank=(value,)), torch.tensor(value)
+        return Candidate(factors=[value], value=value, rank=(value,)), torch.tensor(value)
 
     return descend(steps, "height", look, lambda goal: moves.append(goal)), len(moves)
 
@@ -41,9 +41,9 @@ def test_a_trial_that_is_not_finite_ends_the_descent(end: float) -> None:
 def test_the_least_rank_is_kept_and_told() -> None:
     network = Network(nn.Linear(3, 2))
     network.start("ones")
-    slot = network.slots["weight"]
+    parameter = network.parameters["weight"]
     ranks = {2.0: (1.0, 0.1), 3.0: (0.0, 7.0), 5.0: (0.0, 8.0)}
-    trials = [Trial(factors=[f], value=10 * f, rank=rank) for f, rank in ranks.items()]
-    keep_best(network, [slot], trials, "height")
-    assert (slot.values == 3).all()
+    trials = [Candidate(factors=[f], value=10 * f, rank=rank) for f, rank in ranks.items()]
+    keep_best(network, [parameter], trials, "height")
+    assert (parameter.values == 3).all()
     assert network.filled["weight"].note == "times 3: height 20 → 30"

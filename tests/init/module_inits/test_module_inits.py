@@ -184,9 +184,9 @@ def test_t_fixup_states_the_std_of_packed_projections(layers: int) -> None:
     factor = 0.67 * layers**-0.25
     for row in (r for r in report.rows if r.parameter.endswith("in_proj_weight")):
         wanted = math.sqrt((2 + factor**2) / 3 / 64)
-        assert row.std_wanted == pytest.approx(wanted)
+        assert row.std_nominal == pytest.approx(wanted)
         # The variance of n uniform draws errs by less than √(2/n) of itself: 7 of these.
-        assert (row.std_got / wanted) ** 2 == pytest.approx(1, abs=7 * (2 / 12288) ** 0.5)
+        assert (row.std_measured / wanted) ** 2 == pytest.approx(1, abs=7 * (2 / 12288) ** 0.5)
 
 
 @given(w0=st.floats(1, 60), width=st.integers(20, 60))

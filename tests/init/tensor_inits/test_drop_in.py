@@ -230,3 +230,26 @@ def test_sparse_refuses_what_is_no_fraction(sparsity: float) -> None:
     wrong = rf"a fraction between 0 and 1, got {sparsity} for a weight of shape \(6, 2\)"
     with pytest.raises(InitBenchError, match=wrong):
         init.sparse_(torch.empty(6, 2), sparsity)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 3)], ids=str)
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_empty_tensor_is_warned_of_where_torch_warns(name: str, shape: tuple[int, ...]) -> None:
+    required = {"constant_": {"val": 1.0}, "sparse_": {"sparsity": 0.5}}.get(name, {})
+
+    def warned(home: Any) -> list[tuple[type, str]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                getattr(home, name)(torch.empty(shape), **required)
+            except (ValueError, RuntimeError, ZeroDivisionError):
+                return []
+        return [(w.category, str(w.message)) for w in caught if "zero-element" in str(w.message)]
+
+    assert warned(init) == warned(nn.init)
+
+
+def test_the_warning_of_an_empty_tensor_points_at_the_caller() -> None:
+    with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op") as caught:
+        init.kaiming_normal_(torch.empty(0, 3))
+    assert caught[0].filename == __file__

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec, initialize, parse, registry
-from init_bench.init.whole_model import tensor_fill as filling
+from init_bench.init import INITS, InitSpec, initialize, parse, register_init, registry
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.report import Row
@@ -233,11 +232,11 @@ def test_true_fans_are_used_and_reported(case: str, spec: str) -> None:
     assert (row.fan_in, row.fan_out) == (fan_in, fan_out)
     variances = {"lecun": 1 / fan_in, "xavier": 2 / (fan_in + fan_out), "he": 2 / fan_out}
     variance = variances[spec.split("_")[0]]
-    assert row.std_wanted == pytest.approx(math.sqrt(variance))
+    assert row.std_nominal == pytest.approx(math.sqrt(variance))
     number = model.get_parameter(name).numel()
     # n s^2 / sigma^2 is chi-squared with n - 1 degrees of freedom
     low, high = stats.chi2(number - 1).ppf([ALARM / 2, 1 - ALARM / 2]) / number
-    assert low < row.std_got**2 / variance < high
+    assert low < row.std_measured**2 / variance < high
 
 
 @pytest.mark.parametrize("case", [name for name, case in BLOCKS.items() if name != "embedding"])
@@ -403,9 +402,9 @@ def test_an_init_made_for_a_nonlinearity_is_told_the_one_that_follows(
         told.append(nonlinearity)
         return tensor
 
-    monkeypatch.setitem(INITS, "curious", curious_)
-    monkeypatch.setattr(registry, "NONLINEARITY_TAKERS", registry.NONLINEARITY_TAKERS | {"curious"})
-    monkeypatch.setattr(filling, "NONLINEARITY_TAKERS", registry.NONLINEARITY_TAKERS)
+    monkeypatch.setitem(INITS, "curious", curious_)  # restores the whole entry afterwards
+    del INITS["curious"]
+    register_init("curious", curious_, takes_nonlinearity=True)
     initialize(Flow(), "curious")
     assert sorted(told) == ["identity", "tanh"]
     told.clear()
@@ -491,18 +490,22 @@ BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
         ("he_normal", {"overrides": {"norm.weight": "he_normal"}}, "2 or more dimensions"),
         ("he_normal", {"activation": "rellu"}, "unknown activation 'rellu': did you mean 'relu'"),
         ("lsuv", {}, r"lsuv needs a batch: initialize\(model, 'lsuv', batch=inputs\)"),
-        ("metainit", {"batch": BATCH}, "metainit needs a loss: .* loss=loss_fn"),
+        ("metainit", {"batch": BATCH}, "metainit needs a loss: .* loss_fn=loss_fn"),
         ("lsuv", {"batch": BATCH[:, :2]}, r"does not take the batch of shape \(6, 2\)"),
         ("lsuv", {"batch": BATCH * torch.nan}, "output of 'first' has standard deviation nan"),
         ("lsuv", {"batch": BATCH * 0}, "output of 'first' has standard deviation 0"),
         ("lsuv(start='lsuv')", {"batch": BATCH}, "a start is an initialiser of one tensor"),
         ("krahenbuhl", {"batch": BATCH * torch.inf}, "output of 'first' is not finite"),
-        ("metainit", {"batch": BATCH, "loss": lambda out: out}, r"scalar tensor, .* \(6, 2\)"),
-        ("gradinit", {"batch": BATCH, "loss": lambda out: 3.0}, "scalar tensor, got 3.0"),
-        ("gradinit", {"batch": BATCH, "loss": noisy_loss}, r"the loss, .* fails: no such class"),
-        ("metainit", {"batch": BATCH, "loss": lambda out: BATCH.sum()}, "does not depend on"),
-        ("metainit", {"batch": BATCH, "loss": lambda out: out.sum() * torch.nan}, "quotient is"),
-        ("gradinit", {"batch": BATCH, "loss": lambda out: out.sum() * torch.nan}, "step is nan at"),
+        ("metainit", {"batch": BATCH, "loss_fn": lambda out: out}, r"scalar tensor, .* \(6, 2\)"),
+        ("gradinit", {"batch": BATCH, "loss_fn": lambda out: 3.0}, "scalar tensor, got 3.0"),
+        ("gradinit", {"batch": BATCH, "loss_fn": noisy_loss}, r"the loss, .* fails: no such class"),
+        ("metainit", {"batch": BATCH, "loss_fn": lambda out: BATCH.sum()}, "does not depend on"),
+        ("metainit", {"batch": BATCH, "loss_fn": lambda out: out.sum() * torch.nan}, "quotient is"),
+        (
+            "gradinit",
+            {"batch": BATCH, "loss_fn": lambda out: out.sum() * torch.nan},
+            "step is nan at",
+        ),
         ("fixup", {}, r"no residual branch .* in this Flow; name the modules"),
         ("zero_gamma", {}, r"no residual branch .* in this Flow"),
         ("skipinit(branches='norm')", {}, "has no scalar factor"),
@@ -560,7 +563,7 @@ def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
 ) -> None:
     def some_(network: Network) -> None:
         for name in filled:
-            network.write(network.slots[name], torch.tensor(0.5), "half")
+            network.write(network.parameters[name], torch.tensor(0.5), "half")
 
     monkeypatch.setitem(registry.MODULE_INITS, "some", some_)
     with pytest.raises(InitBenchError, match=f"some filled {said}"):
@@ -570,8 +573,8 @@ def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
 def test_the_table_has_a_row_for_every_parameter() -> None:
     table = initialize(conv_net(), "he_normal").table
     assert list(table["parameter"]) == [name for name, _ in conv_net().named_parameters()]
-    assert list(table.columns) == list(Row.__dataclass_fields__)
-    drawn = table[table["std_wanted"] > 0]
+    assert list(table.columns) == [*Row.__dataclass_fields__, "std_wanted", "std_got"]
+    drawn = table[table["std_nominal"] > 0]
     assert list(drawn["parameter"]) == ["0.weight", "4.weight"]
 
 
@@ -601,3 +604,44 @@ def test_tracing_disturbs_no_other_thread() -> None:
     model = BesideAThread()
     assert found(model) == {"fc.weight": ("tanh", "fx")}
     assert [getattr(seen, "tolist", str)() for seen in model.seen] == [[[3.0, 3.0]]]
+
+
+def test_old_names_warn_and_still_work() -> None:
+    model = nn.Linear(2, 2)
+
+    def old_(network: Network) -> None:
+        network.start("ones")
+        with pytest.warns(FutureWarning, match="looking.* is now .*preserved_state"):
+            context = network.looking()
+        with context:
+            network.run()
+        with pytest.warns(FutureWarning, match="slots is now Network.parameters"):
+            assert network.slots is network.parameters
+        with pytest.warns(FutureWarning, match="keeps.* is now .*has_override"):
+            assert not network.keeps(network.weights[0])
+        assert network.objective().item() == 4
+
+    register_init("old", old_, needs="loss")
+    try:
+        with pytest.warns(FutureWarning, match="loss_fn="):
+            report = initialize(model, "old", batch=torch.ones(1, 2), loss=torch.sum)
+    finally:
+        registry.LOSS_INITS.pop("old")
+    with pytest.warns(FutureWarning, match="std_nominal"):
+        assert report.rows[0].std_wanted == 0
+    with pytest.warns(FutureWarning, match="std_measured"):
+        assert report.rows[0].std_got == 0
+    assert report.table["std_got"].equals(report.table["std_measured"])
+    assert report.table["std_wanted"].equals(report.table["std_nominal"])
+
+
+def test_a_report_reads_well_at_the_prompt() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.token = nn.Linear(2, 2), nn.Parameter(torch.ones(1))
+
+    report = initialize(Own(), "he_normal")
+    assert report.summary == "he_normal, seed 0: filled 2 of 3 parameters. Unchanged: token."
+    assert repr(report).startswith(report.summary) and "std_nominal" in repr(report)
+    assert report.summary in report._repr_html_()

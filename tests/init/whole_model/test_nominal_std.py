@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from init_bench.comparison.stated_distribution import stated, variance_against
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, initialize, parse
-from init_bench.init.whole_model.nominal_std import Law, Size, law
+from init_bench.init.std_formulas import NominalStd, Size
+from init_bench.init.whole_model.nominal_std import nominal_std
 
 ALARM = 1e-9
 """Chance of a false alarm per check; fewer than 1000 are made."""
@@ -32,7 +33,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 }
 OWN = ("init_bench", "torch")
 NAMES = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.split(".")[0] in OWN]
-"""All but plug-ins, which state no law."""
+"""All but plug-ins, which may state no nominal std."""
 
 
 def spec_of(name: str) -> str:
@@ -61,32 +62,32 @@ CASES = [(name, layer) for name in NAMES for layer in LAYERS if takes(name, laye
 
 
 @pytest.mark.parametrize(("name", "layer"), CASES)
-def test_the_std_wanted_is_that_of_the_entries(name: str, layer: str) -> None:
+def test_the_std_nominal_is_that_of_the_entries(name: str, layer: str) -> None:
     row, weight = filled(spec_of(name), layer)
-    assert row.std_wanted is not None
+    assert row.std_nominal is not None
     drawn = not torch.equal(weight, filled(spec_of(name), layer, seed=1)[1])
     distribution = stated(parse(spec_of(name)), (4, 4))
     rms = weight.square().mean().sqrt().item()
     if distribution is not None:
-        entries = (weight.flatten() * (distribution.std() / row.std_wanted)).numpy()
+        entries = (weight.flatten() * (distribution.std() / row.std_nominal)).numpy()
         assert variance_against(entries, distribution, ALARM).p > ALARM
     elif "sparse" in name:  # the kept ones are normal
         kept = int((weight != 0).sum())
-        assert row.std_wanted == pytest.approx(0.01 * math.sqrt(kept / weight.numel()))
+        assert row.std_nominal == pytest.approx(0.01 * math.sqrt(kept / weight.numel()))
         low, high = stats.chi2(kept).ppf([ALARM / 2, 1 - ALARM / 2]) / kept
-        assert low < (rms / row.std_wanted) ** 2 < high
+        assert low < (rms / row.std_nominal) ** 2 < high
     elif drawn:  # of orthogonal rows or columns: the lengths are exact
-        assert row.std_wanted == pytest.approx(rms, rel=1e-5)
+        assert row.std_nominal == pytest.approx(rms, rel=1e-5)
     else:
-        assert row.std_wanted == pytest.approx(row.std_got, rel=1e-5, abs=1e-9)
+        assert row.std_nominal == pytest.approx(row.std_measured, rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.parametrize("gain", [-2.0, 0.5])
 @pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal", "looks_linear", "identity"])
-def test_a_gain_scales_the_std_wanted(name: str, gain: float) -> None:
+def test_a_gain_scales_the_std_nominal(name: str, gain: float) -> None:
     row, _ = filled(f"{name}(gain={gain})", "widening")
     plain, _ = filled(name, "widening")
-    assert row.std_wanted == pytest.approx(abs(gain) * plain.std_wanted)
+    assert row.std_nominal == pytest.approx(abs(gain) * plain.std_nominal)
     assert row.gain == gain
 
 
@@ -94,15 +95,15 @@ def test_a_gain_scales_the_std_wanted(name: str, gain: float) -> None:
 def test_dirac_counts_the_ones_of_its_groups(groups: int) -> None:
     row, weight = filled(f"dirac(groups={groups})", "convolution")
     assert weight.sum() == groups * (6 // groups)
-    assert row.std_wanted == pytest.approx(row.std_got, rel=1e-5)
+    assert row.std_nominal == pytest.approx(row.std_measured, rel=1e-5)
 
 
 def test_zero_wants_what_it_writes() -> None:
     for layer in LAYERS:
         row, _ = filled("zero", layer)
-        assert row.std_wanted == pytest.approx(row.std_got, rel=1e-5)
+        assert row.std_nominal == pytest.approx(row.std_measured, rel=1e-5)
 
 
-def test_an_empty_weight_has_no_law() -> None:
+def test_an_empty_weight_has_no_nominal_std() -> None:
     empty = Size(fan_in=0, fan_out=3, rows=3, columns=0)
-    assert law(parse("he_normal"), empty) == Law()
+    assert nominal_std(parse("he_normal"), empty) == NominalStd()

@@ -38,7 +38,7 @@ def test_a_cell_starts_as_initialize_does_on_the_first_samples_of_its_seed(
     inputs = DATA.inputs[chosen].view(-1, *(IMAGE if model == "lenet" else (144,)))
     batch, loss = (inputs, DATA.targets[chosen]), nn.functional.cross_entropy
     expected = network_of(Grid(seed=9, **MODELS[model]).cells[0], DATA)
-    initialize(expected, init, batch=batch, loss=loss, seed=3)
+    initialize(expected, init, batch=batch, loss_fn=loss, seed=3)
     found = network_of(cell, DATA)
     for (name, a), b in zip(found.named_parameters(), expected.parameters(), strict=True):
         assert torch.equal(a, b), name

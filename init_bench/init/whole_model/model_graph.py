@@ -1,0 +1,120 @@
+"""Answer how the parameters of a model are connected: order, nonlinearities, branches."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from torch import nn
+
+from init_bench.errors import InitBenchError
+from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
+from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.whole_model.parameters import NamedParameter, matching, named_parameters
+
+
+class ModelGraph:
+    """Hold the parameters of a model by name and find how its layers follow each other.
+
+    Attributes:
+        model: the module.
+        parameters: its parameters by qualified name, tied ones once.
+    """
+
+    def __init__(self, model: nn.Module, *, activation: str | None = None) -> None:
+        self.model, self.activation = model, activation or ""
+        self.parameters = {p.name: p for p in named_parameters(model)}
+
+    @property
+    def weights(self) -> list[NamedParameter]:
+        """Weights in order of execution, where tracing found it, else of definition."""
+        order = {path: index for index, path in enumerate(self.structure.order)}
+        found = [parameter for parameter in self.parameters.values() if parameter.role == "weight"]
+        return sorted(found, key=lambda parameter: _place(parameter.path, order))
+
+    @cached_property
+    def structure(self) -> Structure:
+        """What tracing found: order, nonlinearities, residual branches."""
+        return trace(self.model, [s.name for s in self.parameters.values() if s.role == "weight"])
+
+    @property
+    def output_weight(self) -> NamedParameter:
+        """The weight that runs last, parts that never run left aside."""
+        order = {path: index for index, path in enumerate(self.structure.order)}
+        run = [
+            parameter for parameter in self.weights if _place(parameter.path, order) < len(order)
+        ]
+        return (run or self.weights)[-1]
+
+    def nonlinearity(self, parameter: NamedParameter) -> tuple[str, str]:
+        """Return what follows the layer of a weight, and how that was found."""
+        if parameter.role != "weight":
+            return "", ""
+        if (found := self.structure.nonlinearity_after(parameter.path)) is not None:
+            return found, self.structure.how
+        return self.activation, "activation=" if self.activation else "unknown"
+
+    def branches(self, pattern: str | None = None) -> list[Branch]:
+        """Return the residual branches: those traced, or the modules that ``pattern`` names.
+
+        Raises:
+            InitBenchError: there is none.
+        """
+        if pattern is not None:
+            modules = dict(self.model.named_modules())
+            return [_as_branch(path, modules[path]) for path in matching(pattern, modules)]
+        if self.structure.branches:
+            return list(self.structure.branches)
+        failure = self.structure.failure
+        why = f" (its forward function could not be traced: {failure})" if failure else ""
+        raise InitBenchError(
+            f"found no residual branch x + f(x) with weights in this "
+            f"{type(self.model).__name__}{why}; name the modules that are branches, as in "
+            f"branches='blocks.*.branch'"
+        )
+
+    def weights_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the weights inside a branch, in order of execution."""
+        found = [s for path in dict.fromkeys(branch.modules) for s in self.within(path)]
+        return [parameter for parameter in dict.fromkeys(found) if parameter.role == "weight"]
+
+    def within(self, path: str) -> list[NamedParameter]:
+        """Return the parameters of the module of that name and of those inside it."""
+        return [s for s in self.parameters.values() if f"{s.path}.".startswith(f"{path}.")]
+
+    def scalars_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the parameters of one element that a branch uses as they are, biases aside."""
+        found = [self.parameters[name] for name in branch.parameters if name in self.parameters]
+        return [s for s in found if s.values.numel() == 1 and "bias" not in s.attribute]
+
+    def biases_of(self, weight: NamedParameter) -> list[NamedParameter]:
+        """Return the bias that torch adds to what ``weight`` gives, in a list, empty if none."""
+        name = weight.attribute.replace("weight", "bias")
+        return [
+            s for s in self.parameters.values() if s.module is weight.module and s.attribute == name
+        ]
+
+    def fan_in(self, weight: NamedParameter) -> int:
+        """Return how many inputs one unit of the layer sums."""
+        return module_fans(weight.module, weight.attribute)[0]
+
+    def last_norm(self, branch: Branch) -> NamedParameter | None:
+        """Return the scale γ of the norm behind the last weight of a branch, if there is one."""
+        for path in reversed(branch.modules):
+            if is_norm(self.model.get_submodule(path)):
+                return self.parameters.get(f"{path}.weight")
+            if any(parameter.role == "weight" for parameter in self.within(path)):
+                return None
+        return None
+
+
+def _place(path: str, order: Mapping[str, int]) -> int:
+    """Return when the module, or the one of torch's around it, runs; unknown ones come last."""
+    while path and path not in order:
+        path = path.rpartition(".")[0]
+    return order.get(path, len(order))
+
+
+def _as_branch(path: str, module: nn.Module) -> Branch:
+    inside = [name for name, part in module.named_modules(prefix=path) if not any(part.children())]
+    return Branch(
+        modules=tuple(inside), parameters=tuple(name for name, _ in module.named_parameters(path))
+    )
