@@ -75,7 +75,7 @@ def diagnoses(
                 f"{text} returns no logits (samples, classes): the command cannot train it for "
                 f"steps {list(steps)}; ib.diagnose takes a loss_fn of your own"
             )
-        found[name] = diagnose(model, drawn, targets, steps=steps, optimizer=_sgd(lr))
+        found[name] = diagnose(model, drawn, targets, capture_at=steps, optimizer=_sgd(lr))
     return found
 
 
