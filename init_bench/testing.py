@@ -1,4 +1,4 @@
-"""For other people's test suites: a model's initialisation as an assertion."""
+"""Assert in a test that a model's initialization is healthy."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import nn
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.findings import ROOT
 from init_bench.diagnosis.pipeline import diagnose
-from init_bench.diagnosis.rules import BAD
+from init_bench.diagnosis.rules import verdict_names
 from init_bench.errors import InitBenchError, lookup
 
 
@@ -19,15 +19,15 @@ def assert_healthy(
     *,
     allow: str | tuple[str, ...] = (),
 ) -> None:
-    """Raise ``AssertionError``, with the findings as its text, unless ``model`` is healthy.
+    """Assert that ``model`` is healthy; the findings are the error's text.
 
     Args:
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``.
-        allow: verdicts that are no fault in this model, one name or several.
+        allow: one verdict or several that are accepted for this model.
 
     Raises:
-        AssertionError: a finding is bad and not allowed.
-        InitBenchError: as ``diagnose``, or ``allow`` names no verdict.
+        AssertionError: a finding is bad, and its verdict is not allowed.
+        InitBenchError: as ``diagnose``, or ``allow`` names an unknown verdict.
 
     Example:
         >>> import torch
@@ -39,18 +39,18 @@ def assert_healthy(
     left = found.bad[~found.bad["verdict"].isin(allowed)].drop_duplicates("verdict")
     if left.empty:
         return
-    places = zip(left["verdict"], left["layer"], strict=True)
-    told = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in places)
-    raise AssertionError(f"not allowed: {told}\n{found}" if allowed else str(found))
+    firsts = zip(left["verdict"], left["layer"], strict=True)
+    listed = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in firsts)
+    raise AssertionError(f"not allowed: {listed}\n{found}" if allowed else str(found))
 
 
 def _allowed(allow: object) -> tuple[str, ...]:
-    """Return the verdicts that ``allow`` names, or say which it does not."""
+    """Return the verdicts that ``allow`` names, and refuse unknown ones."""
     allowed = (allow,) if isinstance(allow, str) else allow
     if not isinstance(allowed, tuple | list | set | frozenset):
         raise InitBenchError(
-            f"allow must be the name of a verdict or a tuple of such, got {allow!r}"
+            f"allow must be the name of a verdict, or a tuple of names, got {allow!r}"
         )
     for name in allowed:
-        lookup(dict.fromkeys(BAD), str(name), kind="verdict")
+        lookup(dict.fromkeys(verdict_names()), str(name), kind="verdict")
     return tuple(allowed)

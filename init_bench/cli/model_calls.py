@@ -73,7 +73,7 @@ def diagnoses(
         if max(steps, default=0) > 0:
             _check_logits(text, targets, f"for steps {list(steps)}", "diagnose")
         optimizer = _sgd(0.1 if lr is None else lr)
-        results[name] = diagnose(model, drawn, targets, steps=steps, optimizer=optimizer)
+        results[name] = diagnose(model, drawn, targets, capture_at=steps, optimizer=optimizer)
     return results
 
 

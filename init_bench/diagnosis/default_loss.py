@@ -1,4 +1,4 @@
-"""The loss of a diagnosis where none is given: cross-entropy."""
+"""Compute the loss that a diagnosis uses unless one is given: cross-entropy."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
     """Return the mean cross-entropy of a classifier's logits to class indices.
 
     Raises:
-        InitBenchError: ``output`` and ``targets`` are something else: they bring their own loss.
+        InitBenchError: ``output`` are no logits or ``targets`` no class indices: pass loss_fn.
 
     Example:
         >>> import torch
@@ -35,28 +35,28 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
 
 def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:
     return InitBenchError(
-        f"without loss_fn, targets must be class indices, one for each sample, and the output a "
-        f"tensor of logits; got targets {shapes(targets)} and output {shapes(output)}{why}: "
-        f"{_remedy(output, targets)}"
+        f"without loss_fn, targets must be class indices, one per sample, and the model must "
+        f"return a tensor of logits; got targets {shapes(targets)} and output "
+        f"{shapes(output)}{why}: {_remedy(output, targets)}"
     )
 
 
 def _remedy(output: Any, targets: Any) -> str:
-    """Return what to do about targets that do not fit, by their type and shapes."""
+    """Return what to pass instead, by type and shape of the targets."""
     logits = first_tensor(output)
     if logits is None or not isinstance(targets, Tensor):
-        return "give such targets or loss_fn"
+        return "pass class indices, or loss_fn"
     if targets.is_floating_point():
-        return "of targets that are no classes give loss_fn, such as nn.functional.mse_loss"
+        return "targets are floating point: pass loss_fn, for example nn.functional.mse_loss"
     if targets.shape == logits.shape[:-1] and logits.dim() > 2:
         return (
-            "where classes lie last, give loss_fn=lambda output, targets: "
+            "if the last dimension is the classes, pass loss_fn=lambda output, targets: "
             "nn.functional.cross_entropy(output.flatten(0, -2), targets.flatten())"
         )
     if targets.shape == logits.shape:
-        return "of one-hot targets, targets.argmax(1) are such indices; else give loss_fn"
+        return "for one-hot targets pass targets.argmax(1); otherwise pass loss_fn"
     if targets.dim() == logits.dim() and targets.shape[1:2] == (1,):
-        return "targets.squeeze(1) takes the dimension of size 1 away"
+        return "pass targets.squeeze(1), without the dimension of size 1"
     if targets.dtype in (torch.int8, torch.int16, torch.int32):
-        return "targets.long() are such indices"
-    return "give such targets or loss_fn"
+        return "pass targets.long()"
+    return "pass class indices, or loss_fn"

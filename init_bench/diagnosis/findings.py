@@ -1,135 +1,204 @@
-"""Judge: the rules over the evidence, and where what they find starts."""
+"""Apply the rules to the evidence: find what is wrong, attribute it to its cause, tabulate it."""
 
 import math
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.rules import RULES, Rule
+from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.rules import RULES
 
 NETWORK = "(network)"
 """``layer`` of a finding about the whole network."""
 
 
 ROOT = "(the model itself)"
-"""In words, the layer of the empty name: the model, where it holds a parameter of its own."""
+"""How texts name the layer of the empty name: the model, where it holds a parameter of its own."""
 
 
-COLUMNS = ("layer", "verdict", "severity", "value", "threshold", "quantity", "cause", "advice")
+COLUMNS = (
+    *("layer", "verdict", "severity", "value", "threshold"),
+    *("meaning", "quantity", "cause", "advice"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A layer that is beyond the limit of a rule.
+
+    Attributes:
+        rule: the rule.
+        layer, index: the layer, and its position in the order of execution.
+        value: the measured value.
+        target: the value that the layer should have; nan where the rule knows none.
+        cause: the finding that this one follows from; ``None`` where it originates.
+    """
+
+    rule: Rule
+    layer: str
+    index: int
+    value: float
+    target: float = math.nan
+    cause: "Finding | None" = None
+
+    @property
+    def name(self) -> str:
+        """The layer's name in texts."""
+        return self.layer or ROOT
+
+    @property
+    def meaning(self) -> str:
+        """What is wrong with the layer, as the end of a sentence."""
+        limit = self.rule.threshold if math.isnan(self.target) else self.target
+        return self.rule.meaning.replace("{size}", size_against(self.value, limit))
+
+    @property
+    def advice(self) -> str:
+        """What helps: of a finding that follows from another, to fix that one first."""
+        if self.cause is None:
+            return self.rule.advice
+        return f"fix {self.cause.name} first ({self.cause.rule.verdict} there)"
 
 
 def judge(evidence: Evidence) -> pd.DataFrame:
-    """Return a row per finding: where faults start first, what follows from them after.
+    """Return a row per finding: first those where a fault originates, then what follows from them.
 
     Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
-    ``value``, ``threshold``, ``quantity`` (the value's definition), ``cause`` (the layer whose
-    fault this follows from; empty where it starts) and ``advice`` (for what follows: mend that
-    layer first). A network in which nothing is bad has the row ``healthy``, its value the least
-    margin that any rule leaves, as a factor.
+    ``value``, ``threshold``, ``meaning`` (in words), ``quantity`` (the value's definition),
+    ``cause`` (the layer that this is attributed to; empty where the fault originates) and
+    ``advice`` (of what follows: fix that layer first). A network in which nothing is bad has the
+    row ``healthy``, whose value is the smallest factor by which any value clears its limit.
     """
-    findings = pd.concat(
-        [_findings(rule, evidence) for rule in RULES], ignore_index=True
-    ).drop_duplicates(["layer", "verdict", "severity"])
-    faults = findings[findings["local"]].sort_values("index", kind="stable").to_dict("records")
-    starts = [_start(row, faults) for row in findings.to_dict("records")]
-    findings["cause"] = [start["layer"] or ROOT if start else "" for start in starts]
-    findings["advice"] = [
-        f"mend {cause} first ({start['verdict']} there)" if start else own
-        for cause, start, own in zip(findings["cause"], starts, findings["advice"], strict=True)
+    findings = attribute(find(RULES, evidence))
+    bad = [finding for finding in findings if finding.rule.severity == "bad"]
+    if bad:
+        return table(bad)
+    return pd.concat([_healthy(evidence), table(findings)], ignore_index=True)
+
+
+def find(rules: Iterable[Rule], evidence: Evidence) -> list[Finding]:
+    """Return what is beyond the limits of ``rules``, one finding per layer and verdict."""
+    found: dict[tuple[str, str, str], Finding] = {}
+    for rule in rules:
+        for row in rule.crossed(evidence).to_dict("records"):
+            finding = Finding(rule=rule, **{str(key): value for key, value in row.items()})
+            found.setdefault((finding.layer, rule.verdict, rule.severity), finding)
+    return list(found.values())
+
+
+def attribute(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings with their causes, without those that follow from their own layer.
+
+    Those of values that are not finite stay: no other number is left of such a layer.
+    """
+    faults = sorted((f for f in findings if f.rule.local), key=lambda fault: fault.index)
+    attributed = [replace(finding, cause=_cause(finding, faults)) for finding in findings]
+    return [
+        finding
+        for finding in attributed
+        if finding.cause is None
+        or finding.cause.layer != finding.layer
+        or finding.rule.verdict == "nonfinite"
     ]
-    # What follows from a fault of its own layer adds nothing to it, unless no number is left.
-    follows_itself = findings["cause"] == findings["layer"].replace("", ROOT)
-    findings = findings[~follows_itself | (findings["verdict"] == "nonfinite")]
-    if not (findings["severity"] == "bad").any():
-        findings = pd.concat([_healthy(evidence), findings], ignore_index=True)
-    else:
-        findings = findings[findings["severity"] == "bad"]
-    followers = findings["cause"] != ""
-    ordered = findings.assign(follows=followers).sort_values(
-        ["follows", "index"], kind="stable", ignore_index=True
-    )
-    return ordered[list(COLUMNS)]
 
 
-def _findings(rule: Rule, evidence: Evidence) -> pd.DataFrame:
-    found = rule.crossed(evidence)
-    return pd.DataFrame(
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return a row per finding: those without a cause first, in order of execution."""
+    ordered = sorted(findings, key=lambda finding: (finding.cause is not None, finding.index))
+    rows = [
         {
-            "layer": found["layer"],
-            "index": found["index"],
-            "verdict": rule.verdict,
-            "severity": rule.severity,
-            "value": found["value"],
-            "threshold": rule.threshold,
-            "quantity": rule.quantity,
-            "advice": rule.advice,
-            "local": rule.local,
-            "backward": rule.backward,
+            "layer": finding.layer,
+            "verdict": finding.rule.verdict,
+            "severity": finding.rule.severity,
+            "value": finding.value,
+            "threshold": finding.rule.threshold,
+            "meaning": finding.meaning,
+            "quantity": finding.rule.quantity,
+            "cause": finding.cause.name if finding.cause else "",
+            "advice": finding.advice,
         }
-    )
+        for finding in ordered
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-Finding = dict[Hashable, Any]
+def size_against(value: float, limit: float) -> str:
+    """Return in words how far ``value`` is from ``limit``.
 
-
-def _start(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
-    """Return the fault that ``finding`` follows from, ``None`` where it starts by itself.
-
-    A local fault starts where it is. What is measured over depth follows from the nearest local
-    fault in front of it (or, for gradients, which run backwards, from any), if there is one.
+    Example:
+        >>> size_against(0.02, 1.0), size_against(30, 12), size_against(0, 1)
+        ('50× too small', '2.5× too large', 'all 0')
     """
-    if finding["local"]:
+    if value == 0:
+        return "all 0"
+    if limit == 0:
+        return "too large"
+    factor = value / limit if value > limit else limit / value
+    return f"{_times(factor)} too {'large' if value > limit else 'small'}"
+
+
+def _times(factor: float) -> str:
+    """Return a factor as a text: 2.5×, 100×, 3e+06×."""
+    return f"{factor:.0f}×" if 10 <= factor < 1e5 else f"{factor:.2g}×"
+
+
+def margin_of(rule: Rule, evidence: Evidence) -> float:
+    """Return the factor by which the worst layer clears the rule's limit; inf if there is none.
+
+    Below 1 the layer is beyond the limit. A limit of 0 is cleared by any factor or by none.
+    """
+    worst = _worst(rule, evidence)
+    if worst is None:
+        return math.inf
+    if rule.threshold == 0:
+        return 0.0 if worst.value > 0 else math.inf
+    if rule.above:
+        return rule.threshold / worst.value if worst.value else math.inf
+    return float(worst.value / rule.threshold)
+
+
+def _cause(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
+    """Return the fault that ``finding`` follows from, ``None`` where it originates.
+
+    A local fault originates in its layer. Any other follows from the nearest local fault before
+    it, if there is one; a gradient, which runs backwards, from the last local fault anywhere.
+    """
+    if finding.rule.local:
         return None
-    before = [f for f in faults if finding["backward"] or f["index"] <= finding["index"]]
+    before = [f for f in faults if finding.rule.backward or f.index <= finding.index]
     return before[-1] if before else None
 
 
 def _healthy(evidence: Evidence) -> pd.DataFrame:
-    # Units differ or they do not: the share that does has no margin.
+    """Return the row of a healthy network, with the limit that it is closest to."""
+    # Units are distinct or not: the share that is has no margin.
     rules = [rule for rule in RULES if rule.severity == "bad" and rule.verdict != "symmetric"]
     margins = [margin_of(rule, evidence) for rule in rules]
     least = min(margins)
     nearest = rules[margins.index(least)]
-    row = _worst(nearest, evidence)
-    place = f" at {row['layer'] or ROOT}" if row else ""
-    return pd.DataFrame(
-        [
-            {
-                "layer": NETWORK,
-                "index": 0,
-                "verdict": "healthy",
-                "severity": "ok",
-                "value": least,
-                "threshold": 1.0,
-                "quantity": "least factor by which any measured value clears its threshold: that "
-                f"of {nearest.verdict}{place}, {nearest.quantity}",
-                "cause": "",
-                "advice": "",
-            }
-        ]
-    )
-
-
-def margin_of(rule: Rule, evidence: Evidence) -> float:
-    """Return the factor by which the worst layer clears the rule's threshold; inf if none is.
-
-    Below 1 the rule is broken. A threshold of 0 is cleared by any factor or by none.
-    """
-    nearest = _worst(rule, evidence)
-    if nearest is None:
-        return math.inf
-    worst = nearest["value"]
-    if rule.threshold == 0:
-        return 0.0 if worst > 0 else math.inf
-    if rule.above:
-        return rule.threshold / worst if worst else math.inf
-    return float(worst / rule.threshold)
+    worst = _worst(nearest, evidence)
+    place = f" at {worst.name}" if worst else ""
+    side = "below" if nearest.above else "above"
+    near = f"closest to a limit: {nearest.verdict}{place}, {_times(least)} {side} it"
+    row = {
+        "layer": NETWORK,
+        "verdict": "healthy",
+        "severity": "ok",
+        "value": least,
+        "threshold": 1.0,
+        "meaning": near if math.isfinite(least) else "no value is near a limit",
+        "quantity": "smallest factor by which any measured value clears its limit: that of "
+        f"{nearest.verdict}{place}, {nearest.quantity}",
+        "cause": "",
+        "advice": "",
+    }
+    return pd.DataFrame([row], columns=list(COLUMNS))
 
 
 def _worst(rule: Rule, evidence: Evidence) -> Finding | None:
-    """Return the row nearest to the rule's threshold, or furthest beyond it, if there is any."""
-    found = rule.measured(evidence).dropna(subset=["value"])
-    rows = found.sort_values("value", ascending=not rule.above).to_dict("records")
-    return rows[0] if rows else None
+    """Return the layer nearest to the rule's limit, or furthest beyond it, if there is any."""
+    rows = rule.measured(evidence).dropna(subset=["value"])
+    worst = rows.sort_values("value", ascending=not rule.above).head(1).to_dict("records")
+    return Finding(rule=rule, **{str(k): v for k, v in worst[0].items()}) if worst else None

@@ -1,4 +1,4 @@
-"""What verdicts are passed on: each measure reads the evidence and returns layer, index, value."""
+"""Measure what verdicts judge: each function reads the evidence and returns layer, index, value."""
 
 import math
 
@@ -7,11 +7,11 @@ import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
 
-NOTHING = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
+NO_ROWS = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
 
 
-AROUND = 1e-3
-"""A layer of zeros is passed by if the next one still receives this share of the spread."""
+BYPASS_SHARE = 1e-3
+"""A layer of zeros is bypassed if the next layer receives at least this share of the spread."""
 
 
 FEWEST_LAYERS = 4
@@ -49,62 +49,75 @@ def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
 
 def nonfinite_signal(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each output that is not finite."""
-    return _taken(evidence.profile, evidence.profile["nonfinite"])
+    return _as_rows(evidence.profile, evidence.profile["nonfinite"])
 
 
 def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each gradient that is not finite, where the outputs all are."""
     profile = evidence.profile
     if (profile["nonfinite"] > 0).any():
-        return NOTHING
-    return _taken(profile, profile["gradient_nonfinite"])
+        return NO_ROWS
+    return _as_rows(profile, profile["gradient_nonfinite"])
 
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
-    """Return √(fan_in · mean W²) of layers that multiply, zeros the signal goes around left out."""
+    """Return √(fan_in · mean W²) of layers with a weight matrix, without bypassed layers of zeros.
+
+    ``target`` is that of the recommended std.
+    """
     rows = _multiplying(evidence)
     last = rows["index"] == rows["index"].max()
-    harmless = _passed_by(rows) | (last & (rows["weight_gain"] == 0))
-    return _taken(rows, rows["weight_gain"].mask(harmless))
+    harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
+    gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
+    return gained.assign(target=gained["layer"].map(_recommended_gains(evidence)))
+
+
+def _recommended_gains(evidence: Evidence) -> pd.Series:
+    """Return by layer the gain that its weights would have at the recommended std."""
+    weights = evidence.weights.dropna(subset=["gain", "wanted_std"]).drop_duplicates("layer")
+    return (weights["wanted_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
 
 
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
-    """Return √(mean weight²) of normalisations that cut off: behind them no layer, and not the
-    output, receives a signal, or no gradient comes back though some passes them by."""
+    """Return √(mean weight²) of normalisations that let nothing through.
+
+    After them neither a layer nor the output receives a signal, or no gradient comes back although
+    a bypass has one.
+    """
     norms = evidence.profile[_norms(evidence)]
     weights = evidence.weights.set_index("parameter")
     scale = (weights["mean"] ** 2 + weights["std"] ** 2) ** 0.5
     later = _multiplying(evidence).set_index("index")["input_sample_std"]
     end = evidence.output.get("sample_std", math.nan)
     arrives = [np.fmax(later[later.index > index].max(), end) for index in norms["index"]]
-    forwards = pd.Series(arrives, norms.index, float) <= AROUND * norms["input_sample_std"]
-    backwards = (norms["gradient"] == 0) & (_passing_by(evidence)[norms.index] > 0)
-    return _taken(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
+    forwards = pd.Series(arrives, norms.index, float) <= BYPASS_SHARE * norms["input_sample_std"]
+    backwards = (norms["gradient"] == 0) & (_max_gradient_upstream(evidence)[norms.index] > 0)
+    return _as_rows(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
 
 
 def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std behind over before a layer without weights, where neither is constant."""
+    """Return sample_std after a nonlinearity divided by that before, where neither is constant."""
     rows = _activations(evidence)
     before = rows["input_sample_std"]
-    return _taken(rows, (rows["sample_std"] / before).where((before > 0) & (rows["dead"] < 1)))
+    return _as_rows(rows, (rows["sample_std"] / before).where((before > 0) & (rows["dead"] < 1)))
 
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of units that differ in their weights; layers of zeros have none to."""
+    """Return the share of units whose weights are distinct; layers of zeros are left out."""
     rows = evidence.profile[evidence.profile["distinct"].notna() & ~_norms(evidence)]
     share = rows["distinct"] / rows["units"]
-    return _taken(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
+    return _as_rows(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
 
 
 def dead_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the units that die in a nonlinearity, at the layer in front of it.
+    """Return the share of units that die in a nonlinearity, at the layer before it.
 
-    A unit counts as dead if it does not change over the samples. It is the layer with the bias
-    that is named.
+    A unit is dead if it does not change over the samples. The layer before is named because its
+    bias is the usual cause.
     """
     profile = evidence.profile
     died = profile["dead"].where(profile["nonlinear"] & (profile["input_dead"] < profile["dead"]))
-    called = profile["layer"] != profile["place"]  # a function's place is in front of it
+    called = profile["layer"] != profile["place"]  # of a function: the layer before it
     named = profile[["place", "index"]]
     named = named.where(called, named.shift(1)).rename(columns={"place": "layer"})
     return named.assign(value=died).dropna()
@@ -112,68 +125,69 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
 
 def saturated_share(evidence: Evidence) -> pd.DataFrame:
     """Return the share of activations near an end of their range."""
-    return _taken(evidence.profile, evidence.profile["saturated"])
+    return _as_rows(evidence.profile, evidence.profile["saturated"])
 
 
 def sample_share(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std / √(mean z²) of activations, or of all outputs where there are none: the
-    greatest from each layer on, as a gate that says the same to all samples collapses nothing."""
+    """Return sample_std / √(mean z²) of activations, or of all outputs where there are none.
+
+    The greatest from each layer on counts: one gate that is equal for all samples is no collapse.
+    """
     rows = _signal(evidence)
     rms = (rows["mean"] ** 2 + rows["std"] ** 2) ** 0.5
-    return _taken(rows, _from_here_on((rows["sample_std"] / rms).where(rms > 0), "cummax"))
+    return _as_rows(rows, _from_here_on((rows["sample_std"] / rms).where(rms > 0), "cummax"))
 
 
 def most_signal_left(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std over that of the first hidden layer: the greatest from each layer on."""
+    """Return sample_std divided by that of the first hidden layer: maximum from each layer on."""
     rows = _signal(evidence)
-    return _taken(rows, _from_here_on(_over_first(rows), "cummax"))
+    return _as_rows(rows, _from_here_on(_over_first(rows), "cummax"))
 
 
 def least_signal_left(evidence: Evidence) -> pd.DataFrame:
-    """Return sample_std over that of the first hidden layer: the least from each layer on."""
+    """Return sample_std divided by that of the first hidden layer: minimum from each layer on."""
     rows = _signal(evidence)
-    return _taken(rows, _from_here_on(_over_first(rows), "cummin"))
+    return _as_rows(rows, _from_here_on(_over_first(rows), "cummin"))
 
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
-    """Return the gradient's norm at the first hidden layer over that at the last."""
+    """Return the gradient's norm at the first hidden layer divided by that at the last."""
     for rows in (_signal(evidence), _weighted(evidence)):
-        rows = _reached(rows, evidence).dropna(subset=["gradient"])
+        rows = _on_gradient_path(rows, evidence).dropna(subset=["gradient"])
         if len(rows) >= 2:
             break
     else:
-        return NOTHING
+        return NO_ROWS
     size = rows["gradient"] * rows["outputs"] ** 0.5
     ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
-    return _taken(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+    return _as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
 
 
 def output_spread(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std of the model's output, at the last layer that scales it.
 
-    Only where there is a loss and the output is one tensor (samples, classes): the scale of
-    anything else is the model's own. A last layer of zeros is a choice (it learns first, then the
-    rest) and is left out.
+    Only where there is a loss and the output is one tensor (samples, classes): other outputs have
+    no usual scale. A last layer of zeros is left out: it is a choice, and learns first.
     """
     one = evidence.output["tensors"] == 1 and evidence.output.get("dimensions", 2) == 2
     if math.isnan(evidence.loss) or not one:
-        return NOTHING
+        return NO_ROWS
     rows = _multiplying(evidence).tail(1)
     spread = evidence.output.get("sample_std", np.nan)
     if rows.empty or rows["weight_gain"].iloc[0] == 0:
-        return NOTHING
+        return NO_ROWS
     rows = evidence.profile[evidence.profile["weight_gain"].notna() | _norms(evidence)].tail(1)
-    return _taken(rows, pd.Series([spread], index=rows.index))
+    return _as_rows(rows, pd.Series([spread], index=rows.index))
 
 
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
     """Return the geometric mean of the factor by which sample_std changes from layer to layer."""
     rows = _signal(evidence)
     if len(rows) < FEWEST_LAYERS or not (rows["sample_std"] > 0).all():
-        return NOTHING
+        return NO_ROWS
     spread = rows["sample_std"].to_numpy()
     factor = (spread[-1] / spread[0]) ** (1 / (len(spread) - 1))
-    return _taken(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    return _as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
 
 
 def _signal(evidence: Evidence) -> pd.DataFrame:
@@ -183,9 +197,9 @@ def _signal(evidence: Evidence) -> pd.DataFrame:
 
 
 def _weighted(evidence: Evidence) -> pd.DataFrame:
-    """Return the hidden layers with weights, without those whose zeros the signal goes around."""
+    """Return the hidden layers with weights, without bypassed layers of zeros."""
     rows = _multiplying(evidence)
-    return rows[~_passed_by(rows)].iloc[:-1]
+    return rows[~_bypassed_zero_layers(rows)].iloc[:-1]
 
 
 def _norms(evidence: Evidence) -> pd.Series:
@@ -197,23 +211,23 @@ def _multiplying(evidence: Evidence) -> pd.DataFrame:
     return evidence.profile[evidence.profile["weight_gain"].notna()]
 
 
-def _passed_by(rows: pd.DataFrame) -> pd.Series:
-    """Return which multiplying layers are zeros that the signal goes around, as at the end of a
-    residual branch."""
+def _bypassed_zero_layers(rows: pd.DataFrame) -> pd.Series:
+    """Return which layers of zeros the signal bypasses, as at the end of a residual branch."""
     arrived = rows["input_sample_std"]
-    return (rows["weight_gain"] == 0) & (arrived.shift(-1) > AROUND * arrived)
+    return (rows["weight_gain"] == 0) & (arrived.shift(-1) > BYPASS_SHARE * arrived)
 
 
-def _reached(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
-    """Leave out what no gradient reaches yet: the inside of branches that end in such zeros, be
-    they a layer's or a normalisation's, which the gradient of what is in front passes by."""
-    around_zeros = bool(_passed_by(_multiplying(evidence)).any())
-    closed = (rows["gradient"] == 0) & ((_passing_by(evidence)[rows.index] > 0) | around_zeros)
+def _on_gradient_path(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Leave out the inside of residual branches that end in zeros: no gradient reaches them yet."""
+    around_zeros = bool(_bypassed_zero_layers(_multiplying(evidence)).any())
+    closed = (rows["gradient"] == 0) & (
+        (_max_gradient_upstream(evidence)[rows.index] > 0) | around_zeros
+    )
     return rows[~closed]
 
 
-def _passing_by(evidence: Evidence) -> pd.Series:
-    """Return for each row the greatest gradient up to it: above one of 0, some passes it by."""
+def _max_gradient_upstream(evidence: Evidence) -> pd.Series:
+    """Return for each row the largest gradient up to it: if above 0, a bypass has a gradient."""
     return evidence.profile["gradient"].cummax()
 
 
@@ -225,15 +239,15 @@ def _over_first(rows: pd.DataFrame) -> pd.Series:
 
 def _from_here_on(values: pd.Series, running: str) -> pd.Series:
     """Return the ``cummax`` or ``cummin`` of the values from the last one backwards."""
-    found: pd.Series = getattr(values[::-1], running)()[::-1]
-    return found
+    backwards: pd.Series = getattr(values[::-1], running)()
+    return backwards[::-1]
 
 
 def _activations(evidence: Evidence) -> pd.DataFrame:
     return evidence.profile[evidence.profile["nonlinear"]]
 
 
-def _taken(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
+def _as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
     return frame.dropna(subset=["value"])
 

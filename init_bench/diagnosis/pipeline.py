@@ -1,5 +1,6 @@
-"""Diagnose: what is wrong with a model's initialisation, layer by layer, and where it starts."""
+"""Diagnose a model: what is wrong with its initialization, layer by layer, and what helps."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
-from init_bench.diagnosis.remarks import notes_on_inputs, notes_on_looks
+from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
 from init_bench.errors import InitBenchError
@@ -24,38 +25,45 @@ def diagnose(
     targets: Any = None,
     loss_fn: Loss | None = None,
     *,
-    steps: Sequence[int] = (0,),
+    capture_at: int | Sequence[int] = (0,),
     optimizer: Optimizer | None = None,
+    steps: Sequence[int] | None = None,
 ) -> Diagnosis:
-    """Look at ``model`` at its present weights and say what is wrong, where and what helps.
+    """Measure ``model`` at its present weights and say what is wrong, where, and what helps.
 
     The model runs once forward, and backward if there is a loss. Weights, gradients, buffers,
-    mode and global random streams are afterwards as if nobody had looked, so it may be called at
-    any step of a training loop of your own, which goes on with the same bits. Dropout lets
-    everything pass while one looks: its noise would tell equal samples apart.
+    mode and global random streams are restored, so it may be called at any step of your own
+    training loop, which continues with the same bits. Dropout is disabled while statistics are
+    taken: its noise would make equal samples look different.
 
-    With ``steps`` beyond 0 the model is trained on ``inputs`` and ``targets``, as often as the
-    largest says, looked at again on the way and then given back untrained. A loss that is not
-    finite is a result: training ends there, with a last look. The thresholds were calibrated at
-    step 0, what is found later is measured by the same ones: a network that has learnt its batch
-    by heart has a vanishing gradient and nothing wrong.
+    With ``capture_at`` beyond 0 the model is trained on ``inputs`` and ``targets`` up to the last
+    of these steps, measured at each of them, and its weights are restored. If the loss is not
+    finite, training ends there with a last measurement. The limits were calibrated at step 0 and
+    are the same at later steps: a network that fits its batch perfectly has a vanishing gradient
+    and nothing wrong.
 
     Args:
-        model: any module with parameters. A compiled one is looked at underneath.
+        model: any module with parameters. Of a compiled or distributed model, the module inside
+            is measured.
         inputs: a tensor of samples, a tuple of arguments or a mapping of keyword arguments. The
-            first dimension is the samples, or a list has one each; there must be two or more.
-        targets: what ``loss_fn`` takes beside the output. Class indices for an output (samples,
-            classes) need no ``loss_fn``: it is cross-entropy.
+            first dimension is the samples, or a list has one item per sample. At least two.
+        targets: what ``loss_fn`` takes beside the output. With class indices for an output
+            (samples, classes) you need no ``loss_fn``: it is cross-entropy.
         loss_fn: takes output and targets, returns a scalar. Without it, and without targets, no
             gradients are judged.
-        steps: after how many updates to look, beside step 0.
-        optimizer: builds the optimiser that does the updates, as in
+        capture_at: after how many updates to measure, beside step 0: a number or several.
+        optimizer: builds the optimizer of these updates, as in
             ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``.
+        steps: the old name of ``capture_at``.
+
+    Returns:
+        ``Diagnosis``: ``.summary``, ``.verdicts``, ``.healthy``, ``.figure()``, ``.save(folder)``.
 
     Raises:
-        InitBenchError: the model has no parameters or does not run on ``inputs``, these are not
-            finite or a single sample, the loss does not fit output and targets or is no number
-            because of targets, or steps beyond 0 lack a loss or an optimiser.
+        InitBenchError: the model has no parameters or does not run on ``inputs``; the inputs are
+            not finite or a single sample; the loss does not fit output and targets, or is not
+            finite because of the targets; or ``capture_at`` asks to train without a loss or an
+            optimizer.
 
     Example:
         >>> import torch, init_bench as ib
@@ -72,38 +80,42 @@ def diagnose(
     """
     if not isinstance(model, nn.Module):
         raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    looked, notes = _underneath(model)
+    if steps is not None:
+        warnings.warn("steps= is now called capture_at=", FutureWarning, stacklevel=2)
+        capture_at = steps
+    measured, notes = _module_inside(model)
     check_inputs(inputs)
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
-    found = collect_evidence_by_step(looked, inputs, targets, loss_fn, steps, optimizer)
-    verdicts = {step: judge(one) for step, one in found.items()}
-    last, with_loss = max(steps, default=0), loss_fn is not None
-    of_looks = notes_on_looks(found, verdicts, last, with_loss=with_loss)
+    captured = (capture_at,) if isinstance(capture_at, int) else capture_at
+    evidence = collect_evidence_by_step(measured, inputs, targets, loss_fn, captured, optimizer)
+    verdicts = {step: judge(one) for step, one in evidence.items()}
+    last, with_loss = max(captured, default=0), loss_fn is not None
+    on_steps = remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)
     return Diagnosis(
-        name=type(looked).__name__,
-        layers=_by_step({step: one.layers for step, one in found.items()}),
-        profile=_by_step({step: one.profile for step, one in found.items()}),
-        histograms=_by_step({step: one.histograms for step, one in found.items()}),
+        name=type(measured).__name__,
+        layers=_by_step({step: one.layers for step, one in evidence.items()}),
+        profile=_by_step({step: one.profile for step, one in evidence.items()}),
+        histograms=_by_step({step: one.histograms for step, one in evidence.items()}),
         verdicts=_by_step(verdicts),
-        weights=_by_step({step: one.weights for step, one in found.items()}),
-        expected=expected_of(looked, inputs),
-        losses={step: one.loss for step, one in found.items()},
-        notes=(*notes, *notes_on_inputs(inputs), *of_looks),
+        weights=_by_step({step: one.weights for step, one in evidence.items()}),
+        expected=expected_of(measured, inputs),
+        losses={step: one.loss for step, one in evidence.items()},
+        notes=(*notes, *remarks_on_inputs(inputs), *on_steps),
     )
 
 
 def _by_step(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
-    """Return the tables of all steps as one, ``step`` in front."""
+    """Return the tables of all steps as one, with ``step`` as first column."""
     named = [table.assign(step=step) for step, table in tables.items()]
     rows = pd.concat(named, ignore_index=True)
     return rows[["step", *rows.columns.drop("step")]]
 
 
-def _underneath(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the module that a compiled or distributed model wraps, and a note that says so."""
+def _module_inside(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the module inside a compiled or distributed model, and a remark that says so."""
     inner = unwrapped(model)
     if inner is model:
         return model, ()
-    what = "compiled model" if hasattr(model, "_orig_mod") else type(model).__name__
-    return inner, (f"the {what} was looked at through the module underneath",)
+    kind = "compiled model" if hasattr(model, "_orig_mod") else type(model).__name__
+    return inner, (f"the module inside the {kind} was measured",)

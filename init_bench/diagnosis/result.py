@@ -1,36 +1,37 @@
-"""The result of a diagnosis, and its faces."""
+"""Hold the result of a diagnosis and show it as text, figure, JSON and page."""
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis import report as telling
+from init_bench.diagnosis import report
+from init_bench.diagnosis.rules import verdict_marks
 from init_bench.figures import diagnosis as draw
+from init_bench.figures.export import save_result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What is wrong with a model's initialisation.
+    """What is wrong with a model's initialization.
 
-    All tables have a column ``step``: how many updates were done before the look, 0 unless asked.
+    Every table has a column ``step``: the number of updates before the measurement, 0 unless asked.
 
     Attributes:
         name: class of the model.
         layers: the table of ``capture``, a row per layer and tensor kind.
-        profile: a row per layer call, with its input, gradient and weight beside its output.
+        profile: a row per layer call, with statistics of its input, output, gradient and weight.
         histograms: how each output's values are spread, see ``Record.histograms``.
-        verdicts: a row per finding, see ``init_bench.judging.judge``; where faults start comes
-            first, then what follows from them (``cause`` names the layer).
-        weights: a row per parameter, see ``init_bench.audit.audit``.
-        expected: what mean field expects of each layer at step 0, see
-            ``theory.covered.expected_of``; ``None`` where it does not cover the model.
+        verdicts: a row per finding, see ``init_bench.diagnosis.findings.judge``: first those where
+            a fault originates, then what is attributed to them (``cause`` names the layer).
+        weights: a row per parameter, see ``init_bench.diagnosis.evidence.parameters.audit``.
+        expected: what mean-field theory predicts of each layer at step 0; ``None`` where it does
+            not cover the model.
         losses: the loss by step; nan where no loss was given.
-        notes: what is otherwise than asked or to be read with care, in words.
+        notes: what was not judged, and what to read with care, as sentences.
     """
 
     name: str
@@ -59,21 +60,31 @@ class Diagnosis:
         return self.losses[0]
 
     @property
+    def summary(self) -> str:
+        """What is wrong and what to fix first, for each step."""
+        return report.answer(self.verdicts)
+
+    @property
     def headline(self) -> str:
-        """What is wrong and where it starts, in a line, and the loss of each step."""
-        head = telling.headline(self.name, self.profile, self.weights, self.verdicts)
+        """The summary, then the model's size and its loss, in a line."""
+        head = f"{self.summary} {report.size(self.name, self.profile, self.weights)}"
         if len(self.losses) == 1:
             return head if math.isnan(self.loss) else f"{head} Loss: {self.loss:#.3g}."
-        told = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
-        return f"{head} Loss: {told}."
+        by_step = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
+        return f"{head} Loss: {by_step}."
 
     def figure(self) -> Figure:
-        """Draw signal, values and gradient over depth, what is wrong marked, theory beside.
+        """Draw signal, values and gradient over depth, with findings marked and theory beside.
 
         Of several steps the first and the last are drawn.
         """
         return draw(
-            self.profile, self.verdicts, self.histograms, self.expected, caption=self.headline
+            self.profile,
+            self.verdicts,
+            self.histograms,
+            self.expected,
+            caption=self.headline,
+            marks=verdict_marks(),
         )
 
     def to_json(self) -> str:
@@ -86,26 +97,25 @@ class Diagnosis:
         head = {
             "name": self.name,
             "healthy": self.healthy,
+            "summary": self.summary,
             "loss": losses[0],
             "losses": losses,
             "notes": self.notes,
         }
         return json.dumps({**head, **tables}, ensure_ascii=False)
 
-    def save(self, folder: Path, name: str) -> list[Path]:
-        """Write figure, HTML and JSON into ``folder``, named after ``name``; return the paths."""
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
-        paths = [folder / f"{stem}.{ending}" for ending in ("png", "html", "json")]
-        self.figure().savefig(paths[0], dpi=120)
-        paths[1].write_text(telling.document(self.name, self._repr_html_()), "utf-8")
-        paths[2].write_text(self.to_json(), "utf-8")
-        return paths
+    def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
+        """Write figure, page and JSON into ``folder``; return the paths.
+
+        Files are named after ``name``, by default the model's class.
+        """
+        return save_result(self, folder, name or self.name)
 
     def __str__(self) -> str:
-        """Return headline and findings as text."""
-        return telling.text(self.headline, self.notes, self.verdicts)
+        """Return headline, notes and findings as text."""
+        modules = dict(self.profile[["layer", "module"]].to_numpy())
+        return report.text(self.headline, self.notes, self.verdicts, modules)
 
     def _repr_html_(self) -> str:
         """Return headline, findings and figure, without script."""
-        return telling.page(self.headline, self.notes, self.verdicts, self.figure())
+        return report.page(self.headline, self.notes, self.verdicts, self.figure())

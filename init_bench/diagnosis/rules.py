@@ -1,66 +1,19 @@
-"""Verdicts as data: what can be wrong with a network at step 0, and what usually helps.
+"""List the verdict rules: what each measures, its limit, what it means and what helps.
 
-A rule is data: what it measures (``measure``), the threshold and the side of it that is bad, and
-the advice. Thresholds are decisions; what each rests on stands beside it. "Calibration" is
-``python -m benchmarks.verdicts`` (``benchmarks/results/verdicts.csv``), its training part;
-"placing" is ``python -m benchmarks.placing``.
+A rule is one record. ``register_rule`` adds another one: the tables, the printed report, the JSON
+and the figure then show it. Thresholds are decisions; what each rests on stands beside it.
+"Calibration" is ``python -m benchmarks.verdicts`` (``benchmarks/results/verdicts.csv``), its
+training part; "placing" is ``python -m benchmarks.placing``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import pandas as pd
-
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.rule import Rule
+from init_bench.errors import InitBenchError
+
+GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One way to be wrong.
-
-    Attributes:
-        verdict: its name.
-        quantity: the definition of what is measured.
-        measure: returns ``layer``, ``index`` and ``value`` of what there is to judge.
-        threshold: where bad begins.
-        above: whether bad is above the threshold; else below.
-        local: whether the value is the layer's own doing, whatever reaches it.
-        backward: whether it runs from the loss back: it follows from faults behind it.
-        first_only: report the first layer that crosses alone: the rest only follows.
-        severity: ``bad``, or ``watch`` for what works at this depth and will not at a greater.
-        where: says of which networks it speaks.
-        advice: what usually helps.
-    """
-
-    verdict: str
-    quantity: str
-    measure: Callable[[Evidence], pd.DataFrame]
-    threshold: float
-    above: bool
-    advice: str
-    local: bool = False
-    backward: bool = False
-    first_only: bool = False
-    severity: str = "bad"
-    where: Callable[[Evidence], bool] = measures.always
-
-    def measured(self, evidence: Evidence) -> pd.DataFrame:
-        """Return ``layer``, ``index`` and ``value`` of what there is to judge."""
-        return self.measure(evidence) if self.where(evidence) else measures.NOTHING
-
-    def crossed(self, evidence: Evidence) -> pd.DataFrame:
-        """Return the layers on the bad side: ``layer``, ``index``, ``value``, in order."""
-        found = self.measured(evidence)
-        bad = found["value"] > self.threshold if self.above else found["value"] < self.threshold
-        found = found[bad].sort_values("index", kind="stable").drop_duplicates("layer")
-        return found.head(1) if self.first_only else found
-
-
-GRADIENT_LEFT = "gradient's norm at the first hidden layer / at the last"
-
-
-OUTPUT_SPREAD = "sample_std of the output, (samples, classes) in front of a loss"
+OUTPUT_SPREAD = "sample_std of the output, a tensor (samples, classes) that goes into a loss"
 """Quantities that several rules judge."""
 
 
@@ -70,7 +23,7 @@ EXPLODES_NORMALISED = 10**4.5
 images of 64²."""
 
 
-RULES: tuple[Rule, ...] = (
+RULES: list[Rule] = [
     Rule(
         verdict="nonfinite",
         quantity="share of the layer's parameters that are nan or ±inf",
@@ -78,8 +31,10 @@ RULES: tuple[Rule, ...] = (
         threshold=0.0,  # one is enough: it reaches every output
         above=True,
         local=True,
+        meaning="it holds nan or ±inf",
         advice="initialise this parameter again; look for torch.empty without a fill, or a "
         "damaged checkpoint",
+        mark=("#7F0000", "*"),
     ),
     Rule(
         verdict="nonfinite",
@@ -88,7 +43,9 @@ RULES: tuple[Rule, ...] = (
         threshold=0.0,
         above=True,
         first_only=True,
+        meaning="its output is the first to hold nan or ±inf",
         advice="the signal overflows here: smaller weights, or a normalisation before this layer",
+        mark=("#7F0000", "*"),
     ),
     Rule(
         verdict="nonfinite",
@@ -98,8 +55,10 @@ RULES: tuple[Rule, ...] = (
         threshold=0.0,
         above=True,
         first_only=True,
-        advice="the gradient overflows: smaller weights in the layers behind, or a loss that is "
-        "finite for this output",
+        meaning="its gradient is the first to hold nan or ±inf",
+        advice="the gradient overflows: smaller weights in the layers after it, or a loss that "
+        "is finite for this output",
+        mark=("#7F0000", "*"),
     ),
     Rule(
         verdict="exploding_signal",
@@ -108,7 +67,9 @@ RULES: tuple[Rule, ...] = (
         threshold=12.0,  # torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10
         above=True,
         local=True,
+        meaning="its weights are {size}",
         advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
+        mark=("#D55E00", "^"),
     ),
     Rule(
         verdict="vanishing_signal",
@@ -117,28 +78,34 @@ RULES: tuple[Rule, ...] = (
         threshold=0.02,  # he_normal × 0.01 has 0.014; by default GPT-2 XL 0.08, Inception 0.028
         above=False,
         local=True,
+        meaning="its weights are {size}",
         advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
         "he_normal before a ReLU; all zero is sound only at the end of a residual branch",
+        mark=("#0072B2", "v"),
     ),
     Rule(
         verdict="vanishing_signal",
-        quantity="√(mean weight²) of a normalisation that no signal or no gradient passes",
+        quantity="√(mean weight²) of a normalisation that lets no signal or no gradient through",
         measure=measures.norm_scale,
         threshold=0.02,  # as weights that multiply; torch.default has 1
         above=False,
         local=True,
+        meaning="its weights are {size}",
         advice="this normalisation multiplies all by its weight, about 0: fill it with 1; 0 is "
         "sound only as the last of a residual branch",
+        mark=("#0072B2", "v"),
     ),
     Rule(
         verdict="vanishing_signal",
-        quantity="sample_std behind the nonlinearity / sample_std before it",
+        quantity="sample_std after the nonlinearity divided by sample_std before it",
         measure=measures.nonlinearity_factor,
         threshold=0.005,  # a sound sigmoid has 0.2, one that saturates at N(0, 10²) 0.05
         above=False,
         local=True,
-        advice="what reaches this nonlinearity lies where it is flat: look at the bias and the "
+        meaning="its input lies where the nonlinearity is flat",
+        advice="the input of this nonlinearity lies where it is flat: check the bias and the "
         "scale of the layer before",
+        mark=("#0072B2", "v"),
     ),
     Rule(
         verdict="symmetric",
@@ -147,57 +114,69 @@ RULES: tuple[Rule, ...] = (
         threshold=0.5,  # random rows are never equal: anything at or below half was written so
         above=False,
         local=True,
+        meaning="its units have equal weights",
         advice="equal units get equal updates and stay one unit: draw these weights at random",
+        mark=("#CC79A7", "P"),
     ),
     Rule(
         verdict="dead_units",
-        quantity="share of the layer's units that are constant over the samples once through "
-        "the nonlinearity, and were not before",
+        quantity="share of the layer's units that are constant over the samples after the "
+        "nonlinearity, and were not before it",
         measure=measures.dead_share,
         threshold=0.9,  # calibration: no network that trained is above
         above=True,
         local=True,
+        meaning="its units are constant over the samples",
         advice="the units are below 0 for every sample: bias 0, or a leaky nonlinearity",
+        mark=("#000000", "X"),
     ),
     Rule(
         verdict="saturated",
-        quantity="share of activations within 5 % of the range's width of an end of the range",
+        quantity="share of activations closer to an end of the range than 5 % of its width",
         measure=measures.saturated_share,
         threshold=0.5,  # calibration: 3 of 423 networks that trained are above
         above=True,
+        meaning="its values lie at the ends of the nonlinearity's range",
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
+        mark=("#E69F00", "s"),
     ),
     Rule(
         verdict="collapsed",
-        quantity="sample_std / √(mean z²), the share of the signal that depends on the sample, in "
-        "this and all later layers",
+        quantity="sample_std divided by √(mean z²), the share of the signal that depends on the "
+        "sample, in this and all later layers",
         measure=measures.sample_share,
         threshold=6e-4,  # calibration: 5 of 423 networks that trained are below
         above=False,
         first_only=True,
+        meaning="from here on all samples give almost the same values",
         advice="all samples look alike from here on: weights for this nonlinearity's gain "
         "(he_normal for ReLU), biases 0, a nonlinearity centred at 0, or a normalisation",
+        mark=("#56B4E9", "D"),
     ),
     Rule(
         verdict="vanishing_signal",
-        quantity="sample_std of this and all later layers / of the first hidden one",
+        quantity="sample_std of this and all later layers divided by that of the first hidden one",
         measure=measures.most_signal_left,
         threshold=1e-3,  # calibration: 2 of 423 networks that trained are below
         above=False,
         first_only=True,
+        meaning="the signal has almost vanished here",
         advice="each layer loses some: weights for this nonlinearity's gain (he_normal for "
         "ReLU), residual connections or normalisation",
+        mark=("#0072B2", "v"),
     ),
     Rule(
         verdict="exploding_signal",
-        quantity="sample_std of this and all later layers / of the first hidden one",
+        quantity="sample_std of this and all later layers divided by that of the first hidden one",
         measure=measures.least_signal_left,
         threshold=1e3,  # calibration: no network that trained is above
         above=True,
         first_only=True,
+        meaning="the signal has exploded here",
         advice="each layer adds some: smaller weights, scaled residual branches (1/√depth) or "
         "normalisation",
+        mark=("#D55E00", "^"),
     ),
     Rule(
         verdict="vanishing_signal",
@@ -205,8 +184,10 @@ RULES: tuple[Rule, ...] = (
         measure=measures.output_spread,
         threshold=10**-5.40,  # calibration: fitted, widened to 1 % false alarms
         above=False,
-        advice="all samples get the same answer, and the gradient of what is in front is as "
+        meaning="the output is almost the same for all samples",
+        advice="all samples get the same answer, and the gradient of the layers before is as "
         "small: weights for this nonlinearity's gain in every layer, the last included",
+        mark=("#0072B2", "v"),
     ),
     Rule(
         verdict="exploding_signal",
@@ -214,8 +195,10 @@ RULES: tuple[Rule, ...] = (
         measure=measures.output_spread,
         threshold=10**2.53,  # calibration: fitted, widened to 1 % false alarms
         above=True,
+        meaning="the output is {size}",
         advice="the loss starts far above chance and its first steps destroy the weights: a "
         "smaller last layer, weights for this nonlinearity's gain",
+        mark=("#D55E00", "^"),
     ),
     Rule(
         verdict="vanishing_gradient",
@@ -224,8 +207,10 @@ RULES: tuple[Rule, ...] = (
         backward=True,
         threshold=10**-2.74,  # calibration: fitted, widened to 1 % false alarms
         above=False,
+        meaning="almost no gradient reaches it",
         advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
         "connections or normalisation",
+        mark=("#0072B2", "<"),
     ),
     Rule(
         verdict="exploding_gradient",
@@ -235,7 +220,9 @@ RULES: tuple[Rule, ...] = (
         threshold=10**2.74,  # calibration: fitted, widened to 1 % false alarms
         above=True,
         where=measures.is_plain,
+        meaning="its gradient is far larger than that of the last layer",
         advice="no learning rate suits all layers: smaller weights, scaled residual branches",
+        mark=("#D55E00", ">"),
     ),
     Rule(
         verdict="exploding_gradient",
@@ -245,7 +232,9 @@ RULES: tuple[Rule, ...] = (
         threshold=EXPLODES_NORMALISED,
         above=True,
         where=measures.is_normalised,
+        meaning="its gradient is far larger than that of the last layer",
         advice="fewer layers between shortcuts, or a larger batch",
+        mark=("#D55E00", ">"),
     ),
     Rule(
         verdict="exploding_gradient",
@@ -256,8 +245,10 @@ RULES: tuple[Rule, ...] = (
         above=True,
         severity="watch",
         where=measures.is_normalised,
-        advice="normalisation hides it forwards, the gradient still grows with depth: warm the "
-        "learning rate up; without shortcuts, fewer layers",
+        meaning="its gradient grows with depth",
+        advice="normalisation hides it in the forward pass, but the gradient grows with depth: "
+        "warm the learning rate up; without shortcuts, use fewer layers",
+        mark=("#D55E00", ">"),
     ),
     Rule(
         verdict="vanishing_signal",
@@ -266,12 +257,35 @@ RULES: tuple[Rule, ...] = (
         threshold=0.8,  # he_normal with ReLU has 0.9 to 1.1, lecun_normal 0.6 to 0.75
         above=False,
         severity="watch",
+        meaning="the signal shrinks from layer to layer",
         advice="the activations shrink from layer to layer: it works at this depth, twice the "
         "depth may not; he_normal before a ReLU keeps them level",
+        mark=("#0072B2", "v"),
     ),
-)
-"""Local rules first, then those on what has come together over depth."""
+]
+"""Local rules first, then those about what builds up over depth."""
 
 
-BAD = tuple(dict.fromkeys(rule.verdict for rule in RULES))
-"""The names of the verdicts, ``healthy`` apart."""
+def register_rule(rule: Rule) -> None:
+    """Add a verdict rule to those that ``diagnose`` applies.
+
+    Raises:
+        InitBenchError: a rule of the same verdict and severity measures the same quantity.
+    """
+    names = [(known.verdict, known.severity, known.quantity) for known in RULES]
+    if (rule.verdict, rule.severity, rule.quantity) in names:
+        raise InitBenchError(
+            f"a rule {rule.verdict!r} of {rule.quantity!r} is registered already; "
+            f"give this one another quantity, or remove the other from RULES"
+        )
+    RULES.append(rule)
+
+
+def verdict_names() -> tuple[str, ...]:
+    """Return the names of all verdicts, ``healthy`` apart."""
+    return tuple(dict.fromkeys(rule.verdict for rule in RULES))
+
+
+def verdict_marks() -> dict[str, tuple[str, str]]:
+    """Return color and marker of each verdict: those of its first rule."""
+    return {rule.verdict: rule.mark for rule in reversed(RULES)}

@@ -43,11 +43,11 @@ def collect_evidence_by_step(
         return {0: collect_evidence(model, inputs, targets, loss_fn)}
     if loss_fn is None:
         raise InitBenchError(
-            f"steps={steps} trains the model, which needs targets or loss_fn: pass the class of "
-            f"each sample, or a function of output and targets that returns a scalar"
+            f"capture_at={steps} asks to train, which needs targets or loss_fn: the class of each "
+            f"sample, or a function of output and targets that returns a scalar"
         )
     if optimizer is None:
-        raise InitBenchError(f"steps={steps} trains the model, which needs optimizer, {SUCH_AS}")
+        raise InitBenchError(f"capture_at={steps} asks to train, which needs optimizer, {SUCH_AS}")
     evidence = {0: collect_evidence(model, inputs, targets, loss_fn)}
     with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
         update = optimizer_of(model, optimizer)
@@ -104,7 +104,7 @@ def _checked(steps: Sequence[int]) -> tuple[int, ...]:
     integers = whole_numbers(steps) if isinstance(steps, Sequence) else None
     if integers is None or min(integers, default=0) < 0:
         raise InitBenchError(
-            f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"
+            f"capture_at must be whole numbers from 0, such as (0, 10, 100), got {steps!r}"
         )
     return tuple(integers)
 

@@ -1,16 +1,37 @@
-"""A figure on disk: PNG and SVG, the same bytes for the same figure."""
+"""Write figures and results to files: the same bytes for the same figure."""
 
 import functools
+import html
+import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from init_bench.figures.style import RC
-from init_bench.files import write_whole
+from init_bench.files import make_folder, write_whole
 
 _UNDATED: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
+
+
+class Result(Protocol):
+    """What every result can do: show itself as a figure, as JSON and as HTML."""
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+
+    def figure(self) -> Figure:
+        """Draw the result."""
+
+    def to_json(self) -> str:
+        """Return the numbers as JSON."""
+
+    def _repr_html_(self) -> str:
+        """Return the result as HTML, without script."""
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
@@ -24,4 +45,26 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         with mpl.rc_context(RC):
             write_whole(path, write)
         paths.append(path)
+    return paths
+
+
+def svg_of(figure: Figure) -> str:
+    """Return the figure as an SVG element, to be put into a page."""
+    text = io.StringIO()
+    with mpl.rc_context(RC):
+        figure.savefig(text, format="svg", metadata=_UNDATED["svg"])
+    return "<svg" + text.getvalue().partition("<svg")[2]
+
+
+def save_result(result: Result, folder: str | Path, name: str) -> list[Path]:
+    """Write figure, page and JSON of ``result`` into ``folder``; return the paths."""
+    folder = Path(folder)
+    make_folder(folder)
+    stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
+    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
+    page = f"{head}<body style='font-family: sans-serif'>{result._repr_html_()}"
+    paths = [folder / f"{stem}.{ending}" for ending in ("png", "html", "json")]
+    result.figure().savefig(paths[0], dpi=120)
+    paths[1].write_text(page, "utf-8")
+    paths[2].write_text(result.to_json(), "utf-8")
     return paths

@@ -216,7 +216,7 @@ def test_diagnose_looks_during_training_when_asked() -> None:
     words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_normal")
     done = _cli(*words, "--capture-at", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
     assert done.returncode == 0, done.stderr
-    assert "Step 0: healthy. Step 3: " in done.stdout
+    assert "Step 0: Healthy. " in done.stdout and " Step 3: " in done.stdout
 
 
 @pytest.mark.parametrize(

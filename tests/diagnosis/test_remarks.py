@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import init_bench as ib
-from init_bench.diagnosis.remarks import USUAL_RMS, notes_on_inputs
+from init_bench.diagnosis.remarks import USUAL_RMS, remarks_on_inputs
 from init_bench.errors import InitBenchError
 from tests.models_to_diagnose import batch, sound
 
@@ -30,14 +30,14 @@ def test_inputs_of_an_unusual_scale_are_told(scale: float) -> None:
 @pytest.mark.parametrize("scale", USUAL_RMS)
 def test_the_scale_is_the_rms(scale: float) -> None:
     inputs, outwards = scale * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), 1.1 if scale > 1 else 0.9
-    assert list(notes_on_inputs(inputs / outwards)) == []
-    assert list(notes_on_inputs(inputs * outwards)) != []
+    assert list(remarks_on_inputs(inputs / outwards)) == []
+    assert list(remarks_on_inputs(inputs * outwards)) != []
 
 
 @pytest.mark.parametrize("value", [0, 3])
 def test_equal_samples_are_told_of_any_kind(value: int) -> None:
     for inputs in (torch.full((4, 3), value), {"x": torch.full((4, 3), float(value))}):
-        assert ["samples" in note for note in notes_on_inputs(inputs)] == [True]
+        assert ["samples" in note for note in remarks_on_inputs(inputs)] == [True]
 
 
 EQUAL: dict[str, tuple[object, bool]] = {
@@ -51,7 +51,7 @@ EQUAL: dict[str, tuple[object, bool]] = {
 @pytest.mark.parametrize("name", EQUAL)
 def test_samples_are_compared_with_each_other(name: str) -> None:
     inputs, equal = EQUAL[name]
-    assert bool(list(notes_on_inputs(inputs))) == equal
+    assert bool(list(remarks_on_inputs(inputs))) == equal
 
 
 def test_a_normalisation_of_ones_is_as_it_should_be() -> None:
@@ -70,7 +70,7 @@ def test_a_normalisation_of_ones_is_as_it_should_be() -> None:
 
 def test_samples_differ_where_one_argument_does() -> None:
     differ = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    assert list(notes_on_inputs({"mask": torch.ones(4, 3), "x": differ})) == []
+    assert list(remarks_on_inputs({"mask": torch.ones(4, 3), "x": differ})) == []
 
 
 def test_parameters_that_are_plainly_wrong_are_named() -> None:
@@ -78,7 +78,7 @@ def test_parameters_that_are_plainly_wrong_are_named() -> None:
     assert ib.diagnose(model, X, Y).notes == ()
     model[2].weight.data.fill_(0.5)  # type: ignore[index]
     said = ib.diagnose(model, X, Y).notes
-    assert said == ("plainly wrong at any scale: fc2.weight (all equal: 0.5); see .weights",)
+    assert said == ("wrong at any scale: fc2.weight (all equal: 0.5); see .weights",)
 
 
 def test_a_loss_that_is_no_number_is_a_loss() -> None:
@@ -96,7 +96,7 @@ def test_a_negative_loss_rises_only_where_it_does(sign: int, rises: bool) -> Non
     def update(model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), lr=0.1, maximize=sign < 0)
 
-    said = told(X, Y, loss_fn=loss_fn, steps=(0, 1, 2), optimizer=update)
+    said = told(X, Y, loss_fn=loss_fn, capture_at=(0, 1, 2), optimizer=update)
     assert ("the loss rose from" in said) == rises
     assert "the loss rose" not in told(X, Y, loss_fn=loss_fn)
 
@@ -109,7 +109,7 @@ def test_what_came_with_the_training_is_not_laid_to_the_weights() -> None:
     def far(model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), lr=100.0)
 
-    assert "smaller learning rate" in told(X, steps=(0, 5), optimizer=far)
+    assert "smaller learning rate" in told(X, capture_at=(0, 5), optimizer=far)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -1,23 +1,33 @@
 """Verdicts: the right one on the right layer, none where nothing is wrong."""
 
+import json
 import math
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torchvision
+from matplotlib.colors import to_hex
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from init_bench.cli.app import main
+from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.findings import COLUMNS, NETWORK
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.diagnosis.rules import BAD, RULES
+from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.rules import RULES, register_rule, verdict_names
+from init_bench.errors import InitBenchError
 from init_bench.init import initialize
+from init_bench.testing import assert_healthy
+from tests import models_to_diagnose
 from tests.models_to_diagnose import Functional, batch, book_network, sound
 
 FITTING = {"relu": "he_normal", "gelu": "he_normal", "tanh": "lecun_normal", "selu": "lecun_normal"}
@@ -46,12 +56,12 @@ def weight(model: nn.Module, layer: str) -> Tensor:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.verdict}: {rule.quantity[:30]}")
-def test_every_rule_says_what_it_measures_and_what_helps(rule: object) -> None:
-    assert rule.quantity and rule.advice  # type: ignore[attr-defined]
+def test_every_rule_says_what_it_measures_and_what_helps(rule: Rule) -> None:
+    assert rule.quantity and rule.advice and rule.meaning
 
 
 def test_the_names_are_those_of_the_contract() -> None:
-    assert set(BAD) == {
+    assert set(verdict_names()) == {
         "vanishing_signal", "exploding_signal", "saturated", "dead_units", "collapsed",
         "symmetric", "vanishing_gradient", "exploding_gradient", "nonfinite",
     }  # fmt: skip
@@ -113,7 +123,7 @@ class TwoHeads(nn.Module):
         return self.policy(z), self.value(z)
 
 
-def test_what_one_head_returns_is_not_laid_to_another() -> None:
+def test_what_one_head_returns_is_not_attributed_to_another() -> None:
     def loss_fn(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
         return output[0].square().mean() + (output[1].flatten() - targets).square().mean()
 
@@ -124,7 +134,10 @@ def test_what_one_head_returns_is_not_laid_to_another() -> None:
 
 def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None:
     said = looked_at(sound()).verdicts.iloc[0]
-    assert re.match(r"least factor .*: that of \w+ at fc\d, ", said["quantity"])
+    assert re.match(r"smallest factor .*: that of \w+ at fc\d, ", said["quantity"])
+    pattern = r"closest to a limit: \w+ at fc\d, [\d.]+× (below|above) it"
+    assert re.fullmatch(pattern, said["meaning"])
+    assert looked_at(sound()).summary == f"Healthy. C{said['meaning'][1:]}."
 
 
 def test_a_last_layer_of_zeros_is_no_fault() -> None:
@@ -152,8 +165,8 @@ def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
     assert found["cause"].tolist()[0] == ""
     followers = found[found["cause"] != ""]
     assert len(followers) and set(followers["cause"]) == {"fc4"}
-    assert set(followers["advice"]) == {"mend fc4 first (vanishing_signal there)"}
-    assert not found.loc[found["cause"] == "", "advice"].str.startswith("mend").any()
+    assert set(followers["advice"]) == {"fix fc4 first (vanishing_signal there)"}
+    assert not found.loc[found["cause"] == "", "advice"].str.startswith("fix ").any()
     assert followers.index.min() > found[found["cause"] == ""].index.max()
 
 
@@ -274,7 +287,7 @@ class Fused(nn.Module):
 
 
 @pytest.mark.parametrize("spoilt", [0, 2])
-def test_a_function_inside_a_layer_is_laid_to_that_layer(spoilt: int) -> None:
+def test_a_function_inside_a_layer_is_attributed_to_that_layer(spoilt: int) -> None:
     blocks = [Fused(30, 30) for _ in range(4)]
     model = nn.Sequential(*blocks, nn.Linear(30, 4))
     assert looked_at(model).healthy
@@ -537,3 +550,75 @@ def test_without_a_loss_no_gradient_is_judged() -> None:
 def test_the_columns_are_those_of_the_contract() -> None:
     assert list(looked_at(sound()).verdicts.columns) == ["step", *COLUMNS]
     assert {"layer", "verdict", "value", "threshold", "advice"} <= set(COLUMNS)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.01, "small"), (30, "large")])
+def test_the_answer_names_the_layer_to_fix_and_how_far_its_weights_are_off(
+    factor: float, said: str
+) -> None:
+    model = sound()
+    weight(model, "fc3").mul_(factor)
+    pattern = rf"1 layer needs attention; fix fc3 first: its weights are (\d+)× too {said}\."
+    answer = re.fullmatch(pattern, looked_at(model).summary)
+    assert answer and int(answer[1]) == pytest.approx(max(factor, 1 / factor), rel=0.3)
+
+
+def test_weights_of_zero_are_called_so() -> None:
+    model = sound()
+    weight(model, "fc3").zero_()
+    assert "fix fc3 first: its weights are all 0." in looked_at(model).summary
+
+
+def mean_offset(evidence: Evidence) -> pd.DataFrame:
+    """Return the mean of each output of a linear layer."""
+    rows = evidence.profile[evidence.profile["module"] == "Linear"]
+    return rows[["layer", "index"]].assign(value=rows["mean"].abs())
+
+
+@pytest.fixture
+def added() -> Iterator[Rule]:
+    rule = Rule(
+        verdict="off_centre", quantity="|mean| of the output", measure=mean_offset, threshold=5.0,
+        above=True, local=True, meaning="its output is {size}", advice="set its bias to 0",
+        mark=("#123456", "h"),
+    )  # fmt: skip
+    register_rule(rule)
+    yield rule
+    RULES.remove(rule)
+
+
+def off_centre() -> nn.Module:
+    model = sound("tanh", "lecun_normal")
+    model.get_submodule("fc3").bias.data.fill_(8.0)  # type: ignore[operator]
+    return model
+
+
+def test_a_rule_from_outside_is_in_table_text_page_json_and_figure(added: Rule) -> None:
+    found = looked_at(off_centre())
+    assert ("fc3", "off_centre") in starts(found)
+    pattern = r'layer "fc3" \(Linear\): off_centre \d\S* > limit 5 \(\|mean\| of the output\)'
+    assert re.search(f"^{pattern}\n  fix: set its bias to 0$", str(found), re.MULTILINE)
+    assert "off_centre" in found._repr_html_() and "off_centre" in found.to_json()
+    collections = found.figure().axes[0].collections
+    (mark,) = (mark for mark in collections if mark.get_label() == added.verdict)
+    assert to_hex(np.asarray(mark.get_facecolor())[0]) == "#123456"
+    assert_healthy(sound("tanh", "lecun_normal"), *batch(), allow="off_centre")
+
+
+def test_a_rule_from_outside_is_in_the_json_of_the_command_line(
+    added: Rule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_to_diagnose, "spoilt", off_centre, raising=False)
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["init-bench", "diagnose", "tests.models_to_diagnose:spoilt", "--input=16,30", "--json"],
+    )
+    with pytest.raises(SystemExit):
+        main()
+    assert added.verdict in {row["verdict"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_a_rule_is_registered_once(added: Rule) -> None:
+    with pytest.raises(InitBenchError, match=r"'off_centre' .* is registered already"):
+        register_rule(added)

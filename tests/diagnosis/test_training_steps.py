@@ -47,7 +47,7 @@ def test_a_followed_model_is_given_back_untrained() -> None:
     model[1].eval()  # type: ignore[index]
     model[0].weight.grad = torch.ones(20, 30)  # type: ignore[index]
     before, modes = state_of(model), [module.training for module in model.modules()]
-    found = ib.diagnose(model, X, Y, steps=(3,), optimizer=sgd())
+    found = ib.diagnose(model, X, Y, capture_at=(3,), optimizer=sgd())
     assert found.losses[3] != found.losses[0]
     assert same(before, state_of(model))
     assert modes == [module.training for module in model.modules()]
@@ -64,13 +64,13 @@ def test_it_is_given_back_where_the_training_fails_too() -> None:
     model = noisy()
     before = state_of(model)
     with pytest.raises(KeyboardInterrupt):
-        ib.diagnose(model, X, Y, loss_fn, steps=(9,), optimizer=sgd())
+        ib.diagnose(model, X, Y, loss_fn, capture_at=(9,), optimizer=sgd())
     assert same(before, state_of(model))
 
 
 def test_the_training_is_a_plain_loop() -> None:
     model = sound()
-    found = ib.diagnose(model, X, Y, steps=(0, 2, 5), optimizer=sgd())
+    found = ib.diagnose(model, X, Y, capture_at=(0, 2, 5), optimizer=sgd())
     update = sgd()(trained := copy.deepcopy(model))
     losses = []
     for _ in range(6):
@@ -83,8 +83,8 @@ def test_the_training_is_a_plain_loop() -> None:
 
 
 def test_captures_on_the_way_change_nothing_that_comes_later() -> None:
-    few = ib.diagnose(noisy(), X, Y, steps=(4,), optimizer=sgd())
-    many = ib.diagnose(noisy(), X, Y, steps=(1, 2, 3, 4), optimizer=sgd())
+    few = ib.diagnose(noisy(), X, Y, capture_at=(4,), optimizer=sgd())
+    many = ib.diagnose(noisy(), X, Y, capture_at=(1, 2, 3, 4), optimizer=sgd())
     for name in TABLES:
         last = [getattr(found, name).query("step == 4") for found in (few, many)]
         pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in last))
@@ -92,22 +92,32 @@ def test_captures_on_the_way_change_nothing_that_comes_later() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_tells_the_step(name: str) -> None:
-    table = getattr(ib.diagnose(sound(), X, Y, steps=(2,), optimizer=sgd()), name)
+    table = getattr(ib.diagnose(sound(), X, Y, capture_at=(2,), optimizer=sgd()), name)
     assert table.columns[0] == "step" and table["step"].unique().tolist() == [0, 2]
     at_start = getattr(ib.diagnose(sound(), X, Y), name)
     pd.testing.assert_frame_equal(table[table["step"] == 0], at_start)
 
 
+def test_steps_is_the_old_name_of_capture_at() -> None:
+    with pytest.warns(FutureWarning, match="steps= is now called capture_at="):
+        old = ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd())
+    assert old.losses == ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd()).losses
+
+
 def test_every_face_tells_the_step_and_that_thresholds_are_those_of_step_0() -> None:
-    found = ib.diagnose(sound(), X, Y, steps=(2,), optimizer=sgd())
+    found = ib.diagnose(sound(), X, Y, capture_at=(2,), optimizer=sgd())
     for face in (str(found), found._repr_html_(), found.to_json()):
         assert "calibrated at step 0" in face
-    assert "Step 0: healthy. Step 2: " in str(found) and "<th>step</th>" in found._repr_html_()
+    assert (
+        "Step 0: Healthy. " in found.summary
+        and " Step 2: " in str(found)
+        and "<th>step</th>" in found._repr_html_()
+    )
     assert "calibrated" not in str(ib.diagnose(sound(), X, Y))
 
 
 def test_a_training_that_diverges_ends_there_with_its_evidence() -> None:
-    found = ib.diagnose(sound(), X, Y, steps=(1, 1000), optimizer=sgd(lr=1e30))
+    found = ib.diagnose(sound(), X, Y, capture_at=(1, 1000), optimizer=sgd(lr=1e30))
     last = max(found.losses)
     assert 0 < last < 20 and not math.isfinite(found.losses[last])
     assert f"the loss is not finite at step {last}: training ended there" in found.notes
@@ -116,9 +126,9 @@ def test_a_training_that_diverges_ends_there_with_its_evidence() -> None:
 
 
 def test_a_caller_without_gradients_sees_them_all_the_same() -> None:
-    expected = ib.diagnose(noisy(), X, Y, steps=(2,), optimizer=sgd())
+    expected = ib.diagnose(noisy(), X, Y, capture_at=(2,), optimizer=sgd())
     with torch.no_grad():
-        found = ib.diagnose(noisy(), X, Y, steps=(2,), optimizer=sgd())
+        found = ib.diagnose(noisy(), X, Y, capture_at=(2,), optimizer=sgd())
     pd.testing.assert_frame_equal(found.profile, expected.profile)
     assert found.losses == expected.losses
 
@@ -126,55 +136,61 @@ def test_a_caller_without_gradients_sees_them_all_the_same() -> None:
 SGD = sgd()
 BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no loss": (
-        lambda: ib.diagnose(sound(), X, steps=(1,), optimizer=SGD),
+        lambda: ib.diagnose(sound(), X, capture_at=(1,), optimizer=SGD),
         "needs targets or loss_fn: ",
     ),
-    "no optimizer": (lambda: ib.diagnose(sound(), X, Y, steps=(0, 1)), "needs optimizer, such as"),
+    "no optimizer": (
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(0, 1)),
+        "needs optimizer, such as",
+    ),
     "an optimizer already built": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=SGD(sound())),  # type: ignore[arg-type]
         r"optimizer must be a function .* got a SGD",
     ),
     "a name": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer="sgd"),  # type: ignore[arg-type]
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer="sgd"),  # type: ignore[arg-type]
         r"optimizer must be a function .* got 'sgd'",
     ),
     "the model itself": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
         "must return an optimiser, got a Sequential; such as",
     ),
     "a class of torch.optim": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]
         "a function of the model, such as",
     ),
     "a function of nothing": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda: SGD(sound())),  # type: ignore[arg-type,misc]
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=lambda: SGD(sound())),  # type: ignore[arg-type,misc]
         "cannot be called with the model: too many positional arguments; .* such as",
     ),
     "of another model": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(1,), optimizer=lambda model: SGD(sound())),
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=lambda model: SGD(sound())),
         "the SGD that .* holds no parameter of that model",
     ),
     "one that needs a closure": (
         lambda: ib.diagnose(
             *(sound(), X, Y),
-            steps=(1,),
+            capture_at=(1,),
             optimizer=lambda model: torch.optim.LBFGS(model.parameters()),
         ),
         "the step of LBFGS needs a closure",
     ),
     "a yes": (
-        lambda: ib.diagnose(sound(), X, Y, steps=(True,), optimizer=SGD),
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(True,), optimizer=SGD),
         r"whole numbers .* got \(True,\)",
     ),
-    "before the start": (lambda: ib.diagnose(sound(), X, Y, steps=(-1,)), "whole numbers from 0"),
-    "half a step": (lambda: ib.diagnose(sound(), X, Y, steps=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
-    "a number of steps": (lambda: ib.diagnose(sound(), X, Y, steps=5), "a sequence .* got 5"),  # type: ignore[arg-type]
+    "before the start": (
+        lambda: ib.diagnose(sound(), X, Y, capture_at=(-1,)),
+        "whole numbers from 0",
+    ),
+    "half a step": (lambda: ib.diagnose(sound(), X, Y, capture_at=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
+    "a word": (lambda: ib.diagnose(sound(), X, Y, capture_at="5"), "whole numbers .* got '5'"),  # type: ignore[arg-type]
 }
 
 
 def test_steps_may_be_integers_of_numpy() -> None:
-    found = ib.diagnose(sound(), X, Y, steps=(np.int64(2),), optimizer=SGD)  # type: ignore[arg-type]
-    assert found.losses == ib.diagnose(sound(), X, Y, steps=(2,), optimizer=SGD).losses
+    found = ib.diagnose(sound(), X, Y, capture_at=(np.int64(2),), optimizer=SGD)  # type: ignore[arg-type]
+    assert found.losses == ib.diagnose(sound(), X, Y, capture_at=2, optimizer=SGD).losses
     assert {type(step) for step in found.losses} == {int}
 
 
@@ -196,7 +212,7 @@ def test_a_users_own_training_goes_on_with_the_same_bits(steps: tuple[int, ...])
             loss = nn.functional.cross_entropy(model(X), Y)
             loss.backward()  # type: ignore[no-untyped-call]
             if diagnosing and step % 2 == 0:
-                ib.diagnose(model, X, Y, steps=steps, optimizer=sgd())
+                ib.diagnose(model, X, Y, capture_at=steps, optimizer=sgd())
             update.step()
         return state_of(model)
 

@@ -8,16 +8,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from init_bench import figures
+from init_bench.diagnosis.rules import verdict_marks
 from init_bench.figures.depth_panels import NAMED_LAYERS
-from init_bench.figures.diagnosis_panels import VERDICT_LOOKS
 from tests.figures.test_figures import profile_frame, share_frame, verdict_frame
+
+MARKS = verdict_marks()
 
 
 def drawn(profile: pd.DataFrame | None = None, verdicts: pd.DataFrame | None = None) -> Figure:
     profile = profile_frame() if profile is None else profile
     verdicts = verdict_frame() if verdicts is None else verdicts
     steps = [share_frame(len(part)).assign(step=step) for step, part in profile.groupby("step")]
-    return figures.diagnosis(profile, verdicts, pd.concat(steps), caption="")
+    return figures.diagnosis(profile, verdicts, pd.concat(steps), caption="", marks=MARKS)
 
 
 def cells_of(ax: Axes) -> np.ndarray:
@@ -79,11 +81,11 @@ def test_the_strip_holds_the_shares_a_column_for_each_layer() -> None:
 def test_a_layer_that_is_not_finite_stands_out_of_the_strip() -> None:
     shares = share_frame()
     shares.loc[shares["index"] == 2, "share"] = np.nan
-    figure = figures.diagnosis(profile_frame(), verdict_frame(), shares, caption="")
+    figure = figures.diagnosis(profile_frame(), verdict_frame(), shares, caption="", marks=MARKS)
     strip = figure.axes[1]
     assert np.isnan(cells_of(strip)).any(axis=0).tolist() == [False, True, False, False]
     assert "dark red" in strip.get_title() and "dark red" not in drawn().axes[1].get_title()
-    assert tuple(strip.images[0].cmap.get_bad()[:3]) == to_rgb(VERDICT_LOOKS["nonfinite"][0])
+    assert tuple(strip.images[0].cmap.get_bad()[:3]) == to_rgb(MARKS["nonfinite"][0])
 
 
 def test_what_starts_is_full_and_what_follows_is_hollow() -> None:
@@ -109,7 +111,7 @@ def test_where_a_fault_starts_every_panel_is_shaded_in_its_colour() -> None:
         (shade,) = ax.patches
         box = shade.get_window_extent().transformed(ax.transData.inverted())
         assert (box.x0, box.x1) == pytest.approx((0.5, 1.5))
-        assert to_rgb(shade.get_facecolor()) == to_rgb(VERDICT_LOOKS["nonfinite"][0])
+        assert to_rgb(shade.get_facecolor()) == to_rgb(MARKS["nonfinite"][0])
 
 
 def test_legends_stand_beside_the_panels() -> None:
@@ -132,7 +134,9 @@ def test_theory_is_drawn_under_what_was_measured_the_gradient_at_its_scale() -> 
         {"layer": ["fc1", "act1", "fc2"], "std": 1.0, "sample_std": [3.0, 2.0, 1.0],
          "gradient": [0.25, 0.5, 1.0]}
     )  # fmt: skip
-    figure = figures.diagnosis(profile, verdict_frame(), share_frame(), expected, caption="")
+    figure = figures.diagnosis(
+        profile, verdict_frame(), share_frame(), expected, caption="", marks=MARKS
+    )
     assert {(1, 3.0), (2, 2.0), (3, 1.0)} <= points_of(figure.axes[0])
     assert figure.axes[0].get_legend_handles_labels()[1].count("theory (mean field)") == 1
     last = profile["gradient"].iloc[2]
@@ -160,7 +164,7 @@ def test_no_more_layers_are_named_than_can_be_read(layers: int) -> None:
 
 
 def test_layers_at_fault_are_named_in_their_colour_whatever_else_is() -> None:
-    colour = to_rgb(VERDICT_LOOKS["saturated"][0])
+    colour = to_rgb(MARKS["saturated"][0])
     for at_fault in ([2], [70, 77, 149], list(range(1, 151, 2))):
         found = named(drawn(*deep(150, at_fault)))
         assert {name for name, of in found.items() if of == colour} == {f"fc{n}" for n in at_fault}
@@ -180,3 +184,16 @@ def test_a_step_may_run_other_layers_than_the_first() -> None:
     looks = [profile_frame(), profile_frame().iloc[[0, 1, 3]].assign(step=4)]
     figure = drawn(pd.concat(looks, ignore_index=True))
     assert [cells_of(ax).shape[1] for ax in figure.axes[1:3]] == [4, 3]
+
+
+def test_a_verdict_without_a_mark_gets_a_spare_one() -> None:
+    verdicts = verdict_frame().replace("nonfinite", "unheard_of")
+    figure = figures.diagnosis(profile_frame(), verdicts, share_frame(), caption="")
+    (mark,) = figure.axes[0].collections
+    assert mark.get_label() == "unheard_of" and len(mark.get_facecolor()) == 1
+
+
+def test_the_caption_says_what_full_and_hollow_marks_are() -> None:
+    assert "Hollow marker: it follows from another layer's fault" in said_below(drawn())
+    none = verdict_frame().assign(layer="(network)")
+    assert "Hollow" not in said_below(drawn(verdicts=none))

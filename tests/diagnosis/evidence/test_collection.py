@@ -162,7 +162,7 @@ def test_gradients_of_inputs_are_left_alone(before: Tensor | None) -> None:
         nn.Linear(4, 3),
         (x,),
         torch.arange(8) % 3,
-        steps=(0, 1),
+        capture_at=(0, 1),
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
     )
     assert x.grad is before

@@ -1,0 +1,57 @@
+"""Define what a verdict rule is: a limit on one measured quantity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from init_bench.diagnosis import measures
+from init_bench.diagnosis.evidence.collection import Evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One way in which an initialization can fail.
+
+    Attributes:
+        verdict: its name; several rules may share one.
+        quantity: the definition of what is measured.
+        measure: returns ``layer``, ``index`` and ``value`` of each layer that can be judged, and
+            in ``target``, if it knows one, the value that the layer should have.
+        threshold: the limit.
+        above: whether values above the limit are bad; else those below it are.
+        meaning: what is wrong with the layer, as the end of a sentence. ``{size}`` becomes
+            "50× too small" or "50× too large", measured against the target or else the limit.
+        advice: what usually helps.
+        local: whether the layer itself causes the value, whatever its input.
+        backward: whether the value depends on later layers, as gradients do.
+        first_only: report only the first layer beyond the limit: later ones follow from it.
+        severity: ``bad``, or ``watch`` for what works at this depth but fails at a greater one.
+        where: the networks that the rule applies to.
+        mark: color and marker of the verdict in the figure, as matplotlib names them.
+    """
+
+    verdict: str
+    quantity: str
+    measure: Callable[[Evidence], pd.DataFrame]
+    threshold: float
+    above: bool
+    meaning: str
+    advice: str
+    local: bool = False
+    backward: bool = False
+    first_only: bool = False
+    severity: str = "bad"
+    where: Callable[[Evidence], bool] = measures.always
+    mark: tuple[str, str] = ("#7F7F7F", "o")
+
+    def measured(self, evidence: Evidence) -> pd.DataFrame:
+        """Return ``layer``, ``index`` and ``value`` of each layer that can be judged."""
+        return self.measure(evidence) if self.where(evidence) else measures.NO_ROWS
+
+    def crossed(self, evidence: Evidence) -> pd.DataFrame:
+        """Return the layers beyond the limit: ``layer``, ``index``, ``value``, in order."""
+        rows = self.measured(evidence)
+        bad = rows["value"] > self.threshold if self.above else rows["value"] < self.threshold
+        rows = rows[bad].sort_values("index", kind="stable").drop_duplicates("layer")
+        return rows.head(1) if self.first_only else rows
