@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -104,10 +105,13 @@ def gain_of(module: nn.Module) -> float:
         >>> round(gain_of(nn.ReLU()), 3), round(gain_of(nn.Tanh()), 2)
         (1.414, 1.47)
     """
-    if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
+    learned = any(True for _ in itertools.chain(module.parameters(), module.buffers()))
+    if learned or not is_nonlinearity(module):
         return math.nan
     # A copy, as in training RReLU draws; its class's forward, as the module may bear hooks.
-    phi = functools.partial(type(module).forward, copy.copy(module).eval())
+    evaluated = copy.copy(module)
+    evaluated.training = False
+    phi = functools.partial(type(module).forward, evaluated)
     square = float(Nonlinearity(phi).slope_moment(1.0))
     return 1 / math.sqrt(square) if square > 0 else math.nan
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import BOUNDS, bounds_of
+from init_bench.activations.recognition import bounds_of, bounds_of_function, name_of
 from init_bench.hooks.batch_axis import samples_along
 from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.nested_tensors import first_tensor
@@ -133,7 +133,8 @@ class Watch:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 around = self.running[-1]
                 samples = samples_along(found, second=around.second)
-                self._output(f"{around.path}:{name}", "activation", found, BOUNDS[name], samples)
+                bounds = bounds_of_function(name)
+                self._output(f"{around.path}:{name}", "activation", found, bounds, samples)
 
     def _output(
         self, layer: str, kind: str, output: Tensor, bounds: Bounds, samples: int
@@ -203,6 +204,6 @@ def _viewed(output: Tensor) -> Tensor | None:
 
 def _is_opaque(module: nn.Module) -> bool:
     """Return whether ``module`` is a layer of torch's: what it calls is its own affair."""
-    if isinstance(module, nn.MultiheadAttention):
+    if isinstance(module, nn.MultiheadAttention) or name_of(module):
         return True
     return type(module).__module__.startswith("torch.nn.") and not any(module.children())

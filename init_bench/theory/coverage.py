@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import _on_the_menu
+from init_bench.activations.recognition import menu_name_of
 from init_bench.errors import InitBenchError
 from init_bench.theory.inputs import Inputs
 from init_bench.theory.mean_field import MeanField
@@ -73,7 +73,7 @@ def _blocks(model: nn.Sequential) -> list[_Block] | None:
         return None
     blocks: list[_Block] = []
     for name, part in parts:
-        phi = _on_the_menu(part)
+        phi = menu_name_of(part)
         if type(part) is nn.Linear:
             blocks.append(_Block(name, part))
         elif phi and blocks and not blocks[-1].behind:
