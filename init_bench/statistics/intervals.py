@@ -1,4 +1,4 @@
-"""Confidence intervals: Student's t over seeds, Bernstein's inequality for bounded values."""
+"""Compute confidence intervals: Student's t over seeds, Bernstein's for bounded values."""
 
 import math
 
@@ -38,7 +38,7 @@ def bernstein_p(n: int, sd: float, bound: float, deviation: float) -> float:
 
     Example:
         >>> round(bernstein_p(100, 1.0, 2.0, 0.5), 6)
-        1.7e-05
+        0.00017
     """
     exponent = n * deviation**2 / (2 * (sd**2 + bound * abs(deviation) / 3))
     return min(1.0, 2 * math.exp(-exponent))

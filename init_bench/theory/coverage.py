@@ -1,4 +1,4 @@
-"""Mean field beside a model as it stands, where the model is one that mean field speaks of."""
+"""Predict a given model by mean field theory, if the theory covers it."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ _CHANGES_NOTHING = nn.Flatten, nn.Identity
 
 @dataclass
 class _Block:
-    """A weight layer and the nonlinearity behind it: the names of both, ``phi`` the menu's."""
+    """A weight layer and the nonlinearity after it: the names of both, ``phi`` the menu's."""
 
     name: str
     linear: nn.Linear
@@ -30,7 +30,7 @@ class _Block:
 
 
 def expected_of(model: nn.Module, inputs: object) -> pd.DataFrame | None:
-    """Return what mean field expects of every layer of ``model`` at its present weights.
+    """Return the statistics that mean field predicts for every layer, at the present weights.
 
     Each layer's σ_w² and σ_b² are measured on its own weights and biases; what is expected is the
     mean over networks drawn with these. It covers an ``nn.Sequential`` of ``nn.Linear``, each with

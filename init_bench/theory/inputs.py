@@ -1,4 +1,4 @@
-"""A batch of inputs as mean field sees it."""
+"""Summarize a batch of inputs for mean field theory: length, angle, number."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from init_bench.errors import InitBenchError, finite
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What mean field needs to know of a batch: all samples are of one length, one angle apart.
+    """Describe a batch whose samples all have one length and lie one angle apart.
 
     Attributes:
         second_moment: mean of x² over features.

@@ -12,7 +12,7 @@ from torch.nn.modules import activation as torch_activations
 from typer.testing import CliRunner
 
 import init_bench as ib
-from init_bench.activations.gains import gain_of
+from init_bench.activations.gains import gradient_gain
 from init_bench.activations.menu import ACTIVATIONS, Activation, register_activation
 from init_bench.activations.recognition import (
     FUNCTIONS,
@@ -124,7 +124,7 @@ def test_a_registered_activation_is_nonlinear_in_a_diagnosis(squash: str) -> Non
     assert profile["nonlinear"].tolist() == [False, True, False, True, False]
     tanh = ib.diagnose(network(nn.Tanh()), inputs, targets).profile.set_index("layer")
     assert profile["saturated"].equals(tanh["saturated"])
-    assert gain_of(Squash()) == pytest.approx(gain_of(nn.Tanh()), rel=1e-12)
+    assert gradient_gain(Squash()) == pytest.approx(gradient_gain(nn.Tanh()), rel=1e-12)
 
 
 class Branched(nn.Module):

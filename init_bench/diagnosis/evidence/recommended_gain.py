@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from init_bench.activations.gains import _functional_gain, gain_of
+from init_bench.activations.gains import gradient_gain, gradient_gain_of_function
 from init_bench.activations.recognition import TABLES, is_nonlinearity
 
 
@@ -15,12 +15,12 @@ def wanted_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict
     for path in order:
         _, called, name = path.partition(":")
         if called:
-            wanted |= dict.fromkeys(waiting, _functional_gain(name))
+            wanted |= dict.fromkeys(waiting, gradient_gain_of_function(name))
             waiting = []
             continue
         module = modules[path]
         if is_nonlinearity(module):
-            wanted |= dict.fromkeys(waiting, gain_of(module))
+            wanted |= dict.fromkeys(waiting, gradient_gain(module))
             waiting = []
             continue
         weight = getattr(module, "weight", None)
