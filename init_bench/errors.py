@@ -62,14 +62,14 @@ def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
     raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu)} {known}")
 
 
-def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
+def check_finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     """Return ``value`` as a float, or say which argument has to be a finite number.
 
     Raises:
         InitBenchError: ``value`` is no number, not finite, or below ``minimum``.
 
     Example:
-        >>> finite(2, "std", minimum=0)
+        >>> check_finite(2, "std", minimum=0)
         2.0
     """
     try:
@@ -82,14 +82,14 @@ def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     return number
 
 
-def whole(value: Any, name: str, *, minimum: int) -> int:
+def check_int(value: Any, name: str, *, minimum: int) -> int:
     """Return ``value`` as an int, or say which argument has to be a whole number.
 
     Raises:
         InitBenchError: ``value`` is no whole number, or below ``minimum``.
 
     Example:
-        >>> whole(5, "seeds", minimum=3)
+        >>> check_int(5, "seeds", minimum=3)
         5
     """
     try:
@@ -101,11 +101,11 @@ def whole(value: Any, name: str, *, minimum: int) -> int:
     return number
 
 
-def whole_numbers(values: Any) -> list[int] | None:
+def as_ints(values: Any) -> list[int] | None:
     """Return ``values`` as Python's integers, which numpy's become; ``None`` if they are no such.
 
     Example:
-        >>> whole_numbers((0, 10)), whole_numbers((0, True)), whole_numbers(3)
+        >>> as_ints((0, 10)), as_ints((0, True)), as_ints(3)
         ([0, 10], None, None)
     """
     try:

@@ -11,7 +11,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from init_bench.cli.app import app
-from init_bench.errors import LISTED, LONG, InitBenchError, finite, lookup, misfit, nearest
+from init_bench.errors import LISTED, LONG, InitBenchError, check_finite, lookup, misfit, nearest
 from init_bench.training.devices import resolve_device
 
 MENU = {"he_normal": 1, "lecun_normal": 2, "zeros": 3}
@@ -94,8 +94,8 @@ def test_case_alone_makes_no_name_another(name: str) -> None:
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
 def test_finite_returns_a_number_as_float(value: float) -> None:
-    assert finite(value, "std") == value
-    assert type(finite(value, "std")) is float
+    assert check_finite(value, "std") == value
+    assert type(check_finite(value, "std")) is float
 
 
 @pytest.mark.parametrize(
@@ -103,18 +103,18 @@ def test_finite_returns_a_number_as_float(value: float) -> None:
 )
 def test_finite_refuses_what_is_no_finite_number(value: Any) -> None:
     with pytest.raises(InitBenchError, match=r"^std must be a finite number, got") as caught:
-        finite(value, "std")
+        check_finite(value, "std")
     assert str(caught.value).endswith(f"got {value!r}")
 
 
 @pytest.mark.parametrize("value", [-1, -1e-300, -math.inf])
 def test_finite_refuses_what_is_below_the_minimum(value: float) -> None:
     with pytest.raises(InitBenchError, match=rf"^std must be a finite number >= 0, got {value!r}$"):
-        finite(value, "std", minimum=0)
+        check_finite(value, "std", minimum=0)
 
 
 def test_the_minimum_itself_is_allowed() -> None:
-    assert finite(0, "std", minimum=0) == 0.0
+    assert check_finite(0, "std", minimum=0) == 0.0
 
 
 def named(width: int, *, depth: int = 2) -> int:

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 
 _LENGTHS = np.logspace(-12, 12, 49)
 """Where a fixed point of the length map is looked for."""
@@ -46,7 +46,7 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
         >>> round(critical_line("tanh", sigma_b2=0.05), 6), round(critical_line("relu"), 6)
         (1.760955, 2.0)
     """
-    phi, sigma_b2 = GaussianMoments(activation), finite(sigma_b2, "sigma_b2", minimum=0)
+    phi, sigma_b2 = GaussianMoments(activation), check_finite(sigma_b2, "sigma_b2", minimum=0)
     if sigma_b2 < _NO_BIAS and phi.phi(np.zeros(1)).item() == 0:
         found = _at_the_origin(phi)
     else:

@@ -23,7 +23,7 @@ from torch import nn
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.recognition import is_nonlinearity
-from init_bench.errors import InitBenchError, finite, lookup
+from init_bench.errors import InitBenchError, check_finite, lookup
 
 
 def calculate_gain(
@@ -63,7 +63,7 @@ def calculate_gain(
     if nonlinearity not in _CONVENTIONS:
         lookup({**_CONVENTIONS, **ACTIVATIONS}, nonlinearity, kind="nonlinearity")
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else finite(param, "the slope of leaky_relu")
+        slope = 0.01 if param is None else check_finite(param, "the slope of leaky_relu")
         # E[φ²] = (1 + slope²)/2: convention and exact gain are the same.
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity in _LINEAR or (nonlinearity in _CONVENTIONS and not exact):

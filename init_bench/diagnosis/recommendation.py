@@ -14,7 +14,7 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, examine
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
-from init_bench.errors import InitBenchError, whole
+from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import given_back, left_as_it_was
 from init_bench.hooks.model_call import call
 from init_bench.init import initialize, parse
@@ -151,7 +151,7 @@ def recommend(
     """
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend needs something to learn: give targets, loss_fn or both")
-    seeds = whole(seeds, "seeds", minimum=FEWEST_SEEDS)
+    seeds = check_int(seeds, "seeds", minimum=FEWEST_SEEDS)
     specs = _specs(inits)
     check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Evidence, Loss, examine
-from init_bench.errors import InitBenchError, misfit, whole_numbers
+from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import given_back, left_as_it_was
 from init_bench.hooks.model_call import call
 
@@ -101,7 +101,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
 
 def _checked(steps: Sequence[int]) -> tuple[int, ...]:
     """Return the steps as Python's integers, which numpy's become."""
-    found = whole_numbers(steps) if isinstance(steps, Sequence) else None
+    found = as_ints(steps) if isinstance(steps, Sequence) else None
     if found is None or min(found, default=0) < 0:
         raise InitBenchError(
             f"steps must be a sequence of whole numbers from 0, such as (0, 10, 100), got {steps!r}"

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 
 _LENGTHS = 2.0 ** np.arange(1, 41)
 """Lengths above 1 and, one over them, below, where a fixed point is looked for."""
@@ -48,8 +48,8 @@ class MeanField:
     sigma_b2: float = 0.0
 
     def __post_init__(self) -> None:
-        finite(self.sigma_w2, "sigma_w2", minimum=0)
-        finite(self.sigma_b2, "sigma_b2", minimum=0)
+        check_finite(self.sigma_w2, "sigma_w2", minimum=0)
+        check_finite(self.sigma_b2, "sigma_b2", minimum=0)
         _ = self.nonlinearity
 
     @cached_property

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def lsuv_(network: "Network", *, start: str = "orthogonal", tolerance: float = 0
         >>> round(model(x).var(correction=0).item(), 4)
         1.0
     """
-    tolerance = finite(tolerance, "tolerance", minimum=0)
+    tolerance = check_finite(tolerance, "tolerance", minimum=0)
     network.start(start)
 
     def normalise(layer: Affine, output: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 from init_bench.init.loss_inits.scale_search import Trial, descend, keep_best, tuned
 from init_bench.init.whole_model.objective import differentiating
 
@@ -66,15 +66,15 @@ def gradinit_(
         >>> "loss after a step" in report.rows[0].note
         True
     """
-    steps = int(finite(steps, "steps", minimum=1))
+    steps = int(check_finite(steps, "steps", minimum=1))
     network.start(start)
     slots = tuned(network)
     search = _Search(
         network,
         slots,
-        lr=finite(lr, "lr", minimum=0),
-        gamma=finite(gamma, "gamma", minimum=0),
-        scale_lr=finite(scale_lr, "scale_lr", minimum=0),
+        lr=check_finite(lr, "lr", minimum=0),
+        gamma=check_finite(gamma, "gamma", minimum=0),
+        scale_lr=check_finite(scale_lr, "scale_lr", minimum=0),
     )
     with network.looking(), differentiating("gradinit", "twice"):
         trials = descend(steps, QUANTITY, search.look, search.move)

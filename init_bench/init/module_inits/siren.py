@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 
 if TYPE_CHECKING:
     from init_bench.init.whole_model.network import Network
@@ -36,7 +36,7 @@ def siren_(network: "Network", *, w0: float = 30.0) -> None:
         >>> 0.009 < model[1].weight.abs().max().item() <= (6 / 64) ** 0.5 / 30
         True
     """
-    w0 = finite(w0, "w0", minimum=1e-12)
+    w0 = check_finite(w0, "w0", minimum=1e-12)
     network.start("zeros")
     first = network.weights[0]
     for slot in network.weights:
