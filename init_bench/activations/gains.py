@@ -23,6 +23,7 @@ from torch import nn
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.recognition import is_nonlinearity
+from init_bench.activations.torch_others import TORCH_OTHERS
 from init_bench.errors import InitBenchError, check_finite, lookup
 
 
@@ -127,5 +128,13 @@ def gradient_gain(module: nn.Module) -> float:
 
 
 def gradient_gain_of_function(name: str) -> float:
-    """Return ``gradient_gain`` of a nonlinearity called as a function, nan off the menu."""
-    return gradient_gain(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan
+    """Return ``gradient_gain`` of one of torch's functions with its default arguments.
+
+    nan where there are no defaults: of prelu and threshold.
+
+    Example:
+        >>> gradient_gain_of_function("relu6") == gradient_gain(nn.ReLU6())
+        True
+    """
+    record = ACTIVATIONS.get(name) or TORCH_OTHERS.get(name)
+    return gradient_gain(record.module()) if record and name != "threshold" else math.nan

@@ -1,6 +1,7 @@
 """Recognition: torch's nonlinearities and registered ones have one answer everywhere."""
 
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch.nn.modules import activation as torch_activations
 from typer.testing import CliRunner
 
 import init_bench as ib
-from init_bench.activations.gains import gradient_gain
+from init_bench.activations.gains import gradient_gain, gradient_gain_of_function
 from init_bench.activations.menu import ACTIVATIONS, Activation, register_activation
 from init_bench.activations.recognition import (
     FUNCTIONS,
@@ -96,6 +97,15 @@ def test_other_modules_are_no_nonlinearity(module: nn.Module) -> None:
 @pytest.mark.parametrize("function", [torch.relu, F.relu, Tensor.relu_, F.hardswish, torch.tanh])
 def test_functions_go_by_the_name_of_their_module(function: object) -> None:
     assert FUNCTIONS[function] in RECORDS
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS.values())))
+def test_a_function_has_the_gain_of_its_module(name: str) -> None:
+    gain = gradient_gain_of_function(name)
+    if name in ("prelu", "threshold"):
+        assert math.isnan(gain)
+    else:
+        assert gain == gradient_gain(RECORDS[name].module())
 
 
 def test_functions_that_are_no_hidden_nonlinearity_are_left_out() -> None:
