@@ -1,4 +1,4 @@
-"""The one exception for anything the caller can put right, and the checks that raise it."""
+"""Define ``InitBenchError``, and the checks of arguments that raise it."""
 
 import difflib
 import inspect
@@ -11,17 +11,39 @@ T = TypeVar("T")
 
 
 class InitBenchError(ValueError):
-    """Anything the caller can put right by changing what they asked for."""
+    """Report what the caller can put right by changing what they asked for."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``": did you mean 'x'?"`` for the known name nearest to ``name``, else ``"."``."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    """Return ``": did you mean 'x'?"`` for the known name nearest to ``name``, else ``"."``.
+
+    Example:
+        >>> nearest("Relu", ["elu", "relu"]), nearest("qqq", ["elu", "relu"])
+        (": did you mean 'relu'?", '.')
+    """
+    near = _similar(name, known)
     return f": did you mean {near[0]!r}?" if near else "."
+
+
+def _similar(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names most similar to ``name``, at most four, whatever their case."""
+    spelled = {one.lower(): one for one in known}
+    return [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=4)]
+
+
+LISTED = ("init", "activation", "model", "dataset", "executor")
+"""Kinds whose menu ``init-bench list`` prints: ``lookup`` need not repeat a long one."""
+
+
+LONG = 30
+"""A menu of more names than this is not repeated in a message."""
 
 
 def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
     """Return ``menu[name]``; if there is none, say what was asked, what exists and what to do.
+
+    A message names the whole menu; of one with more than ``LONG`` names, the similar ones and
+    the command that lists all.
 
     Raises:
         InitBenchError: ``name`` is not on the menu.
@@ -32,18 +54,22 @@ def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
     """
     if name in menu:
         return menu[name]
-    known = ", ".join(menu)
-    raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu)} Known: {known}.")
+    known = f"Known: {', '.join(menu)}."
+    if len(menu) > LONG and kind in LISTED:
+        similar = ", ".join(_similar(name, menu)[1:])
+        known = f"Similar: {similar}. " * bool(similar)
+        known += f"List all: init-bench list {kind}s"
+    raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu)} {known}")
 
 
-def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
+def check_finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     """Return ``value`` as a float, or say which argument has to be a finite number.
 
     Raises:
         InitBenchError: ``value`` is no number, not finite, or below ``minimum``.
 
     Example:
-        >>> finite(2, "std", minimum=0)
+        >>> check_finite(2, "std", minimum=0)
         2.0
     """
     try:
@@ -56,14 +82,14 @@ def finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     return number
 
 
-def whole(value: Any, name: str, *, minimum: int) -> int:
+def check_int(value: Any, name: str, *, minimum: int) -> int:
     """Return ``value`` as an int, or say which argument has to be a whole number.
 
     Raises:
         InitBenchError: ``value`` is no whole number, or below ``minimum``.
 
     Example:
-        >>> whole(5, "seeds", minimum=3)
+        >>> check_int(5, "seeds", minimum=3)
         5
     """
     try:
@@ -75,11 +101,11 @@ def whole(value: Any, name: str, *, minimum: int) -> int:
     return number
 
 
-def whole_numbers(values: Any) -> list[int] | None:
+def as_ints(values: Any) -> list[int] | None:
     """Return ``values`` as Python's integers, which numpy's become; ``None`` if they are no such.
 
     Example:
-        >>> whole_numbers((0, 10)), whole_numbers((0, True)), whole_numbers(3)
+        >>> as_ints((0, 10)), as_ints((0, True)), as_ints(3)
         ([0, 10], None, None)
     """
     try:

@@ -1,14 +1,18 @@
 """Errors name the bad value, the allowed ones and the fix."""
 
 import math
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from typer.testing import CliRunner
 
-from init_bench.errors import InitBenchError, finite, lookup, misfit, nearest
+from init_bench.cli.app import app
+from init_bench.errors import LISTED, LONG, InitBenchError, check_finite, lookup, misfit, nearest
+from init_bench.training.devices import resolve_device
 
 MENU = {"he_normal": 1, "lecun_normal": 2, "zeros": 3}
 
@@ -45,17 +49,53 @@ def test_lookup_names_every_choice_whatever_was_asked(name: str) -> None:
     assert repr(name) in str(caught.value)
 
 
+def test_lookup_in_a_long_menu_names_the_similar_and_the_command_that_lists_all() -> None:
+    menu = dict.fromkeys([*MENU, *(f"name{i}" for i in range(LONG))])
+    expected = (
+        "unknown init 'he_norml': did you mean 'he_normal'? Similar: lecun_normal. "
+        "List all: init-bench list inits"
+    )
+    with pytest.raises(InitBenchError, match=f"^{re.escape(expected)}$"):
+        lookup(menu, "he_norml", kind="init")
+    with pytest.raises(InitBenchError, match=r"^unknown init 'qqq'\. List all: "):
+        lookup(menu, "qqq", kind="init")
+    with pytest.raises(InitBenchError, match="Known: he_normal, lecun_normal, zeros, name0, "):
+        lookup(menu, "qqq", kind="mode")
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_the_command_of_the_message_lists_the_menu(kind: str) -> None:
+    assert CliRunner().invoke(app, ["list", f"{kind}s"]).exit_code == 0
+
+
+def test_a_device_called_gpu_is_cuda_to_torch() -> None:
+    with pytest.raises(InitBenchError, match=r"device 'gpu' is not available: .* GPU 'cuda'"):
+        resolve_device("gpu")
+
+
 @pytest.mark.parametrize(
-    ("name", "guess"), [("zero", ": did you mean 'zeros'?"), ("qqq", "."), ("", ".")]
+    ("name", "guess"),
+    [
+        ("zero", ": did you mean 'zeros'?"),
+        ("He_Normal", ": did you mean 'he_normal'?"),
+        ("ZEROES", ": did you mean 'zeros'?"),
+        ("qqq", "."),
+        ("", "."),
+    ],
 )
 def test_nearest_ends_the_sentence(name: str, guess: str) -> None:
     assert nearest(name, MENU) == guess
 
 
+@pytest.mark.parametrize("name", ["Relu", "RELU", "ReLU"])
+def test_case_alone_makes_no_name_another(name: str) -> None:
+    assert nearest(name, ["elu", "relu", "prelu"]) == ": did you mean 'relu'?"
+
+
 @given(value=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
 def test_finite_returns_a_number_as_float(value: float) -> None:
-    assert finite(value, "std") == value
-    assert type(finite(value, "std")) is float
+    assert check_finite(value, "std") == value
+    assert type(check_finite(value, "std")) is float
 
 
 @pytest.mark.parametrize(
@@ -63,18 +103,18 @@ def test_finite_returns_a_number_as_float(value: float) -> None:
 )
 def test_finite_refuses_what_is_no_finite_number(value: Any) -> None:
     with pytest.raises(InitBenchError, match=r"^std must be a finite number, got") as caught:
-        finite(value, "std")
+        check_finite(value, "std")
     assert str(caught.value).endswith(f"got {value!r}")
 
 
 @pytest.mark.parametrize("value", [-1, -1e-300, -math.inf])
 def test_finite_refuses_what_is_below_the_minimum(value: float) -> None:
     with pytest.raises(InitBenchError, match=rf"^std must be a finite number >= 0, got {value!r}$"):
-        finite(value, "std", minimum=0)
+        check_finite(value, "std", minimum=0)
 
 
 def test_the_minimum_itself_is_allowed() -> None:
-    assert finite(0, "std", minimum=0) == 0.0
+    assert check_finite(0, "std", minimum=0) == 0.0
 
 
 def named(width: int, *, depth: int = 2) -> int:

@@ -1,4 +1,4 @@
-"""Activations: the menu, how they are recognised, their gains, moments and critical lines."""
+"""List activations, recognize them, compute their gains, moments and critical points."""
 
 from init_bench.activations.critical import critical_line
 from init_bench.activations.gains import calculate_gain, exact_gain

@@ -1,11 +1,12 @@
-"""The edge of chaos: weights for which neither two inputs nor gradients meet or part."""
+"""Compute the critical point (edge of chaos): the weight variance at which gradients neither grow
+nor shrink, and two inputs become neither more nor less alike."""
 
 import numpy as np
 from scipy.optimize import brentq
 
-from init_bench.activations.moments import Nonlinearity, Phi
+from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 
 _LENGTHS = np.logspace(-12, 12, 49)
 """Where a fixed point of the length map is looked for."""
@@ -45,7 +46,7 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
         >>> round(critical_line("tanh", sigma_b2=0.05), 6), round(critical_line("relu"), 6)
         (1.760955, 2.0)
     """
-    phi, sigma_b2 = Nonlinearity(activation), finite(sigma_b2, "sigma_b2", minimum=0)
+    phi, sigma_b2 = GaussianMoments(activation), check_finite(sigma_b2, "sigma_b2", minimum=0)
     if sigma_b2 < _NO_BIAS and phi.phi(np.zeros(1)).item() == 0:
         found = _at_the_origin(phi)
     else:
@@ -58,13 +59,13 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
     return found
 
 
-def _at_the_origin(phi: Nonlinearity) -> float | None:
+def _at_the_origin(phi: GaussianMoments) -> float | None:
     """Return 1 / E[φ'²] as q → 0, or ``None`` if q grows from there."""
     sigma_w2 = 1 / float(phi.slope_moment(1e-20))
     return sigma_w2 if sigma_w2 * phi.second_moment(_SMALL) <= _SMALL * _NEUTRAL else None
 
 
-def _at_a_length(phi: Nonlinearity, sigma_b2: float) -> float | None:
+def _at_a_length(phi: GaussianMoments, sigma_b2: float) -> float | None:
     """Return σ_w² of the smallest fixed point that is critical and does not repel."""
     above = _bias_variance(phi, _LENGTHS) > sigma_b2
     for at in np.flatnonzero(above[1:] & ~above[:-1]):
@@ -76,14 +77,14 @@ def _at_a_length(phi: Nonlinearity, sigma_b2: float) -> float | None:
     return None
 
 
-def _bias_variance(phi: Nonlinearity, q: Array) -> Array:
+def _bias_variance(phi: GaussianMoments, q: Array) -> Array:
     """Return the σ_b² for which q is critical; what is rounding of q counts as 0."""
     found = q - phi.second_moment(q) / phi.slope_moment(q)
     return np.where(np.abs(found) < 1e-12 * q, 0.0, found)
 
 
-def _elsewhere(phi: Nonlinearity) -> str:
-    """Return the smallest σ_b² found at which ``phi`` has a critical point, in words."""
+def _elsewhere(phi: GaussianMoments) -> str:
+    """Return advice: the smallest σ_b² found at which ``phi`` has a critical point."""
     q = _LENGTHS[_LENGTHS >= _SMALL]
     bias = _bias_variance(phi, q)
     stays = (phi.growth(q) <= phi.slope_moment(q) * _NEUTRAL) & (bias >= 0)

@@ -1,7 +1,18 @@
-"""Gains: by how much weights must be larger than 1/√fan for what φ does to the signal."""
+"""Compute gains: the factor over 1/√fan that weights need because a nonlinearity φ follows.
+
+Three definitions, which agree for relu, leaky_relu and linear alone:
+
+- ``calculate_gain``: torch's convention, as papers use it (tanh: 5/3). Initialisers take it.
+- ``exact_gain``: 1 / √E[φ(z)²]. Keeps the signal's second moment level, forward (tanh: 1.59).
+- ``gradient_gain``: 1 / √E[φ'(z)²]. Keeps the gradient's second moment level, backward
+  (tanh: 1.47). ``diagnose`` recommends it.
+
+z ~ N(0, 1) throughout.
+"""
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +21,10 @@ import numpy as np
 from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.activations.moments import Nonlinearity, Phi
+from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.recognition import is_nonlinearity
-from init_bench.errors import InitBenchError, finite, lookup
+from init_bench.activations.torch_others import TORCH_OTHERS
+from init_bench.errors import InitBenchError, check_finite, lookup
 
 
 def calculate_gain(
@@ -52,7 +64,7 @@ def calculate_gain(
     if nonlinearity not in _CONVENTIONS:
         lookup({**_CONVENTIONS, **ACTIVATIONS}, nonlinearity, kind="nonlinearity")
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else finite(param, "the slope of leaky_relu")
+        slope = 0.01 if param is None else check_finite(param, "the slope of leaky_relu")
         # E[φ²] = (1 + slope²)/2: convention and exact gain are the same.
         return math.sqrt(2.0 / (1 + slope**2))
     if nonlinearity in _LINEAR or (nonlinearity in _CONVENTIONS and not exact):
@@ -89,29 +101,40 @@ def exact_gain(activation: Phi) -> float:
         >>> round(exact_gain("relu") ** 2, 12), round(exact_gain("gelu"), 4)
         (2.0, 1.5335)
     """
-    moment = float(Nonlinearity(activation).second_moment(1.0))
+    moment = float(GaussianMoments(activation).second_moment(1.0))
     if not 0 < moment < np.inf:
         raise InitBenchError(f"no gain: E[φ(z)²] of this activation is {moment:g}, z ~ N(0, 1)")
     return 1 / math.sqrt(moment)
 
 
-def gain_of(module: nn.Module) -> float:
+def gradient_gain(module: nn.Module) -> float:
     """Return 1 / √E[φ'(a)²], a ~ N(0, 1): the gain that keeps gradients level through φ.
 
-    nan for what is no elementwise nonlinearity of torch's.
+    nan for a module that is no elementwise nonlinearity, or has parameters or buffers.
 
     Example:
-        >>> round(gain_of(nn.ReLU()), 3), round(gain_of(nn.Tanh()), 2)
+        >>> round(gradient_gain(nn.ReLU()), 3), round(gradient_gain(nn.Tanh()), 2)
         (1.414, 1.47)
     """
-    if not is_nonlinearity(module) or isinstance(module, nn.PReLU):
+    learned = any(True for _ in itertools.chain(module.parameters(), module.buffers()))
+    if learned or not is_nonlinearity(module):
         return math.nan
     # A copy, as in training RReLU draws; its class's forward, as the module may bear hooks.
-    phi = functools.partial(type(module).forward, copy.copy(module).eval())
-    square = float(Nonlinearity(phi).slope_moment(1.0))
+    evaluated = copy.copy(module)
+    evaluated.training = False
+    phi = functools.partial(type(module).forward, evaluated)
+    square = float(GaussianMoments(phi).slope_moment(1.0))
     return 1 / math.sqrt(square) if square > 0 else math.nan
 
 
-def _functional_gain(name: str) -> float:
-    """Return the gain of a nonlinearity called as a function, nan off the menu."""
-    return gain_of(ACTIVATIONS[name].module()) if name in ACTIVATIONS else math.nan
+def gradient_gain_of_function(name: str) -> float:
+    """Return ``gradient_gain`` of one of torch's functions with its default arguments.
+
+    nan where there are no defaults: of prelu and threshold.
+
+    Example:
+        >>> gradient_gain_of_function("relu6") == gradient_gain(nn.ReLU6())
+        True
+    """
+    record = ACTIVATIONS.get(name) or TORCH_OTHERS.get(name)
+    return gradient_gain(record.module()) if record and name != "threshold" else math.nan

@@ -1,4 +1,4 @@
-"""Nonlinearities φ: their formulas, their modules, and where φ is bounded."""
+"""List the activations φ of the grid: formula, source, module, bounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,17 @@ from init_bench.errors import InitBenchError
 
 @dataclass(frozen=True, kw_only=True)
 class Activation:
-    """A nonlinearity z = φ(a), elementwise.
+    """Describe a nonlinearity z = φ(a).
 
     Attributes:
         formula: φ(a) in words of mathematics.
         source: paper or convention it comes from.
         module: builds the ``nn.Module`` that computes φ.
-        bounds: infimum and supremum of φ where both are finite, else ``None``.
+        bounds: infimum and supremum of φ if it saturates at both, else ``None``: values near
+            them count as ``saturated``.
         kinks: points besides 0 where φ or a derivative of it jumps: expectations are integrated
             from kink to kink.
+        elementwise: whether each output depends on one input alone; softmax's do not.
     """
 
     formula: str
@@ -26,6 +28,7 @@ class Activation:
     module: Callable[[], nn.Module]
     bounds: tuple[float, float] | None = None
     kinks: tuple[float, ...] = ()
+    elementwise: bool = True
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -105,6 +108,10 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def register_activation(name: str, activation: Activation) -> None:
     """Add ``activation`` to the menu under ``name``; a taken name is refused, never replaced.
+
+    Grids, the CLI, ``mlp`` and ``calculate_gain`` then take the name. Modules of the class that
+    ``activation.module`` builds are recognized: ``capture`` counts what is saturated, ``diagnose``
+    and ``initialize`` name the nonlinearity after a layer.
 
     Raises:
         InitBenchError: ``name`` is taken.

@@ -1,4 +1,4 @@
-"""Moments of φ and φ' under a Gaussian pre-activation, for any φ."""
+"""Compute moments of φ and φ' for Gaussian pre-activations, for any φ."""
 
 import copy
 from collections.abc import Callable
@@ -26,8 +26,8 @@ _NEAR = 1e-10
 """Below this variance φ differs from a constant by few of its digits, or by none."""
 
 
-class Nonlinearity:
-    """φ and φ' in float64, and what mean field asks of them.
+class GaussianMoments:
+    """Compute expectations of one φ and of its slope φ', in float64.
 
     Raises:
         InitBenchError: the name is unknown, or ``activation`` is no elementwise function.

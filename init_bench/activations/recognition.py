@@ -1,94 +1,14 @@
-"""Recognise which nonlinearity a module or a function is."""
+"""Recognize which nonlinearity a module or a function is: the menu first, then torch's others."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from init_bench.activations.menu import ACTIVATIONS
+from init_bench.activations.menu import ACTIVATIONS, Activation
+from init_bench.activations.torch_others import TORCH_OTHERS
 
-
-def bounds_of(module: nn.Module) -> tuple[float, float] | None:
-    """Return the range of a bounded nonlinearity, ``None`` for any other module.
-
-    ReLU6 has none here: it rests at 0 as ReLU does, which is no saturation.
-
-    Example:
-        >>> bounds_of(nn.Tanh()), bounds_of(nn.ReLU())
-        ((-1.0, 1.0), None)
-    """
-    if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
-        return (float(module.min_val), float(module.max_val))
-    return _BOUNDS.get(type(module))
-
-
-_BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
-    nn.Sigmoid: (0.0, 1.0),
-    nn.Hardsigmoid: (0.0, 1.0),
-    nn.Tanh: (-1.0, 1.0),
-    nn.Softsign: (-1.0, 1.0),
-}
-
-
-_UNBOUNDED = (
-    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
-    *("mish", "softplus", "hardswish", "logsigmoid", "softshrink", "threshold"),
-)
-
-
-BOUNDS: dict[str, tuple[float, float] | None] = {
-    **dict.fromkeys(_UNBOUNDED),
-    "sigmoid": (0.0, 1.0),
-    "hardsigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-    "hardtanh": None,
-}
-"""Functional nonlinearities, and the range of those whose range no argument sets."""
-
-
-def _names() -> dict[object, str]:
-    """Return the name of each function, of method and of ``torch.nn.functional`` alike."""
-    places = (torch, Tensor, F)
-    found = {}
-    for name in BOUNDS:
-        for spelled in (name, f"{name}_"):
-            functions = (getattr(place, spelled, None) for place in places)
-            found.update({function: name for function in functions if function is not None})
-    return found
-
-
-_NAMES = _names()
-
-
-_MODULES = {
-    nn.ReLU: "relu",
-    nn.ReLU6: "relu6",
-    nn.LeakyReLU: "leaky_relu",
-    nn.PReLU: "prelu",
-    nn.RReLU: "rrelu",
-    nn.ELU: "elu",
-    nn.SELU: "selu",
-    nn.CELU: "celu",
-    nn.GELU: "gelu",
-    nn.SiLU: "silu",
-    nn.Mish: "mish",
-    nn.Softplus: "softplus",
-    nn.Softsign: "softsign",
-    nn.Tanh: "tanh",
-    nn.Hardtanh: "hardtanh",
-    nn.Sigmoid: "sigmoid",
-    nn.LogSigmoid: "logsigmoid",
-    nn.Hardsigmoid: "hardsigmoid",
-    nn.Hardswish: "hardswish",
-    nn.Tanhshrink: "tanhshrink",
-    nn.Softmax: "softmax",
-    nn.LogSoftmax: "log_softmax",
-    nn.GLU: "glu",
-}
-
-
-NONLINEARITIES = frozenset(_MODULES.values()) | {"sin", "cos"}
-"""Names as torch spells the functions."""
+TABLES = (nn.Embedding, nn.EmbeddingBag)
+"""Modules whose weight is looked up, multiplies nothing and wants no gain."""
 
 
 def name_of(module: nn.Module) -> str | None:
@@ -98,26 +18,118 @@ def name_of(module: nn.Module) -> str | None:
         >>> name_of(nn.SiLU()), name_of(nn.Linear(1, 1))
         ('silu', None)
     """
-    return _MODULES.get(type(module))
+    entry = _entry(module)
+    return entry[0] if entry else None
 
 
-def _on_the_menu(module: nn.Module) -> str | None:
-    """Return the menu's name of a nonlinearity, its arguments included, but for ``inplace``."""
-    described = repr(module).replace("inplace=True", "").replace(", )", ")")
-    made = ((name, phi.module()) for name, phi in ACTIVATIONS.items())
-    return next((n for n, m in made if type(m) is type(module) and repr(m) == described), None)
+def bounds_of(module: nn.Module) -> tuple[float, float] | None:
+    """Return the range of a bounded nonlinearity, ``None`` for any other module.
 
-
-TABLES = (nn.Embedding, nn.EmbeddingBag)
-"""Modules whose weight is looked up, multiplies nothing and wants no gain."""
-
-
-_NOT_ELEMENTWISE = ("MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "GLU", "Softmin")
+    Example:
+        >>> bounds_of(nn.Tanh()), bounds_of(nn.Hardtanh(-2, 3)), bounds_of(nn.ReLU())
+        ((-1.0, 1.0), (-2.0, 3.0), None)
+    """
+    if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
+        return (float(module.min_val), float(module.max_val))
+    entry = _entry(module)
+    return entry[1].bounds if entry else None
 
 
 def is_nonlinearity(module: nn.Module) -> bool:
-    """Return whether ``module`` is one of torch's elementwise nonlinearities."""
-    kind = type(module)
-    return kind.__module__ == "torch.nn.modules.activation" and (
-        kind.__name__ not in _NOT_ELEMENTWISE
-    )
+    """Return whether ``module`` is an elementwise nonlinearity, of the menu or of torch."""
+    entry = _entry(module)
+    return entry is not None and entry[1].elementwise
+
+
+def menu_name_of(module: nn.Module) -> str | None:
+    """Return the name on the menu whose module is as ``module``, but for ``inplace``.
+
+    Example:
+        >>> menu_name_of(nn.LeakyReLU(inplace=True)), menu_name_of(nn.LeakyReLU(0.3))
+        ('leaky_relu', None)
+    """
+    entry = _entry(module)
+    on_the_menu = entry is not None and entry[0] in ACTIVATIONS
+    return entry[0] if entry and on_the_menu and _is_alike(module, entry[1]) else None
+
+
+def known_names() -> list[str]:
+    """Return the names that a nonlinearity after a layer can have, sorted."""
+    return sorted({*ACTIVATIONS, *TORCH_OTHERS, *_POSITIONS})
+
+
+Entry = tuple[str, Activation]
+
+
+class _Index:
+    """Find the records of a class of modules, in the order of the menu."""
+
+    def __init__(self) -> None:
+        self.menu: list[Entry] = []
+        self.by_class: dict[type[nn.Module], list[Entry]] = {}
+
+    def find(self, kind: type[nn.Module]) -> list[Entry]:
+        """Return the records of ``kind``; the index is built again once the menu has changed."""
+        menu = list(ACTIVATIONS.items())
+        if menu != self.menu:
+            self.menu, self.by_class = menu, {}
+            for entry in (*menu, *TORCH_OTHERS.items()):
+                self.by_class.setdefault(_class_of(entry[1]), []).append(entry)
+        return [] if kind in _NO_NONLINEARITY else self.by_class.get(kind, [])
+
+
+_INDEX = _Index()
+
+
+_NO_NONLINEARITY = (nn.Identity, nn.Sequential)
+"""Classes a record may build its φ from, which say nothing about it."""
+
+
+def _class_of(activation: Activation) -> type[nn.Module]:
+    made = activation.module
+    return made if isinstance(made, type) else type(made())
+
+
+def _entry(module: nn.Module) -> Entry | None:
+    """Return name and record of ``module``; of several of its class, the one with its arguments."""
+    entries = _INDEX.find(type(module))
+    if len(entries) > 1:
+        entries = [entry for entry in entries if _is_alike(module, entry[1])] or entries
+    return entries[0] if entries else None
+
+
+def _is_alike(module: nn.Module, activation: Activation) -> bool:
+    """Return whether ``activation`` builds a module as ``module``, but for ``inplace``."""
+    described = repr(module).replace("inplace=True", "").replace(", )", ")")
+    return repr(activation.module()) == described
+
+
+_POSITIONS = ("sin", "cos")
+"""Functions that are nonlinearities after a layer; capture leaves them out, as attention computes
+positions with them."""
+
+
+def _functions() -> dict[object, str]:
+    """Return the name of each function, of method and of ``torch.nn.functional`` alike."""
+    found = {}
+    for name, activation in {**ACTIVATIONS, **TORCH_OTHERS}.items():
+        if not activation.elementwise:  # attention calls softmax
+            continue
+        for spelled in (name, f"{name}_"):
+            functions = (getattr(place, spelled, None) for place in (torch, Tensor, F))
+            found.update({function: name for function in functions if function is not None})
+    return found
+
+
+FUNCTIONS = _functions()
+"""Name of each of torch's elementwise nonlinearities that code calls as a function."""
+
+
+FUNCTION_NAMES = frozenset(known_names()) - {"identity"}
+"""Names of torch's functions that are a nonlinearity where they follow a layer."""
+
+
+def bounds_of_function(name: str) -> tuple[float, float] | None:
+    """Return the range of a function of ``FUNCTIONS``; ``None`` for hardtanh: arguments set it."""
+    record = ACTIVATIONS.get(name) or TORCH_OTHERS[name]
+    return None if name == "hardtanh" else record.bounds

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from init_bench.book.quantities import Values
-from init_bench.statistics.intervals import interval
+from init_bench.statistics.intervals import t_interval
 
 COLUMNS = (
     *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
@@ -66,7 +66,7 @@ def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame], steps: int =
 
 def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
-    mean, low, high = interval(values)
+    mean, low, high = t_interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
     second = claim.second if claim.second and claim.second.frame in frames else None

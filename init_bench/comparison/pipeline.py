@@ -15,7 +15,7 @@ from init_bench.comparison.result import Comparison
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import cell_of, seeds_by_default, train
 from init_bench.comparison.verdicts import judge, verdict_of
-from init_bench.errors import whole
+from init_bench.errors import check_int
 from init_bench.figures.export import save
 from init_bench.files import write_whole
 from init_bench.training.cell import Cell
@@ -73,7 +73,7 @@ def compare(
     axes = {"steps": STEPS} | axes
     cell = cell_of(axes)
     target = resolve_device(device)
-    seeds = seeds_by_default(len(pairs)) if seeds is None else whole(seeds, "seeds", minimum=1)
+    seeds = seeds_by_default(len(pairs)) if seeds is None else check_int(seeds, "seeds", minimum=1)
     with _folder(out) as folder:
         store = Store(folder)
         if store.manifest() is None:

@@ -13,7 +13,7 @@ from init_bench.init import INITS, InitSpec
 from init_bench.init.std_formulas import Size
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.nominal_std import arguments, distribution_of, nominal_std
-from init_bench.statistics.intervals import _bernstein_half, _bernstein_p
+from init_bench.statistics.intervals import bernstein_half, bernstein_p
 
 FAR = 9.0
 """A cut this many standard deviations out takes away less than 1e-18: no cut at all."""
@@ -68,7 +68,7 @@ def mean_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
         half = float(stats.norm.isf(alpha / 2)) / math.sqrt(n)
         p = 2 * stats.norm.sf(abs(value) * math.sqrt(n))
     else:
-        half, p = _bernstein_half(n, 1.0, bound, alpha), _bernstein_p(n, 1.0, bound, value)
+        half, p = bernstein_half(n, 1.0, bound, alpha), bernstein_p(n, 1.0, bound, value)
     return Moment(value=value, low=value - half, high=value + half, p=float(p))
 
 
@@ -91,8 +91,8 @@ def variance_against(entries: np.ndarray, law: Any, alpha: float) -> Moment:
         low, high = (float(value / end) for end in ends)
         return Moment(value=value, low=low, high=high, p=min(1.0, float(p)))
     sd = math.sqrt(float(law.stats("k")) + 2)  # of squares: κ − 1, excess κ being κ − 3
-    half = _bernstein_half(n, sd, max(1.0, bound**2 - 1), alpha)
-    p = _bernstein_p(n, sd, max(1.0, bound**2 - 1), value - 1)
+    half = bernstein_half(n, sd, max(1.0, bound**2 - 1), alpha)
+    p = bernstein_p(n, sd, max(1.0, bound**2 - 1), value - 1)
     return Moment(
         value=value,
         low=value / (1 + half),

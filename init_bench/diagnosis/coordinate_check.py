@@ -14,7 +14,7 @@ from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.inputs import check_finite
 from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
-from init_bench.errors import InitBenchError, misfit, whole, whole_numbers
+from init_bench.errors import InitBenchError, as_ints, check_int, misfit
 from init_bench.figures import coordinate_curves
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.record import capture
@@ -134,7 +134,7 @@ def coord_check(
     """
     widths = _several(widths, "widths", minimum=1, such_as="(64, 256, 1024)")
     seeds = _several(seeds, "seeds", minimum=0, such_as="range(5)")
-    steps = whole(steps, "steps", minimum=1)
+    steps = check_int(steps, "steps", minimum=1)
     _check_batch(batch)
     _check_networks(factory, widths, seeds[0], batch, loss_fn)
     rows = [
@@ -150,7 +150,7 @@ def coord_check(
 
 def _several(values: Iterable[int], name: str, *, minimum: int, such_as: str) -> list[int]:
     values = list(values) if isinstance(values, Iterable) else values
-    found = whole_numbers(values) or []
+    found = as_ints(values) or []
     if len(found) < 2 or len(set(found)) < len(found) or min(found) < minimum:
         raise InitBenchError(
             f"{name} must be two or more different whole numbers from {minimum}, such as "

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
-from init_bench.errors import InitBenchError, whole
+from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.init import initialize, parse
+from init_bench.statistics.intervals import t_interval
 
 CANDIDATES = (
     "torch.default",
@@ -41,9 +41,6 @@ STEPS, SEEDS, RATES = 40, 5, (0.01, 0.1, 1.0)
 
 RATE_SEEDS = 2
 """Seeds on which a rate is chosen: of one alone, luck would choose a rate that may blow up."""
-
-
-CONFIDENCE = 0.95
 
 
 FEWEST_SEEDS = 3
@@ -154,7 +151,7 @@ def recommend(
     """
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend needs something to learn: give targets, loss_fn or both")
-    seeds = whole(seeds, "seeds", minimum=FEWEST_SEEDS)
+    seeds = check_int(seeds, "seeds", minimum=FEWEST_SEEDS)
     specs = _specs(inits)
     check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
@@ -240,13 +237,13 @@ def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str
     comparisons = max(1, math.comb(len(order), 2))  # the best of them was not known beforehand
     rows = []
     for spec in order:
-        low, high = _interval(ends[spec], 1)
+        mean, low, high = _interval(ends[spec])
         behind = ends[spec] - first if np.isfinite(first).all() else np.zeros(len(first))
-        behind_low, behind_high = _interval(behind, comparisons)
+        _, behind_low, behind_high = _interval(behind, comparisons)
         rows.append(
             {
                 "init": spec,
-                "loss": ends[spec].mean(),
+                "loss": mean,
                 "low": low,
                 "high": high,
                 "rate": losses[spec][0],
@@ -261,11 +258,7 @@ def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str
     return pd.DataFrame(rows)
 
 
-def _interval(values: np.ndarray, comparisons: int) -> tuple[float, float]:
-    """Return mean ± t · standard error, widened for several comparisons; inf stays inf."""
-    mean = float(values.mean())
-    if not math.isfinite(mean):
-        return mean, mean
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    reach = stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), len(values) - 1) * error
-    return mean - reach, mean + reach
+def _interval(values: np.ndarray, comparisons: int = 1) -> tuple[float, float, float]:
+    """Return mean and interval, widened for several comparisons; inf stays inf."""
+    mean, low, high = t_interval(values, comparisons=comparisons)
+    return (mean, low, high) if math.isfinite(mean) else (mean, mean, mean)

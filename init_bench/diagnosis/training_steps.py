@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
-from init_bench.errors import InitBenchError, misfit, whole_numbers
+from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 
@@ -101,7 +101,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
 
 def _checked(steps: Sequence[int]) -> tuple[int, ...]:
     """Return the steps as Python integers; numpy's are converted."""
-    integers = whole_numbers(steps) if isinstance(steps, Sequence) else None
+    integers = as_ints(steps) if isinstance(steps, Sequence) else None
     if integers is None or min(integers, default=0) < 0:
         raise InitBenchError(
             f"capture_at must be whole numbers from 0, such as (0, 10, 100), got {steps!r}"

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from init_bench.errors import InitBenchError
+from init_bench.statistics.intervals import t_interval
 
 TOLERANCE = 0.2
 """A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
@@ -49,10 +49,8 @@ def _slope(part: pd.DataFrame) -> dict[str, object]:
         return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "does not move"}
     x = np.log(change.columns.to_numpy(float))
     slopes = np.log(change.to_numpy()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
-    reach = float(stats.t(len(slopes) - 1).ppf(0.975) * stats.sem(slopes))
-    low, high = float(slopes.mean()) - reach, float(slopes.mean()) + reach
-    verdict = _verdict(low, high)
-    return {"slope": float(slopes.mean()), "low": low, "high": high, "verdict": verdict}
+    slope, low, high = t_interval(slopes)
+    return {"slope": slope, "low": low, "high": high, "verdict": _verdict(low, high)}
 
 
 def _verdict(low: float, high: float) -> str:

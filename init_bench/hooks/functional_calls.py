@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from init_bench.activations.recognition import _NAMES
+from init_bench.activations.recognition import FUNCTIONS
 
 
 class FunctionalActivations(TorchFunctionMode):
@@ -30,7 +30,7 @@ class FunctionalActivations(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        name = _NAMES.get(func)
+        name = FUNCTIONS.get(func)
         if name is None:
             return func(*args, **kwargs)
         self.begins(name, args or kwargs)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import BOUNDS, bounds_of
+from init_bench.activations.recognition import bounds_of, bounds_of_function, name_of
 from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
@@ -179,7 +179,7 @@ class LayerTracker:
         self.last_position = "after", layer
         if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                bounds, batch_dim = BOUNDS[name], caller.batch_dim
+                bounds, batch_dim = bounds_of_function(name), caller.batch_dim
                 self._record(layer, "activation", tensor, bounds, batch_dim, self.function_input)
 
     def _layer_input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
@@ -238,6 +238,6 @@ class LayerTracker:
 
 def _is_opaque(module: nn.Module) -> bool:
     """Return whether ``module`` is a layer of torch's, whose nonlinearities are its own."""
-    if isinstance(module, nn.MultiheadAttention):
+    if isinstance(module, nn.MultiheadAttention) or name_of(module):
         return True
     return type(module).__module__.startswith("torch.nn.") and not any(module.children())

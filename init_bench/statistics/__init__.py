@@ -1,4 +1,4 @@
-"""Statistics of a layer's outputs and weights: what they are and how they are computed."""
+"""Compute statistics of a layer's outputs and weights, histograms and intervals."""
 
 from init_bench.statistics.layer import (
     COMPARED_SAMPLES,

@@ -1,4 +1,4 @@
-"""How many rows of a matrix differ: equal units are a symmetry that training cannot break."""
+"""Count distinct rows of a matrix: equal units are a symmetry that training cannot break."""
 
 import numpy as np
 import torch

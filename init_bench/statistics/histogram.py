@@ -1,4 +1,4 @@
-"""How a layer's values are spread, as shares in bins: all that is kept of them."""
+"""Compute the histogram of a layer's values, in multiples of their RMS."""
 
 import math
 from collections.abc import Mapping

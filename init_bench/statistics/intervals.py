@@ -1,39 +1,55 @@
-"""Confidence intervals."""
+"""Compute confidence intervals: Student's t over seeds, Bernstein's for bounded values."""
 
 import math
 
-import pandas as pd
-from scipy import stats
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
 
 CONFIDENCE = 0.95
 
 
-def interval(values: pd.Series) -> tuple[float, float, float]:
+def t_interval(values: ArrayLike, *, comparisons: int = 1) -> tuple[float, float, float]:
     """Return the mean and its 95 % interval over seeds, both ends nan for one seed.
 
-    All three are nan where a seed has no value (it diverged): the rest would flatter.
+    All three are nan where a seed has no value (it diverged): the rest would flatter. An infinite
+    mean has no interval.
 
     Formula:
-        mean ± t(0.975, n − 1) · s / √n.
+        mean ± t(1 − 0.025 / comparisons, n − 1) · s / √n: with several comparisons, all of their
+        intervals hold at once (Bonferroni).
 
     Example:
-        >>> [round(x, 3) for x in interval(pd.Series([1.0, 2.0, 3.0]))]
+        >>> [round(x, 3) for x in t_interval([1.0, 2.0, 3.0])]
         [2.0, -0.484, 4.484]
     """
-    n, mean = len(values), float(values.mean(skipna=False))
-    if n < 2:
+    values = np.asarray(values)
+    n = len(values)
+    mean = float(values.mean()) if n else math.nan
+    if n < 2 or not math.isfinite(mean):
         return mean, math.nan, math.nan
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    quantile = special.stdtrit(n - 1, 1 - (1 - CONFIDENCE) / (2 * comparisons))
+    half = float(quantile * values.std(ddof=1) / math.sqrt(n))
     return mean, mean - half, mean + half
 
 
-def _bernstein_p(n: int, sd: float, bound: float, deviation: float) -> float:
-    """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``."""
+def bernstein_p(n: int, sd: float, bound: float, deviation: float) -> float:
+    """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``.
+
+    Example:
+        >>> round(bernstein_p(100, 1.0, 2.0, 0.5), 6)
+        0.00017
+    """
     exponent = n * deviation**2 / (2 * (sd**2 + bound * abs(deviation) / 3))
     return min(1.0, 2 * math.exp(-exponent))
 
 
-def _bernstein_half(n: int, sd: float, bound: float, alpha: float) -> float:
-    """Return the deviation that ``_bernstein_p`` gives the chance ``alpha``."""
+def bernstein_half(n: int, sd: float, bound: float, alpha: float) -> float:
+    """Return the deviation that ``bernstein_p`` gives the chance ``alpha``.
+
+    Example:
+        >>> round(bernstein_p(100, 1.0, 2.0, bernstein_half(100, 1.0, 2.0, 0.05)), 6)
+        0.05
+    """
     log = math.log(2 / alpha) / n
     return bound * log / 3 + math.sqrt((bound * log / 3) ** 2 + 2 * sd**2 * log)

@@ -1,6 +1,6 @@
-"""Tensor → numbers: what a layer's output says about its network. All variances divide by n.
+"""Compute the statistics of a layer's output or weight. All variances divide by n.
 
-Reduced where the tensor is; from an accelerator come numbers, never a layer.
+Computed on the tensor's device: from an accelerator only numbers are copied, never a layer.
 """
 
 import math
@@ -163,7 +163,7 @@ def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, flo
 
 
 def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
-    """Return what an output and a weight have in common."""
+    """Return the statistics that outputs and weights share."""
     return {
         "mean": found.mean / scale,
         "std": math.sqrt(found.within + found.between) / scale,

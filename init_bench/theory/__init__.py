@@ -1,8 +1,8 @@
-"""Mean field: what a wide random network does to signal and gradient, layer by layer.
+"""Predict by mean field theory how signal and gradient change layer by layer in a wide network.
 
 ``critical_line`` and ``exact_gain`` are single numbers, ``MeanField`` the maps and depth scales of
-an endless network, ``expected_profile`` the layers of one given MLP, to be laid beside what
-``capture`` measured. Expectations are exact to rounding for every activation of the menu.
+a network of infinite width, ``expected_profile`` the layers of one given MLP, to be compared with
+what ``capture`` measured. Expectations are exact to rounding for every activation of the menu.
 """
 
 from init_bench.activations.critical import critical_line

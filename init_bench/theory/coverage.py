@@ -1,11 +1,11 @@
-"""Mean field beside a model as it stands, where the model is one that mean field speaks of."""
+"""Predict a given model by mean field theory, if the theory covers it."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import _on_the_menu
+from init_bench.activations.recognition import menu_name_of
 from init_bench.errors import InitBenchError
 from init_bench.theory.inputs import Inputs
 from init_bench.theory.mean_field import MeanField
@@ -21,7 +21,7 @@ _CHANGES_NOTHING = nn.Flatten, nn.Identity
 
 @dataclass
 class _Block:
-    """A weight layer and the nonlinearity behind it: the names of both, ``phi`` the menu's."""
+    """A weight layer and the nonlinearity after it: the names of both, ``phi`` the menu's."""
 
     name: str
     linear: nn.Linear
@@ -30,7 +30,7 @@ class _Block:
 
 
 def expected_of(model: nn.Module, inputs: object) -> pd.DataFrame | None:
-    """Return what mean field expects of every layer of ``model`` at its present weights.
+    """Return the statistics that mean field predicts for every layer, at the present weights.
 
     Each layer's σ_w² and σ_b² are measured on its own weights and biases; what is expected is the
     mean over networks drawn with these. It covers an ``nn.Sequential`` of ``nn.Linear``, each with
@@ -73,7 +73,7 @@ def _blocks(model: nn.Sequential) -> list[_Block] | None:
         return None
     blocks: list[_Block] = []
     for name, part in parts:
-        phi = _on_the_menu(part)
+        phi = menu_name_of(part)
         if type(part) is nn.Linear:
             blocks.append(_Block(name, part))
         elif phi and blocks and not blocks[-1].behind:

@@ -1,16 +1,16 @@
-"""A batch of inputs as mean field sees it."""
+"""Summarize a batch of inputs for mean field theory: length, angle, number."""
 
 import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What mean field needs to know of a batch: all samples are of one length, one angle apart.
+    """Describe a batch whose samples all have one length and lie one angle apart.
 
     Attributes:
         second_moment: mean of x² over features.
@@ -27,8 +27,8 @@ class Inputs:
     samples: float = math.inf
 
     def __post_init__(self) -> None:
-        finite(self.second_moment, "second_moment", minimum=0)
-        if not -1 <= finite(self.cosine, "cosine") <= 1:
+        check_finite(self.second_moment, "second_moment", minimum=0)
+        if not -1 <= check_finite(self.cosine, "cosine") <= 1:
             raise InitBenchError(f"cosine must lie in [-1, 1], got {self.cosine:g}")
         if not self.samples >= 1:
             raise InitBenchError(f"samples must be 1 or more, got {self.samples!r}")

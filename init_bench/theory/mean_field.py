@@ -1,4 +1,4 @@
-"""Signal propagation through a wide random network: maps, fixed points, depth scales."""
+"""Compute signal propagation in a wide random network: maps, fixed points, depth scales."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from init_bench.activations.moments import Nonlinearity, Phi
+from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 
 _LENGTHS = 2.0 ** np.arange(1, 41)
 """Lengths above 1 and, one over them, below, where a fixed point is looked for."""
@@ -19,7 +19,7 @@ _LENGTHS = 2.0 ** np.arange(1, 41)
 
 @dataclass(frozen=True, kw_only=True)
 class MeanField:
-    """A network of infinite width: W_ij ~ N(0, σ_w² / fan_in), b_i ~ N(0, σ_b²), z = φ(a).
+    """Describe a network of infinite width: W_ij ~ N(0, σ_w² / fan_in), b_i ~ N(0, σ_b²), z = φ(a).
 
     Its pre-activations are Gaussian over units: of one input with variance q (the length), of
     two with correlation c.
@@ -48,14 +48,14 @@ class MeanField:
     sigma_b2: float = 0.0
 
     def __post_init__(self) -> None:
-        finite(self.sigma_w2, "sigma_w2", minimum=0)
-        finite(self.sigma_b2, "sigma_b2", minimum=0)
+        check_finite(self.sigma_w2, "sigma_w2", minimum=0)
+        check_finite(self.sigma_b2, "sigma_b2", minimum=0)
         _ = self.nonlinearity
 
     @cached_property
-    def nonlinearity(self) -> Nonlinearity:
-        """φ in float64 and its moments."""
-        return Nonlinearity(self.activation)
+    def nonlinearity(self) -> GaussianMoments:
+        """Return φ in float64 with its moments."""
+        return GaussianMoments(self.activation)
 
     def length_map(self, q: ArrayLike) -> Array:
         """Return σ_w² E[φ(√q z)²] + σ_b², the length one layer on."""
@@ -70,7 +70,7 @@ class MeanField:
 
     @cached_property
     def q_star(self) -> float:
-        """The length that the length map heads to from q = 1; 0 or inf where it never stops."""
+        """Return the limit of the length map from q = 1; 0 or inf if it has none between."""
         now = float(self.length_map(1.0)) - 1
         if abs(now) < 1e-12:
             return 1.0
@@ -85,12 +85,13 @@ class MeanField:
 
     @cached_property
     def chi_1(self) -> float:
-        """χ₁ = σ_w² E[φ'(√q* z)²]: below 1 inputs meet and gradients vanish, above the reverse."""
+        """Return χ₁ = σ_w² E[φ'(√q* z)²]: below 1 gradients vanish and inputs become alike; above 1
+        gradients explode and inputs become unlike."""
         return float(self.sigma_w2 * self.nonlinearity.slope_moment(self._q))
 
     @cached_property
     def c_star(self) -> float:
-        """The correlation that two inputs end with: 1 where χ₁ <= 1, less in the chaotic phase.
+        """Return the correlation that two inputs end with: 1 if χ₁ <= 1, less in the chaotic phase.
 
         The correlation map is a power series in c without negative terms: convex on [0, 1], it
         has besides 1 at most one fixed point there, and that one only where χ₁ > 1.
@@ -112,23 +113,23 @@ class MeanField:
 
     @cached_property
     def xi_q(self) -> float:
-        """ξ_q = 1 / \\|log ∂q'/∂q\\|: layers over which q's distance from q* changes e-fold."""
+        """Return ξ_q = 1 / \\|log ∂q'/∂q\\|: layers in which q − q* changes e-fold."""
         return _scale(float(self.sigma_w2 * self.nonlinearity.growth(self._q)))
 
     @cached_property
     def xi_c(self) -> float:
-        """ξ_c = 1 / \\|log ∂c'/∂c\\| at c*: layers over which c's distance from c* falls e-fold."""
+        """Return ξ_c = 1 / \\|log ∂c'/∂c\\| at c*: layers in which c − c* falls e-fold."""
         slope = self.nonlinearity.slope_kernel(self._q, self.c_star)
         return _scale(self.sigma_w2 * slope)
 
     @property
     def xi_gradient(self) -> float:
-        """1 / \\|log χ₁\\|: layers over which the mean square of the gradient changes e-fold."""
+        """Return 1 / \\|log χ₁\\|: layers in which the gradient's mean square changes e-fold."""
         return _scale(self.chi_1)
 
     @property
     def _q(self) -> float:
-        """q*, or a length so small or large that it stands for the limit."""
+        """Return q*, or a length so small or large that it stands for the limit."""
         return min(max(self.q_star, 1e-20), 1e20)
 
     def _covariance(self, q: float, c: float) -> float:

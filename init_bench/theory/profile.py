@@ -1,4 +1,4 @@
-"""What mean field expects of every layer of one MLP."""
+"""Predict the statistics of every layer of an MLP by mean field theory."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from init_bench.activations.moments import Nonlinearity, Phi
+from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.theory.inputs import Inputs
 from init_bench.theory.mean_field import MeanField
 from init_bench.theory.weights import layers_of
@@ -30,7 +30,7 @@ def expected_profile(
     sigma_b2: float | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what mean field expects of every layer of an MLP, in the terms of ``capture``.
+    """Return the statistics that mean field predicts for every layer of an MLP, as ``capture``.
 
     The network is ``models.mlp``'s: fc1, act1, fc2, …, the last without φ. With q the mean square
     of a layer's pre-activations and q_ab their mean product for two samples,
@@ -77,7 +77,7 @@ def expected_profile(
 
 
 def profile_of(layers: Sequence[MeanField], widths: Sequence[int], batch: Inputs) -> pd.DataFrame:
-    """Return the expected profile of weight layers that are given as mean field sees them."""
+    """Return the predicted profile of weight layers, given their variances."""
     with np.errstate(over="ignore", invalid="ignore"):  # a signal that blows up is a result
         signal = list(_propagated(layers, batch))
         lengths = [variance for _, variance, _ in signal[::2]]
@@ -104,7 +104,7 @@ def _propagated(layers: Sequence[MeanField], batch: Inputs) -> Iterator[Moments]
             yield mean, variance, apart
 
 
-def _through(phi: Nonlinearity, q: float, d: float) -> Moments:
+def _through(phi: GaussianMoments, q: float, d: float) -> Moments:
     """Return the moments of φ(a) for those of a."""
     if not math.isfinite(q):
         return math.nan, math.nan, math.nan

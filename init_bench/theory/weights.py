@@ -1,4 +1,4 @@
-"""An MLP's weights as mean field sees them: σ_w² and σ_b² of each layer."""
+"""Measure σ_w² and σ_b² of each layer of an MLP, for mean field theory."""
 
 import math
 from collections import OrderedDict
@@ -21,7 +21,7 @@ def layers_of(
     sigma_b2: float | None,
     seed: int,
 ) -> list[MeanField]:
-    """Return what each weight layer and the φ behind it do to a signal."""
+    """Return the mean field of each weight layer with the φ after it."""
     number = len(_checked(widths)) - 1
     if isinstance(init, str):
         variances = _measured(widths, init, activation, seed)
@@ -52,7 +52,7 @@ def _measured(
 
 
 def _module(activation: Phi) -> nn.Module:
-    """Return φ for an initialiser that looks for it behind a layer."""
+    """Return φ as a module, for an initialiser that asks which φ follows a layer."""
     if isinstance(activation, str):
         activation = lookup(ACTIVATIONS, activation, kind="activation")
     return activation.module() if isinstance(activation, Activation) else nn.Identity()

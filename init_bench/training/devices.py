@@ -22,7 +22,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as cause:
-        reason = str(cause).splitlines()[0]
+        is_gpu = name.lower().startswith("gpu")
+        reason = "torch calls a GPU 'cuda'" if is_gpu else str(cause).splitlines()[0]
         here = ", ".join(available_devices())
         raise InitBenchError(
             f"device {name!r} is not available: {reason}. On this machine: auto, {here}."

@@ -3,14 +3,12 @@
 import dataclasses
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from init_bench.book.claims import CLAIMS
 from init_bench.book.quantities import loss_at_best_rate
 from init_bench.book.verdicts import Claim, Second, judge
-from init_bench.statistics.intervals import interval
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
@@ -28,21 +26,6 @@ def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
 
 def _verdict(claim: Claim, values: list[float]) -> pd.Series:
     return judge([claim], {"t": pd.DataFrame({"x": values})}).iloc[0]
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(2000):
-        _, low, high = interval(pd.Series(rng.normal(3.0, 2.0, size=5)))
-        hits += low <= 3.0 <= high
-    assert abs(hits / 2000 - 0.95) < 5 * math.sqrt(0.95 * 0.05 / 2000)
-
-
-def test_one_seed_has_no_interval() -> None:
-    mean, low, high = interval(pd.Series([2.0]))
-    assert mean == 2.0
-    assert math.isnan(low) and math.isnan(high)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_every_table_tells_the_step(name: str) -> None:
 
 def test_steps_is_the_old_name_of_capture_at() -> None:
     with pytest.warns(FutureWarning, match="steps= is now called capture_at="):
-        old = ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd())
+        old = ib.diagnose(sound(), X, Y, steps=(0, 2), optimizer=sgd())
     assert old.losses == ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd()).losses
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from init_bench.activations.gains import _functional_gain, gain_of
+from init_bench.activations.gains import gradient_gain, gradient_gain_of_function
 from init_bench.activations.recognition import TABLES, is_nonlinearity
 from init_bench.diagnosis.evidence.matrices import modules_computed_with
 
@@ -21,13 +21,13 @@ def recommended_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) ->
     for path in order:
         _, called, name = path.partition(":")
         if called:
-            recommended |= dict.fromkeys(waiting, _functional_gain(name))
+            recommended |= dict.fromkeys(waiting, gradient_gain_of_function(name))
             waiting = []
             continue
         module = modules[path]
         inside = modules_computed_with(module)
         if is_nonlinearity(module):
-            recommended |= dict.fromkeys(waiting, gain_of(module))
+            recommended |= dict.fromkeys(waiting, gradient_gain(module))
             waiting = []
             continue
         weight = getattr(module, "weight", None)

@@ -8,6 +8,8 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from init_bench.statistics.intervals import bernstein_p
+
 ALPHA = 1e-6
 """Each of three tests of a family rejects its own draws with at most this chance."""
 
@@ -80,14 +82,14 @@ class Family:
         z = abs(sample.mean) / std
         if math.isinf(self.bound):
             return float(2 * special.ndtr(-z * math.sqrt(sample.number)))
-        return _bernstein(sample.number, 1.0, self.bound, z)
+        return bernstein_p(sample.number, 1.0, self.bound, z)
 
     def _square(self, sample: Sample, std: float) -> float:
         n, square = sample.number, (sample.rms / std) ** 2
         if math.isinf(self.bound):
             return float(2 * min(special.chdtr(n, n * square), special.chdtrc(n, n * square)))
         sd, largest = math.sqrt(self.kurtosis - 1), max(1.0, self.bound**2 - 1)
-        return _bernstein(n, sd, largest, abs(square - 1))
+        return bernstein_p(n, sd, largest, abs(square - 1))
 
     def _extreme(self, sample: Sample, std: float) -> float:
         t = sample.largest / std
@@ -96,11 +98,6 @@ class Family:
         inside = sample.number * math.log(self.below(t)) if t < self.bound else 0.0
         beyond = -math.expm1(inside) if math.isinf(self.bound) else 1.0
         return 2 * min(math.exp(inside), beyond)
-
-
-def _bernstein(n: int, sd: float, bound: float, deviation: float) -> float:
-    """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``."""
-    return min(1.0, 2 * math.exp(-n * deviation**2 / (2 * (sd**2 + bound * deviation / 3))))
 
 
 def _within(t: float) -> float:

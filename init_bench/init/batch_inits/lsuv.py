@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
 from init_bench.init.whole_model.network import Network
 
@@ -43,7 +43,7 @@ def lsuv_(network: Network, *, start: str = "orthogonal", tolerance: float = 0.0
         >>> round(model(x).var(correction=0).item(), 4)
         1.0
     """
-    tolerance = finite(tolerance, "tolerance", minimum=0)
+    tolerance = check_finite(tolerance, "tolerance", minimum=0)
     network.start(start)
 
     def normalise(layer: Affine, output: Tensor) -> Tensor:

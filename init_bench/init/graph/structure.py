@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import NONLINEARITIES, name_of
+from init_bench.activations.recognition import FUNCTION_NAMES, name_of
 from init_bench.init.graph.dataflow import carried, function_name, signals
 from init_bench.init.graph.tracer import Tracer
 
@@ -185,7 +185,7 @@ def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
     if node.op == "call_module":
         return name_of(model.get_submodule(str(node.target)))
     name = function_name(node)
-    return name if name in NONLINEARITIES else None
+    return name if name in FUNCTION_NAMES else None
 
 
 def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Branch]:
@@ -231,7 +231,7 @@ def _inside_transformers(model: nn.Module) -> Iterator[tuple[str, str]]:
     for prefix, module in _transformer_layers(model):
         activation: Any = module.activation
         name = name_of(activation) or getattr(activation, "__name__", "")
-        yield f"{prefix}linear1", name if name in NONLINEARITIES else "unknown"
+        yield f"{prefix}linear1", name if name in FUNCTION_NAMES else "unknown"
         for name in ("linear2", "self_attn", "multihead_attn"):
             yield f"{prefix}{name}", "identity"
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import fx, nn
 
+from init_bench.activations.recognition import name_of
+
 _TRACING = threading.Lock()
 """Torch's tracer swaps two methods of ``nn.Module`` for all threads while it traces."""
 
@@ -35,5 +37,7 @@ class Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return not isinstance(m, nn.Sequential) and (
-            type(m).__module__.startswith("torch.nn") or hasattr(m, "parametrizations")
+            type(m).__module__.startswith("torch.nn")
+            or hasattr(m, "parametrizations")
+            or name_of(m) is not None
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
@@ -63,15 +63,15 @@ def gradinit_(
         >>> "loss after a step" in report.rows[0].note
         True
     """
-    steps = int(finite(steps, "steps", minimum=1))
+    steps = int(check_finite(steps, "steps", minimum=1))
     network.start(start)
     parameters = tuned(network)
     search = _Search(
         network,
         parameters,
-        lr=finite(lr, "lr", minimum=0),
-        gamma=finite(gamma, "gamma", minimum=0),
-        scale_lr=finite(scale_lr, "scale_lr", minimum=0),
+        lr=check_finite(lr, "lr", minimum=0),
+        gamma=check_finite(gamma, "gamma", minimum=0),
+        scale_lr=check_finite(scale_lr, "scale_lr", minimum=0),
     )
     with network.preserved_state(), differentiating("gradinit", "twice"):
         candidates = descend(steps, QUANTITY, search.evaluate, search.move)

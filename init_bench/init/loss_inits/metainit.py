@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.objective import differentiating
@@ -56,8 +56,8 @@ def metainit_(
         >>> "gradient quotient" in report.rows[0].note
         True
     """
-    lr, momentum = finite(lr, "lr", minimum=0), finite(momentum, "momentum", minimum=0)
-    steps = int(finite(steps, "steps", minimum=1))
+    lr, momentum = check_finite(lr, "lr", minimum=0), check_finite(momentum, "momentum", minimum=0)
+    steps = int(check_finite(steps, "steps", minimum=1))
     network.start(start)
     weights = tuned(network, weights_alone=True)
     norms = _Norms(network, weights, lr, momentum)

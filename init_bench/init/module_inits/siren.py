@@ -2,7 +2,7 @@
 
 import math
 
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 from init_bench.init.whole_model.network import Network
 
 
@@ -33,7 +33,7 @@ def siren_(network: Network, *, w0: float = 30.0) -> None:
         >>> 0.009 < model[1].weight.abs().max().item() <= (6 / 64) ** 0.5 / 30
         True
     """
-    w0 = finite(w0, "w0", minimum=1e-12)
+    w0 = check_finite(w0, "w0", minimum=1e-12)
     network.start("zeros")
     first = network.weights[0]
     for parameter in network.weights:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.tensor_inits.checks import check_draws, check_target, writable
 
 
@@ -104,7 +104,7 @@ def normal_(
         0.01
     """
     check_draws(tensor)
-    mean, std = finite(mean, "mean"), finite(std, "std", minimum=0)
+    mean, std = check_finite(mean, "mean"), check_finite(std, "std", minimum=0)
     writable(tensor).normal_(mean, std, generator=generator)
     return tensor
 
@@ -135,7 +135,7 @@ def uniform_(
         True
     """
     check_draws(tensor)
-    a, b = finite(a, "a"), finite(b, "b")
+    a, b = check_finite(a, "a"), check_finite(b, "b")
     if a > b:
         raise InitBenchError(f"a must not exceed b, got a={a:g}, b={b:g}")
     writable(tensor).uniform_(a, b, generator=generator)
@@ -174,7 +174,7 @@ def trunc_normal_(
         (0.88, True)
     """
     check_draws(tensor)
-    mean, std = finite(mean, "mean"), finite(std, "std", minimum=0)
+    mean, std = check_finite(mean, "mean"), check_finite(std, "std", minimum=0)
     if not std or not a < b or math.isnan(a) or math.isnan(b):
         raise InitBenchError(f"need std > 0 and a < b, got std={std:g}, a={a!r}, b={b!r}")
     try:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from init_bench.activations.critical import critical_line
-from init_bench.errors import finite
+from init_bench.errors import check_finite
 from init_bench.init.tensor_inits.checks import check_draws, writable
 from init_bench.init.tensor_inits.fans import fans
 
@@ -51,7 +51,7 @@ def critical_normal_(
         0.05
     """
     check_draws(tensor)
-    sigma_b2 = finite(sigma_b2, "sigma_b2", minimum=0)
+    sigma_b2 = check_finite(sigma_b2, "sigma_b2", minimum=0)
     sigma_w2 = _critical_line(nonlinearity, sigma_b2)
     if tensor.dim() == 1:
         variance = sigma_b2

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.tensor_inits.checks import check_dimensions, check_values
 
 
@@ -54,7 +54,7 @@ def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """
     check_values(tensor)
     check_dimensions(tensor, range(2, 65), "identity_")
-    gain = finite(gain, "gain")
+    gain = check_finite(gain, "gain")
     with torch.no_grad():
         if tensor.numel():
             tensor.zero_()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.tensor_inits.checks import check_dimensions, check_draws, writable
 from init_bench.init.tensor_inits.identity import kernel_center
 
@@ -38,7 +38,7 @@ def orthogonal_(
     """
     check_draws(tensor)
     check_dimensions(tensor, range(2, 65), "orthogonal_")
-    gain = finite(gain, "gain")
+    gain = check_finite(gain, "gain")
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor
     rows = tensor.shape[0]
@@ -81,7 +81,7 @@ def delta_orthogonal_(
             f"delta_orthogonal_ needs n_out >= n_in to keep lengths, got shape "
             f"{tuple(tensor.shape)}; use orthogonal_ for a layer that narrows"
         )
-    gain = finite(gain, "gain")
+    gain = check_finite(gain, "gain")
     if tensor.numel():
         with torch.no_grad():
             tensor.zero_()

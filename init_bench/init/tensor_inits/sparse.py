@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError, finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.tensor_inits.checks import check_dimensions, check_draws
 
 
@@ -42,12 +42,12 @@ def sparse_(
     """
     check_draws(tensor)
     check_dimensions(tensor, range(2, 3), "sparse_")
-    if not 0 <= finite(sparsity, "sparsity") <= 1:
+    if not 0 <= check_finite(sparsity, "sparsity") <= 1:
         raise InitBenchError(
             f"sparsity is a fraction between 0 and 1, got {sparsity!r} for a weight of shape "
             f"{tuple(tensor.shape)}"
         )
-    std = finite(std, "std", minimum=0)
+    std = check_finite(std, "std", minimum=0)
     if tensor.is_meta or not tensor.numel():
         return tensor
     with torch.no_grad():

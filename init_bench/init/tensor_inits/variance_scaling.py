@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from init_bench.activations.gains import calculate_gain
-from init_bench.errors import finite, lookup
+from init_bench.errors import check_finite, lookup
 from init_bench.init.tensor_inits.checks import check_draws, warn_if_empty, writable
 from init_bench.init.tensor_inits.fans import fans
 
@@ -61,7 +61,7 @@ def variance_scaling_(
         >>> round(w.var().item() * 800, 2)
         2.0
     """
-    gain = math.sqrt(finite(scale, "scale", minimum=0))
+    gain = math.sqrt(check_finite(scale, "scale", minimum=0))
     return _scaled_(tensor, gain, mode, distribution, generator, fans)
 
 
@@ -134,7 +134,7 @@ def xavier_normal_(
         >>> round(w.std().item(), 2)
         0.05
     """
-    return _scaled_(tensor, finite(gain, "gain", minimum=0), "fan_avg", "normal", generator)
+    return _scaled_(tensor, check_finite(gain, "gain", minimum=0), "fan_avg", "normal", generator)
 
 
 def xavier_uniform_(
@@ -159,7 +159,7 @@ def xavier_uniform_(
         >>> w.abs().max().item() <= 0.1
         True
     """
-    return _scaled_(tensor, finite(gain, "gain", minimum=0), "fan_avg", "uniform", generator)
+    return _scaled_(tensor, check_finite(gain, "gain", minimum=0), "fan_avg", "uniform", generator)
 
 
 def he_normal_(

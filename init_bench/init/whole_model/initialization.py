@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import NONLINEARITIES
+from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
 from init_bench.init.registry import INITS, all_inits
@@ -158,7 +158,7 @@ def _check(
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
     if activation is not None:
-        known = dict.fromkeys(("identity", *sorted(NONLINEARITIES)))
+        known = dict.fromkeys(known_names())
         lookup(known, activation, kind="activation")
     _refuse_missing(init, batch, loss)
 

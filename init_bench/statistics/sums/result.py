@@ -1,4 +1,4 @@
-"""What one reading of a layer's values yields, whoever reads them."""
+"""Hold the sums that one pass over a layer's values yields, on any device."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""z = φ(a) and ∂/∂a = φ'(a) ∂/∂z for stacked layers, written into buffers that stay."""
+"""Compute z = φ(a) and ∂/∂a = φ'(a) ∂/∂z for stacked layers, into preallocated buffers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Kernel:
-    """One nonlinearity, forward and back.
+    """Compute one nonlinearity, forward and backward.
 
     Attributes:
         forward: ``(a, z)``: writes φ(a) into ``z``, which may be ``a`` itself.
