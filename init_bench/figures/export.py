@@ -1,4 +1,4 @@
-"""A figure on disk: PNG and SVG, the same bytes for the same figure."""
+"""Write a figure as PNG and SVG; the same figure gives the same bytes."""
 
 import functools
 from collections.abc import Mapping
