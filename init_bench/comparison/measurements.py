@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from init_bench.comparison.pairs import Pair
 
 DRAWS = 20
-"""Weights drawn from each initialiser and shape, the units of the tests of whole weights."""
+"""Weights drawn from each initialiser and shape; tests of weights as units have this n."""
 
 
 NETWORK_DRAWS = 8
-"""Networks filled by each initialiser, where one fills whole networks alone."""
+"""Networks filled by each initialiser, where one of the two cannot fill a single tensor."""
 
 
 DRAW_ALPHA = 1e-3
-"""Chance of any false "differs" among all tests of draws: draws are cheap, so it can be small."""
+"""Chance of any false "differs" in all tests of draws; small, because draws are cheap."""
 
 
 TRAIN_ALPHA = 0.05
-"""The same among all tests of training, where every seed costs two runs."""
+"""Chance of any false "differs" in all tests of training, where each seed costs two runs."""
 
 
 LOSSES = ("final loss", "mean loss")

@@ -46,8 +46,8 @@ def compare(
     initialiser of a whole network is compared on the network that is trained, layer by layer.
 
     Args:
-        names: specs of initialisers. None: each of ours against torch's counterpart; one: that
-            one against its counterpart; several: every two of them.
+        names: specs of initialisers. Several: every two of them are compared; one: it is
+            compared with its counterpart in torch; none: all that have a counterpart are.
         out: folder for the runs, ``comparison.parquet`` and ``figures/compare.png`` and ``.svg``;
             a second call there trains only what is missing. ``None``: nothing is kept.
         seeds: a count, for seeds 0 … count - 1, or the seeds themselves. A sign-flip test of n
@@ -63,9 +63,9 @@ def compare(
         InitBenchError: a bad name, axis, number of seeds, device or folder, before any work.
 
     Example:
-        >>> found = compare("he_normal", "torch.kaiming_normal",
-        ...                 seeds=2, steps=5, width=16, depth=2, device="cpu", progress=False)
-        >>> found.verdicts
+        >>> comparison = compare("he_normal", "torch.kaiming_normal",
+        ...                      seeds=2, steps=5, width=16, depth=2, device="cpu", progress=False)
+        >>> comparison.verdicts
         {'he_normal vs torch.kaiming_normal': 'the same bits'}
     """
     pairs = pairs_of(names)
@@ -84,7 +84,7 @@ def compare(
         options = RunOptions(seeds=chosen, out=folder, device=device, progress=progress)
         trained = train(pairs, axes, options)
         table = judge(pairs, [*drawn, *trained.rows, *timed])
-        found = Comparison(
+        comparison = Comparison(
             table=table,
             verdicts={str(p): verdict_of(table[table["pair"] == str(p)]) for p in pairs},
             quantiles=_quantiles(pairs[0], cell) if len(pairs) == 1 else pd.DataFrame(),
@@ -96,8 +96,8 @@ def compare(
             errors=trained.errors,
         )
         if out is not None:
-            found.save(folder)
-    return found
+            comparison.save(folder)
+    return comparison
 
 
 def _quantiles(pair: Pair, cell: Cell) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def headlines(verdicts: dict[str, str]) -> list[str]:
 
 
 def text_of(table: pd.DataFrame, verdicts: dict[str, str]) -> str:
-    """Return a block per pair (verdict, draws, training, speed) and what the words mean."""
+    """Return a block per pair (verdict, draws, training, speed) and a legend."""
     blocks = []
     for pair, headline in zip(verdicts, headlines(verdicts), strict=True):
         rows = table[table["pair"] == pair]

@@ -195,7 +195,7 @@ def _paired_rows(row: MakeRow, pair: Pair, outcomes: pd.DataFrame) -> Iterator[R
 
 
 def _mcnemar(a: pd.Series, b: pd.Series) -> float:
-    """Return the exact p-value of as many seeds diverging on one side alone as on the other."""
+    """Return McNemar's exact p-value that both sides diverge equally often, nan if none does."""
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     if not (a.any() or b.any()):
         return math.nan

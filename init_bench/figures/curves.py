@@ -179,7 +179,7 @@ def _draw_loss(
     raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
     mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
     every = max(1, math.ceil(len(raw) / MARKERS_PER_LINE))
-    first_marker = every * len(dashes) // 3 % every
+    first_marker = math.ceil(every * len(dashes) / 4) % every
     style = {**line, "markevery": (first_marker, every), "markersize": 5}
     ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
     ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)

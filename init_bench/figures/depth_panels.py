@@ -43,7 +43,7 @@ NAME_SPACE = 7.5
 
 
 AXIS_SHARE = 0.8
-"""Of the figure's width, about what the axis takes beside labels and legend."""
+"""Approximate share of the figure's width that the axis takes."""
 
 
 FLOOR = 1e-12
@@ -88,8 +88,8 @@ def draw_theory(
 ) -> None:
     """Draw the predicted values of those ``layers`` that ``expected`` names."""
     known = expected.set_index("layer")[column]
-    beside = layers.assign(known=layers["layer"].map(known)).dropna(subset=["known"])
-    for _, part in _by_role(beside):
+    predicted = layers.assign(known=layers["layer"].map(known)).dropna(subset=["known"])
+    for _, part in _by_role(predicted):
         ax.plot(part["place"], log_safe(part["known"]), label=label, **THEORY)
         label = "_"
 

@@ -100,7 +100,7 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
 
 
 def seeds_of(frame: pd.DataFrame) -> str:
-    """Return how many seeds a frame holds, in words."""
+    """Return the number of seeds of a frame, such as "3 seeds"."""
     number = frame["seed"].nunique()
     return "1 seed" if number == 1 else f"{number} seeds"
 
