@@ -11,7 +11,7 @@ import pandas as pd
 from init_bench.comparison.draws import distribution_rows, quantiles
 from init_bench.comparison.network_draws import fills_networks, layer_quantiles, layer_rows
 from init_bench.comparison.pairs import Pair, pairs_of, without_counterpart
-from init_bench.comparison.protocol import RunOptions, cell_of, seeds_from
+from init_bench.comparison.protocol import RunOptions, cell_of, chosen_seeds
 from init_bench.comparison.result import Comparison
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import train
@@ -72,7 +72,7 @@ def compare(
     axes = {"steps": STEPS} | axes
     cell = cell_of(axes)
     target = resolve_device(device)
-    chosen = seeds_from(seeds, pairs=len(pairs))
+    chosen = chosen_seeds(seeds, pairs=len(pairs))
     with _folder(out) as folder:
         store = Store(folder)
         if store.manifest() is None:

@@ -70,15 +70,17 @@ def seeds_by_default(pairs: int) -> int:
     return max(LEAST_SEEDS, seeds_for(TESTS * pairs, TRAIN_ALPHA))
 
 
-def seeds_from(seeds: int | Iterable[int] | None, *, pairs: int) -> tuple[int, ...]:
+def chosen_seeds(seeds: int | Iterable[int] | None, *, pairs: int) -> tuple[int, ...]:
     """Return the seeds that a count, an iterable or ``None`` (the default) stands for.
 
     Raises:
-        InitBenchError: neither a count from 1 nor an iterable of at least one integer.
+        InitBenchError: neither a count from 1 nor an iterable of distinct integers.
 
     Example:
-        >>> seeds_from(3, pairs=1), seeds_from([4, 7], pairs=1), len(seeds_from(None, pairs=1))
-        ((0, 1, 2), (4, 7), 10)
+        >>> chosen_seeds(3, pairs=1), chosen_seeds([4, 7], pairs=1)
+        ((0, 1, 2), (4, 7))
+        >>> len(chosen_seeds(None, pairs=1))
+        10
     """
     if seeds is None:
         return tuple(range(seeds_by_default(pairs)))
@@ -89,7 +91,9 @@ def seeds_from(seeds: int | Iterable[int] | None, *, pairs: int) -> tuple[int, .
             raise InitBenchError(
                 f"seeds must be a count or a list of integers, such as 10 or [0, 1, 2]: got {given}"
             )
-        return tuple(dict.fromkeys(integers))
+        if len(set(integers)) < len(integers):
+            raise InitBenchError(f"seeds must be distinct, got {given}")
+        return tuple(integers)
     return tuple(range(whole(seeds, "seeds", minimum=1)))
 
 

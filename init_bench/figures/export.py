@@ -1,4 +1,4 @@
-"""Write a figure as PNG and SVG; the same figure gives the same bytes."""
+"""A figure on disk: PNG and SVG, the same bytes for the same figure."""
 
 import functools
 from collections.abc import Mapping
