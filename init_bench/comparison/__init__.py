@@ -1,1 +1,1 @@
-"""What a comparison of two initialisers is made of: pairs, draws, training, time, and judgement."""
+"""Compare initialisers: pairs, draws, training, timing, and the verdicts on them."""

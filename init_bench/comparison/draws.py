@@ -1,4 +1,4 @@
-"""Do two initialisers draw the same? Bits, entries, whole matrices, and what each states."""
+"""Compare the tensors that two initialisers draw: bits, entries, matrices, stated moments."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,16 +24,16 @@ SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (6
 
 
 QUANTILES = 500
-"""Points of a distribution that a figure shows."""
+"""Quantiles of a distribution that a figure shows."""
 
 
 BIT_SEEDS = 5
-"""Generator states from which both sides draw to see whether their bits agree."""
+"""Generator states from which both sides draw to check whether their bits agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What ``DRAWS`` independent weights of one initialiser and shape look like.
+    """Statistics of ``DRAWS`` independent weights of one initialiser and shape.
 
     Attributes:
         entries: all entries, in ascending order.
@@ -49,15 +49,15 @@ class Draws:
 
 
 def distribution_rows(pairs: Iterable[Pair]) -> list[Row]:
-    """Return what the draws of each pair say, shape by shape."""
+    """Return the rows about draws of each pair, shape by shape."""
     pairs = list(pairs)
-    look = functools.lru_cache(maxsize=None)(draws)
+    cached_draws = functools.lru_cache(maxsize=None)(draws)
     rows = []
     for name, shape in SHAPES.items():
         setting = f"{name} {'x'.join(map(str, shape))}"
         for pair in pairs:
-            rows += list(_rows(pair, setting, shape, look))
-        look.cache_clear()
+            rows += list(_rows(pair, setting, shape, cached_draws))
+        cached_draws.cache_clear()
     return rows
 
 
@@ -79,14 +79,14 @@ def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> 
     elif spec.name in INITS:
         spec(weight, generator=generator)
     else:
-        raise InitBenchError(f"{spec.name} fills a whole network, not one tensor")
+        raise InitBenchError(f"{spec.name} fills whole networks and cannot fill a single tensor")
     if not weight.isfinite().all():
-        raise InitBenchError(f"{spec} draws entries of shape {shape} that are not finite")
+        raise InitBenchError(f"{spec} draws nan or inf into a weight of shape {shape}")
     return weight
 
 
 def module_of(shape: tuple[int, ...]) -> nn.Module:
-    """Return a linear or convolutional layer with a weight of ``shape``, not filled yet."""
+    """Return a linear or convolutional layer with an uninitialized weight of ``shape``."""
     n_out, n_in, *kernel = shape
     with torch.device("meta"):
         if kernel:
@@ -95,7 +95,7 @@ def module_of(shape: tuple[int, ...]) -> nn.Module:
 
 
 def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
-    """Return ``DRAWS`` weights of ``spec``, from streams that no other initialiser draws from.
+    """Draw ``DRAWS`` weights of ``spec``, from streams of its own, and return their statistics.
 
     Raises:
         InitBenchError: as ``draw``.
@@ -105,7 +105,7 @@ def draws(spec: InitSpec, shape: tuple[int, ...]) -> Draws:
 
 
 def draws_of(weights: Tensor) -> Draws:
-    """Return what weights of one shape, stacked, look like."""
+    """Return statistics of stacked weights of one shape."""
     values = torch.linalg.svdvals(weights.flatten(2))
     squares = weights.double().square().flatten(1)
     rms = squares.mean(dim=1).sqrt()
@@ -134,7 +134,7 @@ def same_bits(pair: Pair, shape: tuple[int, ...]) -> float:
 
 
 def equal_bits(a: Tensor, b: Tensor) -> bool:
-    """Return whether two float32 tensors are the same bit by bit: 0 is not -0, nan is nan."""
+    """Return whether two float32 tensors have equal bits: 0 differs from -0, nan equals nan."""
     return torch.equal(a.view(torch.int32), b.view(torch.int32))
 
 
@@ -174,28 +174,27 @@ def _rows(
     pair: Pair,
     setting: str,
     shape: tuple[int, ...],
-    look: Callable[[InitSpec, tuple[int, ...]], Draws],
+    draws_from: Callable[[InitSpec, tuple[int, ...]], Draws],
 ) -> Iterator[Row]:
     row = functools.partial(Row, pair=pair, question="distribution", setting=setting)
-    refusals, seen = [], []
+    refusals, sides = [], []
     for spec in (pair.a, pair.b):
         try:
-            seen.append(look(spec, shape))
+            sides.append(draws_from(spec, shape))
         except InitBenchError as reason:
             refusals.append(str(reason))
     if refusals:
         yield row(quantity="same bits", note="; ".join(dict.fromkeys(refusals)))
         return
-    a, b = seen
+    a, b = sides
     yield row(quantity="same bits", value=same_bits(pair, shape), n=BIT_SEEDS)
     yield row(quantity="KS distance", n=len(a.entries), **ks_distance(a.entries, b.entries))
     yield row(quantity="std ratio", n=DRAWS, **mean_ratio(a.rms, b.rms))
     yield row(quantity="spectrum ratio", n=DRAWS, **mean_ratio(a.spectrum, b.spectrum))
-    for side, spec, found in (("a", pair.a, a), ("b", pair.b, b)):
-        law = stated(spec, shape)
-        if law is None:
+    for side, spec, drawn in (("a", pair.a, a), ("b", pair.b, b)):
+        distribution = stated(spec, shape)
+        if distribution is None:
             continue
         for name, test in (("mean", mean_against), ("variance", variance_against)):
-            moment = test(found.entries, law, DRAW_ALPHA)
-            numbers: dict[str, Any] = asdict(moment)
-            yield row(quantity=f"{name} of {side}", n=len(found.entries), **numbers)
+            moment: dict[str, Any] = asdict(test(drawn.entries, distribution, DRAW_ALPHA))
+            yield row(quantity=f"{name} of {side}", n=len(drawn.entries), **moment)

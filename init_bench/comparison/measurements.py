@@ -1,4 +1,4 @@
-"""A row of a comparison: one number that was measured of a pair, and how it is defined."""
+"""Define the measured quantities of a comparison and the row that holds one of them."""
 
 import math
 from dataclasses import dataclass
@@ -6,32 +6,34 @@ from dataclasses import dataclass
 from init_bench.comparison.pairs import Pair
 
 DRAWS = 20
-"""Weights drawn from each initialiser and shape, the units of the tests of whole weights."""
+"""Weights drawn from each initialiser and shape; tests of weights as units have this n."""
 
 
 NETWORK_DRAWS = 8
-"""Networks filled by each initialiser, where one fills whole networks alone."""
+"""Networks filled by each initialiser, where one of the two cannot fill a single tensor."""
 
 
 DRAW_ALPHA = 1e-3
-"""Chance of any false "differs" among all tests of draws: draws are cheap, so it can be small."""
+"""Chance of any false "differs" in all tests of draws; small, because draws are cheap."""
 
 
 TRAIN_ALPHA = 0.05
-"""The same among all tests of training, where every seed costs two runs."""
+"""Chance of any false "differs" in all tests of training, where each seed costs two runs."""
+
+
+LOSSES = ("final loss", "mean loss")
 
 
 TURNS, FILLS, NETWORK_FILLS = 9, 5, 3
-"""Timing: turns in which both sides are timed, and the fills of each in a turn."""
+"""Timing: rounds in which both sides are timed, and the fills of each in a round."""
 
 
 TIME_MARGIN = 0.1
-"""Faster or slower is what every turn says, and the median by more than this share. As fast is
-what every turn says to within it; anything else is undecided."""
+"""One side is faster where the whole interval of the time ratio lies beyond this margin."""
 
 
 _PAIRED = (
-    "a - b, mean over the seeds that trained on both sides; 95 % bootstrap interval and "
+    "a - b, mean over the seeds that diverged on neither side; 95 % bootstrap interval and "
     "sign-flip p over seeds, paired"
 )
 
@@ -50,8 +52,8 @@ _WELCH = (
 
 DEFINITIONS = {
     "same bits": "share of pairs of draws from one generator state that agree in every bit",
-    "KS distance": "largest distance between the distribution functions of the entries of "
-    f"{DRAWS} draws of each, from streams of their own; p: two-sample Kolmogorov-Smirnov; "
+    "KS distance": "largest vertical gap between the cumulative distributions of the entries, "
+    f"{DRAWS} draws a side, from different seeds; p: two-sample Kolmogorov-Smirnov; "
     f"{1 - DRAW_ALPHA:.1%} interval: Massart's bound",
     "std ratio": f"root mean square of the entries, {_WELCH}",
     "spectrum ratio": "largest singular value over the root mean square of all, which is 1 for an "
@@ -64,8 +66,9 @@ DEFINITIONS = {
     "final loss": f"mean loss of the last 50 steps, {_PAIRED}",
     "mean loss": f"area under the loss curve / steps, {_PAIRED}",
     "diverged": "share of seeds that diverged, a - b; p: exact McNemar test over seeds",
-    "time": f"median time of a fill, a / b, median over {TURNS} turns of {FILLS} fills "
-    f"of each ({NETWORK_FILLS} of a whole network); interval: lowest and highest turn",
+    "time": f"median time of a fill, a / b, median over {TURNS} rounds of {FILLS} fills of each "
+    f"({NETWORK_FILLS} of a whole network); 96 % interval of the median: second lowest to second "
+    "highest round",
 }
 
 
@@ -77,6 +80,7 @@ class Row:
     """One measured number of a pair.
 
     Attributes:
+        pair: the two initialisers.
         question: ``distribution``, ``training`` or ``speed``.
         setting: the shape or the network that it was measured on.
         quantity: a key of ``DEFINITIONS``.

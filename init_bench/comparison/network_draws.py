@@ -1,4 +1,4 @@
-"""Do two initialisers of a whole network draw the same? One stated network, layer by layer."""
+"""Compare the weights that two initialisers draw into one network, layer by layer."""
 
 import functools
 import math
@@ -27,7 +27,7 @@ Layers = Mapping[str, Draws]
 
 
 def fills_networks(pair: Pair) -> bool:
-    """Return whether a side of the pair fills no tensor, but whole networks.
+    """Return whether a side of the pair fills whole networks and no single tensor.
 
     Example:
         >>> fills_networks(Pair(a=InitSpec("lsuv"), b=InitSpec("he_normal")))
@@ -37,13 +37,13 @@ def fills_networks(pair: Pair) -> bool:
 
 
 def layer_rows(pairs: Iterable[Pair], cell: Cell) -> list[Row]:
-    """Return what both sides of each pair put into each weight of the cell's network.
+    """Return the rows about each weight of the cell's network, as both sides of a pair fill it.
 
-    Entries of one weight may share a scale that the initialiser found, so whole weights are the
+    Entries of one weight may share a scale that the initialiser computed, so weights are the
     units of every test.
     """
-    look = functools.lru_cache(maxsize=None)(functools.partial(_drawn, cell=cell))
-    return [row for pair in pairs for row in _rows(pair, cell, look)]
+    layers_from = functools.lru_cache(maxsize=None)(functools.partial(_drawn, cell=cell))
+    return [row for pair in pairs for row in _rows(pair, cell, layers_from)]
 
 
 def layer_quantiles(pair: Pair, cell: Cell) -> pd.DataFrame:
@@ -57,33 +57,33 @@ def layer_quantiles(pair: Pair, cell: Cell) -> pd.DataFrame:
 
 
 def weights_of(cell: Cell) -> dict[str, Tensor]:
-    """Return the initial weights of the cell's network by layer and shape, biases left out.
+    """Return the initial weights of the cell's network by shape and layer, without biases.
 
     Raises:
         InitBenchError: the initialiser cannot fill the network, or fills it with nan or inf.
     """
     network = network_of(cell, datasets.load(cell.dataset))
-    found = {}
+    weights = {}
     for name, value in network.named_parameters():
         if value.dim() > 1:
             shape = "x".join(map(str, value.shape))
-            found[f"{shape} {name.removesuffix('.weight')}"] = value.detach()
+            weights[f"{shape} {name.removesuffix('.weight')}"] = value.detach()
         if not value.isfinite().all():
-            raise InitBenchError(f"{cell.init} fills {name!r} with values that are not finite")
-    return found
+            raise InitBenchError(f"{cell.init} fills {name!r} with nan or inf")
+    return weights
 
 
 def _drawn(spec: InitSpec, *, cell: Cell) -> Layers:
-    """Return ``NETWORK_DRAWS`` fills of the network, from seeds that no other spec has."""
+    """Return statistics of ``NETWORK_DRAWS`` fills of the network, from seeds of the spec's own."""
     seeds = [stream(i, f"compare/{spec}").initial_seed() for i in range(NETWORK_DRAWS)]
     fills = [weights_of(replace(cell, init=str(spec), seed=seed)) for seed in seeds]
     return {layer: draws_of(torch.stack([fill[layer] for fill in fills])) for layer in fills[0]}
 
 
-def _rows(pair: Pair, cell: Cell, look: Callable[[InitSpec], Layers]) -> Iterator[Row]:
+def _rows(pair: Pair, cell: Cell, layers_from: Callable[[InitSpec], Layers]) -> Iterator[Row]:
     row = functools.partial(Row, pair=pair, question="distribution")
     try:
-        a, b, bits = look(pair.a), look(pair.b), _same_bits(pair, cell)
+        a, b, bits = layers_from(pair.a), layers_from(pair.b), _same_bits(pair, cell)
     except InitBenchError as reason:
         yield row(setting="the network", quantity="same bits", note=str(reason))
         return
@@ -106,7 +106,7 @@ def _same_bits(pair: Pair, cell: Cell) -> dict[str, float]:
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-    """Return the ratio of two samples; weights that are 0 on one side alone differ for sure."""
+    """Return the ratio of two samples; weights that are 0 on one side only differ with p = 0."""
     if not a.any() and b.all():
         return {"value": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
     if a.all() and not b.any():

@@ -1,4 +1,4 @@
-"""Differences paired over seeds: their interval, their p-value, and Holm over many of them."""
+"""Test differences paired over seeds: bootstrap interval, sign-flip p-value, Holm."""
 
 import itertools
 import math
@@ -16,15 +16,15 @@ RESAMPLES = 20_000
 
 
 EXACT_SEEDS = 16
-"""Up to so many seeds all 2ⁿ signs are tried; beyond, as many at random."""
+"""With at most this many seeds all 2ⁿ signs are tried; with more, random ones."""
 
 
 def bootstrap_interval(differences: ArrayLike) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the mean of ``differences``, nan for fewer than two.
 
     Seeds are drawn with replacement from a fixed stream, so the same numbers give the same
-    interval. The quantiles are moved outwards for the few seeds there are: plain ones cover too
-    rarely (with normal data of 10 seeds about 90 % of the time).
+    interval. The quantiles are moved outwards because seeds are few: plain ones would cover too
+    rarely (for normal data and 10 seeds about 90 % of the time).
 
     Formula:
         quantiles α' and 1 − α' of the resampled means, α' = Φ(−√(n/(n − 1)) t(0.975, n − 1)).
@@ -69,12 +69,12 @@ def sign_flip_p(differences: ArrayLike) -> float:
     sums = np.abs(_signs(len(values)) @ values)
     # Signings of equal sum may differ by the rounding of their additions.
     reached = sums >= abs(values.sum()) - 1e-12 * np.abs(values).sum()
-    extra = int(len(values) > EXACT_SEEDS)  # the observed signing is one of those possible
+    extra = int(len(values) > EXACT_SEEDS)  # the observed signing counts too
     return float((reached.sum() + extra) / (len(sums) + extra))
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Return p-values adjusted for their number, nan where there is none (it counts for nothing).
+    """Return p-values adjusted for their number; nan stays nan and is not counted.
 
     Rejecting where the adjusted value is below α keeps the chance of any false rejection below
     α, whatever the dependence between the tests.

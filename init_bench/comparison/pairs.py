@@ -1,4 +1,4 @@
-"""Names → pairs to compare: an initialiser of ours and torch's counterpart, or what was named."""
+"""Turn names into pairs to compare: those named, or an initialiser and torch's counterpart."""
 
 import inspect
 import itertools
@@ -13,16 +13,16 @@ COUNTERPARTS = {
     "lecun_uniform": "torch.kaiming_uniform(nonlinearity='linear')",
     "identity": "torch.eye",
 }
-"""Counterparts that have another name than ours and its aliases."""
+"""Counterparts in torch with a name that is none of the initialiser's own names."""
 
 
 STAND_IN = 0.5
-"""What both sides get for an argument without a default, where all of the menu is compared."""
+"""Value for an argument without a default, where the whole menu is compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two initialisers, ``a`` seen against ``b``: differences are a − b, ratios a / b."""
+    """Two initialisers ``a`` and ``b``: differences are a − b, ratios a / b."""
 
     a: InitSpec
     b: InitSpec
@@ -35,7 +35,8 @@ def pairs_of(names: Sequence[str]) -> list[Pair]:
     """Return every two of ``names``, one name with torch's counterpart, or all that have one.
 
     Raises:
-        InitBenchError: a name is unknown or malformed, given twice, or alone without counterpart.
+        InitBenchError: a name is unknown, malformed or given twice, or the only one, without a
+            counterpart.
 
     Example:
         >>> [str(pair) for pair in pairs_of(["kaiming_normal(mode='fan_out')"])]
@@ -50,13 +51,13 @@ def pairs_of(names: Sequence[str]) -> list[Pair]:
     for (name, spec), (other, same) in itertools.combinations(zip(names, specs, strict=True), 2):
         if spec == same:
             raise InitBenchError(
-                f"{name!r} and {other!r} are one initialiser, {spec}: name it once"
+                f"{name!r} and {other!r} are the same initialiser, {spec}: name it once"
             )
     return [Pair(a=a, b=b) for a, b in itertools.combinations(specs, 2)]
 
 
 def counterpart_name(name: str) -> str | None:
-    """Return torch's initialiser that ``name`` stands beside, ``None`` where there is none.
+    """Return the name of torch's counterpart of an initialiser, ``None`` where there is none.
 
     Example:
         >>> counterpart_name("he_normal"), counterpart_name("variance_scaling")
@@ -68,7 +69,7 @@ def counterpart_name(name: str) -> str | None:
 
 
 def without_counterpart() -> tuple[str, ...]:
-    """Return those of the whole menu, of any kind, that torch has nothing to set beside.
+    """Return the initialisers of the menu, of any kind, that have no counterpart in torch.
 
     Example:
         >>> "variance_scaling" in without_counterpart(), "he_normal" in without_counterpart()
@@ -79,20 +80,20 @@ def without_counterpart() -> tuple[str, ...]:
 
 
 def _with_counterpart(spec: InitSpec) -> Pair:
-    """Return ``spec`` beside torch's function, called with the same arguments by position."""
+    """Pair ``spec`` with torch's function, given the same arguments by position."""
     name = counterpart_name(spec.name)
     if name is None:
         raise InitBenchError(
-            f"{spec.name} has no counterpart in torch.nn.init; name what to compare it with, "
-            f"as in compare {spec.name} torch.kaiming_normal"
+            f"{spec.name} has no counterpart in torch.nn.init: name a second initialiser, "
+            f"such as {spec.name} torch.kaiming_normal"
         )
     other = parse(name) if name not in INITS else InitSpec(name)
     places = dict(zip(_parameters(spec.name), _parameters(other.name), strict=False))
     unknown = [key for key, _ in spec.arguments if key not in places]
     if unknown or (spec.arguments and other.arguments):
         raise InitBenchError(
-            f"torch's counterpart of {spec.name} takes no such arguments as {spec}; name what to "
-            f"compare it with, as in compare {spec.name} torch.kaiming_normal"
+            f"torch's counterpart of {spec.name} does not take the arguments of {spec}: name a "
+            f"second initialiser, such as {spec} torch.kaiming_normal"
         )
     same = tuple((places[key], value) for key, value in spec.arguments)
     return Pair(a=spec, b=InitSpec(other.name, other.arguments + same))

@@ -1,4 +1,4 @@
-"""A comparison at a glance: each pair's verdict and the numbers behind it."""
+"""Write a comparison as text or HTML: each pair's verdict and the numbers behind it."""
 
 import io
 import math
@@ -9,18 +9,39 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.verdicts import Record, records
 from init_bench.figures.style import RC
 
+LEGEND = (
+    "a: the first name of a pair; b: the second. [low, high]: interval of the number before it, "
+    "95 % for training, 96 % for speed, 99.9 % for draws.",
+    "KS distance: largest gap between the cumulative distributions of the weights, from 0 (equal) "
+    "to 1.",
+    "p_holm: p-value, corrected for the number of tests (Holm). A difference counts below "
+    f"{DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
+    "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 inputs.",
+)
+
+
+def headlines(verdicts: dict[str, str]) -> list[str]:
+    """Return a line per pair: its verdict.
+
+    Example:
+        >>> headlines({"zeros vs ones": "differs: zeros trains better: final loss lower by 1"})
+        ['zeros vs ones: zeros trains better: final loss lower by 1']
+    """
+    return [f"{pair}: {verdict.removeprefix('differs: ')}" for pair, verdict in verdicts.items()]
+
 
 def text_of(table: pd.DataFrame, verdicts: dict[str, str]) -> str:
-    """Return a block per pair: verdict, draws, training, speed."""
+    """Return a block per pair (verdict, draws, training, speed) and a legend."""
     blocks = []
-    for pair, verdict in verdicts.items():
+    for pair, headline in zip(verdicts, headlines(verdicts), strict=True):
         rows = table[table["pair"] == pair]
-        head = textwrap.fill(f"{pair}: {verdict}", 100, subsequent_indent="    ")
+        head = textwrap.fill(headline, 100, subsequent_indent="    ")
         blocks.append("\n".join([head, *(f"  {line}" for line in _lines(rows))]))
-    return "\n".join(blocks)
+    return "\n".join([*blocks, "", *(textwrap.fill(line, 100) for line in LEGEND)])
 
 
 def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> str:
@@ -31,63 +52,86 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
         for pair, verdict in verdicts.items()
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
-    return f"<table>{head}{''.join(cells)}</table>{_svg(figure)}"
+    legend = "<br>".join(escape(line) for line in LEGEND)
+    return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{_svg(figure)}"
 
 
 def _lines(rows: pd.DataFrame) -> list[str]:
-    """Return what was measured of a pair, a line per question."""
-    found = [_draws(rows), *_training(rows), _speed(rows)]
-    return [line for line in found if line]
+    """Return what was measured of a pair, question by question."""
+    return [_draws(rows), *_training(rows), _speed(rows)]
 
 
 def _draws(rows: pd.DataFrame) -> str:
     bits = rows[rows["quantity"] == "same bits"]
-    seen = bits[bits["value"].notna()]
-    if seen.empty:
+    compared = bits[bits["value"].notna()]
+    if compared.empty:
         return f"draws     not compared: {bits['note'].iloc[0]}"
-    equal = int((seen["value"] == 1).sum())
+    equal = int((compared["value"] == 1).sum())
+    units = "layers" if bits["setting"].str.startswith("layer").any() else "shapes"
+    parts = [f"same bits from the same seed on {equal} of {len(compared)} {units}"]
+    if measured := _distances(rows):
+        parts.append(f"from different seeds for a and b: {measured}")
+    different = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
+    parts += [f"{quantity} not as its definition states" for quantity in different]
+    if refused := len(bits) - len(compared):
+        parts.append(f"{refused} of {len(bits)} shapes cannot be filled")
+    return f"draws     {'; '.join(parts)}"
+
+
+def _distances(rows: pd.DataFrame) -> str:
+    """Return the largest KS distance and the range of std ratios over all shapes or layers."""
+    measured = []
     distances = records(rows[rows["quantity"] == "KS distance"])
-    far = max(distances, key=lambda row: row["value"], default=None)
-    distance = [f"KS distance at most {far['value']:.3g} ({_p(far)})"] if far else []
-    whole = bits["setting"].str.startswith("layer").any()
-    ratio = rows[rows["quantity"] == "std ratio"]["value"]
-    gone = len(bits) - len(seen)
-    refused = f"; {gone} of {len(bits)} shapes refused" if gone else ""
-    spread = [f"std a / b {ratio.min():.4g} to {ratio.max():.4g}"] if ratio.notna().any() else []
-    measured = ", ".join([*distance, *spread])
-    apart = f"; between draws from other seeds for a and b: {measured}" if measured else ""
-    unlike = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
-    stated = "".join(f"; {quantity} not as stated" for quantity in unlike)
-    return (
-        f"draws     same bits on {equal} of {len(seen)} {'layers' if whole else 'shapes'}"
-        f"{apart}{stated}{refused}"
-    )
+    if distances:
+        largest = max(distances, key=lambda row: row["value"])
+        measured.append(f"KS distance at most {largest['value']:.3g} ({_p(largest)})")
+    ratio = rows.loc[rows["quantity"] == "std ratio", "value"]
+    if ratio.notna().any():
+        low, high = f"{ratio.min():.4g}", f"{ratio.max():.4g}"
+        measured.append(f"std of a / std of b {low if low == high else f'{low} to {high}'}")
+    return ", ".join(measured)
 
 
 def _training(rows: pd.DataFrame) -> list[str]:
-    trained = rows[rows["question"] == "training"]
-    lines = []
-    for row in records(trained):
+    """Return the network that was trained, then a line per loss and one on divergence."""
+    trained = records(rows[rows["question"] == "training"])
+    lines = [f"training  {trained[0]['setting']}"]
+    for row in trained:
         if row["quantity"] == "same start":
             if math.isnan(row["value"]):
                 return [f"training  not compared: {row['note']}"]
             continue
         if math.isnan(row["p"]) and row["quantity"] != "diverged":
-            return [f"training  {row['note']}"]
-        interval = f" [{row['ci_low']:+.3g}, {row['ci_high']:+.3g}] ({_p(row)})"
-        number = f"{row['value']:+.3g}{interval}, " if row["quantity"] != "diverged" else ""
-        verdict = f": {row['verdict']}" if not math.isnan(row["p"]) else ""
-        lines.append(f"training  {row['quantity']} {number}{row['note']}{verdict}")
+            return [*lines, f"training  {row['note']}"]
+        lines.append(f"training  {_difference(row)}")
     return lines
 
 
+def _difference(row: Record) -> str:
+    """Return both sides' numbers of one quantity of training, and their difference."""
+    if row["quantity"] == "diverged":
+        return (
+            "diverged on neither side"
+            if math.isnan(row["p"])
+            else (f"diverged {row['note']} ({_p(row)}): {row['verdict']}")
+        )
+    interval = f"[{row['ci_low']:+.3g}, {row['ci_high']:+.3g}]"
+    return (
+        f"{row['quantity']} {row['note']}; a - b: {row['value']:+.3g} {interval} ({_p(row)}): "
+        f"{row['verdict']}"
+    )
+
+
 def _speed(rows: pd.DataFrame) -> str:
-    row = rows[rows["question"] == "speed"].iloc[0]
+    row = records(rows[rows["question"] == "speed"])[0]
     if math.isnan(row["value"]):
         return f"speed     not measured: {row['note']}"
+    verdict = row["verdict"]
+    named = f"{row['a']} is {verdict}" if verdict in ("faster", "slower") else verdict
     return (
-        f"speed     {row['verdict']}: {row['value']:.2f} of b's time "
-        f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}] for {row['setting']}; {row['note']}"
+        f"speed     {named}: filling {row['setting']}, time of a / time of b is "
+        f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}] over {TURNS} rounds "
+        f"({row['note']})"
     )
 
 
@@ -97,7 +141,9 @@ def _p(row: Record) -> str:
 
 
 def _svg(figure: Figure) -> str:
+    """Return the figure as an SVG element, without the XML header."""
     text = io.StringIO()
     with mpl.rc_context(RC):
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+    _, element, rest = text.getvalue().partition("<svg")
+    return element + rest

@@ -1,4 +1,4 @@
-"""The result of a comparison, and its faces."""
+"""The result of a comparison: its tables, summary, figure and files."""
 
 import json
 import math
@@ -9,12 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.comparison.report import html_of, text_of
+from init_bench.comparison.report import headlines, html_of, text_of
+from init_bench.figures.export import save
+from init_bench.files import make_folder, write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a comparison found; printed, it says so in words and numbers.
+    """The result of ``compare``; printed, it says which side is better, and by how much.
 
     Attributes:
         table: a row per pair and measured number: ``pair`` (``a`` vs ``b``), ``question``
@@ -26,10 +28,10 @@ class Comparison:
         quantiles: of the entries of both sides, where one pair is compared.
         curves: loss per step of the runs.
         outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
-        left_out: initialisers of ours that have no counterpart, where all were asked for.
-        folder: where all is stored, if anywhere.
+        left_out: initialisers without a counterpart in torch, where the whole menu is compared.
+        folder: where everything is stored, if anywhere.
         failures: files about runs that failed, where they are stored.
-        errors: what those runs failed of, whether stored or not.
+        errors: the error of each run that failed, whether stored or not.
     """
 
     table: pd.DataFrame
@@ -42,12 +44,16 @@ class Comparison:
     failures: tuple[Path, ...] = ()
     errors: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """The verdict on each pair, a line each: which side is better, and by how much."""
+        return "\n".join(headlines(self.verdicts))
+
     def figure(self) -> Figure:
         """Return one pair's draws, curves and differences, or a forest plot of several pairs."""
         if len(self.verdicts) == 1:
-            ((pair, verdict),) = self.verdicts.items()
             return figures.pair_comparison(
-                self.table, self.quantiles, self.curves, self.outcomes, title=f"{pair}\n{verdict}"
+                self.table, self.quantiles, self.curves, self.outcomes, title=self.summary
             )
         return figures.forest(self.table, self.verdicts)
 
@@ -56,9 +62,21 @@ class Comparison:
         rows = self.table.replace([math.nan, math.inf, -math.inf], None).to_dict("records")
         return json.dumps(rows, ensure_ascii=False)
 
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write ``comparison.parquet`` and ``figures/compare.png`` and ``.svg``; return the paths.
+
+        Raises:
+            InitBenchError: ``folder`` is a file, or cannot be made or written.
+        """
+        folder = Path(folder)
+        make_folder(folder)
+        table = folder / "comparison.parquet"
+        write_whole(table, self.table.to_parquet)
+        return [table, *save(self.figure(), folder, "compare")]
+
     def __str__(self) -> str:
-        alone = f"no counterpart in torch.nn.init: {', '.join(self.left_out)}"
-        return text_of(self.table, self.verdicts) + f"\n{alone}" * bool(self.left_out)
+        alone = f"\nWithout a counterpart in torch.nn.init: {', '.join(self.left_out)}."
+        return text_of(self.table, self.verdicts) + alone * bool(self.left_out)
 
     def _repr_html_(self) -> str:
         return html_of(self.table, self.verdicts, self.figure())

@@ -1,12 +1,11 @@
-"""Do two initialisers train the same? Paired over seeds: the same minibatches on both sides."""
+"""Train both sides of each pair on the same minibatches and test the differences over seeds."""
 
 import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ import torch
 from scipy import stats
 
 from init_bench import datasets
-from init_bench.comparison.measurements import TRAIN_ALPHA, Row
-from init_bench.comparison.paired import bootstrap_interval, seeds_for, sign_flip_p
+from init_bench.comparison.measurements import LOSSES, Row
+from init_bench.comparison.paired import bootstrap_interval, sign_flip_p
 from init_bench.comparison.pairs import Pair
+from init_bench.comparison.protocol import RunOptions, cell_of, setting_of
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec
 from init_bench.training.cell import Cell
@@ -27,24 +27,23 @@ from init_bench.training.networks import network_of
 from init_bench.training.pipeline import run
 from init_bench.training.results import Results
 
-LOSSES = ("final loss", "mean loss")
+SKIPPED = "not trained: from every seed both sides start from the same bits and so train the same"
 
 
-SKIPPED = "not trained: both sides start from the same bits for every seed and so train to the same"
-
-
-LEAST_SEEDS = 10
-
-
-TESTS = 3
-"""Tests of a pair that Holm counts: final loss, mean loss, and divergence where there is any."""
+MakeRow = functools.partial[Row]
+"""Makes a row of one pair about training on one network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Rows about training, the curves and outcomes (a row per run) behind them, what failed.
+    """Rows about training and the runs behind them.
 
-    ``failures`` are the files about runs that failed, ``errors`` what they say.
+    Attributes:
+        rows: the measured differences, pair by pair.
+        curves: loss per step of each run.
+        outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
+        failures: files about runs that failed.
+        errors: what those files say, a line per run.
     """
 
     rows: list[Row]
@@ -54,92 +53,56 @@ class Trained:
     errors: tuple[str, ...] = ()
 
 
-def cell_of(axes: Mapping[str, Any]) -> Cell:
-    """Return the cell, seed and initialiser aside, that all sides train.
-
-    Raises:
-        InitBenchError: an unknown axis, a bad value, or more than one value of an axis.
-
-    Example:
-        >>> cell_of({"steps": 300}).width
-        100
-    """
-    taken = sorted(axes.keys() & {"init", "seed"})
-    if taken:
-        raise InitBenchError(f"{taken[0]} is no axis of a comparison; pass names and seeds=")
-    cells = Grid(**axes).cells
-    if len(cells) > 1:
-        many = [name for name in axes if len(getattr(Grid(**axes), name)) > 1]
-        raise InitBenchError(
-            f"a comparison trains one network, got several values of {', '.join(many)}; "
-            f"compare once for each"
-        )
-    return cells[0]
-
-
-def seeds_by_default(pairs: int) -> int:
-    """Return 10, or more where Holm over so many pairs could reach no verdict with 10 seeds.
-
-    Example:
-        >>> seeds_by_default(1), seeds_by_default(30)
-        (10, 12)
-    """
-    return max(LEAST_SEEDS, seeds_for(TESTS * pairs, TRAIN_ALPHA))
-
-
-def train(
-    pairs: Iterable[Pair],
-    axes: Mapping[str, Any],
-    *,
-    seeds: int,
-    out: Path,
-    device: str,
-    progress: bool,
-) -> Trained:
+def train(pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions) -> Trained:
     """Train both sides of each pair on the same minibatches and return what differs.
 
     Of several pairs, those that start from the same bits are not trained: they would train to
     the same bits. A single pair is trained all the same, as a check and for its curves.
     """
-    pairs = list(pairs)
-    refusals = {spec: _refusal(spec, axes) for pair in pairs for spec in (pair.a, pair.b)}
-    open_pairs = [pair for pair in pairs if not (refusals[pair.a] or refusals[pair.b])]
-    look = functools.lru_cache(maxsize=None)(start_of)
-    starts = {pair: same_start(pair, cell_of(axes), seeds, look) for pair in open_pairs}
-    trained = [pair for pair in open_pairs if starts[pair] < 1 or len(pairs) == 1]
-    results = _run(trained, axes, seeds, out, device, progress)
+    pairs, seeds = list(pairs), options.seeds
+    refusals = _refusals(pairs, axes)
+    starts = _starts([pair for pair in pairs if pair not in refusals], cell_of(axes), seeds)
+    trained = [pair for pair, share in starts.items() if share < 1 or len(pairs) == 1]
+    results = _run(trained, axes, options)
     outcomes = _outcomes(results) if results else pd.DataFrame()
     failures = results.failures if results else ()
     failed = dict(error for path in failures for error in _errors(path))
     rows = []
     for pair in pairs:
-        row = partial(Row, pair=pair, question="training", setting=_setting(axes))
-        if pair not in starts:
-            reasons = [reason for spec in (pair.a, pair.b) if (reason := refusals[spec])]
-            rows.append(row(quantity="same start", note="; ".join(dict.fromkeys(reasons))))
-            continue
-        rows.append(row(quantity="same start", value=starts[pair], n=seeds))
-        if pair not in trained:
-            rows += [row(quantity=name, value=0.0, note=SKIPPED) for name in LOSSES]
-        elif reasons := [e for (i, _), e in failed.items() if i in (str(pair.a), str(pair.b))]:
-            rows.append(row(quantity="final loss", note=f"a run failed: {reasons[0]}"))
-        else:
-            rows += list(_paired_rows(pair, outcomes, row))
-    curves = results.curves if results else pd.DataFrame()
-    errors = tuple(f"{init}, seed {seed}: {error}" for (init, seed), error in failed.items())
-    return Trained(rows=rows, curves=curves, outcomes=outcomes, failures=failures, errors=errors)
+        row = MakeRow(Row, pair=pair, question="training", setting=setting_of(axes, seeds))
+        if pair in starts:
+            rows.append(row(quantity="same start", value=starts[pair], n=len(seeds)))
+        errors = [e for (init, _), e in failed.items() if init in (str(pair.a), str(pair.b))]
+        match (pair in starts, pair in trained, errors):
+            case (False, _, _):
+                rows.append(_untrainable_row(row, refusals[pair]))
+            case (_, False, _):
+                rows += _skipped_rows(row)
+            case (_, _, [error, *_]):
+                rows.append(_failed_row(row, error))
+            case _:
+                rows += _paired_rows(row, pair, outcomes)
+    return Trained(
+        rows=rows,
+        curves=results.curves if results else pd.DataFrame(),
+        outcomes=outcomes,
+        failures=failures,
+        errors=tuple(f"{init}, seed {seed}: {error}" for (init, seed), error in failed.items()),
+    )
 
 
-def same_start(pair: Pair, cell: Cell, seeds: int, look: Callable[[Cell], str | None]) -> float:
+def same_start(
+    pair: Pair, cell: Cell, seeds: Sequence[int], digest: Callable[[Cell], str | None]
+) -> float:
     """Return the share of seeds for which both sides give a network the same bits throughout.
 
-    ``look``: ``start_of``, which may remember what it saw.
+    ``digest``: ``start_of``, possibly with a cache.
     """
     equal = 0
-    for seed in range(seeds):
-        a, b = (look(replace(cell, init=str(spec), seed=seed)) for spec in (pair.a, pair.b))
+    for seed in seeds:
+        a, b = (digest(replace(cell, init=str(spec), seed=seed)) for spec in (pair.a, pair.b))
         equal += a is not None and a == b
-    return equal / seeds
+    return equal / len(seeds)
 
 
 def start_of(cell: Cell) -> str | None:
@@ -154,8 +117,21 @@ def start_of(cell: Cell) -> str | None:
     return digest.hexdigest()
 
 
+def _refusals(pairs: Iterable[Pair], axes: Mapping[str, Any]) -> dict[Pair, str]:
+    """Return why the grid refuses a side, for each pair of which it does."""
+    refusal = functools.lru_cache(maxsize=None)(functools.partial(_refusal, axes=axes))
+    reasons = {pair: [refusal(pair.a), refusal(pair.b)] for pair in pairs}
+    return {p: "; ".join(dict.fromkeys(filter(None, r))) for p, r in reasons.items() if any(r)}
+
+
+def _starts(pairs: Iterable[Pair], cell: Cell, seeds: Sequence[int]) -> dict[Pair, float]:
+    """Return each pair's share of seeds with the same start; a start is computed once."""
+    digest = functools.lru_cache(maxsize=None)(start_of)
+    return {pair: same_start(pair, cell, seeds, digest) for pair in pairs}
+
+
 def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
-    """Return why a grid takes no such initialiser, empty where it does."""
+    """Return why a grid refuses an initialiser, empty where it takes it."""
     try:
         Grid(**axes, init=str(spec))
     except InitBenchError as reason:
@@ -163,19 +139,13 @@ def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
     return ""
 
 
-def _run(
-    pairs: Iterable[Pair],
-    axes: Mapping[str, Any],
-    seeds: int,
-    out: Path,
-    device: str,
-    progress: bool,
-) -> Results | None:
+def _run(pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions) -> Results | None:
+    """Train every initialiser of the pairs from every seed; ``None`` where there is no pair."""
     names = list(dict.fromkeys(str(spec) for pair in pairs for spec in (pair.a, pair.b)))
     if not names:
         return None
-    grid = Grid(**axes, init=names, seed=range(seeds))
-    return run(grid, out, device=device, progress=progress)
+    grid = Grid(**axes, init=names, seed=options.seeds)
+    return run(grid, options.out, device=options.device, progress=options.progress)
 
 
 def _outcomes(results: Results) -> pd.DataFrame:
@@ -186,7 +156,20 @@ def _outcomes(results: Results) -> pd.DataFrame:
     return cells.drop(columns="key")
 
 
-def _paired_rows(pair: Pair, outcomes: pd.DataFrame, row: partial[Row]) -> Iterator[Row]:
+def _untrainable_row(row: MakeRow, reason: str) -> Row:
+    return row(quantity="same start", note=reason)
+
+
+def _skipped_rows(row: MakeRow) -> list[Row]:
+    return [row(quantity=name, value=0.0, note=SKIPPED) for name in LOSSES]
+
+
+def _failed_row(row: MakeRow, error: str) -> Row:
+    return row(quantity="final loss", note=f"a run failed: {error}")
+
+
+def _paired_rows(row: MakeRow, pair: Pair, outcomes: pd.DataFrame) -> Iterator[Row]:
+    """Yield the differences of both losses and of divergence, paired over seeds."""
     a, b = (outcomes[outcomes["init"] == str(s)].set_index("seed") for s in (pair.a, pair.b))
     for name in LOSSES:
         column = name.replace(" ", "_")
@@ -201,18 +184,18 @@ def _paired_rows(pair: Pair, outcomes: pd.DataFrame, row: partial[Row]) -> Itera
             n=len(differences),
             note=_levels(a[column], b[column]) if len(differences) else "no seed trained on both",
         )
-    gone = [side["status"] == "diverged" for side in (a, b)]
+    diverged_a, diverged_b = (side["status"] == "diverged" for side in (a, b))
     yield row(
         quantity="diverged",
-        value=float(gone[0].mean() - gone[1].mean()),
-        p=_mcnemar(gone[0], gone[1]),
+        value=float(diverged_a.mean() - diverged_b.mean()),
+        p=_mcnemar(diverged_a, diverged_b),
         n=len(a),
-        note=f"a: {gone[0].sum()} of {len(a)} seeds, b: {gone[1].sum()} of {len(b)}",
+        note=f"a: {diverged_a.sum()} of {len(a)} seeds, b: {diverged_b.sum()} of {len(b)}",
     )
 
 
 def _mcnemar(a: pd.Series, b: pd.Series) -> float:
-    """Return the exact p-value of as many seeds diverging on one side alone as on the other."""
+    """Return McNemar's exact p-value that both sides diverge equally often, nan if none does."""
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     if not (a.any() or b.any()):
         return math.nan
@@ -223,16 +206,8 @@ def _levels(a: pd.Series, b: pd.Series) -> str:
     return f"a: {a.mean():.4g}, b: {b.mean():.4g}"
 
 
-def _setting(axes: Mapping[str, Any]) -> str:
-    cell = cell_of(axes)
-    return (
-        f"{cell.dataset} {cell.model} width {cell.width} depth {cell.depth} {cell.activation}, "
-        f"{cell.optimizer} lr {cell.lr:g}, {cell.steps} steps"
-    )
-
-
 def _errors(failure: Path) -> Iterator[tuple[tuple[str, int], str]]:
     """Yield (init, seed) of each cell that a failure file names, and why it failed."""
-    told = json.loads(failure.read_text())
-    for cell in told["cells"]:
-        yield (cell["init"], cell["seed"]), told["error"]
+    report = json.loads(failure.read_text())
+    for cell in report["cells"]:
+        yield (cell["init"], cell["seed"]), report["error"]

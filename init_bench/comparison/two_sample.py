@@ -1,4 +1,4 @@
-"""Two samples: how far apart are their distributions, and the size of their values?"""
+"""Test two samples: the distance of their distributions and the ratio of their means."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from init_bench.comparison.measurements import DRAW_ALPHA
 
 
 def ks_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-    """Return the largest distance of two empirical distribution functions, its interval and p.
+    """Return the largest gap between two empirical distribution functions, its interval and p.
 
     Formula:
         D = sup |F_a − F_b|; either F is within √(log(2/α')/(2n)) of the truth with probability
@@ -20,15 +20,15 @@ def ks_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
         Massart, The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality, 1990.
 
     Example:
-        >>> found = ks_distance(np.zeros(100), np.ones(100))
-        >>> found["value"], found["p"] < 1e-50
+        >>> result = ks_distance(np.zeros(100), np.ones(100))
+        >>> result["value"], result["p"] < 1e-50
         (1.0, True)
     """
-    found = stats.ks_2samp(a, b)
-    distance = float(found.statistic)
+    test = stats.ks_2samp(a, b)
+    distance = float(test.statistic)
     half = sum(math.sqrt(math.log(4 / DRAW_ALPHA) / (2 * len(side))) for side in (a, b))
     low, high = max(0.0, distance - half), min(1.0, distance + half)
-    return {"value": distance, "low": low, "high": high, "p": float(found.pvalue)}
+    return {"value": distance, "low": low, "high": high, "p": float(test.pvalue)}
 
 
 def mean_ratio(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
@@ -43,13 +43,13 @@ def mean_ratio(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
         Welch, The Generalization of "Student's" Problem, 1947.
 
     Example:
-        >>> found = mean_ratio(np.array([2.0, 2.2]), np.array([1.0, 1.1]))
-        >>> round(found["value"], 3), found["low"] < 2 < found["high"]
+        >>> result = mean_ratio(np.array([2.0, 2.2]), np.array([1.0, 1.1]))
+        >>> round(result["value"], 3), result["low"] < 2 < result["high"]
         (2.0, True)
     """
     if not (a.all() and b.all()):
         return {"value": float(a.mean() / b.mean()) if b.any() else math.nan}
-    # Rounded: the last bits of an orthogonal matrix are no difference between initialisers.
+    # Rounding: differences in the last bits, as of orthogonal matrices, do not count.
     logs = [np.round(np.log(side), 5) for side in (a, b)]
     difference = logs[0].mean() - logs[1].mean()
     variances = [side.var(ddof=1) / len(side) for side in logs]

@@ -1,4 +1,4 @@
-"""Rows → table → verdict: Holm over all tests of a question, then words."""
+"""Judge the measured rows of each pair: Holm-adjusted p-values, a verdict per row and per pair."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +10,7 @@ import pandas as pd
 from init_bench.comparison.measurements import (
     DEFINITIONS,
     DRAW_ALPHA,
+    LOSSES,
     TIME_MARGIN,
     TRAIN_ALPHA,
     Row,
@@ -45,19 +46,22 @@ def judge(pairs: Sequence[Pair], rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def verdict_of(pair: pd.DataFrame) -> str:
-    """Return the verdict on the rows of one pair, in words."""
+    """Return the verdict on the rows of one pair as a sentence.
+
+    It begins with "the same bits", "the same distribution", "differs: " or "not ".
+    """
     bits = pair[(pair["quantity"] == "same bits") & pair["value"].notna()]
     starts = pair.loc[pair["quantity"] == "same start", "value"].dropna()
     differing = pair[pair["verdict"] == "differs"]
     if len(bits) and (bits["value"] == 1).all() and (starts == 1).all():
         return "the same bits"
     if len(differing):
-        return f"differs: {'; '.join([*_phrases(differing), *_same_training(pair)])}"
+        return f"differs: {'; '.join([*_differences(differing), *_same_training(pair)])}"
     if len(bits):
         return "the same distribution"
     reasons = dict.fromkeys(note for note in pair["note"] if note)
     if pair["p"].notna().any():
-        return f"not told apart in training; draws not compared: {next(iter(reasons))}"
+        return f"no difference found in training; draws not compared: {next(iter(reasons))}"
     return f"not compared: {next(iter(reasons), 'nothing could be measured')}"
 
 
@@ -80,18 +84,15 @@ def _row_verdict(row: Record, tests: int) -> str:
 def _bits(row: Record, tests: int) -> str:
     if math.isnan(row["value"]):
         return "not compared"
-    return "the same bits" if row["value"] == 1 else "other bits"
+    return "the same bits" if row["value"] == 1 else "different bits"
 
 
 def _speed(row: Record, tests: int) -> str:
     if math.isnan(row["value"]):
         return "not compared"
-    if row["value"] > 1 + TIME_MARGIN and row["ci_low"] > 1:
+    if row["ci_low"] > 1 + TIME_MARGIN:
         return "slower"
-    if row["value"] < 1 - TIME_MARGIN and row["ci_high"] < 1:
-        return "faster"
-    alike = 1 - TIME_MARGIN <= row["ci_low"] and row["ci_high"] <= 1 + TIME_MARGIN
-    return "as fast" if alike else "undecided"
+    return "faster" if row["ci_high"] < 1 / (1 + TIME_MARGIN) else "no clear difference"
 
 
 def _stated(row: Record, tests: int) -> str:
@@ -110,8 +111,8 @@ def _difference(row: Record, tests: int) -> str:
     if row["p_holm"] < alpha:
         return "differs"
     if row["question"] == "training" and least_p(int(row["n"])) * tests > alpha:
-        return f"undecided: {int(row['n'])} seeds, needs {seeds_for(tests, alpha)}"
-    return "not told apart"
+        return f"undecided: {int(row['n'])} seeds, at least {seeds_for(tests, alpha)} needed"
+    return "no difference found"
 
 
 _VERDICTS: dict[str, Callable[[Record, int], str]] = {
@@ -121,55 +122,75 @@ _VERDICTS: dict[str, Callable[[Record, int], str]] = {
 }
 
 
-def _phrases(differing: pd.DataFrame) -> list[str]:
-    """Return in what a pair differs and by how much: the most telling number of the draws first."""
-    found = []
-    for quantity, words in _DRAWN.items():
+def _differences(differing: pd.DataFrame) -> list[str]:
+    """Return who trains better and by how much, then the clearest difference of the draws."""
+    phrases = []
+    by_quantity = {row["quantity"]: row for row in records(differing)}
+    losses = [by_quantity[name] for name in LOSSES if name in by_quantity]
+    if losses:
+        phrases.append(_better(losses))
+    if "diverged" in by_quantity:
+        row = by_quantity["diverged"]
+        phrases.append(f"{_lower_side(row)} diverges less often ({row['note']})")
+    for quantity, sentence in _DRAWN.items():
         rows = differing[differing["quantity"] == quantity]
         if len(rows):
-            row = max(records(rows), key=lambda row: _FARNESS[row["quantity"]](row["value"]))
-            found.append(words.format(**row))
+            row = max(records(rows), key=lambda row: _DISTANCE[row["quantity"]](row["value"]))
+            phrases.append(sentence.format(**row))
             break
-    for row in records(differing[differing["question"] == "training"]):
-        found.append(_TRAINED[row["quantity"]].format(**row))
-    return found
+    return phrases
+
+
+def _better(losses: Sequence[Record]) -> str:
+    """Return which side has the lower loss and by how much; the first loss decides."""
+    better = _lower_side(losses[0])
+    sign = -1 if better == losses[0]["a"] else 1
+    amounts = []
+    for row in losses:
+        lower, low, high = (sign * row[name] for name in ("value", "ci_low", "ci_high"))
+        direction = "lower" if lower > 0 else "higher"
+        low, high = sorted((low, high) if lower > 0 else (-low, -high))
+        amounts.append(f"{row['quantity']} {direction} by {abs(lower):.3g} [{low:.3g}, {high:.3g}]")
+    return f"{better} trains better: {', '.join(amounts)}"
+
+
+def _lower_side(row: Record) -> str:
+    return str(row["a"] if row["value"] < 0 else row["b"])
 
 
 def _same_training(pair: pd.DataFrame) -> list[str]:
-    """Return what is to be said of training that was tested and shows no difference."""
-    said = pair.loc[(pair["question"] == "training") & pair["p"].notna(), "verdict"]
-    if said.empty or (said == "differs").any():
+    """Return a phrase where training was tested and shows no difference."""
+    verdicts = pair.loc[(pair["question"] == "training") & pair["p"].notna(), "verdict"]
+    if verdicts.empty or (verdicts == "differs").any():
         return []
-    undecided = said.str.startswith("undecided").any()
-    return ["training undecided" if undecided else "not told apart in training"]
+    undecided = verdicts.str.startswith("undecided").any()
+    return ["too few seeds to judge training" if undecided else "no difference found in training"]
 
 
 def _log(ratio: float) -> float:
     return abs(math.log(ratio)) if ratio > 0 else math.inf
 
 
-_FARNESS: dict[str, Callable[[float], float]] = {
+_DISTANCE: dict[str, Callable[[float], float]] = {
     "std ratio": _log,
     "KS distance": abs,
     "spectrum ratio": _log,
     "kurtosis ratio": _log,
 }
+"""How far the value of a quantity is from "no difference"."""
 
 
 _INTERVAL = "[{ci_low:.3g}, {ci_high:.3g}]"
 
 
 _DRAWN = {
-    "std ratio": f"std {{value:.3g}} {_INTERVAL} times that of {{b}} on {{setting}}",
-    "KS distance": f"entries a KS distance of {{value:.3g}} {_INTERVAL} away on {{setting}}",
-    "spectrum ratio": f"largest singular value {{value:.3g}} {_INTERVAL} times that of {{b}}, "
-    "relative to the root mean square, on {setting}",
-    "kurtosis ratio": f"kurtosis {{value:.3g}} {_INTERVAL} times that of {{b}} on {{setting}}",
+    "std ratio": f"weights of {{a}} have {{value:.3g}} {_INTERVAL} times the std of those of {{b}} "
+    "({setting})",
+    "KS distance": "the distributions of the weights are a KS distance of {value:.3g} "
+    f"{_INTERVAL} apart ({{setting}})",
+    "spectrum ratio": f"largest singular value of {{a}} is {{value:.3g}} {_INTERVAL} times that of "
+    "{b}, each relative to its root mean square ({setting})",
+    "kurtosis ratio": f"kurtosis of {{a}} is {{value:.3g}} {_INTERVAL} times that of {{b}} "
+    "({setting})",
 }
-
-
-_TRAINED = {
-    "final loss": "final loss {value:+.3g} [{ci_low:+.3g}, {ci_high:+.3g}]",
-    "mean loss": "mean loss {value:+.3g} [{ci_low:+.3g}, {ci_high:+.3g}]",
-    "diverged": "diverged {note}",
-}
+"""Sentences on draws; the first quantity that differs is the one reported."""

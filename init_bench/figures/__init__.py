@@ -1,4 +1,4 @@
-"""Tables → pictures: each function takes a frame and returns a matplotlib ``Figure``."""
+"""Draw tables: each function takes data frames and returns a matplotlib ``Figure``."""
 
 from init_bench.figures.coordinate_check import coordinate_curves
 from init_bench.figures.curves import loss_curves, smooth, symmetry

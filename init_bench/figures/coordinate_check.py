@@ -1,4 +1,4 @@
-"""`coordinate_curves`: how far each layer's outputs move, against width."""
+"""Draw how much each layer's output changes in training, against width."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from init_bench.figures.style import RC, add_caption, need, new_figure, seeds_of
+from init_bench.figures.style import (
+    RC,
+    add_caption,
+    explained_names,
+    need,
+    new_figure,
+    seeds_of,
+)
 
-LOOKS: dict[str, dict[str, Any]] = {
+VERDICT_STYLES: dict[str, dict[str, Any]] = {
     "diverges": {"color": "#7F0000", "marker": "*"},
     "blows up": {"color": "#D55E00", "marker": "^"},
     "shrinks": {"color": "#0072B2", "marker": "v"},
@@ -21,21 +28,21 @@ LOOKS: dict[str, dict[str, Any]] = {
     "does not move": {"color": "#000000", "marker": "X"},
     "width-independent": {"color": "#009E73", "marker": "s"},
 }
-"""Colour and marker of each verdict."""
+"""Color and marker of each verdict."""
 
 
 FEW_LAYERS = 12
-"""Up to this many the range over seeds is drawn; bands of more would hide the lines."""
+"""The range over seeds is drawn for at most this many layers: more bands would hide the lines."""
 
 
 WIDEST = 2.5
-"""Slopes are drawn up to this: an interval from two seeds may be ten times as wide."""
+"""Limit of the slope axis: an interval from two seeds may be ten times as wide."""
 
 
 def coordinate_curves(
     rows: pd.DataFrame, slopes: pd.DataFrame, *, tolerance: float, caption: str
 ) -> Figure:
-    """Draw the change of each layer's output at the last step against width, and its slope.
+    """Draw the change of each layer's output after the last step against width, and its slope.
 
     Args:
         rows: columns ``width``, ``seed``, ``step``, ``layer``, ``index``, ``change``.
@@ -48,6 +55,16 @@ def coordinate_curves(
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> rows = [(width, 0, 1, "fc1", 1, 0.1) for width in (64, 128)]
+        >>> names = ["width", "seed", "step", "layer", "index", "change"]
+        >>> slopes = pd.DataFrame({"layer": ["fc1"], "slope": [0.0], "low": [-0.1], "high": [0.1],
+        ...                        "verdict": ["width-independent"]})
+        >>> figure = coordinate_curves(
+        ...     pd.DataFrame(rows, columns=names), slopes, tolerance=0.2, caption="")
+        >>> figure.axes[0].get_xlabel(), figure.axes[1].get_yticklabels()[0].get_text()
+        ('width', 'fc1')
     """
     need(rows, "width", "seed", "step", "layer", "index", "change")
     need(slopes, "layer", "slope", "low", "high", "verdict")
@@ -62,12 +79,19 @@ def coordinate_curves(
         for tick, colour in zip(right.get_yticklabels(), colours, strict=True):
             tick.set_bbox({"facecolor": "none", "edgecolor": colour, "pad": 1.2, "linewidth": 1.2})
         figure.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
-        drawn = "Line: mean" if len(slopes) > FEW_LAYERS else "Band: range, line: mean"
-        add_caption(
-            figure,
-            f"{caption} {drawn} over {seeds_of(rows)}, in the colour around the layer's name.",
-        )
+        add_caption(figure, f"{caption} {_legend(slopes['layer'], seeds_of(rows))}")
     return figure
+
+
+def _legend(layers: pd.Series, seeds: str) -> str:
+    """Return what lines, bands, bars and names mean."""
+    band = "" if len(layers) > FEW_LAYERS else "; band: lowest to highest seed"
+    sentences = [
+        f"Left: line: mean over {seeds}{band}; color: that of the frame around the layer's name.",
+        "Right: bar: 95 % interval of the slope.",
+        *(f"{explained}." for explained in explained_names(layers)),
+    ]
+    return " ".join(sentences)
 
 
 def _draw_changes(
@@ -89,7 +113,7 @@ def _draw_changes(
             legend=False,
         )
     drawable = "log" if (last["change"] > 0).any() else "linear"
-    ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the output")
+    ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the layer's output")
     ax.xaxis.set_major_locator(FixedLocator(sorted(last["width"].unique())))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
@@ -100,10 +124,10 @@ def _draw_slopes(ax: Axes, slopes: pd.DataFrame, tolerance: float) -> None:
     ax.axvspan(-tolerance, tolerance, color="#009E73", alpha=0.12, linewidth=0)
     height = pd.Series(range(len(slopes)), index=slopes.index)
     for verdict, part in slopes.groupby("verdict", sort=False):
-        look, at = LOOKS[str(verdict)], height[part.index]
+        style, at = VERDICT_STYLES[str(verdict)], height[part.index]
         known = part["slope"].notna()
-        ax.hlines(at[known], part["low"][known], part["high"][known], color=look["color"])
-        ax.plot(part["slope"].fillna(0), at, linestyle="", label=verdict, **look)
+        ax.hlines(at[known], part["low"][known], part["high"][known], color=style["color"])
+        ax.plot(part["slope"].fillna(0), at, linestyle="", label=verdict, **style)
     ends = slopes[["low", "high"]].abs().to_numpy()
     reach = min(WIDEST, 1.1 * max(2 * tolerance, float(np.nanmax([*ends.ravel(), 0]))))
     ax.set(xlim=(-reach, reach), ylim=(len(slopes) - 0.5, -0.5))

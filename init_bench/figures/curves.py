@@ -1,4 +1,4 @@
-"""Figure 6-15 and `symmetry`: what happens during training."""
+"""Draw training: loss curves (figure 6-15) and the number of distinct hidden units."""
 
 import math
 from collections.abc import Mapping
@@ -19,6 +19,10 @@ SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
 """The book's smoothing: a Kaiser window of 11 steps, β = 2, the ends mirrored."""
 
 
+WIDEST_LINE, MARKERS_PER_LINE = 2.4, 10
+"""Width of a solid line in points; markers on each line."""
+
+
 def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figure:
     """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
 
@@ -34,6 +38,11 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
     Raises:
         InitBenchError: a column is missing, there are no rows, or there is more than one curve
             for an initialiser and seed.
+
+    Example:
+        >>> frame = pd.DataFrame({"init": "he_normal", "seed": 0, "step": range(20), "loss": 2.0})
+        >>> loss_curves(frame, caption="").axes[0].get_xlabel()
+        'step'
     """
     need(frame, "init", "seed", "step", "loss")
     figure = new_figure(7.2, 4.8)
@@ -52,7 +61,7 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
 def symmetry(
     layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int = 10
 ) -> Figure:
-    """Draw the number of distinct hidden units over training, beside the loss.
+    """Draw the number of distinct hidden units during training, beside the loss.
 
     Args:
         layers: rows of kind ``weight`` of the hidden layers: ``init``, ``seed``, ``step``,
@@ -65,6 +74,13 @@ def symmetry(
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> layers = pd.DataFrame({"init": "zeros", "seed": 0, "step": [0, 10], "layer": "fc1",
+        ...                        "distinct": 1})
+        >>> curves = pd.DataFrame({"init": "zeros", "seed": 0, "step": range(20), "loss": 2.3})
+        >>> [ax.get_title() for ax in symmetry(layers, curves, caption="").axes]
+        ['how many hidden units differ', 'loss']
     """
     need(layers, "init", "seed", "step", "layer", "distinct")
     need(curves, "init", "seed", "step", "loss")
@@ -85,7 +101,11 @@ def symmetry(
         left.legend(frameon=False, fontsize=8.5, loc="center right", handlelength=3.5)
         draw_losses(right, curves, classes=classes)
         right.set_title("loss", fontsize=10)
-        add_caption(figure, f"{caption} Mean over {seeds_of(curves)}.")
+        add_caption(
+            figure,
+            f"{caption} Lines: mean over {seeds_of(curves)}; the loss smoothed over 11 steps, its "
+            "band ±1 standard deviation over seeds.",
+        )
     return figure
 
 
@@ -104,21 +124,26 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def _gaps(dash: Any) -> float:
-    """Return the share of a line that its dashes leave open: through them one beneath is seen."""
-    if dash == "-":
-        return 0.0
-    _, lengths = dash
-    return float(sum(lengths[1::2]) / sum(lengths))
+def _visible_style(dash: Any, earlier: list[Any]) -> dict[str, Any]:
+    """Return dash, width and order by which lines of equal values do not hide each other.
 
-
-def _shifted(dash: Any, before: list[Any]) -> Any:
-    """Return ``dash``, begun later than those of its kind ``before``, to which it is added."""
-    before.append(dash)
+    Lines with more gaps are drawn on top and thinner. Of two lines of one dash, the later one
+    starts where the gap of the earlier is; a second solid line gets gaps. ``dash`` is added to
+    those of ``earlier`` lines.
+    """
+    if dash == "-" and dash in earlier:
+        dash = (0, (9, 4))
+    repeats = earlier.count(dash)
+    earlier.append(dash)
     if dash == "-":
-        return dash
+        return {"linestyle": dash, "linewidth": WIDEST_LINE, "zorder": 2.0}
     _, lengths = dash
-    return (before.count(dash) - 1) * lengths[0], lengths
+    gaps = float(sum(lengths[1::2]) / sum(lengths))
+    return {
+        "linestyle": (repeats * lengths[0], lengths),
+        "linewidth": max(1.0, WIDEST_LINE - 2 * gaps - 0.4 * repeats),
+        "zorder": 2 + gaps + 0.01 * repeats,
+    }
 
 
 def draw_losses(
@@ -128,7 +153,7 @@ def draw_losses(
     *,
     classes: int = 10,
 ) -> None:
-    """Draw each initialiser's loss over steps, mean and band, in its usual line or ``lines``."""
+    """Draw each initialiser's loss over steps, mean and band, with its own line or ``lines``."""
     if frame.duplicated(["init", "seed", "step"]).any():
         raise InitBenchError(
             "the frame has several curves for one init and seed; choose the rows of one value of "
@@ -153,15 +178,15 @@ def _draw_loss(
     """Draw one initialiser's loss, a column per seed: its mean, smoothed too, and a band."""
     raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
     mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
-    style = {**line, "markevery": max(1, math.ceil(len(raw) / 10)), "markersize": 5}
+    every = max(1, math.ceil(len(raw) / MARKERS_PER_LINE))
+    first_marker = math.ceil(every * len(dashes) / 4) % every
+    style = {**line, "markevery": (first_marker, every), "markersize": 5}
     ax.plot(raw.index, raw, color=line["color"], linewidth=0.5, alpha=0.3)
     ax.fill_between(raw.index, mean - sd, mean + sd, color=line["color"], alpha=0.2, lw=0)
     ax.plot(
         *(raw.index, mean),
-        linewidth=1.8,
         label=label,
-        zorder=2 + _gaps(line["linestyle"]),
-        **style | {"linestyle": _shifted(line["linestyle"], dashes)},
+        **style | _visible_style(line["linestyle"], dashes),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is drawn over depth: lines by role, a strip of histograms, names below that can be read."""
+"""Draw statistics over depth: lines by role, histograms as columns, and readable layer names."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,12 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
+from init_bench.figures.style import explained_names
+
 ROLES = {
-    "weights": ("#9A9A9A", "#8FB8DE", "layers with weights"),
+    "weights": ("#9A9A9A", "#8FB8DE", "layers with a weight matrix"),
     "nonlinear": ("#222222", "#2F5FA8", "nonlinearities"),
-    "rest": ("#C4C4C4", "#C9DDF0", "others (normalisation, pooling …)"),
+    "rest": ("#C4C4C4", "#C9DDF0", "others (normalization, pooling …)"),
 }
-"""What multiplies, what bends, and the rest, as dots: colour, colour at a later step, words."""
+"""Role of a layer: color, color at a later step, label. The rest is drawn as dots."""
 
 
 THEORY: dict[str, Any] = {
@@ -23,7 +25,7 @@ THEORY: dict[str, Any] = {
     "zorder": 1,
     "solid_capstyle": "butt",
 }
-"""A broad pale band, on which the measured line runs where theory is right."""
+"""A wide pale line: where theory is right, the measured line runs on it."""
 
 
 STRIP_COLOURS = "Greys"
@@ -33,7 +35,7 @@ NOT_FINITE = "#7F0000"
 
 
 NAMED_LAYERS = 40
-"""Up to this many layers each is named below the axis; beyond, every n-th, and each at fault."""
+"""At most this many layers are all named below the axis; of more, every n-th and each at fault."""
 
 
 NAME_SPACE = 7.5
@@ -41,26 +43,26 @@ NAME_SPACE = 7.5
 
 
 AXIS_SHARE = 0.8
-"""Of the figure's width, about what the axis takes beside labels and legend."""
+"""Approximate share of the figure's width that the axis takes."""
 
 
 FLOOR = 1e-12
-"""Values below are drawn at the foot of the logarithmic axis: 0 has no place on one."""
+"""Smaller values are drawn here: a logarithmic axis has no 0."""
 
 
 def draw_lines(
-    ax: Axes, look: pd.DataFrame, column: str, *, later: bool = False, suffix: str | None = None
+    ax: Axes, layers: pd.DataFrame, column: str, *, later: bool = False, suffix: str | None = None
 ) -> None:
-    """Draw one column by role: roles alternate, one line through all would be a saw.
+    """Draw one column, a line per role: a line through layers of all roles would zigzag.
 
     Args:
         ax: the panel.
-        look: a row per layer with its ``place``.
+        layers: a row per layer with its ``place``.
         column: what to draw.
-        later: whether in the colours of a later step, and without the dots.
-        suffix: of the words in the legend; ``None`` for no words.
+        later: whether to use the colors of a later step, without the dots.
+        suffix: added to the labels of the legend; ``None`` for no labels.
     """
-    for role, part in _by_role(look[look[column].notna()]):
+    for role, part in _by_role(layers[layers[column].notna()]):
         if later and role == "rest":
             continue
         style: dict[str, Any] = {"linestyle": (0, (5, 1.5)) if later else "-", "linewidth": 1.4}
@@ -72,9 +74,9 @@ def draw_lines(
         )
 
 
-def draw_whole_spread(ax: Axes, look: pd.DataFrame) -> None:
-    """Draw std dotted above sample_std: between them lies what no sample changes."""
-    for role, part in _by_role(look):
+def draw_whole_spread(ax: Axes, layers: pd.DataFrame) -> None:
+    """Draw std, dotted, above sample_std: the gap is the part that does not depend on the input."""
+    for role, part in _by_role(layers):
         if role == "rest":
             continue
         total = log_safe(part["std"])
@@ -82,26 +84,26 @@ def draw_whole_spread(ax: Axes, look: pd.DataFrame) -> None:
 
 
 def draw_theory(
-    ax: Axes, look: pd.DataFrame, expected: pd.DataFrame, column: str, label: str
+    ax: Axes, layers: pd.DataFrame, expected: pd.DataFrame, column: str, label: str
 ) -> None:
-    """Draw what is expected of the layers of ``look`` that ``expected`` names."""
+    """Draw the predicted values of those ``layers`` that ``expected`` names."""
     known = expected.set_index("layer")[column]
-    beside = look.assign(known=look["layer"].map(known)).dropna(subset=["known"])
-    for _, part in _by_role(beside):
+    predicted = layers.assign(known=layers["layer"].map(known)).dropna(subset=["known"])
+    for _, part in _by_role(predicted):
         ax.plot(part["place"], log_safe(part["known"]), label=label, **THEORY)
         label = "_"
 
 
-def draw_strip(ax: Axes, look: pd.DataFrame, histograms: pd.DataFrame, title: str) -> None:
-    """Draw each layer's histogram as a column of cells, and what the colours mean beside it."""
+def draw_strip(ax: Axes, layers: pd.DataFrame, histograms: pd.DataFrame, title: str) -> None:
+    """Draw each layer's histogram as a column of cells, with a color bar."""
     table = histograms.pivot(index="centre", columns="index", values="share")
-    cells = table.reindex(columns=look["index"]).to_numpy()
+    cells = table.reindex(columns=layers["index"]).to_numpy()
     half = (table.index[1] - table.index[0]) / 2
     bottom, top = table.index[0] - half, table.index[-1] + half
     # An image, not a mesh: in SVG a mesh of 500 layers is 20 000 paths.
     image = ax.imshow(
         cells,
-        extent=(0.5, len(look) + 0.5, bottom, top),
+        extent=(0.5, len(layers) + 0.5, bottom, top),
         origin="lower",
         aspect="auto",
         interpolation="none",
@@ -115,45 +117,47 @@ def draw_strip(ax: Axes, look: pd.DataFrame, histograms: pd.DataFrame, title: st
     ax.grid(visible=False)
 
 
-def name_layers(ax: Axes, look: pd.DataFrame, colours: Mapping[int, str], *, width: float) -> None:
-    """Name layers below the axis: those at fault in their colour, and of the rest what has room.
+def name_layers(
+    ax: Axes, layers: pd.DataFrame, colours: Mapping[int, str], *, width: float
+) -> None:
+    """Name layers below the axis: those at fault in their color, others where there is room.
 
-    Where there is no room for all at fault, the first are named.
+    Where there is no room for all at fault, the first ones are named.
 
     Args:
         ax: the lowest panel.
-        look: a row per layer with its ``place``.
-        colours: by place of the layers at fault.
+        layers: a row per layer with its ``place``.
+        colours: color of each layer at fault, by place.
         width: of the figure, in inches.
     """
     points = 72 * AXIS_SHARE * width
-    gap = max(1, round(len(look) * NAME_SPACE / points))
-    every = max(gap, -(-len(look) // NAMED_LAYERS))
+    gap = max(1, round(len(layers) * NAME_SPACE / points))
+    every = max(gap, -(-len(layers) // NAMED_LAYERS))
     named: list[int] = []
-    for place in (*sorted(colours), *look["place"][::every]):
+    for place in (*sorted(colours), *layers["place"][::every]):
         if all(abs(place - other) >= gap for other in named):
             named.append(int(place))
-    names = look.set_index("place")["layer"]
+    names = layers.set_index("place")["layer"]
     ax.set_xticks(named, [_short(names[place]) for place in named], rotation=90)
     for place, tick in zip(named, ax.get_xticklabels(), strict=True):
         tick.set(fontsize=6.5, color=colours.get(place, "#333333"))
         tick.set_fontweight("bold" if place in colours else "normal")
-    ax.set_xlabel("layer, in order of execution")
+    ax.set_xlabel("; ".join(["layer, in order of execution", *explained_names(layers["layer"])]))
 
 
 def log_safe(values: pd.Series) -> np.ndarray:
-    """Return ``values``, those with no place on a logarithmic axis at its foot."""
+    """Return ``values``, those below ``FLOOR`` raised to it, for a logarithmic axis."""
     safe: np.ndarray = np.maximum(values.to_numpy(float), FLOOR)
     return safe
 
 
-def _by_role(look: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows of each role that there is."""
-    role = pd.Series("rest", index=look.index).mask(look["weight_gain"].notna(), "weights")
-    role = role.mask(look["nonlinear"].astype(bool), "nonlinear")
+def _by_role(layers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each role that occurs, with its rows."""
+    role = pd.Series("rest", index=layers.index).mask(layers["weight_gain"].notna(), "weights")
+    role = role.mask(layers["nonlinear"].astype(bool), "nonlinear")
     for name in ROLES:
         if (role == name).any():
-            yield name, look[role == name]
+            yield name, layers[role == name]
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Many pairs of initialisers at once: what differs and by how much, a row each."""
+"""Draw the differences of many pairs of initialisers, a row per pair."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
@@ -26,13 +26,13 @@ PANELS = {
     "std ratio": ("std, a / b\n(shape or layer farthest from 1)", 1.0),
     "KS distance": ("KS distance of entries\n(largest of the shapes)", 0.0),
     "final loss": ("final loss, a - b\n(mean over seeds)", 0.0),
-    "time": ("time of a fill, a / b\n(bar: range over turns)", 1.0),
+    "time": ("time of a fill, a / b\n(median over rounds)", 1.0),
 }
 """Quantity → label and the value that says "no difference"."""
 
 
 def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
-    """Draw many pairs: ratios and differences with intervals, coloured by verdict.
+    """Draw ratios and differences of many pairs with their intervals, colored by verdict.
 
     Args:
         table: rows of ``Comparison.table``: ``pair``, ``quantity``, ``value``, ``ci_low``,
@@ -44,11 +44,18 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
 
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
+
+    Example:
+        >>> row = {"pair": "zeros vs ones", "quantity": "final loss", "value": 0.2, "ci_low": 0.1,
+        ...        "ci_high": 0.3, "verdict": "differs", "note": ""}
+        >>> figure = forest(pd.DataFrame([row]), {"zeros vs ones": "differs: …"})
+        >>> figure.axes[1].get_xlabel()
+        'final loss, a - b\\n(mean over seeds)'
     """
     need(table, "pair", "quantity", "value", "ci_low", "ci_high", "verdict", "note")
     figure = new_figure(13, 1.9 + 0.36 * len(verdicts))
     with mpl.rc_context(RC):
-        # whole networks have no such distance
+        # Initialisers of whole networks have no KS distance.
         shown = [q for q in PANELS if q != "KS distance" or (table["quantity"] == q).any()]
         axes = figure.subplots(1, len(shown), sharey=True)
         for ax, quantity in zip(axes, shown, strict=True):
@@ -60,9 +67,10 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
         figure.legend(handles=_legend(verdicts), loc="outside upper center", ncols=4, frameon=False)
         add_caption(
             figure,
-            "Bars: 99.9 % intervals for draws, 95 % for training, the range of turns for time; no "
-            "bar: the number does not vary. Open: this number alone tells no difference. Same bits "
-            "train equally: 0 without a run. Nothing drawn: it could not be measured.",
+            "a: first name, b: second. Bars: intervals of 99.9 % for draws, 95 % for training, "
+            "96 % for time; no bar: the number does not vary. Hollow: this number shows no "
+            "difference, though another of the pair does. Pairs that start from the same bits are "
+            "not trained: their difference is 0. No marker: not measured.",
         )
     return figure
 
@@ -75,6 +83,8 @@ def _draw_panel(ax: Axes, quantity: str, table: pd.DataFrame, verdicts: Mapping[
         _draw_row(ax, height, rows[rows["pair"] == pair], null, verdict)
     if null == 1 and len(rows) and rows["value"].max() > 3 * rows["value"].min() > 0:
         ax.set_xscale("log")
+        if rows["value"].max() < 100 * rows["value"].min():
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(label)
@@ -87,13 +97,13 @@ def _draw_row(ax: Axes, height: int, rows: pd.DataFrame, null: float, verdict: s
         return
     far = np.log(rows["value"].clip(lower=1e-300)) if null == 1 else rows["value"]
     row = rows.iloc[int(far.abs().to_numpy().argmax())]
-    look = _look(verdict)
-    tells = not verdict.startswith("differs") or row["verdict"] in ("differs", "slower", "faster")
+    style = _style(verdict)
+    filled = not verdict.startswith("differs") or row["verdict"] in ("differs", "slower", "faster")
     ends = [row["ci_low"], row["ci_high"]]
     if all(math.isfinite(end) for end in ends):
-        ax.plot(ends, [height, height], color=look["color"], linewidth=1.8)
-    face = look["color"] if tells else "white"
-    ax.plot(row["value"], height, linestyle="", markersize=6, markerfacecolor=face, **look)
+        ax.plot(ends, [height, height], color=style["color"], linewidth=1.8)
+    face = style["color"] if filled else "white"
+    ax.plot(row["value"], height, linestyle="", markersize=6, markerfacecolor=face, **style)
 
 
 def _write_divergence(ax: Axes, table: pd.DataFrame, verdicts: Mapping[str, str]) -> None:
@@ -111,14 +121,14 @@ def _write_divergence(ax: Axes, table: pd.DataFrame, verdicts: Mapping[str, str]
             )
 
 
-def _look(verdict: str) -> dict[str, Any]:
+def _style(verdict: str) -> dict[str, Any]:
     return next((v for k, v in VERDICTS.items() if verdict.startswith(k)), VERDICTS["not compared"])
 
 
 def _legend(verdicts: Mapping[str, str]) -> list[Line2D]:
-    shown = [_look(verdict) for verdict in verdicts.values()]
+    shown = [_style(verdict) for verdict in verdicts.values()]
     return [
-        Line2D([], [], linestyle="", label=name, **look)
-        for name, look in VERDICTS.items()
-        if look in shown
+        Line2D([], [], linestyle="", label=name, **style)
+        for name, style in VERDICTS.items()
+        if style in shown
     ]

@@ -1,4 +1,4 @@
-"""Figures 6-10 to 6-14: how the activations of each layer are spread."""
+"""Draw the histograms of each layer's activations: figures 6-10 to 6-14."""
 
 import matplotlib as mpl
 import pandas as pd
@@ -28,6 +28,13 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> frame = pd.DataFrame({"centre": [0.25, 0.75], "share": [0.1, 0.9]})
+        >>> frame = frame.assign(init="he_normal", activation="relu", layer=1, range="book",
+        ...                      width=0.5, std=0.4, sample_std=0.3, seeds=1)
+        >>> activation_histograms(frame, caption="Figure 6-14.").axes[0].get_xlabel()
+        'activation z'
     """
     need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
     inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
@@ -41,7 +48,9 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
                 part.suptitle(RANGES[name], fontsize=10)
         seeds = int(frame["seeds"].iloc[0])
         mean = f"Mean over {seeds} seed{'s' * (seeds > 1)}"
-        add_caption(figure, f"{caption} {mean}; a bar above 20 % is cut, its share written.")
+        add_caption(
+            figure, f"{caption} {mean}. Bars above 20 % are cut off; their share is written."
+        )
     return figure
 
 
@@ -84,6 +93,6 @@ def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
 
 
 def _numbers(bins: pd.DataFrame) -> list[str]:
-    """Return the two spreads of a layer as lines of a title."""
+    """Return std and sample_std of a layer as lines of a title."""
     row = bins.iloc[0]
     return [f"std {row['std']:.2g}", f"sample_std {row['sample_std']:.1g}"]

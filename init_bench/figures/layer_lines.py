@@ -1,4 +1,4 @@
-"""`gradients` and `expressiveness`: one number per layer, over depth."""
+"""Draw one statistic per layer over depth: `gradients` and `expressiveness`."""
 
 import matplotlib as mpl
 import pandas as pd
@@ -10,7 +10,7 @@ from init_bench.figures.style import RC, add_caption, label_of, line_of, need, n
 
 
 def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
-    """Draw the size of the loss's gradient at each hidden activation, a panel per nonlinearity.
+    """Draw the RMS of ∂loss/∂activation of each hidden layer, a panel per nonlinearity.
 
     Args:
         frame: columns ``init``, ``activation``, ``seed``, ``depth_index`` (hidden layer from 1)
@@ -22,6 +22,13 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> rows = [("he_normal", "relu", seed, layer, 0.01 * layer)
+        ...         for seed in (0, 1) for layer in (1, 2)]
+        >>> frame = pd.DataFrame(rows, columns=["init", "activation", "seed", "depth_index", "rms"])
+        >>> gradients(frame, caption="").axes[0].get_title()
+        'relu'
     """
     need(frame, "init", "activation", "seed", "depth_index", "rms")
     names = list(frame["activation"].unique())
@@ -34,7 +41,7 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
             ax.set(title=name, xlabel="hidden layer (the loss is on the right)")
             ax.set_xticks(sorted(frame["depth_index"].unique()))
             ax.legend(frameon=False, fontsize=8)
-        axes[0].set(ylabel="RMS of ∂loss/∂z at the start", yscale="log")
+        axes[0].set(ylabel="RMS of ∂loss/∂z before training (z: activation)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
@@ -52,6 +59,13 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> rows = [("he_normal", "relu", seed, layer, 0.5, 0.4)
+        ...         for seed in (0, 1) for layer in (1, 2)]
+        >>> names = ["init", "activation", "seed", "layer", "std", "sample_std"]
+        >>> expressiveness(pd.DataFrame(rows, columns=names), caption="").axes[0].get_title()
+        'relu'
     """
     need(frame, "init", "activation", "seed", "layer", "std", "sample_std")
     names = list(frame["activation"].unique())
@@ -65,7 +79,7 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
             ax.set(title=name, xlabel="layer", ylabel="")
             ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
             ax.set_xticks(sorted(frame["layer"].unique()))
-        axes[0].set(ylabel="sample_std of activations (faint: std)", yscale="log")
+        axes[0].set(ylabel="sample_std of activations (dotted: std)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
@@ -89,4 +103,4 @@ def _draw_profile(
 
 
 def _with_seeds(caption: str, frame: pd.DataFrame) -> str:
-    return f"{caption} Line: mean over {seeds_of(frame)}; band: their range."
+    return f"{caption} Line: mean over {seeds_of(frame)}; band: lowest to highest seed."

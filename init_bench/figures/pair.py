@@ -1,4 +1,4 @@
-"""Two initialisers side by side: what they draw, how they train, what differs."""
+"""Draw two initialisers side by side: weights, quantiles, loss curves, differences by seed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ Sides = Mapping[str, Mapping[str, Any]]
 
 
 HIGHEST = 10.0
-"""Top of the loss axis where a run blows up: about four times the loss of a guess."""
+"""Limit of the loss axis where a run blows up: about four times the loss of chance."""
 
 
 SIDES: tuple[dict[str, Any], ...] = (
@@ -34,7 +34,7 @@ def pair_comparison(
     *,
     title: str,
 ) -> Figure:
-    """Draw one pair: its entries twice, its loss curves, and its differences by seed.
+    """Draw one pair: weights, quantiles, loss curves, and differences by seed.
 
     Args:
         table: rows of ``Comparison.table``: ``a``, ``b``, ``quantity``, ``value``, ``ci_low``,
@@ -49,6 +49,13 @@ def pair_comparison(
 
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
+
+    Example:
+        >>> row = {"a": "zeros", "b": "ones", "quantity": "same bits", "value": 0.0,
+        ...        "ci_low": 0.0, "ci_high": 0.0, "note": ""}
+        >>> none = pd.DataFrame()
+        >>> pair_comparison(pd.DataFrame([row]), none, none, none, title="").get_supxlabel()
+        'a: zeros, b: ones.'
     """
     need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
     sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
@@ -67,8 +74,9 @@ def pair_comparison(
             _draw_curves(axes[1, 0], curves, outcomes, sides)
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
         trained = (
-            f" Bands: ±1 sd over the {seeds_of(curves)}, diverged ones left out. Differences: "
-            "a - b for each seed, paired; diamond: their mean and its 95 % bootstrap interval."
+            f" Loss: mean over {seeds_of(curves)}, smoothed; faint: not smoothed; band: ±1 "
+            "standard deviation; seeds that diverged are left out. Dots: a - b of one seed; "
+            "diamond and bar: their mean and its 95 % bootstrap interval."
             if len(curves)
             else ""
         )
@@ -96,7 +104,7 @@ def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
         legend.set(title=None, frame_on=False, loc="upper right")
     ax.margins(y=0.3)
     shape = quantiles["shape"].iloc[0]
-    ax.set_title(f"entries of a {shape} weight, other seeds for a and b", fontsize=10)
+    ax.set_title(f"entries of a {shape} weight, different seeds for a and b", fontsize=10)
     ax.set(xlabel="weight", ylabel=stat)
 
 
@@ -112,7 +120,7 @@ def _draw_quantiles(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
 
 
 def _draw_curves(ax: Axes, curves: pd.DataFrame, outcomes: pd.DataFrame, sides: Sides) -> None:
-    """Draw the runs that did not diverge, the axis cut where one went far up before."""
+    """Draw the runs that did not diverge, the axis cut off where a loss is far above chance."""
     trained = outcomes.loc[outcomes["status"] == "ok", ["init", "seed"]]
     kept = curves.merge(trained, on=["init", "seed"])
     if len(kept):
@@ -142,7 +150,7 @@ def _draw_differences(
             ax.text(0.5, 0.02, f"diverged {row['note']}", transform=ax.transAxes, ha="center")
     ax.set_yticks([0, 1], ["final loss", "mean loss"])
     ax.set_ylim(1.6, -0.6)
-    ax.set_xlabel("difference of losses, a - b")
+    ax.set_xlabel("difference of losses, a - b (below 0: a is better)")
     ax.set_title("difference by seed, mean and interval", fontsize=10)
 
 

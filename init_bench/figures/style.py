@@ -1,4 +1,4 @@
-"""One look for all figures: a palette safe for colour-blind eyes, white ground, captions below."""
+"""Set the style of all figures: colors safe for colour-blind readers, captions, seed counts."""
 
 import textwrap
 from typing import Any
@@ -30,7 +30,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-# For any other: not one of the above; Tol, "Colour Schemes", 2021, muted.
+# Colors of all other initialisers; Tol, "Colour Schemes", 2021, muted.
 _OTHERS = ("#000000", "#7F7F7F", "#882255", "#999933", "#44AA99", "#332288")
 
 
@@ -41,7 +41,7 @@ _MARKERS = ("v", "P", "X", "<", ">")
 
 
 GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
-"""The book's word beside ours: its Xavier is 1/√n, which the field calls LeCun normal."""
+"""Labels that add the book's name: its Xavier is 1/√n, which the field calls LeCun normal."""
 
 
 RC: dict[Any, Any] = {
@@ -57,7 +57,7 @@ RC: dict[Any, Any] = {
 
 
 def line_of(init: str, position: int = 0) -> dict[str, Any]:
-    """Return colour, dash and marker of an initialiser; any other gets one by ``position``."""
+    """Return color, dash and marker of an initialiser, by ``position`` if it has no own ones."""
     other = {
         "color": _OTHERS[position % len(_OTHERS)],
         "linestyle": _DASHES[position % len(_DASHES)],
@@ -67,28 +67,28 @@ def line_of(init: str, position: int = 0) -> dict[str, Any]:
 
 
 def label_of(init: str) -> str:
-    """Return the initialiser's spec, with the book's word where it has another."""
+    """Return the initialiser's spec, with the book's name for it if that is another."""
     return GLOSS.get(init, init)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure on white, laid out without overlap, outside pyplot's state."""
+    """Return an empty white figure with constrained layout, outside pyplot's state."""
     with mpl.rc_context(RC):
         return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def add_caption(figure: Figure, text: str) -> None:
-    """Write ``text`` below the panels, as wide as the figure."""
+    """Write ``text`` below the panels, wrapped to the figure's width."""
     columns = int(figure.get_figwidth() * 15.5)
     lines = textwrap.fill(text, columns)
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=8.5, color="#333333")
 
 
 def need(frame: pd.DataFrame, *columns: str) -> None:
-    """Raise unless ``frame`` has ``columns`` and at least one row.
+    """Check that ``frame`` has ``columns`` and at least one row.
 
     Raises:
-        InitBenchError: naming what is missing.
+        InitBenchError: a column is missing or there are no rows.
     """
     missing = [name for name in columns if name not in frame]
     if missing:
@@ -100,6 +100,21 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
 
 
 def seeds_of(frame: pd.DataFrame) -> str:
-    """Return how many seeds a frame holds, in words."""
+    """Return the number of seeds of a frame, such as "3 seeds"."""
     number = frame["seed"].nunique()
     return "1 seed" if number == 1 else f"{number} seeds"
+
+
+def explained_names(layers: pd.Series) -> list[str]:
+    """Return what the first layer name such as ``block:relu`` means, nothing without one.
+
+    Example:
+        >>> explained_names(pd.Series(["fc1", "block:relu", "block:add"]))
+        ['block:relu: function relu, called in the forward of block']
+    """
+    functions = [name.rpartition(":") for name in layers.astype(str) if ":" in name]
+    return [
+        f"{module}:{function}: function {function}, called in the forward of "
+        f"{module or 'the model'}"
+        for module, _, function in functions[:1]
+    ]

@@ -1,4 +1,4 @@
-"""`depth_profile`: what was measured layer by layer, and beside it what mean field expects."""
+"""Draw measured statistics over depth beside the prediction of mean-field theory."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ _COLUMNS = ("init", "layer", "index", "kind", "sample_std", "correlation", "std"
 _PANELS = (
     ("sample_std", "sample_std of activations", "log"),
     ("correlation", "correlation of two samples", "linear"),
-    ("gradient", "gradient at activations / at logits", "log"),
+    ("gradient", "std of ∂loss/∂z, relative to the logits", "log"),
 )
 
 
 def depth_profile(
     measured: pd.DataFrame, theory: pd.DataFrame | None = None, *, caption: str
 ) -> Figure:
-    """Draw signal, similarity of samples and gradient over depth, theory dashed beside measured.
+    """Draw signal, correlation of samples and gradient over depth, theory as dashed lines.
 
     Args:
         measured: tables of ``capture``, one network each, with columns ``init`` and ``seed``
@@ -45,6 +45,14 @@ def depth_profile(
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> rows = [("he_normal", 0, f"act{layer}", layer, kind, 0.4, 0.1, 0.5)
+        ...         for layer in (1, 2) for kind in ("activation", "gradient")]
+        >>> names = ["init", "seed", "layer", "index", "kind", "sample_std", "correlation", "std"]
+        >>> figure = depth_profile(pd.DataFrame(rows, columns=names), caption="")
+        >>> [ax.get_title() for ax in figure.axes][1]
+        'correlation of two samples'
     """
     need(measured, *_COLUMNS, "seed")
     points = _by_depth(measured, ["init", "seed"])
@@ -84,7 +92,7 @@ def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
     lines = _lines(list(points["init"].unique()))
     every = max(1, int(points["depth"].max()) // 25)
     for init, part in points.groupby("init", sort=False):
-        look = {**lines[str(init)], "linestyle": "-", "markersize": 4, "markevery": every}
+        style = {**lines[str(init)], "linestyle": "-", "markersize": 4, "markevery": every}
         label = f"{label_of(str(init))}, measured"
         sns.lineplot(
             part,
@@ -95,12 +103,12 @@ def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
             label=label,
             legend=False,
             linewidth=1.4,
-            **look,
+            **style,
         )
 
 
 def _lines(inits: list[str]) -> dict[str, dict[str, Any]]:
-    """Return each initialiser's look; one without a look of its own takes a colour left over."""
+    """Return each initialiser's line; one without a line of its own takes an unused color."""
     taken = [LINES[init]["color"] for init in inits if init in LINES]
     spare = [line for line in LINES.values() if line["color"] not in taken]
     others = [init for init in inits if init not in LINES]
@@ -122,5 +130,8 @@ def _draw_theory(ax: Axes, points: pd.DataFrame, column: str) -> None:
 
 
 def _with_legend(caption: str, measured: pd.DataFrame, theory: pd.DataFrame | None) -> str:
-    dashed = "" if theory is None else " Dashed: mean field, a network of infinite width."
-    return f"{caption} Line: mean over {seeds_of(measured)}; band: their range.{dashed}"
+    dashed = "" if theory is None else " Dashed: mean-field theory (infinite width)."
+    return (
+        f"{caption} Line: mean over {seeds_of(measured)}; band: lowest to highest seed. "
+        f"z: activation.{dashed}"
+    )

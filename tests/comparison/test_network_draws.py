@@ -132,14 +132,13 @@ QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 def test_a_comparison_answers_every_question_for_whole_networks() -> None:
     found = ib.compare("lsuv", "he_net(factor=0.1)", seeds=7, **SMALL, **QUIET)
     (verdict,) = found.verdicts.values()
-    assert verdict.startswith("differs: std ")
+    assert verdict.startswith("differs: ") and " times the std of those of he_net" in verdict
     assert set(found.table["question"]) == {"distribution", "training", "speed"}
     assert not (found.table["verdict"] == "not compared").any()
     text = str(found)
-    assert (
-        "same bits on 0 of 3 layers; between draws from other seeds for a and b: std a / b" in text
-    )
-    assert "for mlp of width 16 and depth 3" in text
+    assert "same bits from the same seed on 0 of 3 layers; from different seeds for a and b" in text
+    assert "; from different seeds for a and b: std of a / std of b" in text
+    assert "filling mlp of width 16 and depth 3" in text
     assert list(found.quantiles["shape"].unique()) == ["16x784 fc1"]
     assert len(found.figure().axes) == 4
 

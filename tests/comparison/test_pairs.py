@@ -66,9 +66,9 @@ def test_several_names_meet_every_other_one_once() -> None:
         (["constant"], r"needs value, as in constant\(value=0.5\)"),
         (
             ["he_normal", "kaiming_normal"],
-            "'kaiming_normal' are one initialiser, he_normal",
+            "'kaiming_normal' are the same initialiser, he_normal",
         ),
-        (["variance_scaling"], "no counterpart in torch.nn.init; name what to compare it with"),
+        (["variance_scaling"], "no counterpart in torch.nn.init: name a second initialiser"),
         (["torch.default"], "no counterpart"),
         (["zeros", "ones", "zeros"], "name it once"),
     ],

@@ -36,8 +36,9 @@ def test_he_and_torchs_kaiming_are_the_same_bits() -> None:
 
 def test_a_pair_that_differs_says_in_what(differing: ib.Comparison) -> None:
     (verdict,) = differing.verdicts.values()
-    assert verdict.startswith("differs: std ")
-    assert "final loss" in verdict and "mean loss" in verdict
+    assert verdict.startswith("differs: he_normal trains better: final loss lower by ")
+    assert "mean loss lower by" in verdict
+    assert "weights of he_normal have " in verdict
 
 
 def test_every_question_is_answered_with_numbers(differing: ib.Comparison) -> None:
@@ -78,7 +79,7 @@ def test_every_initialiser_of_ours_draws_as_torchs_counterpart() -> None:
     found = ib.compare(**SMALL, **QUIET)
     assert set(found.verdicts.values()) == {"the same bits"}
     assert "variance_scaling" in found.left_out
-    assert "no counterpart in torch.nn.init: " in str(found)
+    assert "Without a counterpart in torch.nn.init: " in str(found)
     assert isinstance(found.figure(), Figure)
 
 
@@ -90,7 +91,11 @@ def test_the_global_stream_does_not_move() -> None:
 
 def test_it_reads_in_a_terminal_and_in_a_notebook(differing: ib.Comparison) -> None:
     text, html = str(differing), differing._repr_html_()
-    assert text.startswith("he_normal vs normal(std=0.01): differs: std ")
+    assert text.startswith(
+        "he_normal vs normal(std=0.01): he_normal trains better: final loss lower"
+    )
+    for words in ("mnist mlp", "60 steps", "seeds 0 to 9", "KS distance:", "p_holm:", "95 %"):
+        assert words in text
     assert all(f"  {line}" in text for line in ("draws ", "training  final loss", "speed "))
     assert html.startswith("<table>") and "<svg" in html and "<script" not in html
 
@@ -99,6 +104,23 @@ def test_a_name_is_no_markup_in_a_notebook(differing: ib.Comparison) -> None:
     spec = "variance_scaling(distribution='normal')"
     found = ib.compare(spec, "he_normal", **SMALL, **QUIET, seeds=1)
     assert spec.replace("'", "&#x27;") in found._repr_html_()
+
+
+def test_the_summary_says_who_is_better_and_nothing_else(differing: ib.Comparison) -> None:
+    assert str(differing).replace("\n    ", " ").startswith(differing.summary + "\n")
+    assert "trains better" in differing.summary and "\n" not in differing.summary
+
+
+def test_a_saved_comparison_is_table_and_figure(tmp_path: Path, differing: ib.Comparison) -> None:
+    paths = differing.save(tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["comparison.parquet", "compare.png", "compare.svg"]
+    pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), differing.table)
+
+
+def test_seeds_may_be_named_one_by_one() -> None:
+    found = ib.compare("he_normal", "zeros", **SMALL, **QUIET, seeds=[3, 8])
+    assert set(found.outcomes["seed"]) == {3, 8}
+    assert "seeds 3, 8" in str(found)
 
 
 def test_json_holds_every_row_and_no_nan(differing: ib.Comparison) -> None:
@@ -112,7 +134,7 @@ def test_json_holds_every_row_and_no_nan(differing: ib.Comparison) -> None:
     [
         (("he_norml",), {}, "did you mean 'he_normal'"),
         (("constant",), {}, "needs value"),
-        (("he_normal",), {"seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
+        (("he_normal",), {"seeds": 0}, "seeds must be a count of at least 1 .*; got 0"),
         (("he_normal",), {"seeds": 2.5}, "got 2.5"),
         (("he_normal",), {"lr": -1}, "greater than or equal to 0"),
         (("he_normal",), {"activation": "relo"}, "did you mean 'relu'"),

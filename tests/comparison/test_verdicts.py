@@ -90,33 +90,51 @@ def test_a_difference_says_in_what_by_how_much_and_with_its_interval() -> None:
         *drawn(ks_p=0, ratio_p=0), row("final loss", -1.3, low=-1.4, high=-1.2, p=0.002, n=10)
     )
     assert by_std == (
-        "differs: std 1.41 [1.4, 1.42] times that of lecun_normal on square 128x128; "
-        "final loss -1.3 [-1.4, -1.2]"
+        "differs: he_normal trains better: final loss lower by 1.3 [1.2, 1.4]; weights of "
+        "he_normal have 1.41 [1.4, 1.42] times the std of those of lecun_normal (square 128x128)"
     )
     by_shape = verdict(*drawn(ks_p=0))
-    assert by_shape == "differs: entries a KS distance of 0.1 [0.09, 0.11] away on square 128x128"
+    assert by_shape == (
+        "differs: the distributions of the weights are a KS distance of 0.1 [0.09, 0.11] apart "
+        "(square 128x128)"
+    )
+
+
+def test_the_side_with_the_lower_final_loss_is_better_whichever_it_is() -> None:
+    final = row("final loss", 0.487, low=0.379, high=0.623, p=0.002, n=10)
+    assert verdict(*drawn(), final) == (
+        "differs: lecun_normal trains better: final loss lower by 0.487 [0.379, 0.623]"
+    )
+    mean = row("mean loss", -0.2, low=-0.3, high=-0.1, p=0.002, n=10)
+    assert verdict(*drawn(), final, mean).endswith(", mean loss higher by 0.2 [0.1, 0.3]")
+    assert verdict(*drawn(), mean) == (
+        "differs: he_normal trains better: mean loss lower by 0.2 [0.1, 0.3]"
+    )
 
 
 def test_the_shape_that_differs_most_is_named() -> None:
     rows = [row("std ratio", v, p=0, setting=s) for v, s in ((1.3, "tall"), (0.5, "wide"))]
-    assert verdict(row("same bits", 0), *rows).endswith("on wide")
+    assert verdict(row("same bits", 0), *rows).endswith("(wide)")
 
 
 def test_a_difference_in_divergence_alone_is_a_difference() -> None:
     gone = row("diverged", 1.0, p=2 / 2**10, n=10, note="a: 10 of 10 seeds, b: 0 of 10")
-    assert verdict(*drawn(), gone) == "differs: diverged a: 10 of 10 seeds, b: 0 of 10"
+    assert verdict(*drawn(), gone) == (
+        "differs: lecun_normal diverges less often (a: 10 of 10 seeds, b: 0 of 10)"
+    )
 
 
 @pytest.mark.parametrize(
-    ("seeds", "said"), [(10, "not told apart in training"), (3, "training undecided")]
+    ("seeds", "said"),
+    [(10, "no difference found in training"), (3, "too few seeds to judge training")],
 )
 def test_a_pair_that_draws_otherwise_but_trains_alike_says_so(seeds: int, said: str) -> None:
     trained = row("final loss", 0.1, p=0.5, n=seeds)
-    assert verdict(*drawn(ks_p=0), trained).endswith(f"on square 128x128; {said}")
+    assert verdict(*drawn(ks_p=0), trained).endswith(f"(square 128x128); {said}")
 
 
 def test_a_draw_needs_a_smaller_p_than_training_to_differ() -> None:
-    assert verdicts(row("KS distance", 0.1, p=0.002)) == ["not told apart"]
+    assert verdicts(row("KS distance", 0.1, p=0.002)) == ["no difference found"]
     assert verdicts(row("KS distance", 0.1, p=0.0002)) == ["differs"]
     assert verdicts(row("final loss", 0.1, p=2 / 2**10, n=10)) == ["differs"]
 
@@ -124,14 +142,16 @@ def test_a_draw_needs_a_smaller_p_than_training_to_differ() -> None:
 def test_numbers_of_draws_are_said_to_come_from_other_seeds() -> None:
     rows = [*drawn(1.0), row("same start", note="why"), row("time", note="why")]
     assert (
-        "same bits on 1 of 1 shapes; between draws from other seeds for a and b: "
-        "KS distance at most 0.1 (p_holm 1), std a / b 1.41"
+        "same bits from the same seed on 1 of 1 shapes; from different seeds for a and b: "
+        "KS distance at most 0.1 (p_holm 1), std of a / std of b 1.41"
     ) in text_of(judge([PAIR], rows), {str(PAIR): "v"})
 
 
 def test_too_few_seeds_for_any_verdict_say_how_many_are_needed() -> None:
-    assert verdicts(row("final loss", 0.1, p=0.0625, n=5)) == ["undecided: 5 seeds, needs 6"]
-    assert verdicts(row("final loss", 0.1, p=0.6, n=10)) == ["not told apart"]
+    assert verdicts(row("final loss", 0.1, p=0.0625, n=5)) == [
+        "undecided: 5 seeds, at least 6 needed"
+    ]
+    assert verdicts(row("final loss", 0.1, p=0.6, n=10)) == ["no difference found"]
 
 
 def test_a_moment_off_what_is_stated_is_no_difference_of_the_pair_but_told() -> None:
@@ -139,23 +159,25 @@ def test_a_moment_off_what_is_stated_is_no_difference_of_the_pair_but_told() -> 
     assert verdicts(*rows)[-1] == "not as stated"
     assert verdict(*rows) == "the same distribution"
     table = judge([PAIR], [*rows, row("same start", note="why"), row("time", note="why")])
-    assert "variance of b not as stated" in text_of(table, {str(PAIR): "v"})
+    assert "variance of b not as its definition states" in text_of(table, {str(PAIR): "v"})
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "said"),
     [
-        (1.0, 0.9, 1.1, "as fast"),
-        (1.05, 1.01, 1.1, "as fast"),
-        (1.5, 0.9, 2.0, "undecided"),
-        (0.9, 0.79, 2.03, "undecided"),
-        (1.05, 1.01, 1.2, "undecided"),
+        (1.0, 0.9, 1.1, "no clear difference"),
+        (1.05, 1.01, 1.1, "no clear difference"),
+        (1.5, 0.9, 2.0, "no clear difference"),
+        (1.5, 1.05, 2.0, "no clear difference"),
+        (0.9, 0.79, 2.03, "no clear difference"),
+        (1.05, 1.01, 1.2, "no clear difference"),
+        (0.8, 0.7, 0.95, "no clear difference"),
         (1.5, 1.2, 2.0, "slower"),
         (0.5, 0.4, 0.9, "faster"),
         (math.nan, math.nan, math.nan, "not compared"),
     ],
 )
-def test_speed_is_what_every_turn_says_to_ten_percent(
+def test_one_side_is_faster_where_the_whole_interval_is_beyond_ten_percent(
     value: float, low: float, high: float, said: str
 ) -> None:
     assert verdicts(row("time", value, low=low, high=high)) == [said]
@@ -166,7 +188,7 @@ def test_what_could_not_be_measured_says_why() -> None:
     assert verdict(refused, row("same start", note="no grid")) == "not compared: dirac_ refuses"
     trained = row("final loss", 0.1, p=0.5, n=10)
     assert verdict(refused, trained) == (
-        "not told apart in training; draws not compared: dirac_ refuses"
+        "no difference found in training; draws not compared: dirac_ refuses"
     )
 
 

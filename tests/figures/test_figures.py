@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 
 from init_bench import figures
 from init_bench.errors import InitBenchError
+from init_bench.figures.curves import draw_losses
 
 INITS = ("normal(std=0.01)", "lecun_normal", "torch.orthogonal")
 SEEDS, STEPS, LAYERS, BINS = 3, 30, 2, 5
@@ -357,6 +358,90 @@ def test_no_loss_that_equals_another_hides_it() -> None:
     found = {line.get_label(): line for line in ax.axes[0].lines}
     first, second = (found[init]._unscaled_dash_pattern for init in twins)  # type: ignore[attr-defined]
     assert first[1] == second[1] and first[0] != second[0]
+
+
+def visible_share(hidden: Any, over: list[Any], points: int = 2600) -> float:
+    """Return the share of a line's length that is not covered by lines as wide or wider."""
+
+    def drawn(line: Any) -> np.ndarray:
+        offset, dashes = line._unscaled_dash_pattern
+        at = np.arange(points) / 100 + offset
+        if dashes is None:
+            return np.ones(points, bool)
+        ends = np.cumsum(dashes)
+        return np.asarray(np.searchsorted(ends, at % ends[-1], side="right") % 2 == 0)
+
+    covering = [line for line in over if line.get_linewidth() >= hidden.get_linewidth()]
+    covered = np.any([drawn(line) for line in covering], axis=0) if covering else False
+    return float((drawn(hidden) & ~np.asarray(covered)).mean())
+
+
+@pytest.mark.parametrize(
+    "inits",
+    [
+        ("lecun_normal", "my_init"),  # both solid
+        ("lecun_normal", "normal(std=0.01)", "zeros"),  # a solid line and two of one dash
+        ("lecun_normal", "he_normal", "normal(std=0.01)", "normal(std=1)"),
+    ],
+)
+def test_of_equal_losses_every_line_is_seen(inits: tuple[str, ...]) -> None:
+    one = loss_frame().query(f"init == {INITS[0]!r}")
+    solid = {"my_init": {"color": "#000000", "linestyle": "-", "marker": "v"}}
+    ax = Figure().subplots()
+    draw_losses(ax, pd.concat([one.assign(init=init) for init in inits]), solid)
+    labels = [figures.style.label_of(init) for init in inits]
+    lines = [line for line in ax.lines if line.get_label() in labels]
+    assert len(lines) == len(inits)
+    for line in lines:
+        over = [other for other in lines if other.get_zorder() > line.get_zorder()]
+        assert visible_share(line, over) > 0.1
+
+
+def test_markers_of_equal_losses_stand_apart() -> None:
+    one = loss_frame().query(f"init == {INITS[0]!r}")
+    frame = pd.concat([one.assign(init=init) for init in ("lecun_normal", "he_normal")])
+    ax = figures.loss_curves(frame, caption="").axes[0]
+    starts = [line.get_markevery()[0] for line in ax.lines if line.get_markevery()]  # type: ignore[index]
+    assert len(set(starts)) == 2
+
+
+def test_a_layer_that_is_a_function_is_explained() -> None:
+    rename = {"act1": "block:relu"}
+    coordinates = coordinate_curves(
+        change_frame().replace({"layer": rename}), slope_frame().replace({"layer": rename}),
+        caption="",
+    )  # fmt: skip
+    said = " ".join(coordinates.get_supxlabel().split())
+    assert "block:relu: function relu, called in the forward of block." in said
+    diagnosis = figures.diagnosis(
+        profile_frame().replace({"layer": rename}), verdict_frame().replace({"layer": rename}),
+        share_frame(), caption="",
+    )  # fmt: skip
+    assert any("block:relu: function relu" in ax.get_xlabel() for ax in diagnosis.axes)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loss_curves", "band: ±1 standard deviation over seeds"),
+        ("symmetry", "band ±1 standard deviation over seeds"),
+        ("gradients", "band: lowest to highest seed"),
+        ("expressiveness", "band: lowest to highest seed"),
+        ("depth_profile", "band: lowest to highest seed"),
+        ("coordinate_curves", "band: lowest to highest seed"),
+    ],
+)
+def test_the_caption_says_what_a_band_is(name: str, words: str) -> None:
+    assert words in " ".join(drawn(name).get_supxlabel().split())
+
+
+@pytest.mark.parametrize("name", figures.__all__)
+def test_every_public_function_is_documented_with_an_example(name: str) -> None:
+    doc = getattr(figures, name).__doc__
+    titles = ("Source:", "Example:") if name == "smooth" else ("Args:", "Raises:")
+    assert all(title in doc for title in titles)
+    # the figure of a diagnosis shows its example where diagnose does
+    assert ">>> " in doc or name == "diagnosis"
 
 
 def test_the_loss_of_one_seed_has_a_line() -> None:

@@ -163,6 +163,12 @@ def test_a_number_that_tells_no_difference_is_open_in_a_pair_that_differs() -> N
     assert "#ffffff" not in faces["std ratio"] + faces["time"]
 
 
+def test_the_forest_says_what_is_hollow_and_what_the_bars_are() -> None:
+    said = " ".join(figures.forest(table(), PAIRS).get_supxlabel().split())
+    assert "Hollow: this number shows no difference" in said
+    assert "Bars: intervals of 99.9 % for draws, 95 % for training, 96 % for time" in said
+
+
 def test_ratios_that_span_decades_are_drawn_on_a_log_axis() -> None:
     wide = table()
     wide.loc[wide["quantity"] == "time", "value"] = [0.05, 1.0, 20.0]
