@@ -1,9 +1,12 @@
-"""Coordinate check: do a few training steps change a layer's outputs as much at any width?"""
+"""Check coordinates: do a few training steps change outputs equally at every width?"""
 
+import json
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,16 +19,19 @@ from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int, misfit
 from init_bench.figures import coordinate_curves
+from init_bench.figures.export import page_of, save_result
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.record import capture
+from init_bench.models import check_module
 from init_bench.randomness import drawing_from, stream
+from init_bench.training.seeds import seeds_from
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
 """What to give as ``factory``, for a message."""
 
 
 MOST_LAYERS = 6
-"""Layers that the verdict in a sentence names; all are in ``slopes``."""
+"""Most layers that the verdict names; all are in ``slopes``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +39,21 @@ class CoordCheck:
     """What ``coord_check`` measured.
 
     Attributes:
-        rows: a row per width, seed, step and layer: ``size``, the RMS of the layer's output, and
+        changes: a row per width, seed, step and layer: ``size``, the RMS of the layer's output, and
             ``change``, the RMS of its difference from step 0.
         slopes: a row per layer: ``slope`` of log change at the last step against log width, mean
-            over seeds; ``low`` and ``high``, its 95 % interval (Student's t over the seeds'
-            slopes); ``verdict``.
+            over seeds; ``ci_low`` and ``ci_high``, its 95 % interval (Student's t over the seeds'
+            slopes; ``low`` and ``high`` are their old names); ``verdict``.
     """
 
-    rows: pd.DataFrame
+    changes: pd.DataFrame
     slopes: pd.DataFrame
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Return ``changes``: deprecated name."""
+        warnings.warn("rows is now called changes", FutureWarning, stacklevel=2)
+        return self.changes
 
     @property
     def worst(self) -> str:
@@ -50,10 +62,10 @@ class CoordCheck:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict in a sentence, with its layers and the numbers it rests on."""
+        """The worst verdict in a sentence, with its layers and their slopes."""
         found = self.slopes[self.slopes["verdict"] == self.worst]
         layers = ", ".join(
-            f"{row['layer']} {row['slope']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+            f"{row['layer']} {row['slope']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
             for row in found.head(MOST_LAYERS).to_dict("records")
         )
         if len(found) > MOST_LAYERS:
@@ -63,20 +75,46 @@ class CoordCheck:
             f"within ±{TOLERANCE:g} counts as width-independent"
         )
 
+    @property
+    def summary(self) -> str:
+        """The same as ``verdict``."""
+        return self.verdict
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """``slopes`` as printed."""
+        return self.slopes.drop(columns=["index", "low", "high"])
+
     def __str__(self) -> str:
         """Return the verdict in a sentence and the slopes as a table."""
-        shown = self.slopes.drop(columns="index")
+        shown = self.table
         return f"{self.verdict}\n{shown.to_string(index=False, float_format='{:.3f}'.format)}"
 
     def figure(self) -> Figure:
         """Draw each layer's change against width, with its slope and verdict."""
-        steps = int(self.rows["step"].max())
+        steps = int(self.changes["step"].max())
         return coordinate_curves(
-            self.rows,
+            self.changes,
             self.slopes,
             tolerance=TOLERANCE,
             caption=f"Change of each layer's output after {steps} training steps: {self.worst}.",
         )
+
+    def to_json(self) -> str:
+        """Return verdict, slopes and changes as JSON."""
+        tables = {
+            name: json.loads(frame.to_json(orient="records"))
+            for name, frame in (("slopes", self.slopes), ("changes", self.changes))
+        }
+        return json.dumps({"verdict": self.worst, "summary": self.summary, **tables})
+
+    def save(self, folder: str | Path, name: str = "coord_check") -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``; return the paths."""
+        return save_result(self, folder, name)
+
+    def _repr_html_(self) -> str:
+        """Return verdict, slopes and figure as HTML without JavaScript."""
+        return page_of(self.summary, self.table, self.figure())
 
 
 def coord_check(
@@ -87,12 +125,12 @@ def coord_check(
     loss_fn: Loss,
     optimizer: Optimizer,
     steps: int = 3,
-    seeds: Iterable[int] = range(5),
+    seeds: int | Iterable[int] = 5,
 ) -> CoordCheck:
-    """Train ``factory(width)`` for a few steps at every width and compare how far outputs move.
+    """Train ``factory(width)`` for a few steps at every width; compare how far outputs move.
 
-    In a parametrisation that lets hyperparameters be carried from narrow to wide networks (μP),
-    every layer's outputs move by an amount that does not depend on width.
+    In a parametrization that transfers hyperparameters from narrow to wide networks (μP), the
+    change of every layer's outputs does not depend on width.
 
     Formula:
         change = √mean((z_t - z_0)²) over samples and units of a layer's output z on ``batch``,
@@ -105,17 +143,17 @@ def coord_check(
         widths: two or more.
         batch: inputs, on the device to use, and targets.
         loss_fn: ``loss_fn(model(inputs), targets)``.
-        optimizer: builds the optimiser of a model: learning rates may depend on its widths.
+        optimizer: builds the optimizer of a model; learning rates may depend on its widths.
         steps: updates.
-        seeds: two or more: the interval is over them.
+        seeds: two or more, as a count or an iterable; the interval is over them.
 
     Returns:
-        ``CoordCheck``: ``.rows``, ``.slopes``, ``.verdict``, ``.figure()``.
+        ``CoordCheck``: ``.changes``, ``.slopes``, ``.verdict``, ``.figure()``.
 
     Raises:
         InitBenchError: fewer than two widths or seeds, no steps, no batch of finite inputs and
             targets, no module from the factory or one that does not run on them, the same shapes
-            at all widths, no optimiser of that module's parameters, layers that differ from width
+            at all widths, no optimizer of that module's parameters, layers that differ from width
             to width, or weights that are the same for all seeds.
 
     Source:
@@ -132,8 +170,8 @@ def coord_check(
         >>> check.slopes["layer"].tolist(), check.slopes["verdict"].iloc[-1]
         (['0', '1', '2'], 'blows up')
     """
-    widths = _several(widths, "widths", minimum=1, such_as="(64, 256, 1024)")
-    seeds = _several(seeds, "seeds", minimum=0, such_as="range(5)")
+    widths = _checked_widths(widths)
+    seeds = seeds_from(seeds, minimum=2)
     steps = check_int(steps, "steps", minimum=1)
     _check_batch(batch)
     _check_networks(factory, widths, seeds[0], batch, loss_fn)
@@ -145,16 +183,15 @@ def coord_check(
     ]
     frame = pd.DataFrame(rows)
     _check_that_seeds_differ(frame)
-    return CoordCheck(rows=frame, slopes=slopes_of(frame))
+    return CoordCheck(changes=frame, slopes=slopes_of(frame))
 
 
-def _several(values: Iterable[int], name: str, *, minimum: int, such_as: str) -> list[int]:
-    values = list(values) if isinstance(values, Iterable) else values
-    found = as_ints(values) or []
-    if len(found) < 2 or len(set(found)) < len(found) or min(found) < minimum:
+def _checked_widths(widths: Sequence[int]) -> list[int]:
+    found = as_ints(list(widths) if isinstance(widths, Iterable) else widths) or []
+    if len(found) < 2 or len(set(found)) < len(found) or min(found) < 1:
         raise InitBenchError(
-            f"{name} must be two or more different whole numbers from {minimum}, such as "
-            f"{such_as}, got {values!r}"
+            "widths must be two or more different integers from 1, such as (64, 256, 1024), "
+            f"got {widths!r}"
         )
     return found
 
@@ -206,9 +243,7 @@ def _built(factory: Callable[[int], nn.Module], width: int, seed: int) -> nn.Mod
     except Exception as cause:
         cause.add_note(f"raised inside factory({width}), which coord_check called")
         raise
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"factory({width}) must return an nn.Module, got {model!r}")
-    return model
+    return check_module(model, f"factory({width})")
 
 
 def _check_that_seeds_differ(rows: pd.DataFrame) -> None:

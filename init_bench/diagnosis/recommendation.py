@@ -1,24 +1,30 @@
-"""Recommend: which initialiser of the menu learns fastest in this model, measured."""
+"""Recommend initialisers for a model by short trainings."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.inputs import check_inputs
-from init_bench.errors import InitBenchError, check_int
+from init_bench.errors import InitBenchError
+from init_bench.figures import ranked_losses
+from init_bench.figures.export import page_of, save_result
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.init import initialize, parse
 from init_bench.statistics.intervals import t_interval
+from init_bench.training.seeds import seeds_from
 
 CANDIDATES = (
     "torch.default",
@@ -32,18 +38,28 @@ CANDIDATES = (
     "lsuv",
     "krahenbuhl",
 )
-"""Rules of the menu that fit any model, scaled by its fans or on its batch, nothing to choose.
-Those that descend on the loss take as long as a training: they are tried where they are named."""
+"""Initialisers that fit any model and need no argument. Those that minimise a loss take as long as
+a training; name them to try them."""
 
 
 STEPS, SEEDS, RATES = 40, 5, (0.01, 0.1, 1.0)
 
 
 RATE_SEEDS = 2
-"""Seeds on which a rate is chosen: of one alone, luck would choose a rate that may blow up."""
+"""Further seeds on which the learning rate is chosen; one alone may choose a rate that diverges."""
 
 
 FEWEST_SEEDS = 3
+
+
+OLD_COLUMNS = {
+    "low": "ci_low",
+    "high": "ci_high",
+    "rate": "lr",
+    "behind_low": "behind_ci_low",
+    "behind_high": "behind_ci_high",
+}
+"""Old names of columns, kept for one release."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +68,13 @@ class Recommendation:
 
     Attributes:
         table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
-            after the last step), ``low``, ``high`` (its interval), ``rate``, ``behind`` (mean over
-            seeds of its loss minus the best's of the same seed), ``behind_low``, ``behind_high``
-            (interval, all comparisons covered together), ``differs`` (whether that excludes 0),
-            ``diverged`` (seeds) and ``verdicts`` at step 0.
+            after the last step), ``ci_low``, ``ci_high`` (its 95 % interval), ``lr``, ``behind``
+            (mean over seeds of its loss minus the best's of the same seed), ``behind_ci_low``,
+            ``behind_ci_high`` (its interval, which covers all comparisons together), ``differs``
+            (whether that excludes 0), ``diverged`` (number of seeds) and ``verdicts`` at step 0.
+            Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
         refused: initialisers that cannot fill this model, and why.
-        seeds: how many each initialiser was tried from.
+        seeds: number of seeds.
     """
 
     table: pd.DataFrame
@@ -66,7 +83,7 @@ class Recommendation:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The names that nothing measured sets apart from the first, itself included."""
+        """The first, and those without a measured difference from it."""
         return tuple(self.table.loc[~self.table["differs"], "init"])
 
     @property
@@ -75,36 +92,57 @@ class Recommendation:
         first, tried, name = self.table.iloc[0], len(self.table), self.table["init"][0]
         if not math.isfinite(first["loss"]):
             fewest = self.table["diverged"].min()
-            return f"nothing to rank: each diverged at {fewest} or more of {self.seeds} seeds"
+            return f"nothing to rank: each diverged for {fewest} or more of {self.seeds} seeds"
         if tried == 1:
-            return f"{name}: loss {first['loss']:.4g}, there is nothing to compare it with"
+            return f"{name}: loss {first['loss']:.4g}; it was the only candidate"
         if len(self.best) == 1:
-            return f"{name}: loss {first['loss']:.4g}, every other one is behind"
+            return f"{name} learns fastest: loss {first['loss']:.4g}; all others are worse"
         if len(self.best) < tried:
-            return (
-                f"no difference shown between {', '.join(self.best)}; the others are behind {name}"
-            )
+            best = ", ".join(self.best)
+            return f"no difference shown between {best}; the others are worse than {name}"
         if not self.table["behind_high"].any():
             return f"no difference: all {tried} reach the same loss from every seed"
-        return f"no difference shown: {self.seeds} seeds do not set these {tried} apart, more may"
+        return f"no difference shown between {tried} initialisers with {self.seeds} seeds; try more"
+
+    def figure(self) -> Figure:
+        """Draw the loss of each initialiser with its 95 % interval, best first."""
+        caption = f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over {self.seeds} seeds."
+        return ranked_losses(self.table, caption=caption)
+
+    def to_json(self) -> str:
+        """Return summary, table and refused initialisers as JSON."""
+        table = json.loads(self.table.to_json(orient="records"))
+        head = {"summary": self.summary, "best": self.best, "refused": self.refused}
+        return json.dumps({**head, "table": table}, ensure_ascii=False)
+
+    def save(self, folder: str | Path, name: str = "recommendation") -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``; return the paths."""
+        return save_result(self, folder, name)
+
+    def _repr_html_(self) -> str:
+        """Return summary, table and figure as HTML without JavaScript."""
+        return page_of(self.summary, self._printed(), self.figure())
 
     def __str__(self) -> str:
+        """Return summary, table and refused initialisers as text."""
+        refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
+        return "\n".join([self.summary, self._printed().to_string(index=False), *refused])
+
+    def _printed(self) -> pd.DataFrame:
         shown = pd.DataFrame(
             {
                 "init": self.table["init"],
                 "loss": self.table["loss"].map("{:#.4g}".format),
-                "95 %": _intervals(self.table, "low", "high"),
-                "behind the first": _intervals(self.table, "behind_low", "behind_high"),
+                "95 %": _intervals(self.table, "ci_low", "ci_high"),
+                "worse than first by": _intervals(self.table, "behind_ci_low", "behind_ci_high"),
                 "differs": self.table["differs"].map({True: "yes", False: "no"}),
-                "lr": self.table["rate"].map("{:g}".format),
+                "lr": self.table["lr"].map("{:g}".format),
                 "diverged": self.table["diverged"],
                 "verdicts": self.table["verdicts"],
             }
         )
-        shown.loc[0, "behind the first"] = ""
-        table = shown.to_string(index=False)
-        refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
-        return "\n".join([self.summary, table, *refused])
+        shown.loc[0, "worse than first by"] = ""
+        return shown
 
 
 def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
@@ -118,7 +156,7 @@ def recommend(
     loss_fn: Loss | None = None,
     *,
     inits: Sequence[str] = CANDIDATES,
-    seeds: int = SEEDS,
+    seeds: int | Iterable[int] = SEEDS,
 ) -> Recommendation:
     """Try initialisers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
@@ -134,7 +172,7 @@ def recommend(
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``; a loss is needed.
         inits: specs to try; those that must see a batch or a loss see ``inputs`` and
             ``loss_fn``.
-        seeds: how many, 3 or more.
+        seeds: 3 or more, as a count or an iterable.
 
     Raises:
         InitBenchError: there is nothing to learn from, the inputs are not finite or a single
@@ -145,13 +183,13 @@ def recommend(
         >>> import init_bench as ib
         >>> model = nn.Sequential(nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 2))
         >>> x = torch.randn(32, 20, generator=torch.Generator().manual_seed(0))
-        >>> found = ib.recommend(model, x, (x[:, 0] > 0).long(), inits=["zeros", "lecun_normal"])
-        >>> found.best
+        >>> result = ib.recommend(model, x, (x[:, 0] > 0).long(), inits=["zeros", "lecun_normal"])
+        >>> result.best
         ('lecun_normal',)
     """
     if targets is None and loss_fn is None:
-        raise InitBenchError("recommend needs something to learn: give targets, loss_fn or both")
-    seeds = check_int(seeds, "seeds", minimum=FEWEST_SEEDS)
+        raise InitBenchError("recommend trains the model: pass targets, loss_fn or both")
+    chosen = seeds_from(seeds, minimum=FEWEST_SEEDS)
     specs = _specs(inits)
     check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
@@ -162,12 +200,12 @@ def recommend(
     for spec in specs:
         try:
             verdicts[spec] = learn.verdicts(spec)
-            losses[spec] = learn.losses(spec, seeds)
+            losses[spec] = learn.losses(spec, chosen)
         except InitBenchError as cause:
             refused[spec] = str(cause)
     if not losses:
         raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
-    return Recommendation(table=_ranked(losses, verdicts), refused=refused, seeds=seeds)
+    return Recommendation(table=_ranked(losses, verdicts), refused=refused, seeds=len(chosen))
 
 
 def _specs(inits: Sequence[str]) -> list[str]:
@@ -181,7 +219,7 @@ def _specs(inits: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Learner:
-    """The model and what it learns from; it is given back after each trial."""
+    """The model and its data; the model is restored after each training."""
 
     model: nn.Module
     inputs: Any
@@ -195,14 +233,14 @@ class _Learner:
             found = judge(collect_evidence(self.model, self.inputs, self.targets, self.loss_fn))
         return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
 
-    def losses(self, spec: str, seeds: int) -> tuple[float, np.ndarray]:
+    def losses(self, spec: str, seeds: Sequence[int]) -> tuple[float, np.ndarray]:
         """Return the best rate, found on seeds of its own, and with it the losses by seed."""
 
         def worst(rate: float) -> float:
-            return max(self._loss(spec, rate, seeds + more) for more in range(RATE_SEEDS))
+            return max(self._loss(spec, rate, max(seeds) + 1 + more) for more in range(RATE_SEEDS))
 
         rate = min(RATES, key=worst)
-        return rate, np.array([self._loss(spec, rate, seed) for seed in range(seeds)])
+        return rate, np.array([self._loss(spec, rate, seed) for seed in seeds])
 
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
@@ -244,18 +282,19 @@ def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str
             {
                 "init": spec,
                 "loss": mean,
-                "low": low,
-                "high": high,
-                "rate": losses[spec][0],
+                "ci_low": low,
+                "ci_high": high,
+                "lr": losses[spec][0],
                 "behind": behind.mean(),
-                "behind_low": behind_low,
-                "behind_high": behind_high,
+                "behind_ci_low": behind_low,
+                "behind_ci_high": behind_high,
                 "differs": bool(behind_low > 0),
                 "diverged": int(np.isinf(ends[spec]).sum()),
                 "verdicts": verdicts[spec],
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(**{old: table[new] for old, new in OLD_COLUMNS.items()})
 
 
 def _interval(values: np.ndarray, comparisons: int = 1) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""How a layer's change goes with width: log against log, for each seed a line."""
+"""Fit how a layer's change depends on width: a line of log against log for each seed."""
 
 import math
 
@@ -44,13 +44,18 @@ def _slope(part: pd.DataFrame) -> dict[str, object]:
     """Fit one layer's change, for each seed a line through its widths."""
     change = part.pivot(index="seed", columns="width", values="change")
     if not np.isfinite(change.to_numpy()).all():
-        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "diverges"}
+        return _row(math.nan, math.nan, math.nan, "diverges")
     if (change.to_numpy() == 0).any():
-        return {"slope": math.nan, "low": math.nan, "high": math.nan, "verdict": "does not move"}
+        return _row(math.nan, math.nan, math.nan, "does not move")
     x = np.log(change.columns.to_numpy(float))
     slopes = np.log(change.to_numpy()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
     slope, low, high = t_interval(slopes)
-    return {"slope": slope, "low": low, "high": high, "verdict": _verdict(low, high)}
+    return _row(slope, low, high, _verdict(low, high))
+
+
+def _row(slope: float, low: float, high: float, verdict: str) -> dict[str, object]:
+    interval = {"ci_low": low, "ci_high": high}
+    return {"slope": slope, **interval, "low": low, "high": high, "verdict": verdict}
 
 
 def _verdict(low: float, high: float) -> str:

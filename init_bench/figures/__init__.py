@@ -7,6 +7,7 @@ from init_bench.figures.forest_plot import forest
 from init_bench.figures.histograms import activation_histograms
 from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
+from init_bench.figures.ranking import ranked_losses
 from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "gradients",
     "loss_curves",
     "pair_comparison",
+    "ranked_losses",
     "smooth",
     "symmetry",
 ]

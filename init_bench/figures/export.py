@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.figures.style import RC
@@ -54,6 +55,12 @@ def svg_of(figure: Figure) -> str:
     with mpl.rc_context(RC):
         figure.savefig(text, format="svg", metadata=_UNDATED["svg"])
     return "<svg" + text.getvalue().partition("<svg")[2]
+
+
+def page_of(summary: str, table: pd.DataFrame, figure: Figure) -> str:
+    """Return the answer, the table and the figure of a result as HTML without JavaScript."""
+    rows = table.to_html(index=False, float_format="{:.3g}".format, border=0)
+    return f"<div><p><b>{html.escape(summary)}</b></p>{rows}{svg_of(figure)}</div>"
 
 
 def save_result(result: Result, folder: str | Path, name: str) -> list[Path]:

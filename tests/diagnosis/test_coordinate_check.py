@@ -1,8 +1,10 @@
 """Coordinate check: known parametrisations get their verdict, and nothing else moves."""
 
+import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,7 +106,7 @@ def test_a_rate_that_falls_too_fast_freezes_wide_networks() -> None:
 def test_a_rate_of_0_moves_nothing() -> None:
     check = checked(optimizer=sgd(lambda width: 0.0), steps=1)
     assert set(verdicts(check).values()) == {"does not move"}
-    assert (check.rows["change"] == 0).all()
+    assert (check.changes["change"] == 0).all()
 
 
 def test_divergence_is_a_verdict() -> None:
@@ -115,7 +117,7 @@ def test_divergence_is_a_verdict() -> None:
 
 def test_the_slope_is_the_fit_of_each_seed() -> None:
     check = checked(steps=2)
-    last = check.rows.query("step == 2 and layer == 'fc2'")
+    last = check.changes.query("step == 2 and layer == 'fc2'")
     fits = [
         np.polyfit(np.log(part["width"]), np.log(part["change"]), 1)[0]
         for _, part in last.groupby("seed")
@@ -136,11 +138,11 @@ def test_the_rows_say_how_far_each_layer_moved() -> None:
     update = adam(model)
     nn.functional.mse_loss(model(X), Y).backward()  # type: ignore[no-untyped-call]
     update.step()
-    row = check.rows.query("width == 64 and seed == 7 and step == 1 and layer == 'fc1'").iloc[0]
+    row = check.changes.query("width == 64 and seed == 7 and step == 1 and layer == 'fc1'").iloc[0]
     after = model[0](X)
     assert row["change"] == pytest.approx((after - before).square().mean().sqrt().item(), rel=1e-4)
     assert row["size"] == pytest.approx(after.square().mean().sqrt().item(), rel=1e-4)
-    assert len(check.rows) == len(WIDTHS) * 2 * 2 * 5
+    assert len(check.changes) == len(WIDTHS) * 2 * 2 * 5
     assert check.slopes["layer"].tolist() == ["fc1", "act1", "fc2", "act2", "out"]
 
 
@@ -162,7 +164,7 @@ def test_the_global_stream_neither_moves_nor_matters() -> None:
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(3)
     again = checked(Dropping, steps=1, seeds=range(2))
-    pd.testing.assert_frame_equal(first.rows, again.rows)
+    pd.testing.assert_frame_equal(first.changes, again.changes)
 
 
 def test_noise_of_dropout_is_no_change() -> None:
@@ -170,7 +172,7 @@ def test_noise_of_dropout_is_no_change() -> None:
         return torch.optim.SGD(model.parameters(), lr=0.0)
 
     check = checked(Dropping, frozen, steps=1, seeds=range(2))
-    assert (check.rows["change"] == 0).all()
+    assert (check.changes["change"] == 0).all()
 
 
 def test_verdicts_follow_from_interval_and_tolerance() -> None:
@@ -186,8 +188,17 @@ def test_as_text_it_is_the_verdict_and_a_row_per_layer() -> None:
     check = checked(steps=1, seeds=range(2))
     sentence, head, *rows = str(check).splitlines()
     assert sentence == check.verdict
-    assert head.split() == ["layer", "slope", "low", "high", "verdict"]
+    assert head.split() == ["layer", "slope", "ci_low", "ci_high", "verdict"]
     assert [row.split()[0] for row in rows] == check.slopes["layer"].tolist()
+
+
+def test_every_face_shows_the_verdict_and_the_old_name_of_changes_warns(tmp_path: Path) -> None:
+    check = checked(steps=1, seeds=2)
+    assert json.loads(check.to_json())["verdict"] == check.worst
+    assert check.worst in check._repr_html_() and "<svg" in check._repr_html_()
+    assert all(path.stat().st_size for path in check.save(tmp_path / "new"))
+    with pytest.warns(FutureWarning, match="now called changes"):
+        assert check.rows is check.changes
 
 
 def test_the_figure_has_a_line_per_layer() -> None:
@@ -199,13 +210,13 @@ def test_the_figure_has_a_line_per_layer() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"widths": [64]}, r"widths must be two or more different whole .*, got \[64\]"),
-        ({"widths": [64, 64]}, "widths must be two or more different whole numbers"),
-        ({"widths": [0, 64]}, r"whole numbers from 1, .* got \[0, 64\]"),
+        ({"widths": [64]}, r"widths must be two or more different integers .*, got \[64\]"),
+        ({"widths": [64, 64]}, "widths must be two or more different integers"),
+        ({"widths": [0, 64]}, r"integers from 1, .* got \[0, 64\]"),
         ({"widths": 32}, "widths must be two or more .*, got 32"),
         ({"widths": ["a", "b"]}, r"widths must be two or more .*, got \['a', 'b'\]"),
-        ({"seeds": [3]}, r"seeds must be two or more different whole numbers from 0"),
-        ({"seeds": 3}, "seeds must be two or more .*, got 3"),
+        ({"seeds": [3]}, "seeds must be a count of at least 2"),
+        ({"seeds": 1}, "seeds must be a count of at least 2 .* got 1"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"batch": torch.ones(4, 12)}, r"batch must be a pair .*, got float32 \(4, 12\)"),
         ({"batch": (torch.full((4, 12), torch.nan), None)}, "inputs .* hold nan"),
@@ -222,7 +233,7 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),
         ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
         ({"optimizer": adam(perceptron(8))}, "optimizer must be a function .* got a Adam"),
-        ({"factory": lambda width: "x"}, r"factory\(32\) must return an nn\.Module, got 'x'"),
+        ({"factory": lambda width: "x"}, r"factory\(32\) must return a torch\.nn\.Module, got str"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(changes: Any, message: str) -> None:

@@ -188,7 +188,9 @@ def test_a_name_no_spec_can_hold_is_refused(name: str) -> None:
     assert name not in INITS
 
 
-@pytest.mark.parametrize("wrong", [3, lambda tensor: tensor, "he_normal"], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [3, lambda tensor: tensor, "he_normal"], ids=["a number", "no generator", "a name"]
+)
 def test_what_is_not_called_as_an_init_is_refused(wrong: Any) -> None:
     with pytest.raises(InitBenchError, match=r"must be a function init\(tensor, \*, gen"):
         register_init("placeholder", wrong)

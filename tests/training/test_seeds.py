@@ -20,7 +20,7 @@ from init_bench.training.seeds import seeds_from
         (np.arange(2), (0, 1)),
         (iter([4]), (4,)),
     ],
-    ids=str,
+    ids=["count", "numpy count", "list", "range", "array", "iterator"],
 )
 def test_seeds_are_a_count_or_a_series(given: Any, seeds: tuple[int, ...]) -> None:
     assert seeds_from(given) == seeds

@@ -1,0 +1,48 @@
+"""Draw the ranking of a recommendation: losses with their intervals."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures.style import RC, add_caption, need, new_figure
+
+
+def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw a row per initialiser: its mean loss and interval, the best on top.
+
+    Filled markers: no difference from the best was measured. Hollow ones are worse. An initialiser
+    that diverged has no marker.
+
+    Args:
+        table: ``init``, ``loss``, ``ci_low``, ``ci_high``, ``differs``, in order.
+        caption: text below the panel.
+
+    Returns:
+        A figure outside pyplot's state; neither the frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> table = pd.DataFrame({"init": ["a", "b"], "loss": [0.1, 0.4], "ci_low": [0.0, 0.3],
+        ...                       "ci_high": [0.2, 0.5], "differs": [False, True]})
+        >>> [text.get_text() for text in ranked_losses(table, caption="").axes[0].get_yticklabels()]
+        ['a', 'b']
+    """
+    need(table, "init", "loss", "ci_low", "ci_high", "differs")
+    figure = new_figure(7.0, 1.4 + 0.32 * len(table))
+    with mpl.rc_context(RC):
+        ax = figure.subplots()
+        places = np.arange(len(table))
+        for place, row in zip(places, table.to_dict("records"), strict=True):
+            if not np.isfinite(row["loss"]):
+                continue
+            ax.plot([row["ci_low"], row["ci_high"]], [place, place], color="#0072B2")
+            face = "none" if row["differs"] else "#0072B2"
+            ax.plot(row["loss"], place, "o", mec="#0072B2", mfc=face)
+        ax.set_yticks(places, labels=list(table["init"]))
+        ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="loss after the last step")
+        note = "Filled: no measured difference from the best. Hollow: worse."
+        add_caption(figure, f"{caption} {note}")
+    return figure
