@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
+    from init_bench import datasets as datasets
     from init_bench import figures as figures
     from init_bench import init as init
+    from init_bench import models as models
     from init_bench import statistics as statistics
     from init_bench import testing as testing
     from init_bench import theory as theory
@@ -19,8 +21,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
     from init_bench.diagnosis.coordinate_check import coord_check as coord_check
     from init_bench.diagnosis.pipeline import diagnose as diagnose
-    from init_bench.diagnosis.recommendation import Recommendation as Recommendation
     from init_bench.diagnosis.recommendation import recommend as recommend
+    from init_bench.diagnosis.recommendation_result import Recommendation as Recommendation
     from init_bench.diagnosis.result import Diagnosis as Diagnosis
     from init_bench.errors import InitBenchError as InitBenchError
     from init_bench.hooks.record import Record as Record
@@ -34,7 +36,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.training.results import Results as Results
     from init_bench.training.results import load as load
 
-_MODULES = ("figures", "init", "statistics", "testing", "theory")
+_MODULES = ("datasets", "figures", "init", "models", "statistics", "testing", "theory")
 
 _HOMES = {
     "ACTIVATIONS": "activations.menu",
@@ -47,7 +49,7 @@ _HOMES = {
     "CoordCheck": "diagnosis.coordinate_check",
     "coord_check": "diagnosis.coordinate_check",
     "diagnose": "diagnosis.pipeline",
-    "Recommendation": "diagnosis.recommendation",
+    "Recommendation": "diagnosis.recommendation_result",
     "recommend": "diagnosis.recommendation",
     "Diagnosis": "diagnosis.result",
     "InitBenchError": "errors",

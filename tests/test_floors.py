@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,6 +228,38 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 )
 def test_every_initialiser_of_ours_states(name: str, title: str) -> None:
     assert section(all_inits()[name], title)
+
+
+NEVER_RAISE = {"init.ones_", "init.zeros_", "init.zero_", "figures.smooth"}
+"""Public functions with parameters that take anything of the right type."""
+
+
+def public_functions() -> dict[str, Any]:
+    """Return the functions of the package and of its public modules, deprecated ones left out."""
+    found: dict[str, Any] = {}
+    for name in init_bench.__all__:
+        public = getattr(init_bench, name)
+        members = getattr(public, "__all__", ()) if inspect.ismodule(public) else ()
+        current = [member for member in members if f"{member}_" not in members]
+        found |= {f"{name}.{member}": getattr(public, member) for member in current}
+        found[name] = public
+    return {n: f for n, f in found.items() if inspect.isfunction(f) and n != "reproduce"}
+
+
+PUBLIC = public_functions()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_function_shows_an_example(name: str) -> None:
+    assert ">>> " in (inspect.getdoc(PUBLIC[name]) or "")
+
+
+TAKE_ARGUMENTS = [name for name, f in PUBLIC.items() if inspect.signature(f).parameters]
+
+
+@pytest.mark.parametrize("name", sorted({*TAKE_ARGUMENTS} - NEVER_RAISE))
+def test_every_public_function_says_what_it_raises(name: str) -> None:
+    assert section(PUBLIC[name], "Raises")
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:

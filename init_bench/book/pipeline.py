@@ -73,6 +73,11 @@ def reproduce_book(
 
     Raises:
         InitBenchError: an unknown figure, no seeds, ``steps`` below 1, a bad device or folder.
+
+    Example:
+        >>> reproduce_book(only=["6-99"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: unknown figure '6-99'...
     """
     wanted = {name: lookup(FIGURES, name, kind="figure") for name in (only or FIGURES)}
     if steps < 1:

@@ -112,6 +112,12 @@ def symmetry(
 def smooth(losses: np.ndarray) -> np.ndarray:
     """Return ``losses`` smoothed as in the book.
 
+    Formula:
+        a convolution with a Kaiser window, its ends mirrored.
+
+    Shapes:
+        losses: ``(steps,)``; so is the result.
+
     Source:
         Saito, Deep Learning from Scratch, 2016, ``common/util.py``.
 

@@ -62,6 +62,13 @@ def diagnosis(
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> import init_bench as ib, torch
+        >>> found = ib.diagnose(torch.nn.Linear(3, 2), torch.eye(3))
+        >>> figure = diagnosis(found.profile, found.verdicts, found.histograms, caption="a layer")
+        >>> figure.axes[0].get_ylabel()
+        'spread of the output'
     """
     need(profile, *COLUMNS)
     need(verdicts, "step", "layer", "verdict", "severity", "cause")

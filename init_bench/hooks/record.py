@@ -155,6 +155,9 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         keep: keep each layer's output (detached, a copy) for ``record["layer"]``.
         histogram: count each layer's output into bins for ``record.histograms()``.
 
+    Raises:
+        InitBenchError: ``model`` is not a module.
+
     Example:
         >>> import torch
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
@@ -164,6 +167,8 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
+    if not isinstance(model, nn.Module):
+        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     view = ModelView(model)
     with track(view, keep=keep, histogram=histogram) as tracker:
         record = Record(tracker.calls, tracker.outputs, compiled=tracker.compiled)

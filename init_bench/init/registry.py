@@ -192,7 +192,13 @@ def _holder(name: str) -> str:
 
 
 def all_inits() -> dict[str, Callable[..., Any]]:
-    """Return the initialisers of all kinds by name."""
+    """Return the initialisers of all kinds by name.
+
+    Example:
+        >>> import init_bench.init
+        >>> sorted(name for name in all_inits() if name.startswith("lecun"))
+        ['lecun_normal', 'lecun_uniform']
+    """
     return {name: init for menu in KINDS.values() for name, init in menu.items()}
 
 

@@ -76,7 +76,18 @@ def parse(text: str) -> InitSpec:
 
 
 def canonical(text: str) -> str:
-    """Return ``text`` as tables, keys and figures spell it."""
+    """Return a spec as tables, keys and figures spell it.
+
+    Args:
+        text: ``name`` or ``name(key=value, ...)``.
+
+    Raises:
+        InitBenchError: as ``parse``.
+
+    Example:
+        >>> canonical("kaiming_normal"), canonical("normal( std = 1 )")
+        ('he_normal', 'normal(std=1)')
+    """
     return str(parse(text))
 
 

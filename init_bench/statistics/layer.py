@@ -80,6 +80,9 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
 
+    Raises:
+        ValueError: ``values`` has no dimension.
+
     Source:
         effective rank: Roy & Vetterli, The effective rank, 2007, eq. 2–4.
 
@@ -119,6 +122,9 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     Shapes:
         weight: ``(n_out, *inputs)``.
 
+    Raises:
+        ValueError: ``weight`` has no dimension.
+
     Example:
         >>> describe_weight(torch.ones(3, 2))["distinct"]
         1.0
@@ -138,8 +144,9 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
 
 
 def _rows(values: Tensor) -> Tensor:
-    """Return ``values`` as (samples, units), units in the order of memory: so without a copy for
-    any dense layout."""
+    """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout."""
+    if not values.dim():
+        raise ValueError("statistics need a dimension of samples, got a tensor without dimensions")
     strides = values.stride()
     order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
     return values.permute(0, *order).reshape(len(values), -1)

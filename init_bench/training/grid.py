@@ -142,9 +142,19 @@ def _without_idle_axes(cell: Cell) -> Cell:
 def read_grid(path: Path) -> Grid:
     """Return the grid that a TOML file describes: a line per axis.
 
+    Args:
+        path: of the file.
+
     Raises:
         InitBenchError: the file is missing, empty, not TOML, or describes no grid; the message
             names the file and everything that is wrong with it.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grid.toml"
+        >>> _ = path.write_text("init = 'zeros'")
+        >>> read_grid(path).init
+        ('zeros',)
     """
     try:
         with path.open("rb") as file:

@@ -117,9 +117,17 @@ class Results:
 def load(folder: str | Path) -> Results:
     """Return the results stored in ``folder``.
 
+    Args:
+        folder: ``out`` of an earlier ``run``.
+
     Raises:
         InitBenchError: ``folder`` holds no run, or a file of it is damaged.
-    """
+
+    Example:
+        >>> load("no/such/folder")
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
+    """  # noqa: E501 - the doctest shows the message as a user sees it
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")

@@ -1,0 +1,102 @@
+"""Hold the result of a recommendation: table, text, figure, files."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures import ranked_losses
+from init_bench.figures.export import page_of, save_result
+
+STEPS = 40
+"""Training steps of each initialiser."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """Initialisers of one model, ranked by measurement.
+
+    Attributes:
+        table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
+            after the last step), ``ci_low``, ``ci_high`` (its 95 % interval), ``lr``, ``behind``
+            (mean over seeds of its loss minus the best's of the same seed), ``behind_ci_low``,
+            ``behind_ci_high`` (its interval, which covers all comparisons together), ``differs``
+            (whether that excludes 0), ``diverged`` (number of seeds) and ``verdicts`` at step 0.
+            Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
+        refused: initialisers that cannot fill this model, and why.
+        seeds: number of seeds.
+    """
+
+    table: pd.DataFrame
+    refused: dict[str, str]
+    seeds: int
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The first, and those without a measured difference from it."""
+        return tuple(self.table.loc[~self.table["differs"], "init"])
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        first, tried, name = self.table.iloc[0], len(self.table), self.table["init"][0]
+        if not math.isfinite(first["loss"]):
+            fewest = self.table["diverged"].min()
+            return f"nothing to rank: each diverged for {fewest} or more of {self.seeds} seeds"
+        if tried == 1:
+            return f"{name}: loss {first['loss']:.4g}; it was the only candidate"
+        if len(self.best) == 1:
+            return f"{name} learns fastest: loss {first['loss']:.4g}; all others are worse"
+        if len(self.best) < tried:
+            best = ", ".join(self.best)
+            return f"no difference shown between {best}; the others are worse than {name}"
+        if not self.table["behind_high"].any():
+            return f"no difference: all {tried} reach the same loss from every seed"
+        return f"no difference shown between {tried} initialisers with {self.seeds} seeds; try more"
+
+    def figure(self) -> Figure:
+        """Draw the loss of each initialiser with its 95 % interval, best first."""
+        caption = f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over {self.seeds} seeds."
+        return ranked_losses(self.table, caption=caption)
+
+    def to_json(self) -> str:
+        """Return summary, table and refused initialisers as JSON."""
+        table = json.loads(self.table.to_json(orient="records"))
+        head = {"summary": self.summary, "best": self.best, "refused": self.refused}
+        return json.dumps({**head, "table": table}, ensure_ascii=False)
+
+    def save(self, folder: str | Path, name: str = "recommendation") -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``; return the paths."""
+        return save_result(self, folder, name)
+
+    def _repr_html_(self) -> str:
+        """Return summary, table and figure as HTML without JavaScript."""
+        return page_of(self.summary, self._printed(), self.figure())
+
+    def __str__(self) -> str:
+        """Return summary, table and refused initialisers as text."""
+        refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
+        return "\n".join([self.summary, self._printed().to_string(index=False), *refused])
+
+    def _printed(self) -> pd.DataFrame:
+        shown = pd.DataFrame(
+            {
+                "init": self.table["init"],
+                "loss": self.table["loss"].map("{:#.4g}".format),
+                "95 %": _intervals(self.table, "ci_low", "ci_high"),
+                "worse than first by": _intervals(self.table, "behind_ci_low", "behind_ci_high"),
+                "differs": self.table["differs"].map({True: "yes", False: "no"}),
+                "lr": self.table["lr"].map("{:g}".format),
+                "diverged": self.table["diverged"],
+                "verdicts": self.table["verdicts"],
+            }
+        )
+        shown.loc[0, "worse than first by"] = ""
+        return shown
+
+
+def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
+    return [f"[{a:#.3g}, {b:#.3g}]" for a, b in zip(table[low], table[high], strict=True)]
