@@ -1,4 +1,4 @@
-"""Whether a network trains, kept in ``results/outcomes.csv``: it takes hours to find out again.
+"""Find out whether a network trains; store it in ``results/outcomes.csv``.
 
 ``trains`` means: within 1000 SGD steps on MNIST (batch 128) the mean loss of 20 steps fell below
 1.5, at the best of nine learning rates. Three hundred steps at seven rates are kept too: most
@@ -16,8 +16,8 @@ from functools import cache
 import torch
 from torch import nn
 
+from benchmarks.interleaved_timing import RESULTS
 from benchmarks.networks import Net
-from benchmarks.turns import RESULTS
 from init_bench import datasets
 from init_bench.randomness import stream
 

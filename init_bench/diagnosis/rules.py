@@ -3,7 +3,7 @@
 A rule is data: what it measures (``measure``), the threshold and the side of it that is bad, and
 the advice. Thresholds are decisions; what each rests on stands beside it. "Calibration" is
 ``python -m benchmarks.verdicts`` (``benchmarks/results/verdicts.csv``), its training part;
-"placing" is ``python -m benchmarks.placing``.
+"fault localization" is ``python -m benchmarks.fault_localization``.
 """
 
 from collections.abc import Callable

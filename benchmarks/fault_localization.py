@@ -1,4 +1,4 @@
-"""Does the verdict find the spoilt layer? ``python -m benchmarks.placing``
+"""Test whether diagnose names the faulty layer. ``python -m benchmarks.fault_localization``
 
 200 sound networks (MLPs, with and without batch normalisation, convolutional and residual ones;
 weights for their nonlinearity, and they train); in each, one layer at random is spoilt in one of
@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from benchmarks.interleaved_timing import save
 from benchmarks.networks import BODIES, MISLEADING, Net
 from benchmarks.trainability import QUICK, kept
-from benchmarks.turns import save
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
@@ -167,7 +167,7 @@ def main() -> None:
     spoilt = rows["spoilt"] != ""
     print(f"spoilt, right verdict on the right layer: {rows[spoilt]['right'].mean():.4f}")
     print(f"sound, no bad verdict: {rows[~spoilt]['right'].mean():.4f}")
-    print(save(rows, "placing"))
+    print(save(rows, "fault_localization"))
 
 
 if __name__ == "__main__":
