@@ -44,8 +44,8 @@ def moments(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def kept(model: nn.Module) -> Iterator[None]:
-    """Keep every output, and then take its mean and standard deviation."""
+def retained(model: nn.Module) -> Iterator[None]:
+    """Retain every output, then take its mean and standard deviation."""
     tensors: list[Tensor] = []
     yield from _hooked(model, lambda _, inputs, output: tensors.append(output.detach().clone()))
     for values in tensors:
@@ -91,7 +91,7 @@ METHODS: Mapping[str, Method] = {
     "plain": lambda model: nullcontext(),
     "init_bench": captured,
     "mean and std (fastai's hooks)": moments,
-    "outputs kept, then mean and std": kept,
+    "outputs kept, then mean and std": retained,
     "delve's saturation": delve,
     "cockpit's gradient histogram": cockpit,
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.networks import Net, build
-from benchmarks.trainability import PATIENT, QUICK, Outcome, kept
+from benchmarks.trainability import PATIENT, QUICK, Outcome, stored_outcome
 from init_bench import datasets
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.hooks.record import capture
@@ -40,8 +40,8 @@ class NetworkEvidence:
 def evidence_of(net: Net) -> NetworkEvidence:
     """Return a network's evidence and outcome; train it if its outcome is not stored."""
     made = partial(build, net)
-    quick = kept(net, QUICK, made)
-    patient = quick if quick.trains else kept(net, PATIENT, made)
+    quick = stored_outcome(net, QUICK, made)
+    patient = quick if quick.trains else stored_outcome(net, PATIENT, made)
     data = datasets.load("mnist")
     x, y = data.inputs[:SAMPLES], data.targets[:SAMPLES]
     evidence = collect_evidence(build(net), x, y, nn.functional.cross_entropy)

@@ -55,7 +55,7 @@ def single_rules(network: NetworkEvidence) -> dict[str, float]:
 def decades(network: NetworkEvidence) -> dict[str, float]:
     """Return the logarithm of each measure, 0 where there is nothing to measure.
 
-    What is not finite counts as far off as can be, on the side of too large.
+    A value that is not finite counts as the largest possible.
     """
     found = {}
     for name, measure in MEASURES.items():

@@ -1,8 +1,8 @@
 """Diagnose every model of torchvision at its default weights. ``python -m benchmarks.zoo``
 
-One model at a time, each in a process of its own, so that its memory is given back and what does
-not end is stopped. Rows are kept one by one in the temporary folder: run it again to go on, without
-them where the verdicts have changed.
+Each model runs in a process of its own: its memory is freed, and a model that exceeds the time
+limit is stopped. Finished rows are in the temporary folder ``init_bench_zoo``. Run the command
+again to continue; delete that folder first if the verdicts have changed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ COLUMNS = ("model", "parameters", "layers", "seconds", "verdict", "layer", "valu
 
 
 def diagnosed_row(name: str) -> dict[str, object]:
-    """Return the row of one model: what it is, and what starts its faults if it has any."""
+    """Return the row of one model: its size and its first finding."""
     task = task_of(name)
     try:
         model = build(name, task)
@@ -52,7 +52,7 @@ def _first(found: Diagnosis) -> dict[str, object]:
 
 
 def cached_row(name: str, minutes: float) -> dict[str, object]:
-    """Return the row of one model, kept on disk, from a process of its own."""
+    """Return the row of one model from the cache, or diagnose it in its own process."""
     path = CACHE / f"{name}.json"
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
