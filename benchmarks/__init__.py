@@ -1,1 +1,1 @@
-"""Ratios against peers, measured in one run, in turn. Each module is a command."""
+"""Compare init_bench with its peers and test its verdicts. Most modules are commands."""

@@ -1,4 +1,4 @@
-"""What a look costs on top of the pass it looks at. ``python -m benchmarks.hooks``"""
+"""Measure the time that a capture pass adds to a pass. ``python -m benchmarks.hooks``"""
 
 import argparse
 import json
@@ -6,14 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from benchmarks import peers
-from benchmarks.looks import LOOKS, available, torchinfo
-from benchmarks.turns import in_turns, ratios, save, summary
+from benchmarks.capture_methods import METHODS, available, torchinfo
+from benchmarks.interleaved_timing import interleaved, ratios, save, summary
 
 
 def _convolutional() -> nn.Module:
@@ -54,13 +55,13 @@ UNABLE = {("ResNet-50, 8 x 3 x 224 x 224", "cockpit's gradient histogram")}
 """BackPACK has no gradients of single samples through batch normalisation in training."""
 
 
-def forward(look: str, model: nn.Module, inputs: Tensor, rounds: int) -> float:
-    """Milliseconds of a forward pass under a look."""
+def forward(method: str, model: nn.Module, inputs: Tensor, rounds: int) -> float:
+    """Return milliseconds of a forward pass with one capture method."""
     with torch.no_grad():
         model(inputs)
         started = time.perf_counter()
         for _ in range(rounds):
-            with LOOKS[look](model):
+            with METHODS[method](model):
                 model(inputs)
     return (time.perf_counter() - started) / rounds * 1e3
 
@@ -73,8 +74,8 @@ def summarised(model: nn.Module, inputs: Tensor, rounds: int) -> float:
     return (time.perf_counter() - started) / rounds * 1e3
 
 
-def trained(network: str, look: str, rounds: int) -> dict[str, float]:
-    """Milliseconds of a forward and backward pass under a look, and how far memory grew."""
+def trained(network: str, method: str, rounds: int) -> dict[str, float]:
+    """Time a forward and backward pass with a capture method, and its memory growth."""
     import resource
 
     torch.manual_seed(0)
@@ -85,7 +86,7 @@ def trained(network: str, look: str, rounds: int) -> dict[str, float]:
     for _ in range(rounds + 1):
         model.zero_grad()
         started = time.perf_counter()
-        with LOOKS[look](model):
+        with METHODS[method](model):
             nn.functional.cross_entropy(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
         times.append(time.perf_counter() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -96,31 +97,32 @@ def _forward_rows(repeats: int, rounds: int) -> pd.DataFrame:
     contenders: dict[str, Callable[[], float]] = {}
     for name, (make, shape) in FORWARD.items():
         model, inputs = make(), torch.rand(shape)
-        for look in LOOKS:
-            if available(look) and not look.startswith(("delve", "cockpit")):
-                contenders[f"{name}: {look}"] = lambda look=look, model=model, inputs=inputs: (
-                    forward(  # type: ignore[misc]
-                        look, model, inputs, rounds
-                    )
-                )
+        for method in METHODS:
+            if available(method) and not method.startswith(("delve", "cockpit")):
+                contenders[f"{name}: {method}"] = partial(forward, method, model, inputs, rounds)
         contenders[f"{name}: torchinfo"] = (
             lambda model=model, inputs=inputs: summarised(model, inputs, rounds)  # type: ignore[misc]
         )
-    return in_turns(contenders, repeats)
+    return interleaved(contenders, repeats)
 
 
 def _trained_rows(repeats: int, rounds: int) -> pd.DataFrame:
     rows = []
     for repeat in range(repeats):
         for name in TRAINED:
-            for look in filter(available, LOOKS):
-                if (name, look) in UNABLE:
+            for method in filter(available, METHODS):
+                if (name, method) in UNABLE:
                     continue
-                command = [sys.executable, "-m", "benchmarks.hooks", "--one", name, look]
+                command = [sys.executable, "-m", "benchmarks.hooks", "--one", name, method]
                 said = subprocess.check_output([*command, "--rounds", str(rounds)], text=True)
                 found = json.loads(said.splitlines()[-1])
                 rows += [
-                    {"contender": f"{name}: {look}", "repeat": repeat, "unit": unit, "value": value}
+                    {
+                        "contender": f"{name}: {method}",
+                        "repeat": repeat,
+                        "unit": unit,
+                        "value": value,
+                    }
                     for unit, value in found.items()
                 ]
     return pd.DataFrame(rows)
@@ -140,11 +142,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=2, metavar=("NETWORK", "LOOK"), help="one way, as JSON")
+    parser.add_argument(
+        "--one",
+        nargs=2,
+        metavar=("NETWORK", "METHOD"),
+        help="one method on one network, as JSON",
+    )
     given = parser.parse_args()
     if given.one:
-        network, look = given.one
-        print(json.dumps(trained(network, look, given.rounds)))
+        network, method = given.one
+        print(json.dumps(trained(network, method, given.rounds)))
         return
     shallow = _forward_rows(given.repeats, given.rounds)
     print(summary(shallow).round(2).to_string())

@@ -1,4 +1,4 @@
-"""Filling a weight: ours and ``torch.nn.init`` in turn. ``python -m benchmarks.initialisers``"""
+"""Time filling a weight, against ``torch.nn.init``. ``python -m benchmarks.initialisers``"""
 
 import argparse
 import time
@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.turns import in_turns, ratios, save, summary
+from benchmarks.interleaved_timing import interleaved, ratios, save, summary
 from init_bench import init
 
 SHAPES = ((100, 100), (4096, 4096), (512, 512, 3, 3))
@@ -86,8 +86,8 @@ def measured(shape: tuple[int, ...], repeats: int) -> tuple[pd.DataFrame, pd.Dat
             label: (lambda fill=fill: microseconds(fill, weight))  # type: ignore[misc]
             for label, fill in both.items()
         }
-        in_turns(contenders, 1)  # warm
-        rows = in_turns(contenders, repeats)
+        interleaved(contenders, 1)  # warm
+        rows = interleaved(contenders, repeats)
         found, medians = ratios(rows, OURS, TORCHS), summary(rows)["median"]
         times.append(rows.assign(init=name, shape=str(shape)))
         table.append(

@@ -1,4 +1,4 @@
-"""Small random networks on which verdicts are calibrated and tested."""
+"""Draw small random networks to calibrate and test verdicts on."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The other ways to train the book's MLP. Each returns microseconds per model and step."""
+"""Time ways to train the book's MLP. Each returns microseconds per model-step."""
 
 import functools
 import importlib

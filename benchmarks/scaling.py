@@ -1,4 +1,4 @@
-"""Time per model-step and memory over the number of cells. ``python -m benchmarks.scaling``"""
+"""Measure time and memory against the number of cells. ``python -m benchmarks.scaling``"""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import peers
-from benchmarks.turns import save
+from benchmarks.interleaved_timing import save
 
 COUNTS = (30, 100, 300, 1000)
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--one", type=int, help="measure this count alone and print JSON")
+    parser.add_argument("--one", type=int, help="measure this number of cells only and print JSON")
     given = parser.parse_args()
     if given.one:
         print(json.dumps(measure(given.one, given.steps)))

@@ -1,4 +1,4 @@
-"""Start-up time of the package and its commands. ``python -m benchmarks.startup``"""
+"""Measure the start-up time of package and CLI. ``python -m benchmarks.startup``"""
 
 import argparse
 import subprocess
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.turns import in_turns, save, summary
+from benchmarks.interleaved_timing import interleaved, save, summary
 
 COMMANDS = {
     "python, nothing imported": ["-c", "pass"],
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    rows = in_turns({name: timed(a) for name, a in COMMANDS.items()}, given.repeats)
+    rows = interleaved({name: timed(a) for name, a in COMMANDS.items()}, given.repeats)
     print(summary(rows).round(3).to_string())
     print(save(rows, "startup"))
 

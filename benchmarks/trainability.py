@@ -1,4 +1,4 @@
-"""Whether a network trains, kept in ``results/outcomes.csv``: it takes hours to find out again.
+"""Find out whether a network trains; store it in ``results/outcomes.csv``.
 
 ``trains`` means: within 1000 SGD steps on MNIST (batch 128) the mean loss of 20 steps fell below
 1.5, at the best of nine learning rates. Three hundred steps at seven rates are kept too: most
@@ -16,8 +16,8 @@ from functools import cache
 import torch
 from torch import nn
 
+from benchmarks.interleaved_timing import RESULTS
 from benchmarks.networks import Net
-from benchmarks.turns import RESULTS
 from init_bench import datasets
 from init_bench.randomness import stream
 
@@ -50,8 +50,8 @@ class Outcome:
     step: int
 
 
-def kept(net: Net, budget: Budget, made: Callable[[], nn.Module]) -> Outcome:
-    """Return what comes of a network, found out and written down where it is not known yet."""
+def stored_outcome(net: Net, budget: Budget, made: Callable[[], nn.Module]) -> Outcome:
+    """Return the outcome of a network; train it and store the outcome if there is none."""
     known, key = _known(), _key(net, budget)
     if key not in known:
         known[key] = outcome(made, datasets.load("mnist"), net, budget)
@@ -135,8 +135,8 @@ def _latest_mean(losses: list[float]) -> float:
 
 
 def _stood_still(losses: list[float], model: nn.Module, begun: nn.Module) -> bool:
-    """Return whether nothing happened: the loss stayed about that of chance, and each weight in
-    front of the last kept its place to a hundredth of its size."""
+    """Return whether training did nothing: the loss stayed near chance, and each weight matrix
+    before the last changed by less than a hundredth of its norm."""
     if len(losses) < WINDOW or not 2.2 < min(losses) <= max(losses) < max(losses[0], 2.303) + 0.2:
         return False
     pairs = zip(model.parameters(), begun.parameters(), strict=True)

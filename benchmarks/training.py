@@ -1,4 +1,4 @@
-"""Training the book's MLP: we and our peers in turn. ``python -m benchmarks.training``"""
+"""Time training of the book's MLP against peers. ``python -m benchmarks.training``"""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from benchmarks import peers
-from benchmarks.turns import in_turns, ratios, save, summary
+from benchmarks.interleaved_timing import interleaved, ratios, save, summary
 
 SHARED = "init_bench, 60 cells, 30 per seed"
 BOOK = "init_bench, 60 cells, 3 per seed"
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
-    rows = with_best_loop(in_turns(contenders(given.device, given.steps), given.repeats))
+    rows = with_best_loop(interleaved(contenders(given.device, given.steps), given.repeats))
     targets = against_targets(rows)
     print(summary(rows).round(0).to_string(), targets.round(2).to_string(), sep="\n\n")
     suffix = "" if given.device == "cpu" else f"-{given.device.partition(':')[0]}"

@@ -1,10 +1,9 @@
-"""Do the verdicts tell whether a network will train? ``python -m benchmarks.verdicts``
+"""Test how well verdicts predict training. ``python -m benchmarks.verdicts``
 
-Looks at the networks of ``benchmarks.networks`` at step 0, trains those whose outcome is not kept
-(``benchmarks.trainability``), fits the thresholds on the training part and reports ROC AUC on the
-held-out one, for the verdicts and for each single-number rule. Measures were chosen on the training
-part too. AUC is reported for what trains within the quick budget as well; nothing was fitted to
-that.
+Diagnoses the networks of ``benchmarks.networks`` at step 0 and trains those without a stored
+outcome (``benchmarks.trainability``). Fits thresholds on the training part. Reports ROC AUC on the
+held-out part, for the verdicts and for each single-number rule. AUC is also reported for training
+within the quick budget, to which nothing was fitted.
 """
 
 import math
@@ -13,10 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from benchmarks.interleaved_timing import RESULTS, save
+from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
-from benchmarks.trials import Trial, described, trial_of
-from benchmarks.turns import RESULTS, save
 from init_bench.diagnosis import measures
 from init_bench.diagnosis.findings import judge
 from init_bench.diagnosis.rules import EXPLODES_NORMALISED, RULES
@@ -36,9 +35,9 @@ SHARPNESS, START = 4.0, (2.5, 4.0, 2.5)
 """Where the fit begins: a slope of the logistic curve and the thresholds in decades."""
 
 
-def single_rules(trial: Trial) -> dict[str, float]:
+def single_rules(network: NetworkEvidence) -> dict[str, float]:
     """Return the single-number rules, each so that more is better."""
-    evidence = trial.evidence
+    evidence = network.evidence
     hidden = evidence.profile[evidence.profile["nonlinear"]]
     ratio = hidden["gradient"].iloc[0] / hidden["gradient"].iloc[-1]
     weighed = evidence.profile[evidence.profile["weight_gain"].notna()]["gradient"]
@@ -48,19 +47,19 @@ def single_rules(trial: Trial) -> dict[str, float]:
         "last activation's std": -abs(_log10(hidden["std"].iloc[-1])),
         "gradient-norm ratio": -abs(_log10(ratio)),
         "gradient-norm ratio, pre-activations": -abs(_log10(before)),
-        "near-zero share (fastai)": -float(np.mean(trial.near_zero)),
-        "saturation (delve)": float(np.mean(trial.delve)),
+        "near-zero share (fastai)": -float(np.mean(network.near_zero)),
+        "saturation (delve)": float(np.mean(network.delve)),
     }
 
 
-def decades(trial: Trial) -> dict[str, float]:
+def decades(network: NetworkEvidence) -> dict[str, float]:
     """Return the logarithm of each measure, 0 where there is nothing to measure.
 
-    What is not finite counts as far off as can be, on the side of too large.
+    A value that is not finite counts as the largest possible.
     """
     found = {}
     for name, measure in MEASURES.items():
-        values = measure(trial.evidence)["value"]
+        values = measure(network.evidence)["value"]
         size = _log10(values.iloc[0]) if len(values) else 0.0
         size = MOST_DECADES if math.isnan(size) else size
         found[name] = min(max(size, -MOST_DECADES), MOST_DECADES)
@@ -73,16 +72,16 @@ def off_by(frame: pd.DataFrame) -> np.ndarray:
     return np.stack([gradient.abs(), (-output).clip(lower=0), output.clip(lower=0)], axis=1)
 
 
-def table(found: list[Trial]) -> pd.DataFrame:
+def table(found: list[NetworkEvidence]) -> pd.DataFrame:
     """Return a row per network: what it is, whether it trains, and every number."""
     rows = []
-    for trial in found:
-        verdicts = judge(trial.evidence)
+    for network in found:
+        verdicts = judge(network.evidence)
         bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
         said = {"verdicts": ", ".join(bad)}
-        normalised = {"normalised": measures.is_normalised(trial.evidence)}
-        numbers = {**decades(trial), **single_rules(trial)}
-        rows.append({**described(trial), **normalised, **said, **numbers})
+        normalised = {"normalised": measures.is_normalised(network.evidence)}
+        numbers = {**decades(network), **single_rules(network)}
+        rows.append({**described(network), **normalised, **said, **numbers})
     return pd.DataFrame(rows)
 
 
@@ -204,11 +203,11 @@ def groups(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return {"plain": plain, "misleading": ~plain}
 
 
-def false_alarms(found: list[Trial]) -> pd.DataFrame:
+def false_alarms(found: list[NetworkEvidence]) -> pd.DataFrame:
     """Return for each rule how many networks that train and that do not cross its threshold."""
     rows = []
     for rule in RULES:
-        crossed = [(trial.trains, not rule.crossed(trial.evidence).empty) for trial in found]
+        crossed = [(network.trains, not rule.crossed(network.evidence).empty) for network in found]
         trained = [hit for trains, hit in crossed if trains]
         failed = [hit for trains, hit in crossed if not trains]
         rows.append(
@@ -241,7 +240,7 @@ def _log10(value: float) -> float:
 
 def main() -> None:
     found = {
-        name: [trial_of(net) for net in nets]
+        name: [evidence_of(net) for net in nets]
         for name, nets in (("training", training_nets()), ("held out", held_out_nets()))
     }
     frame = pd.concat([table(part).assign(part=name) for name, part in found.items()])

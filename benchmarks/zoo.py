@@ -1,8 +1,8 @@
-"""Every model of torchvision, diagnosed as it is built. ``python -m benchmarks.zoo``
+"""Diagnose every model of torchvision at its default weights. ``python -m benchmarks.zoo``
 
-One model at a time, each in a process of its own, so that its memory is given back and what does
-not end is stopped. Rows are kept one by one in the temporary folder: run it again to go on, without
-them where the verdicts have changed.
+Each model runs in a process of its own: its memory is freed, and a model that exceeds the time
+limit is stopped. Finished rows are in the temporary folder ``init_bench_zoo``. Run the command
+again to continue; delete that folder first if the verdicts have changed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from torchvision.models import list_models
 
-from benchmarks.turns import save
+from benchmarks.interleaved_timing import save
 from benchmarks.zoo_tasks import build, task_of
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
@@ -26,8 +26,8 @@ MINUTES = 10.0
 COLUMNS = ("model", "parameters", "layers", "seconds", "verdict", "layer", "value", "threshold")
 
 
-def look(name: str) -> dict[str, object]:
-    """Return the row of one model: what it is, and what starts its faults if it has any."""
+def diagnosed_row(name: str) -> dict[str, object]:
+    """Return the row of one model: its size and its first finding."""
     task = task_of(name)
     try:
         model = build(name, task)
@@ -51,8 +51,8 @@ def _first(found: Diagnosis) -> dict[str, object]:
     return {**{str(key): value for key, value in first.items()}, "findings": names}
 
 
-def looked(name: str, minutes: float) -> dict[str, object]:
-    """Return the row of one model, kept on disk, from a process of its own."""
+def cached_row(name: str, minutes: float) -> dict[str, object]:
+    """Return the row of one model from the cache, or diagnose it in its own process."""
     path = CACHE / f"{name}.json"
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def looked(name: str, minutes: float) -> dict[str, object]:
 def _in_its_own_process(name: str, minutes: float) -> dict[str, object]:
     context = multiprocessing.get_context("fork")  # torch is imported once for all
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=lambda: theirs.send(look(name)))
+    process = context.Process(target=lambda: theirs.send(diagnosed_row(name)))
     process.start()
     theirs.close()
     try:
@@ -82,13 +82,13 @@ def _not_ended(minutes: float) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", help="default: all that torchvision lists")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="limit for each")
+    parser.add_argument("models", nargs="*", help="models to diagnose (default: all)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="time limit per model")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning, module="torchvision")
     rows = []
     for name in given.models or list_models():
-        rows.append(looked(name, given.minutes))
+        rows.append(cached_row(name, given.minutes))
         print({key: value for key, value in rows[-1].items() if key != "threshold"}, flush=True)
     table = pd.DataFrame(rows)
     print(table.reindex(columns=list(COLUMNS)).to_string())

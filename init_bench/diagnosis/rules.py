@@ -3,7 +3,7 @@
 A rule is one record. ``register_rule`` adds another one: the tables, the printed report, the JSON
 and the figure then show it. Thresholds are decisions; what each rests on stands beside it.
 "Calibration" is ``python -m benchmarks.verdicts`` (``benchmarks/results/verdicts.csv``), its
-training part; "placing" is ``python -m benchmarks.placing``.
+training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures

@@ -1,8 +1,7 @@
-"""Does the verdict find the spoilt layer? ``python -m benchmarks.placing``
+"""Test whether diagnose names the faulty layer. ``python -m benchmarks.fault_localization``
 
-200 sound networks (MLPs, with and without batch normalisation, convolutional and residual ones;
-weights for their nonlinearity, and they train); in each, one layer at random is spoilt in one of
-six ways.
+Takes 200 sound networks that train (MLPs with and without batch normalization, convolutional and
+residual networks). Gives one random layer of each copy one of six faults.
 """
 
 import argparse
@@ -14,9 +13,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from benchmarks.interleaved_timing import save
 from benchmarks.networks import BODIES, MISLEADING, Net
-from benchmarks.trainability import QUICK, kept
-from benchmarks.turns import save
+from benchmarks.trainability import QUICK, stored_outcome
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
@@ -96,8 +95,8 @@ def sound_net(number: int) -> tuple[Net, nn.Module]:
 def spoilable(model: nn.Module, spoil: str) -> list[str]:
     """Return the layers in which this fault is one.
 
-    A low bias kills in front of a ReLU only; zeros are no fault in the last layer, which learns
-    from them, nor at the end of a residual branch, which the signal goes around.
+    A low bias kills units before a ReLU only; zeros are no fault in the last layer, which learns
+    from them, nor at the end of a residual branch, which the signal bypasses.
     """
     found = []
     for path, module in model.named_modules():
@@ -119,7 +118,7 @@ def spoilable(model: nn.Module, spoil: str) -> list[str]:
 
 
 def found_at(diagnosis: Diagnosis, layer: str, verdict: str) -> bool:
-    """Return whether the fault is found where it is, and its start nowhere else in front."""
+    """Return whether the first root cause is this layer with this verdict."""
     starts = diagnosis.bad[diagnosis.bad["cause"] == ""]
     right = (starts["layer"] == layer) & (starts["verdict"] == verdict)
     return bool(right.any()) and starts["layer"].iloc[0] == layer
@@ -127,7 +126,7 @@ def found_at(diagnosis: Diagnosis, layer: str, verdict: str) -> bool:
 
 def is_sound(number: int) -> bool:
     """Return whether the network trains in the calibration's quick budget."""
-    return kept(sound_net(number)[0], QUICK, lambda: sound_net(number)[1]).trains
+    return stored_outcome(sound_net(number)[0], QUICK, lambda: sound_net(number)[1]).trains
 
 
 def check(number: int) -> list[dict[str, object]]:
@@ -165,9 +164,9 @@ def main() -> None:
     print(shares.round(4).to_string())
     print(rows[~rows["right"].astype(bool)].to_string())
     spoilt = rows["spoilt"] != ""
-    print(f"spoilt, right verdict on the right layer: {rows[spoilt]['right'].mean():.4f}")
-    print(f"sound, no bad verdict: {rows[~spoilt]['right'].mean():.4f}")
-    print(save(rows, "placing"))
+    print(f"faulty copies, right verdict on right layer: {rows[spoilt]['right'].mean():.4f}")
+    print(f"sound networks without a bad verdict: {rows[~spoilt]['right'].mean():.4f}")
+    print(save(rows, "fault_localization"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure contenders in turn, so that a machine that drifts drifts for all of them."""
+"""Time methods in interleaved rounds, so that machine drift affects all of them alike."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from init_bench.training.manifest import versions
 RESULTS = Path(__file__).parent / "results"
 
 
-def in_turns(contenders: Mapping[str, Callable[[], float]], repeats: int) -> pd.DataFrame:
+def interleaved(contenders: Mapping[str, Callable[[], float]], repeats: int) -> pd.DataFrame:
     """Return a row per contender and repeat; the contenders of a repeat follow one another."""
     return pd.DataFrame(
         [

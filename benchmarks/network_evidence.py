@@ -1,4 +1,4 @@
-"""Networks with what is seen at step 0 and what came of them."""
+"""Collect the evidence at step 0 and the training outcome of a network."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.networks import Net, build
-from benchmarks.trainability import PATIENT, QUICK, Outcome, kept
+from benchmarks.trainability import PATIENT, QUICK, Outcome, stored_outcome
 from init_bench import datasets
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.hooks.record import capture
@@ -21,7 +21,7 @@ EXPLAINED = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class NetworkEvidence:
     """A network, the evidence at step 0, and what came of it: within the quick budget, and within
     the patient one, which is asked only of what the quick one did not train."""
 
@@ -37,16 +37,16 @@ class Trial:
         return self.patient.trains
 
 
-def trial_of(net: Net) -> Trial:
-    """Return the network's trial; one whose outcome is not known yet is trained."""
+def evidence_of(net: Net) -> NetworkEvidence:
+    """Return a network's evidence and outcome; train it if its outcome is not stored."""
     made = partial(build, net)
-    quick = kept(net, QUICK, made)
-    patient = quick if quick.trains else kept(net, PATIENT, made)
+    quick = stored_outcome(net, QUICK, made)
+    patient = quick if quick.trains else stored_outcome(net, PATIENT, made)
     data = datasets.load("mnist")
     x, y = data.inputs[:SAMPLES], data.targets[:SAMPLES]
     evidence = collect_evidence(build(net), x, y, nn.functional.cross_entropy)
     near_zero, delve = _peers(build(net), x)
-    return Trial(
+    return NetworkEvidence(
         net=net, evidence=evidence, near_zero=near_zero, delve=delve, quick=quick, patient=patient
     )
 
@@ -71,12 +71,12 @@ def _saturation(z: Tensor) -> float:
     return (1 + int((share < EXPLAINED).sum())) / len(variance) if variance.sum() else math.nan
 
 
-def described(trial: Trial) -> dict[str, object]:
+def described(network: NetworkEvidence) -> dict[str, object]:
     """Return the columns of the CSV that describe the network and what came of it."""
     return {
-        **asdict(trial.net),
-        "trains": trial.trains,
-        "trains_quickly": trial.quick.trains,
-        "best_loss": round(trial.patient.best_loss, 4),
-        "step": trial.patient.step,
+        **asdict(network.net),
+        "trains": network.trains,
+        "trains_quickly": network.quick.trains,
+        "best_loss": round(network.patient.best_loss, 4),
+        "step": network.patient.step,
     }

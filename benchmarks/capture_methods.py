@@ -1,4 +1,4 @@
-"""Ways to look into a network, ours and peers': each wraps a step and looks at its layers."""
+"""Capture layer statistics, our way and the peers': each is a context around a pass."""
 
 import importlib
 import tempfile
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.hooks.record import capture
 
-Look = Callable[[nn.Module], AbstractContextManager[object]]
+Method = Callable[[nn.Module], AbstractContextManager[object]]
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def moments(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def kept(model: nn.Module) -> Iterator[None]:
-    """Keep every output, and then take its mean and standard deviation."""
+def retained(model: nn.Module) -> Iterator[None]:
+    """Retain every output, then take its mean and standard deviation."""
     tensors: list[Tensor] = []
     yield from _hooked(model, lambda _, inputs, output: tensors.append(output.detach().clone()))
     for values in tensors:
@@ -87,11 +87,11 @@ def torchinfo(model: nn.Module, inputs: Tensor) -> None:
     importlib.import_module("torchinfo").summary(model, input_data=inputs, verbose=0)
 
 
-LOOKS: Mapping[str, Look] = {
+METHODS: Mapping[str, Method] = {
     "plain": lambda model: nullcontext(),
     "init_bench": captured,
     "mean and std (fastai's hooks)": moments,
-    "outputs kept, then mean and std": kept,
+    "outputs kept, then mean and std": retained,
     "delve's saturation": delve,
     "cockpit's gradient histogram": cockpit,
 }
@@ -99,6 +99,6 @@ LOOKS: Mapping[str, Look] = {
 NEEDS = {"delve's saturation": "delve", "cockpit's gradient histogram": "backpack"}
 
 
-def available(look: str) -> bool:
-    """Return whether what ``look`` needs is installed."""
-    return look not in NEEDS or find_spec(NEEDS[look]) is not None
+def available(method: str) -> bool:
+    """Return whether what ``method`` needs is installed."""
+    return method not in NEEDS or find_spec(NEEDS[method]) is not None
