@@ -83,10 +83,10 @@ def check_finite(value: object, name: str, *, minimum: float = -math.inf) -> flo
 
 
 def check_int(value: Any, name: str, *, minimum: int) -> int:
-    """Return ``value`` as an int, or say which argument has to be a whole number.
+    """Return ``value`` as an int, or say which argument must be an integer.
 
     Raises:
-        InitBenchError: ``value`` is no whole number, or below ``minimum``.
+        InitBenchError: ``value`` is not an integer, or below ``minimum``.
 
     Example:
         >>> check_int(5, "seeds", minimum=3)
@@ -97,7 +97,7 @@ def check_int(value: Any, name: str, *, minimum: int) -> int:
     except TypeError:
         number = minimum - 1
     if isinstance(value, bool) or number < minimum:
-        raise InitBenchError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+        raise InitBenchError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     return number
 
 

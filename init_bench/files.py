@@ -20,14 +20,14 @@ def make_folder(folder: Path) -> None:
     Raises:
         InitBenchError: ``folder`` is a file, or cannot be made or written.
     """
-    _refuse_unwritable(folder)
+    check_writable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise InitBenchError(f"output folder {folder} cannot be made: {cause}") from None
 
 
-def _refuse_unwritable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     present = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not present.is_dir():
         raise InitBenchError(f"output folder {folder}: {present} is a file; give another folder")
@@ -37,7 +37,7 @@ def _refuse_unwritable(folder: Path) -> None:
         )
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

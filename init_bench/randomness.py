@@ -1,4 +1,4 @@
-"""Randomness has a name, not an order: a stream is set by a seed and a purpose."""
+"""Draw from named random streams: a seed and a purpose set a stream, not the order of draws."""
 
 import hashlib
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
     stream; inside this context they draw from ours, and the global one does not move. The
-    context holds for the current thread only. ``drew`` tells whether anything drew.
+    context holds for the current thread only. ``drew`` is true once anything drew.
 
     Example:
         >>> before = torch.get_rng_state()

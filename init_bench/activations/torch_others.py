@@ -1,4 +1,4 @@
-"""Nonlinearities of torch that are not on the menu: capture and diagnose recognize them too."""
+"""List torch's nonlinearities beyond the menu, which capture and diagnose recognize too."""
 
 from torch import nn
 

@@ -16,7 +16,7 @@ from init_bench.book.loss_after_update import losses_around_updates
 from init_bench.book.verdicts import judge
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import save
-from init_bench.files import write_whole
+from init_bench.files import write_atomic
 from init_bench.hooks.record import capture
 from init_bench.models import mlp
 from init_bench.training.devices import resolve_device
@@ -151,7 +151,7 @@ def _save(
     tables = {"claims": _with_earlier(claims, folder / "claims.parquet")}
     tables |= {file: frames[name] for name, file in FILES.items() if name in frames}
     for file, table in tables.items():
-        write_whole(folder / f"{file}.parquet", table.to_parquet)
+        write_atomic(folder / f"{file}.parquet", table.to_parquet)
     return tuple(path for path in paths if path.suffix == ".png")
 
 

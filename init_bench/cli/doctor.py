@@ -12,7 +12,7 @@ from init_bench.training.manifest import versions
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, what was found, and whether that lets everything run."""
+    """One check: its subject, what was found, and whether everything can run with it."""
 
     name: str
     found: str

@@ -15,10 +15,10 @@ EXECUTORS = ("local", "serial")
 
 
 def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]:
-    """Return the whole numbers of a comma-separated list.
+    """Return the integers of a comma-separated list.
 
     Raises:
-        InitBenchError: a part is no whole number, or below ``minimum``.
+        InitBenchError: a part is not an integer, or below ``minimum``.
 
     Example:
         >>> integers("0,10", "--capture-at", minimum=0, example="0,10,100")
@@ -27,7 +27,7 @@ def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) >= minimum for part in parts):
         raise InitBenchError(
-            f"{option} must be whole numbers from {minimum}, such as {example}: got {text!r}"
+            f"{option} must be integers from {minimum}, such as {example}: got {text!r}"
         )
     return [int(part) for part in parts]
 

@@ -8,9 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from init_bench.randomness import stream
-
-CONFIDENCE = 0.95
-
+from init_bench.statistics.intervals import CONFIDENCE
 
 RESAMPLES = 20_000
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from init_bench import figures
 from init_bench.comparison.report import headlines, html_of, text_of
 from init_bench.figures.export import save
-from init_bench.files import make_folder, write_whole
+from init_bench.files import make_folder, write_atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Comparison:
         folder = Path(folder)
         make_folder(folder)
         table = folder / "comparison.parquet"
-        write_whole(table, self.table.to_parquet)
+        write_atomic(table, self.table.to_parquet)
         return [table, *save(self.figure(), folder, "compare")]
 
     def __str__(self) -> str:

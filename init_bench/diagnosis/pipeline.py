@@ -113,7 +113,7 @@ def _by_step(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _module_inside(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """Return the module inside a compiled or distributed model, and a remark that says so."""
+    """Return the module inside a compiled or distributed model, and a remark about it."""
     inner = unwrapped(model)
     if inner is model:
         return model, ()

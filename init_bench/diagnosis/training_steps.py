@@ -104,7 +104,7 @@ def _checked(steps: Sequence[int]) -> tuple[int, ...]:
     integers = as_ints(steps) if isinstance(steps, Sequence) else None
     if integers is None or min(integers, default=0) < 0:
         raise InitBenchError(
-            f"capture_at must be whole numbers from 0, such as (0, 10, 100), got {steps!r}"
+            f"capture_at must be integers from 0, such as (0, 10, 100), got {steps!r}"
         )
     return tuple(integers)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.figures.style import RC
-from init_bench.files import make_folder, write_whole
+from init_bench.files import make_folder, write_atomic
 
 _UNDATED: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
@@ -44,7 +44,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         path = target / f"{name}.{kind}"
         write = functools.partial(figure.savefig, format=kind, dpi=150, metadata=metadata)
         with mpl.rc_context(RC):
-            write_whole(path, write)
+            write_atomic(path, write)
         paths.append(path)
     return paths
 

@@ -22,7 +22,7 @@ from init_bench.hooks.layer_call import LayerCall, LayerInput
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import first_tensor
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
-from init_bench.statistics.histogram import shares_of
+from init_bench.statistics.histogram import relative_histogram
 
 
 @contextmanager
@@ -215,7 +215,7 @@ class LayerTracker:
             outputs=output.numel() / samples,
             output=statistics,
             input={} if layer_input is None else layer_input.described(),
-            histogram=shares_of(output, statistics) if self.histogram else None,
+            histogram=relative_histogram(output, statistics) if self.histogram else None,
         )
         self.calls.append(call)
         if output.requires_grad:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 _COLUMNS = 4
-"""Columns by whose values rows are told apart before any two rows are compared."""
+"""Columns whose values separate most rows before any two rows are compared."""
 
 
 Groups = np.ndarray[tuple[int], np.dtype[np.int64]]

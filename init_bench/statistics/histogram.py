@@ -15,7 +15,7 @@ CENTRES = tuple(REACH * (2 * at + 1 - BINS) / BINS for at in range(BINS))
 """Middle of each bin, in multiples of the RMS."""
 
 
-def shares_of(values: Tensor, numbers: Mapping[str, float]) -> list[float]:
+def relative_histogram(values: Tensor, numbers: Mapping[str, float]) -> list[float]:
     """Return the share of ``values`` in each bin of value / RMS.
 
     A layer's scale is in its ``std``; bins of the values' own scale show what that hides: two
@@ -27,7 +27,8 @@ def shares_of(values: Tensor, numbers: Mapping[str, float]) -> list[float]:
         numbers: their ``mean`` and ``std``, as ``statistics.describe`` gives them.
 
     Example:
-        >>> found = shares_of(torch.tensor([0.0, 0.0, 1.0, -1.0]), {"mean": 0.0, "std": 0.5**0.5})
+        >>> numbers = {"mean": 0.0, "std": 0.5**0.5}
+        >>> found = relative_histogram(torch.tensor([0.0, 0.0, 1.0, -1.0]), numbers)
         >>> found[BINS // 2], sum(found)
         (0.5, 1.0)
     """

@@ -74,7 +74,7 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       1 and min(samples, units); 0 for a zero matrix;
     - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
 
-    ``correlation`` and ``effective_rank`` look at the first 64 samples (``COMPARED_SAMPLES``) and
+    ``correlation`` and ``effective_rank`` use the first 64 samples (``COMPARED_SAMPLES``) and
     at no more than 512 units (``COMPARED_UNITS``), every k-th.
 
     Shapes:

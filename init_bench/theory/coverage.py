@@ -34,7 +34,7 @@ def expected_of(model: nn.Module, inputs: object) -> pd.DataFrame | None:
 
     Each layer's σ_w² and σ_b² are measured on its own weights and biases; what is expected is the
     mean over networks drawn with these. It covers an ``nn.Sequential`` of ``nn.Linear``, each with
-    a nonlinearity of the menu behind it or none, whose weights and biases have mean 0.
+    a nonlinearity of the menu after it or none, whose weights and biases have mean 0.
 
     Returns:
         ``layer`` (the model's own name), ``std``, ``sample_std`` and ``gradient``, as a multiple

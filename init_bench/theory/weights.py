@@ -89,6 +89,6 @@ def has_mean_zero(values: Tensor) -> bool:
 def _checked(widths: Sequence[int]) -> Sequence[int]:
     if len(widths) < 2 or any(not isinstance(width, int) or width < 1 for width in widths):
         raise InitBenchError(
-            f"widths are whole numbers from inputs to outputs, as [784, 100, 10], got {widths!r}"
+            f"widths are integers from inputs to outputs, as [784, 100, 10], got {widths!r}"
         )
     return widths

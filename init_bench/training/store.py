@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError
-from init_bench.files import _refuse_unwritable, make_folder, sha256, write_whole
+from init_bench.files import check_writable, make_folder, sha256, write_atomic
 from init_bench.training.cell import Cell
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        _refuse_unwritable(folder)
+        check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         if others and MANIFEST not in others:
             raise InitBenchError(
@@ -77,7 +77,7 @@ class Store:
             }
         if old is None or old["grid"] != manifest["grid"]:
             text = json.dumps(manifest, indent=1)
-            write_whole(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+            write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest, ``None`` where there is none yet or it is damaged."""
@@ -95,9 +95,9 @@ class Store:
         """Store a chunk: its three tables, each atomically, then their checksums."""
         name, tables = chunk_name([r.cell for r in results]), to_tables(results)
         for path in self._files(name):
-            write_whole(path, functools.partial(pq.write_table, tables[path.parent.name]))
+            write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
         sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
-        write_whole(self._sums(name), lambda part: part.write_text(sums + "\n"))
+        write_atomic(self._sums(name), lambda part: part.write_text(sums + "\n"))
         self._failure(name).unlink(missing_ok=True)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
@@ -107,7 +107,7 @@ class Store:
         failure = error_text | {"cells": [asdict(cell) for cell in cells]}
         path = self._failure(chunk_name(cells))
         text = json.dumps(failure, indent=1)
-        write_whole(path, lambda part: part.write_text(text))
+        write_atomic(path, lambda part: part.write_text(text))
         return path
 
     def set_aside_damaged(self) -> list[Path]:

@@ -223,7 +223,7 @@ def test_diagnose_looks_during_training_when_asked() -> None:
     ("words", "said"),
     [
         (("torchvision.models",), "MODULE:FACTORY"),
-        ((A_MODEL, "--input", "16,30", "--capture-at", "0,x"), "must be whole numbers"),
+        ((A_MODEL, "--input", "16,30", "--capture-at", "0,x"), "must be integers"),
         ((A_MODEL, "--input", "16,7"), "it stops in layer 'fc1'"),
         ((A_MODEL, "--input", "16,x"), "must be sizes"),
         ((A_MODEL, "--input", "16,30", "--init", "he_norml"), "did you mean 'he_normal'"),
@@ -282,7 +282,7 @@ def test_coord_check_judges_every_layer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be whole numbers from 1"),
+        ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be integers from 1"),
         (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from a width alone"),
     ],
 )

@@ -58,7 +58,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         (("user_calls:net",), "user_calls.py:2 in net: JSONDecodeError"),
         (
             (f"{HERE}:sound", "--capture-at=-1", "--lr", "1"),
-            "--capture-at must be whole numbers from 0",
+            "--capture-at must be integers from 0",
         ),
         (
             (f"{HERE}:sound", "--input", "16,30", "--init", "he_normal", "--init", "fixup"),

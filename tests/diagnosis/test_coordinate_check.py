@@ -217,7 +217,7 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"widths": ["a", "b"]}, r"widths must be two or more .*, got \['a', 'b'\]"),
         ({"seeds": [3]}, "seeds must be a count of at least 2"),
         ({"seeds": 1}, "seeds must be a count of at least 2 .* got 1"),
-        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
         ({"batch": torch.ones(4, 12)}, r"batch must be a pair .*, got float32 \(4, 12\)"),
         ({"batch": (torch.full((4, 12), torch.nan), None)}, "inputs .* hold nan"),
         ({"batch": (X, torch.full((16, 3), torch.nan))}, "targets .* hold nan"),

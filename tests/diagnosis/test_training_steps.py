@@ -177,14 +177,14 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a yes": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(True,), optimizer=SGD),
-        r"whole numbers .* got \(True,\)",
+        r"integers .* got \(True,\)",
     ),
     "before the start": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(-1,)),
-        "whole numbers from 0",
+        "integers from 0",
     ),
     "half a step": (lambda: ib.diagnose(sound(), X, Y, capture_at=(0.5,)), r"got \(0.5,\)"),  # type: ignore[arg-type]
-    "a word": (lambda: ib.diagnose(sound(), X, Y, capture_at="5"), "whole numbers .* got '5'"),  # type: ignore[arg-type]
+    "a word": (lambda: ib.diagnose(sound(), X, Y, capture_at="5"), "integers .* got '5'"),  # type: ignore[arg-type]
 }
 
 

@@ -36,7 +36,7 @@ def test_a_tensor_is_found_however_it_is_nested(name: str) -> None:
 @pytest.mark.parametrize(
     "without",
     [torch.ones(3).to_sparse(), torch.tensor([1]), torch.tensor(1.0), torch.ones(0, 3)],
-    ids=["sparse", "whole numbers", "no dimension", "empty"],
+    ids=["sparse", "integers", "no dimension", "empty"],
 )
 def test_what_has_no_statistics_is_passed_by(without: torch.Tensor) -> None:
     assert first_tensor((without, DENSE)) is DENSE and first_tensor(without) is None

@@ -213,7 +213,7 @@ def test_the_global_stream_is_untouched() -> None:
 @pytest.mark.parametrize(
     ("widths", "init", "message"),
     [
-        ([5], 2.0, r"widths are whole numbers from inputs to outputs.*got \[5\]"),
+        ([5], 2.0, r"widths are integers from inputs to outputs.*got \[5\]"),
         ([5, 0], 2.0, r"got \[5, 0\]"),
         ([5, 2.5], 2.0, r"got \[5, 2\.5\]"),
         ([5, 5, 5], [2.0], r"2 weight layers need as many sigma_w2, got 1: \[2\.0\]"),

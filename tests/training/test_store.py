@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from init_bench.errors import InitBenchError
-from init_bench.files import write_whole
+from init_bench.files import write_atomic
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.results import load
@@ -270,7 +270,7 @@ def test_a_failed_write_keeps_what_stood(tmp_path: Path) -> None:
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        write_whole(path, failing)
+        write_atomic(path, failing)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
 
 

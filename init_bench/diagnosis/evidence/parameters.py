@@ -182,7 +182,7 @@ def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
     size = values.abs()
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
-        yield "never initialised: values as of memory that nobody wrote"
+        yield "never initialised: the values look like unwritten memory"
     if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item():g}"
 

@@ -125,7 +125,7 @@ def _moments(layer: Affine, signal: Tensor) -> tuple[Tensor, Tensor]:
     mean, std = units.mean(dim=1), units.std(dim=1, correction=0)
     if not (mean + std).isfinite().all():
         raise InitBenchError(
-            f"the output of {layer.path!r} is not finite on this batch; look at the batch and at "
+            f"the output of {layer.path!r} is not finite on this batch; check the batch and "
             f"the layers before it"
         )
     return mean, std

@@ -16,7 +16,7 @@ def lsuv_(network: Network, *, start: str = "orthogonal", tolerance: float = 0.0
     """Scale each linear layer and convolution until its output has variance 1 on the batch.
 
     One forward pass does it: a layer is linear in its weight, so its output is rescaled as the
-    weight is, and what runs behind it sees the scaled signal. The model runs in the mode it is
+    weight is, and later layers see the scaled signal. The model runs in the mode it is
     in (``train`` or ``eval``); running statistics and RNG states come back.
 
     Formula:
@@ -74,6 +74,6 @@ def _std(path: str, output: Tensor) -> float:
     if not 0 < std < math.inf:
         raise InitBenchError(
             f"the output of {path!r} has standard deviation {std:g} on this batch, which no scale "
-            f"makes 1; look at the batch and at the layers before it"
+            f"makes 1; check the batch and the preceding layers"
         )
     return std

@@ -9,7 +9,7 @@ _ABOUT = frozenset(
     "shape size stride dim ndim ndimension numel nelement len device dtype layout is_cuda "
     "is_floating_point is_complex requires_grad element_size itemsize nbytes".split()
 )
-"""Steps that say something about a tensor and leave its values behind."""
+"""Operations that return a tensor's properties, not its values."""
 
 
 _MAKERS = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand")

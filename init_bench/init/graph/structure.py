@@ -36,7 +36,7 @@ class Structure:
 
     Attributes:
         order: qualified names of the modules in order of execution.
-        follows: the nonlinearity behind each of them, by qualified name.
+        follows: the nonlinearity after each of them, by qualified name.
         branches: residual branches.
         how: ``fx`` (the forward function was traced), ``order`` (modules stand in a
             ``Sequential``, the forward function could not be traced).
@@ -50,7 +50,7 @@ class Structure:
     failure: str = ""
 
     def nonlinearity_after(self, path: str) -> str | None:
-        """Return the nonlinearity behind the layer at ``path``, ``None`` if it is not known.
+        """Return the nonlinearity after the layer at ``path``, ``None`` if it is not known.
 
         Where a module of torch's around the layer is what runs, as an attention's, it is that
         one's.

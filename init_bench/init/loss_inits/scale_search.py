@@ -61,7 +61,7 @@ def descend(
     if not candidates:
         raise InitBenchError(
             f"the {quantity} is {candidate.value} at the start, or its gradient is not finite; "
-            f"choose another start=, or look at the batch and the loss"
+            f"choose another start=, or check the batch and the loss"
         )
     return candidates
 

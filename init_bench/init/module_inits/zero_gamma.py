@@ -8,7 +8,7 @@ def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | N
     """Fill a residual network and set the scale γ of each branch's last norm to 0.
 
     Formula:
-        γ = 0 in the normalisation behind the last weight of each residual branch, γ = 1 in all
+        γ = 0 in the normalisation after the last weight of each residual branch, γ = 1 in all
         others, weights by ``start``: each block starts as its skip path.
 
     Shapes:

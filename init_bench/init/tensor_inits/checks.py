@@ -79,7 +79,7 @@ def check_draws(tensor: Tensor) -> None:
     """Refuse what cannot be filled with draws from a continuous distribution.
 
     Raises:
-        InitBenchError: as ``check_values``, or ``tensor`` holds whole numbers.
+        InitBenchError: as ``check_values``, or ``tensor`` holds integers.
 
     Example:
         >>> check_draws(torch.ones(3, dtype=torch.int8))

@@ -1,4 +1,4 @@
-"""Initialisers that look at nothing: one value, or draws of a fixed scale."""
+"""Fill with one value, or with draws of a fixed scale."""
 
 import math
 

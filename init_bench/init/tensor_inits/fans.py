@@ -11,7 +11,7 @@ from init_bench.errors import InitBenchError
 def fans(tensor: Tensor) -> tuple[int, int]:
     """Return ``(fan_in, fan_out)``: inputs and outputs of one unit, kernel positions counted.
 
-    A shape alone does not tell groups, transposition, packing or a lookup table: for those ask
+    A shape alone does not show groups, transposition, packing or a lookup table: for those ask
     ``module_fans``.
 
     Shapes:

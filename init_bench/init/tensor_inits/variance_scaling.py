@@ -46,7 +46,7 @@ def variance_scaling_(
 
     Shapes:
         tensor: ``(n_out, n_in, *kernel)``; fans count the kernel's positions.
-        fans: fan_in and fan_out where the shape does not tell them; ``module_fans`` does.
+        fans: fan_in and fan_out where the shape does not show them; ``module_fans`` does.
 
     Raises:
         InitBenchError: ``scale`` is negative or not finite, ``mode`` or ``distribution`` is

@@ -57,7 +57,7 @@ def initialize(
     Args:
         model: any module whose parameters have values.
         spec: an initialiser of any kind; its own arguments win over whatever is found.
-        activation: nonlinearity behind the layers where tracing finds none. Which one follows is
+        activation: nonlinearity after the layers where tracing finds none. Which one follows is
             said in the report and given to initialisers that are made for it
             (``critical_normal``); others use the gain that they prescribe.
         batch: for initialisers that see data: a tensor, keyword arguments of the model as a

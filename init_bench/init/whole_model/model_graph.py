@@ -97,7 +97,7 @@ class ModelGraph:
         return module_fans(weight.module, weight.attribute)[0]
 
     def last_norm(self, branch: Branch) -> NamedParameter | None:
-        """Return the scale γ of the norm behind the last weight of a branch, if there is one."""
+        """Return the scale γ of the norm after the last weight of a branch, if there is one."""
         for path in reversed(branch.modules):
             if is_norm(self.model.get_submodule(path)):
                 return self.parameters.get(f"{path}.weight")

@@ -25,7 +25,7 @@ Nonlinearity = Callable[[NamedParameter], str]
 def nonlinearities(
     model: nn.Module, found: Iterable[NamedParameter], init: InitSpec
 ) -> Nonlinearity:
-    """Return what tells the nonlinearity behind a layer, if ``init`` wants to know."""
+    """Return the arguments that name the nonlinearity after a layer, if ``init`` takes one."""
     if not asks_for_nonlinearity(init):
         return lambda parameter: ""
     structure = trace(model, [parameter.name for parameter in found if parameter.role == "weight"])
@@ -33,7 +33,7 @@ def nonlinearities(
 
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:
-    """Return whether ``init`` is made for the nonlinearity behind a layer and was not told it."""
+    """Return whether ``init`` takes the nonlinearity after a layer and its spec names none."""
     takes = record_of(init.name).takes_nonlinearity
     return takes and "nonlinearity" not in dict(init.arguments)
 

@@ -1,4 +1,4 @@
-"""Sums on an accelerator, or wherever torch is: in pieces, few operations each.
+"""Sum a layer's values on any device, tile by tile, with few operations of torch.
 
 With s[j] a value of unit j (or the mean of some) and c about the mean of s, a value is
 z[i, j] = D[i, j] + U[j] + c: D = z - s depends on the sample, U = s - c on the unit. The difference

@@ -1,6 +1,6 @@
-"""Sums on the CPU: a loop, compiled by Numba, that reads each value from memory once.
+"""Sum a layer's values on the CPU, in a loop compiled by Numba that reads each value once.
 
-Torch would take eight operations and as many readings. The loop runs on the thread that looks: a
+Torch would take eight operations and as many readings. The loop runs on the calling thread: a
 pool of its own would meet the threads that torch's operations leave spinning on the same cores.
 """
 
