@@ -1,5 +1,6 @@
 """Fixtures that several test modules share: small data, and hypothesis without a clock."""
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ import torch
 from hypothesis import settings
 
 from init_bench.datasets.idx import FILES
+
+torch.set_num_threads(1)  # a test process for each core: more threads would wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same in the processes that tests start
 
 TRAIN, TEST, SIDE, CLASSES = 200, 50, 28, 10
 

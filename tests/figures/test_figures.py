@@ -119,6 +119,18 @@ def share_frame(layers: int = 4) -> pd.DataFrame:
     return frame.assign(share=random(len(frame)))
 
 
+def ranking_frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "init": ["he_normal", "lecun_normal", "zeros"],
+            "loss": [0.1, 0.4, np.inf],
+            "ci_low": [0.05, 0.3, np.inf],
+            "ci_high": [0.15, 0.5, np.inf],
+            "differs": [False, True, True],
+        }
+    )
+
+
 coordinate_curves = functools.partial(figures.coordinate_curves, tolerance=0.2)
 
 STATISTICS = ("std", "sample_std", "correlation")
@@ -131,6 +143,7 @@ FIGURES: dict[str, tuple[Draw, tuple[Callable[[], pd.DataFrame], ...]]] = {
     "coordinate_curves": (coordinate_curves, (change_frame, slope_frame)),
     "depth_profile": (figures.depth_profile, (captured_frame, expected_frame)),
     "expressiveness": (figures.expressiveness, (spread_frame,)),
+    "ranked_losses": (figures.ranked_losses, (ranking_frame,)),
     "diagnosis": (figures.diagnosis, (profile_frame, verdict_frame, share_frame)),
 }
 COLUMNS = [
@@ -213,7 +226,7 @@ def test_a_figure_can_be_rendered_without_a_warning(name: str, tmp_path: Path) -
 def test_the_caption_is_written_below(name: str) -> None:
     figure = drawn(name)
     assert "What it shows." in figure.get_supxlabel()
-    seeds = "" if name == "diagnosis" else "3 seeds"
+    seeds = "" if name in ("diagnosis", "ranked_losses") else "3 seeds"
     assert seeds in " ".join(figure.get_supxlabel().split())
 
 
@@ -567,3 +580,11 @@ def test_smoothing_is_the_books() -> None:
     padded = np.r_[curve[10:0:-1], curve, curve[-2:-12:-1]]
     expected = np.convolve(padded, window / window.sum(), mode="valid")[5:-5]
     assert figures.smooth(curve) == pytest.approx(expected)
+
+
+def test_a_ranking_has_a_hollow_marker_for_what_is_worse_and_none_for_what_diverged() -> None:
+    (ax,) = figures.ranked_losses(ranking_frame(), caption="").axes
+    marks = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [tuple(np.ravel(line.get_xydata())) for line in marks] == [(0.1, 0), (0.4, 1)]
+    assert [line.get_markerfacecolor() == "none" for line in marks] == [False, True]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ranking_frame()["init"].tolist()

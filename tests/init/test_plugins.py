@@ -119,7 +119,7 @@ def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(install
 
 
 def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
-    words = ("-m", "pytest", "-p", "no:cacheprovider", "tests/init/test_menu.py")
+    words = ("-m", "pytest", "-n0", "-p", "no:cacheprovider", "tests/init/test_menu.py")
     chosen = f"({' or '.join(KINDS)}) and not taken"
     done = python(installed, *words, "tests/init/test_network_inits.py", "-k", chosen, "-v")
     assert done.returncode == 0, done.stdout

@@ -168,7 +168,7 @@ def test_a_factorys_own_buffer_is_kept() -> None:
     [
         ("too_few_logits", r"logits of shape .*\(2, 4\).* returned \(2, 3\)"),
         ("wrong_input", r"cannot take inputs of shape \(2, 1, 12, 12\).*RuntimeError"),
-        ("no_module", r"returned a int, no nn.Module"),
+        ("no_module", r"must return a torch\.nn\.Module, got int"),
         (
             "failing",
             r"could not be built: ZeroDivisionError: on purpose.*may take: feat",
