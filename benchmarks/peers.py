@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench import datasets
-from init_bench.datasets.mnist import unpacked_mnist
+from init_bench.datasets.bundled_mnist import unpacked_mnist
 from init_bench.models import lenet, mlp
 from init_bench.training.cell import Cell
 from init_bench.training.chunks import chunks

@@ -17,7 +17,7 @@ from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.findings import judge
+from init_bench.diagnosis.judgement import judge
 from init_bench.diagnosis.rules import EXPLODES_NORMALISED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.findings import ROOT
+from init_bench.diagnosis.judgement import ROOT
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.rules import verdict_names
 from init_bench.errors import InitBenchError, lookup

@@ -172,7 +172,7 @@ def list_menu(
     as_json: AsJson = False,
 ) -> None:
     """List all initialisers, activations, models, data sets or executors."""
-    from init_bench.cli.catalog import MENUS, formatted
+    from init_bench.cli.menu_listing import MENUS, formatted
 
     menu = lookup(MENUS, what, kind="menu")
     print_json(menu.rows()) if as_json else print(formatted(menu))
@@ -181,7 +181,7 @@ def list_menu(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
-    from init_bench.cli.doctor import checks
+    from init_bench.cli.doctor_checks import checks
 
     results = checks()
     rows = [{"check": c.name, "ok": "yes" if c.fit else "no", "found": c.found} for c in results]

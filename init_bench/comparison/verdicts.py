@@ -15,7 +15,7 @@ from init_bench.comparison.measurements import (
     TRAIN_ALPHA,
     Row,
 )
-from init_bench.comparison.paired import holm, least_p, seeds_for
+from init_bench.comparison.paired_tests import holm, least_p, seeds_for
 from init_bench.comparison.pairs import Pair
 
 COLUMNS = (

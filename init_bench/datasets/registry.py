@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from init_bench.datasets import idx
-from init_bench.datasets.mnist import cache_folder, unpacked_mnist
-from init_bench.datasets.sorted_columns import SortedColumns, sort_columns
+from init_bench.datasets.bundled_mnist import cache_folder, unpacked_mnist
+from init_bench.datasets.column_order import SortedColumns, sort_columns
 from init_bench.errors import InitBenchError, lookup
 
 PREFIX = "idx:"

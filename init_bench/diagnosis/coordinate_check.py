@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
-from init_bench.diagnosis.inputs import check_finite
+from init_bench.diagnosis.input_checks import check_finite
 from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int, misfit

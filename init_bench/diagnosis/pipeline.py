@@ -9,8 +9,8 @@ from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.findings import judge
-from init_bench.diagnosis.inputs import check_inputs
+from init_bench.diagnosis.input_checks import check_inputs
+from init_bench.diagnosis.judgement import judge
 from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step

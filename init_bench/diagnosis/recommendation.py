@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
-from init_bench.diagnosis.findings import judge
-from init_bench.diagnosis.inputs import check_inputs
+from init_bench.diagnosis.input_checks import check_inputs
+from init_bench.diagnosis.judgement import judge
 from init_bench.diagnosis.recommendation_result import STEPS, Recommendation
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis.findings import ROOT
+from init_bench.diagnosis.judgement import ROOT
 from init_bench.figures.export import svg_of
 
 COLUMNS = ("layer", "verdict", "value", "limit", "meaning", "quantity", "attributed to", "fix")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from init_bench.comparison.pairs import Pair
-from init_bench.comparison.protocol import RunOptions, cell_of
 from init_bench.comparison.training import SKIPPED, Trained, same_start, start_of, train
+from init_bench.comparison.training_setting import RunOptions, cell_of
 from init_bench.init import InitSpec, parse
 from init_bench.training.results import load
 

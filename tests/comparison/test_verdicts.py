@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from init_bench.comparison.measurements import Row
-from init_bench.comparison.paired import holm
+from init_bench.comparison.paired_tests import holm
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.report import text_of
 from init_bench.comparison.verdicts import COLUMNS, judge, verdict_of

@@ -17,8 +17,8 @@ import torch
 import init_bench as ib
 from init_bench import datasets
 from init_bench.datasets import DATASETS, Source, check_name, described
+from init_bench.datasets.bundled_mnist import SHA256, unpacked_mnist
 from init_bench.datasets.idx import FILES
-from init_bench.datasets.mnist import SHA256, unpacked_mnist
 from init_bench.errors import InitBenchError
 from init_bench.files import sha256
 from tests.conftest import SIDE, TEST, TRAIN
@@ -26,7 +26,7 @@ from tests.conftest import SIDE, TEST, TRAIN
 PROCESSES = 10
 RACE = f"""
 import json, multiprocessing, sys
-from init_bench.datasets.mnist import unpacked_mnist
+from init_bench.datasets.bundled_mnist import unpacked_mnist
 
 context = multiprocessing.get_context("fork")  # one import for all, so that they truly collide
 barrier, answers = context.Barrier({PROCESSES}), context.SimpleQueue()

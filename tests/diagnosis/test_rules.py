@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from init_bench.cli.app import main
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.findings import COLUMNS, NETWORK
+from init_bench.diagnosis.judgement import COLUMNS, NETWORK
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.rule import Rule

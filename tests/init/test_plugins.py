@@ -108,7 +108,7 @@ def test_plugins_of_every_kind_are_in_the_list(installed: Path) -> None:
 
 def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(installed: Path) -> None:
     use = (
-        "import init_bench as ib; from tests.cli.test_catalog import documented\n"
+        "import init_bench as ib; from tests.cli.test_menu_listing import documented\n"
         f"print(*ib.Grid(init={list(KINDS)}).init)\n"
         "print(documented())"
     )

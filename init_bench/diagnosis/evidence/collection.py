@@ -9,7 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.checks import (
+from init_bench.diagnosis.evidence.layers import profile_of
+from init_bench.diagnosis.evidence.parameters import parameter_table
+from init_bench.diagnosis.evidence.preconditions import (
     check_attached,
     check_layers,
     check_loss_fn,
@@ -18,8 +20,6 @@ from init_bench.diagnosis.evidence.checks import (
     check_targets,
     dtype_hint,
 )
-from init_bench.diagnosis.evidence.layers import profile_of
-from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.gradients import parametrized_gradients

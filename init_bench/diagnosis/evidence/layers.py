@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from init_bench.activations.recognition import is_nonlinearity
-from init_bench.diagnosis.evidence.matrices import worst_matrices
+from init_bench.diagnosis.evidence.worst_matrix import worst_matrices
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.layer_call import LayerCall
 from init_bench.hooks.model_view import ModelView

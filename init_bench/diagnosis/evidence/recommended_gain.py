@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.gains import gradient_gain, gradient_gain_of_function
 from init_bench.activations.recognition import TABLES, is_nonlinearity
-from init_bench.diagnosis.evidence.matrices import modules_computed_with
+from init_bench.diagnosis.evidence.worst_matrix import modules_computed_with
 
 
 def recommended_gains(modules: Mapping[str, nn.Module], order: Sequence[str]) -> dict[str, float]:

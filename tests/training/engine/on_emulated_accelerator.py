@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from init_bench.datasets import Dataset
-from init_bench.datasets.sorted_columns import sort_columns
+from init_bench.datasets.column_order import sort_columns
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from init_bench.datasets import Dataset
-from init_bench.datasets.sorted_columns import sort_columns
+from init_bench.datasets.column_order import sort_columns
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
 from init_bench.training.engine import modules

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from init_bench.activations.menu import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
-from init_bench.datasets.sorted_columns import sort_columns
+from init_bench.datasets.column_order import sort_columns
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS
 from init_bench.models import mlp

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from init_bench.diagnosis.evidence.matrices import worst_matrices
+from init_bench.diagnosis.evidence.worst_matrix import worst_matrices
 from init_bench.init import initialize
 
 

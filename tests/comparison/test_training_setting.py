@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from init_bench.comparison.protocol import (
+from init_bench.comparison.training_setting import (
     LEAST_SEEDS,
     cell_of,
     chosen_seeds,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from init_bench.cli import doctor as checkup
+from init_bench.cli import doctor_checks as checkup
 from init_bench.errors import InitBenchError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from init_bench.comparison.paired import (
+from init_bench.comparison.paired_tests import (
     EXACT_SEEDS,
     bootstrap_interval,
     holm,

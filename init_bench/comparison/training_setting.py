@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from init_bench.comparison.measurements import TRAIN_ALPHA
-from init_bench.comparison.paired import seeds_for
+from init_bench.comparison.paired_tests import seeds_for
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
 from init_bench.training.grid import Grid
