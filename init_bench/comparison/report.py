@@ -1,17 +1,15 @@
 """Write a comparison as text or HTML: each pair's verdict and the numbers behind it."""
 
-import io
 import math
 import textwrap
 from html import escape
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.verdicts import Record, records
-from init_bench.figures.style import RC
+from init_bench.figures.export import svg_of
 
 LEGEND = (
     "a: the first name of a pair; b: the second. [low, high]: interval of the number before it, "
@@ -53,7 +51,7 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
     legend = "<br>".join(escape(line) for line in LEGEND)
-    return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{_svg(figure)}"
+    return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{svg_of(figure)}"
 
 
 def _lines(rows: pd.DataFrame) -> list[str]:
@@ -138,12 +136,3 @@ def _speed(rows: pd.DataFrame) -> str:
 def _p(row: Record) -> str:
     p = row["p_holm"]
     return f"p_holm {p:.2g}" if p > 0 else "p_holm below 1e-300"
-
-
-def _svg(figure: Figure) -> str:
-    """Return the figure as an SVG element, without the XML header."""
-    text = io.StringIO()
-    with mpl.rc_context(RC):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    _, element, rest = text.getvalue().partition("<svg")
-    return element + rest

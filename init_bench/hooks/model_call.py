@@ -104,3 +104,16 @@ def number_of_samples(inputs: Any) -> int | None:
         return len(first)
     tensor = next(dense_tensors(first), None)
     return None if tensor is None or tensor.dim() == 0 else len(tensor)
+
+
+def check_scalar(loss: object) -> None:
+    """Refuse a loss that is no scalar tensor."""
+    if not isinstance(loss, Tensor):
+        raise InitBenchError(
+            f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: its gradients are "
+            f"needed, so leave out .item()"
+        )
+    if loss.numel() != 1:
+        raise InitBenchError(
+            f"loss_fn must return a scalar tensor, got {shapes(loss)}: reduce it, as .mean() does"
+        )

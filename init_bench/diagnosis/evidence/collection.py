@@ -16,7 +16,6 @@ from init_bench.diagnosis.evidence.preconditions import (
     check_layers,
     check_loss_fn,
     check_parameters,
-    check_scalar,
     check_targets,
     dtype_hint,
 )
@@ -25,7 +24,7 @@ from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass
 from init_bench.hooks.layer_call import describe_signal
-from init_bench.hooks.model_call import call, shapes
+from init_bench.hooks.model_call import call, check_scalar, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record

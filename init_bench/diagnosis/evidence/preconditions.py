@@ -50,19 +50,6 @@ def check_loss_fn(loss_fn: object) -> None:
         )
 
 
-def check_scalar(loss: object) -> None:
-    """Refuse a loss that is no scalar tensor."""
-    if not isinstance(loss, Tensor):
-        raise InitBenchError(
-            f"loss_fn must return a scalar tensor, got a {type(loss).__name__}: its gradients are "
-            f"needed, so leave out .item()"
-        )
-    if loss.numel() != 1:
-        raise InitBenchError(
-            f"loss_fn must return a scalar tensor, got {shapes(loss)}: reduce it, as .mean() does"
-        )
-
-
 def check_targets(loss: Tensor, output: Any, targets: Any) -> None:
     """Refuse a loss that targets make nan or infinite; where weights do, it is a finding."""
     if loss.isfinite() or nonfinite_in(output):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.model_call import Model, run
+from init_bench.hooks.model_call import Model, check_scalar, run
 
 _ONE_THREAD = threading.RLock()
 """Torch's choice of attention kernels is the process's: two threads must not put back what the
@@ -66,14 +66,11 @@ def _targets(batch: Any) -> tuple[Any, ...]:
 
 
 def _scalar(value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
-        raise InitBenchError(
-            f"the loss must be a scalar tensor, got {found!s}; take its mean, for instance"
-        )
+    check_scalar(value)
     if not value.requires_grad and torch.is_grad_enabled():
         raise InitBenchError(
             "the loss does not depend on the parameters: compute it from the model's output, "
             "with gradients on"
         )
-    return value.reshape(())
+    scalar: Tensor = value.reshape(())
+    return scalar
