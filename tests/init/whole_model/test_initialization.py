@@ -497,7 +497,7 @@ BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
         ("lsuv(start='lsuv')", {"batch": BATCH}, "a start is an initialiser of one tensor"),
         ("krahenbuhl", {"batch": BATCH * torch.inf}, "output of 'first' is not finite"),
         ("metainit", {"batch": BATCH, "loss_fn": lambda out: out}, r"scalar tensor, .* \(6, 2\)"),
-        ("gradinit", {"batch": BATCH, "loss_fn": lambda out: 3.0}, "scalar tensor, got 3.0"),
+        ("gradinit", {"batch": BATCH, "loss_fn": lambda out: 3.0}, "scalar tensor, got a float"),
         ("gradinit", {"batch": BATCH, "loss_fn": noisy_loss}, r"the loss, .* fails: no such class"),
         ("metainit", {"batch": BATCH, "loss_fn": lambda out: BATCH.sum()}, "does not depend on"),
         ("metainit", {"batch": BATCH, "loss_fn": lambda out: out.sum() * torch.nan}, "quotient is"),
