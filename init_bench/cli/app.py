@@ -16,8 +16,6 @@ from init_bench.errors import InitBenchError, lookup
 if TYPE_CHECKING:
     import pandas as pd
 
-    from init_bench.training.results import Results
-
 
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
@@ -105,7 +103,7 @@ def run(
         results = run_grid(
             read_grid(grid), folder, device=device, executor=executor, workers=workers
         )
-    summary = _summary_of(results)
+    summary = results.table
     if as_json:
         print_json(records(summary))
     else:
@@ -198,22 +196,6 @@ def main() -> None:
     except InitBenchError as error:
         say(f"error: {error}")
         sys.exit(2)
-
-
-def _summary_of(results: "Results") -> "pd.DataFrame":
-    """Return a row per setting of the grid: cells, how many diverged, mean loss and accuracy."""
-    from init_bench.training.cell import AXES
-
-    several = [name for name in AXES if results.cells[name].nunique() > 1 and name != "seed"]
-    axes = list(dict.fromkeys(["init", "activation", "lr", *several]))
-    summary = results.cells.groupby(axes).agg(
-        cells=("key", "size"),
-        diverged=("status", lambda status: (status == "diverged").sum()),
-        final_loss=("final_loss", "mean"),
-        loss_sd=("final_loss", "std"),
-        test_accuracy=("test_accuracy", "mean"),
-    )
-    return summary.reset_index()
 
 
 def _count_of_claims(claims: "pd.DataFrame") -> str:

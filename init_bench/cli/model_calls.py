@@ -59,13 +59,11 @@ def diagnoses(
     specs = _read(inputs, inits)
     factory = find_factory(text)
     named: list[InitSpec | None] = [*specs] or [None]
-    models = {str(spec or AS_BUILT): (make(factory, text), spec) for spec in named}
-    if out:
-        make_folder(out)
     from init_bench.diagnosis.pipeline import diagnose
 
     results = {}
-    for name, (model, spec) in models.items():
+    for name, spec in {str(spec or AS_BUILT): spec for spec in named}.items():
+        model = make(factory, text)
         drawn = draw_inputs(inputs, model)
         targets = _targets_of(model, drawn)
         if spec:
@@ -73,6 +71,8 @@ def diagnoses(
         if max(steps, default=0) > 0:
             _check_logits(text, targets, f"for steps {list(steps)}", "diagnose")
         optimizer = _sgd(0.1 if lr is None else lr)
+        if out:  # after all that may be refused
+            make_folder(out)
         results[name] = diagnose(model, drawn, targets, capture_at=steps, optimizer=optimizer)
     return results
 

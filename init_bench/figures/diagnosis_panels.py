@@ -73,33 +73,33 @@ def diagnosis(
     need(profile, *COLUMNS)
     need(verdicts, "step", "layer", "verdict", "severity", "cause")
     need(histograms, "step", "index", "centre", "share")
-    looks = _steps_drawn(profile)
+    steps_drawn = _steps_drawn(profile)
     marks = _complete(marks or {}, verdicts["verdict"].unique())
     graded = bool(profile["gradient"].notna().any())
-    heights = [2.6, *[1.9 for _ in looks], *[2.2] * graded]
-    width = min(16.0, max(8.0, 0.16 * len(looks[0]) + 4))
+    heights = [2.6, *[1.9 for _ in steps_drawn], *[2.2] * graded]
+    width = min(16.0, max(8.0, 0.16 * len(steps_drawn[0]) + 4))
     figure = new_figure(width, sum(heights) + 1.6)
     with mpl.rc_context(RC):
         panels = figure.subplots(
             len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )[:, 0]
         gradients = verdicts["verdict"].str.endswith("gradient")
-        _draw_signal(panels[0], looks, verdicts[~gradients], expected, marks)
-        for ax, look in zip(panels[1:], looks, strict=False):
-            step = look["step"].iloc[0]
-            title = _at_step("values: histogram of each layer", step, len(looks))
-            draw_strip(ax, look, histograms[histograms["step"] == step], title)
+        _draw_signal(panels[0], steps_drawn, verdicts[~gradients], expected, marks)
+        for ax, layers in zip(panels[1:], steps_drawn, strict=False):
+            step = layers["step"].iloc[0]
+            title = _at_step("values: histogram of each layer", step, len(steps_drawn))
+            draw_strip(ax, layers, histograms[histograms["step"] == step], title)
         if graded:
-            _draw_gradient(panels[-1], looks, verdicts[gradients], expected, marks)
-        colours = _shade(list(panels), looks, verdicts, marks)
-        name_layers(panels[-1], looks[0], colours, width=width)
-        add_caption(figure, f"{caption}{_legend_of(looks, verdicts)}")
+            _draw_gradient(panels[-1], steps_drawn, verdicts[gradients], expected, marks)
+        colours = _shade(list(panels), steps_drawn, verdicts, marks)
+        name_layers(panels[-1], steps_drawn[0], colours, width=width)
+        add_caption(figure, f"{caption}{_legend_of(steps_drawn, verdicts)}")
     return figure
 
 
-def _legend_of(looks: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:
+def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:
     """Return sentences on what the marks mean and how zeros are drawn, where there are any."""
-    drawn = pd.concat(looks)
+    drawn = pd.concat(steps_drawn)
     said = ""
     if drawn["layer"].isin(verdicts["layer"]).any():
         said += (
@@ -122,8 +122,8 @@ def _complete(marks: Marks, verdicts: Iterable[str]) -> Marks:
 def _steps_drawn(profile: pd.DataFrame) -> list[pd.DataFrame]:
     """Return the rows of the first and the last step, with the layers' positions as ``place``."""
     steps = sorted({profile["step"].min(), profile["step"].max()})
-    looks = [profile[profile["step"] == step].sort_values("index") for step in steps]
-    return [look.assign(place=np.arange(1, len(look) + 1)) for look in looks]
+    steps_drawn = [profile[profile["step"] == step].sort_values("index") for step in steps]
+    return [layers.assign(place=np.arange(1, len(layers) + 1)) for layers in steps_drawn]
 
 
 def _at_step(title: str, step: int, steps: int) -> str:
@@ -132,51 +132,51 @@ def _at_step(title: str, step: int, steps: int) -> str:
 
 def _draw_signal(
     ax: Axes,
-    looks: list[pd.DataFrame],
+    steps_drawn: list[pd.DataFrame],
     verdicts: pd.DataFrame,
     expected: pd.DataFrame | None,
     marks: Marks,
 ) -> None:
-    for at, look in enumerate(looks):
-        suffix = _at_step("", look["step"].iloc[0], len(looks))
-        draw_lines(ax, look, "sample_std", later=at > 0, suffix=suffix)
+    for at, layers in enumerate(steps_drawn):
+        suffix = _at_step("", layers["step"].iloc[0], len(steps_drawn))
+        draw_lines(ax, layers, "sample_std", later=at > 0, suffix=suffix)
     dotted = ""
-    if len(looks) == 1:
-        draw_whole_spread(ax, looks[0])
+    if len(steps_drawn) == 1:
+        draw_whole_spread(ax, steps_drawn[0])
         dotted = " (dotted: std)"
     if expected is not None:
-        label = _at_step("theory (mean field)", looks[0]["step"].iloc[0], len(looks))
-        draw_theory(ax, looks[0], expected, "sample_std", label)
-    _mark(ax, looks, verdicts, "sample_std", marks)
+        label = _at_step("theory (mean field)", steps_drawn[0]["step"].iloc[0], len(steps_drawn))
+        draw_theory(ax, steps_drawn[0], expected, "sample_std", label)
+    _mark(ax, steps_drawn, verdicts, "sample_std", marks)
     ax.set(yscale="log", ylabel="spread of the output")
     ax.set_title(f"signal: sample_std, the part that depends on the input{dotted}", fontsize=9)
 
 
 def _draw_gradient(
     ax: Axes,
-    looks: list[pd.DataFrame],
+    steps_drawn: list[pd.DataFrame],
     verdicts: pd.DataFrame,
     expected: pd.DataFrame | None,
     marks: Marks,
 ) -> None:
-    for at, look in enumerate(looks):
-        draw_lines(ax, look, "gradient", later=at > 0)
+    for at, layers in enumerate(steps_drawn):
+        draw_lines(ax, layers, "gradient", later=at > 0)
     if expected is not None:
-        last = looks[0].set_index("layer")["gradient"][expected["layer"].iloc[-1]]
+        last = steps_drawn[0].set_index("layer")["gradient"][expected["layer"].iloc[-1]]
         scaled = expected.assign(gradient=expected["gradient"] * last)
-        draw_theory(ax, looks[0], scaled, "gradient", "_")
-    _mark(ax, looks, verdicts, "gradient", marks)
+        draw_theory(ax, steps_drawn[0], scaled, "gradient", "_")
+    _mark(ax, steps_drawn, verdicts, "gradient", marks)
     ax.set(yscale="log", ylabel="RMS of ∂loss/∂output")
     ax.set_title("gradient (the loss is on the right)", fontsize=9)
 
 
 def _mark(
-    ax: Axes, looks: list[pd.DataFrame], verdicts: pd.DataFrame, column: str, marks: Marks
+    ax: Axes, steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame, column: str, marks: Marks
 ) -> None:
     """Put each finding's marker on its layer, filled where the fault originates."""
-    places = pd.concat(looks).drop_duplicates(["step", "layer"])
+    places = pd.concat(steps_drawn).drop_duplicates(["step", "layer"])
     marked = verdicts.merge(places, on=["step", "layer"])
-    size = min(60, max(20, 3000 / len(looks[0])))
+    size = min(60, max(20, 3000 / len(steps_drawn[0])))
     for (verdict, severity), part in marked.groupby(["verdict", "severity"], sort=False):
         color, marker = marks[str(verdict)]
         label = f"watch: {verdict}" if severity == "watch" else str(verdict)
@@ -188,15 +188,15 @@ def _mark(
 
 
 def _shade(
-    panels: Sequence[Axes], looks: list[pd.DataFrame], verdicts: pd.DataFrame, marks: Marks
+    panels: Sequence[Axes], steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame, marks: Marks
 ) -> dict[int, str]:
     """Shade the layers in which faults originate and return their colors by position.
 
     A strip shows those of its own step. Legends are put beside the panels.
     """
     starts = verdicts[(verdicts["severity"] == "bad") & (verdicts["cause"] == "")]
-    found = starts.merge(pd.concat(looks), on=["step", "layer"])
-    steps = {at: look["step"].iloc[0] for at, look in enumerate(looks, start=1)}
+    found = starts.merge(pd.concat(steps_drawn), on=["step", "layer"])
+    steps = {at: layers["step"].iloc[0] for at, layers in enumerate(steps_drawn, start=1)}
     for at, ax in enumerate(panels):
         shown = found[found["step"] == steps[at]] if at in steps else found
         for place, colour in _colours(shown, marks).items():

@@ -2,7 +2,6 @@
 
 import html
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from init_bench import figures
 from init_bench.errors import InitBenchError
+from init_bench.figures.export import save_result
 from init_bench.training.cell import AXES
 from init_bench.training.store import MANIFEST, Store
 
@@ -82,14 +82,7 @@ class Results:
 
     def save(self, folder: str | Path, name: str = "results") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``, named after ``name``; return the paths."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
-        paths = [target / f"{stem}.{ending}" for ending in ("png", "html", "json")]
-        self.figure().savefig(paths[0], dpi=120)
-        paths[1].write_text(f"<!doctype html><meta charset=utf-8>{self._repr_html_()}", "utf-8")
-        paths[2].write_text(self.to_json(), "utf-8")
-        return paths
+        return save_result(self, folder, name)
 
     def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""

@@ -121,3 +121,11 @@ def test_indices_for_an_embedding_are_described_by_their_type(
     assert exit_code(monkeypatch, "user_words:net", "--input", "8,12:int64") == 0
     said = capsys.readouterr().out
     assert said.startswith("as built\n") and "Sequential, 2 layers" in said
+
+
+def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out = tmp_path / "new"
+    assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,7", "--out", str(out)) == 2
+    assert not out.exists()
