@@ -6,7 +6,7 @@ import itertools
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,9 @@ from init_bench.datasets.bundled_mnist import unpacked_mnist
 from init_bench.models import lenet, mlp
 from init_bench.training.cell import Cell
 from init_bench.training.chunks import chunks
-from init_bench.training.engine.trainer import stacked
+from init_bench.training.engine.device_steps import DeviceSteps
+from init_bench.training.engine.host_steps import HostSteps
+from init_bench.training.engine.trainer import engine_of
 from init_bench.training.grid import Grid
 from init_bench.training.networks import network_of
 
@@ -27,9 +29,6 @@ BATCH, LR, READ, WARM = 128, 0.01, 50, 10
 SIZES = (784, 100, 100, 100, 100, 10)
 FLOP = 2 * BATCH * (2 * 784 * 100 + 3 * (3 * 100 * 100 + 100 * 10))
 """Of the dense products of a model-step: forward, and back but for the first layer's input."""
-
-
-Ready = tuple[Any, Iterator[Any]]
 
 
 @functools.cache
@@ -62,23 +61,21 @@ def ours(chosen: Sequence[Cell], steps: int, device: str = "cpu", workers: int =
     before = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def warm(chunk: list[Cell]) -> Ready:
+    def warm(chunk: list[Cell]) -> HostSteps | DeviceSteps:
         networks = [network_of(cell, data).to(device) for cell in chunk]
-        stack, batches = stacked(chunk, networks, data)
-        for _ in range(WARM):
-            stack.step(next(batches))
-        return stack, batches
+        engine = engine_of(chunk, networks, data)
+        engine.steps(WARM)
+        return engine
 
-    def train(ready: Ready) -> None:
-        stack, batches = ready
+    def train(engine: HostSteps | DeviceSteps) -> None:
         torch.set_num_threads(1)
         for start in range(0, steps, READ):
-            torch.stack([stack.step(next(batches)) for _ in range(min(READ, steps - start))]).cpu()
+            engine.steps(min(READ, steps - start)).cpu()
 
     with ThreadPoolExecutor(workers) as pool:
-        stacks = [warm(chunk) for chunk in chunks(chosen, workers)]
+        engines = [warm(chunk) for chunk in chunks(chosen, workers)]
         started = time.perf_counter()
-        list(pool.map(train, stacks))
+        list(pool.map(train, engines))
         wait(device)
         seconds = time.perf_counter() - started
     torch.set_num_threads(before)

@@ -152,12 +152,20 @@ def _rows(values: Tensor) -> Tensor:
     return values.permute(0, *order).reshape(len(values), -1)
 
 
+def saturation_ends(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the values at and beyond which one counts as saturated.
+
+    Example:
+        >>> saturation_ends((0.0, 1.0))
+        (0.05, 0.95)
+    """
+    margin = SATURATION_MARGIN * (bounds[1] - bounds[0])
+    return bounds[0] + margin, bounds[1] - margin
+
+
 def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, float]:
     """Return the sums of ``z`` times a power of two, and that: 1 unless squares need it."""
-    ends = None
-    if bounds is not None:
-        margin = SATURATION_MARGIN * (bounds[1] - bounds[0])
-        ends = (bounds[0] + margin, bounds[1] - margin)
+    ends = saturation_ends(bounds) if bounds else None
     found = sums(z, ends)
     size = max(abs(found.low), abs(found.high))
     if not found.extreme or not math.isfinite(size):

@@ -28,18 +28,18 @@ Batches = dict[int, Minibatch]
 
 
 def stack_modules(
-    cells: Sequence[Cell], networks: Sequence[nn.Module], x: Tensor, y: Tensor
+    cells: Sequence[Cell], networks: Sequence[nn.Module], inputs: Tensor, targets: Tensor
 ) -> "StackedModules | SeparateModules":
     """Return the engine that steps the networks of one cohort.
 
     A network that ``vmap`` cannot take is trained one at a time; a warning names the layer.
 
     Args:
-        x, y: a few samples to try the stack on.
+        inputs, targets: all training samples; the stack is tried on the first two.
     """
-    if x.device.type in ONE_AT_A_TIME:
+    if inputs.device.type in ONE_AT_A_TIME:
         return SeparateModules(cells, networks)
-    stack = StackedModules(cells, networks)
+    stack = StackedModules(cells, networks, inputs)
     running: list[str] = []
     with ExitStack() as hooks:
         for name, module in stack.base.named_modules():
@@ -47,7 +47,7 @@ def stack_modules(
                 append = _appending(running, f"{name} ({type(module).__name__})")
                 hooks.callback(module.register_forward_pre_hook(append).remove)
         try:
-            stack.gradients(x, y, shared=True)
+            stack.gradients(inputs[:2], targets[:2], shared=True)
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as cause:
             where = running[-1] if running else type(stack.base).__name__
             reason = str(cause).splitlines()[0]
@@ -119,10 +119,16 @@ class _Trainer:
 
 
 class StackedModules:
-    """Step copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them."""
+    """Step copies of one module as one: parameters and buffers ``(G, …)``, ``vmap`` over them.
 
-    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
-        self.cells = list(cells)
+    No cell is ever dropped, and a step changes its tensors in place, so that it can be recorded
+    and replayed.
+    """
+
+    def __init__(
+        self, cells: Sequence[Cell], networks: Sequence[nn.Module], inputs: Tensor
+    ) -> None:
+        self.cells, self.inputs = list(cells), inputs
         self.base = copy.deepcopy(networks[0])
         params, buffers = stack_module_state(list(networks))
         trained = _trained(networks[0])
@@ -132,19 +138,24 @@ class StackedModules:
             for name in trained
         }
         self.buffers: dict[str, Tensor] = dict(buffers)
-        self._index_seeds()
+        self.seeds = sorted({cell.seed for cell in cells})
+        rows = [self.seeds.index(cell.seed) for cell in cells]
+        self.seed_rows = torch.tensor(rows).to(inputs.device)
 
-    def step(self, batches: Batches) -> Tensor:
-        """Do one update of every cell; return the losses ``(G,)`` before it."""
-        seeds = sorted(batches)
-        shared = len(seeds) == 1
-        x = torch.stack([batches[seed].inputs for seed in seeds])
-        y = torch.stack([batches[seed].targets for seed in seeds])
+    def step(self, x: Tensor, y: Tensor) -> Tensor:
+        """Do one update of every cell; return the losses ``(G,)`` before it.
+
+        Shapes:
+            x: ``(seeds, B, …)``; y: ``(seeds, B)``.
+        """
+        shared = len(self.seeds) == 1
         x, y = (x[0], y[0]) if shared else (x[self.seed_rows], y[self.seed_rows])
-        gradients, losses, self.buffers = self.gradients(x, y, shared=shared)
+        gradients, losses, buffers = self.gradients(x, y, shared=shared)
         with torch.no_grad():
             for name, rule in self.rules.items():
                 rule.update(gradients[name])
+            for name, value in buffers.items():
+                self.buffers[name].copy_(value)
         return losses
 
     def gradients(
@@ -177,22 +188,6 @@ class StackedModules:
             for name, mine in (*network.named_parameters(), *network.named_buffers()):
                 if name in stacked:
                     mine.copy_(stacked[name][index])
-
-    def keep(self, indices: Sequence[int]) -> None:
-        """Drop all cells but those at ``indices``."""
-        chosen = torch.tensor(indices).to(self.seed_rows.device)
-        for rule in self.rules.values():
-            rule.keep(chosen)
-        for tensors in (self.frozen, self.buffers):
-            tensors.update({name: value[chosen] for name, value in tensors.items()})
-        self.cells = [self.cells[i] for i in indices]
-        self._index_seeds()
-
-    def _index_seeds(self) -> None:
-        """Compute, for each cell, the place of its seed among the seeds in order."""
-        seeds = sorted({cell.seed for cell in self.cells})
-        device = next(iter(self.rules.values())).values.device
-        self.seed_rows = torch.tensor([seeds.index(cell.seed) for cell in self.cells]).to(device)
 
 
 def _trained(network: nn.Module) -> dict[str, nn.Parameter]:

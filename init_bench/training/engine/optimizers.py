@@ -10,19 +10,22 @@ To add an optimizer, write an ``UpdateRule`` and put it into ``OPTIMIZERS``.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from init_bench.training.cell import Cell
 
+Axis = int | tuple[int, int]
+"""The dimension of the cells, or the two that they fill row by row."""
+
 
 class UpdateRule(ABC):
     """Update one parameter of many cells in place.
 
     Attributes:
-        values: the parameter, cells along dimension ``axis``.
+        values: the parameter, cells along dimension ``axis``, or along two dimensions.
         lr, decay: learning rate and weight decay of each cell, shaped to act along ``axis``.
         decays: whether any cell has weight decay.
         overwrites: whether a product replaces the accumulator instead of being added to it.
@@ -34,8 +37,9 @@ class UpdateRule(ABC):
     accumulate_scale: ClassVar[int]
     folds_lr: ClassVar[bool]
 
-    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
-        self.values, self.axis = values, axis
+    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
+        self.values = values
+        self.axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
         self.lr = self._per_cell([cell.lr for cell in cells])
         self.decay = self._per_cell([cell.weight_decay for cell in cells])
         self.decays = any(cell.weight_decay for cell in cells)
@@ -67,15 +71,15 @@ class UpdateRule(ABC):
         self.end_step()
 
     def keep(self, indices: Tensor) -> None:
-        """Drop all cells but those at ``indices``."""
+        """Drop all cells but those at ``indices``, where they lie along one dimension."""
+        (axis,) = self.axes
         for name, value in vars(self).items():
             if isinstance(value, Tensor) and value.dim():
-                setattr(self, name, value.index_select(self.axis, indices))
+                setattr(self, name, value.index_select(axis, indices))
 
     def _per_cell(self, numbers: Sequence[float]) -> Tensor:
-        """Return a number per cell, shaped to act along the cells' dimension."""
-        shape = [1] * self.values.dim()
-        shape[self.axis] = -1
+        """Return a number per cell, shaped to act along the cells' dimensions."""
+        shape = [n if k in self.axes else 1 for k, n in enumerate(self.values.shape)]
         return torch.tensor(numbers, dtype=self.values.dtype).view(shape).to(self.values.device)
 
 
@@ -115,7 +119,7 @@ class Momentum(UpdateRule):
     accumulate_scale = 1
     folds_lr = True
 
-    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
+    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
         self.momentum = self._per_cell([cell.momentum for cell in cells])
         self.velocity = torch.zeros_like(values)
@@ -146,7 +150,7 @@ class GradientRule(UpdateRule):
     accumulate_scale = 1
     folds_lr = False
 
-    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
+    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
         self.gradient = torch.zeros_like(values)
 
@@ -173,7 +177,7 @@ class Adagrad(GradientRule):
 
     epsilon: ClassVar[float] = 1e-10
 
-    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
+    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
         self.squares = torch.zeros_like(values)
 
@@ -196,11 +200,19 @@ class Adam(GradientRule):
     epsilon: ClassVar[float] = 1e-8
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
-    def __init__(self, values: Tensor, axis: int, cells: Sequence[Cell]) -> None:
+    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
         self.squares = torch.zeros_like(values)
         self.mean = torch.zeros_like(values)
-        self.steps = 0
+        self.steps = self._zero_steps()
+
+    def _zero_steps(self) -> Any:
+        """Return 0; on an accelerator as a tensor, which a replayed step can count up."""
+        device = self.values.device
+        if device.type == "cpu":
+            return 0
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        return torch.zeros((), dtype=dtype).to(device)
 
     def end_step(self) -> None:
         """Divide the mean gradient by the root of the mean of its squares."""
@@ -227,6 +239,18 @@ class AdamW(Adam):
             self.values.mul_(1 - self.lr * self.decay)
 
 
+def accumulate(rule: UpdateRule, into: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left · right, scaled as the rule says, to ``into``, stacked or not; or overwrite it."""
+    keep, scale = int(not rule.overwrites), rule.accumulate_scale
+    if left.dtype != into.dtype:
+        product = torch.matmul(left, right)
+        into.copy_(product) if rule.overwrites else into.add_(product, alpha=scale)
+    elif into.dim() == 2:
+        into.addmm_(left, right, beta=keep, alpha=scale)
+    else:
+        into.baddbmm_(left, right, beta=keep, alpha=scale)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """Describe an optimizer.
@@ -240,7 +264,7 @@ class Optimizer:
             that ``torch_class`` takes. A grid makes no cells for those that it does not read.
     """
 
-    rule: Callable[[Tensor, int, Sequence[Cell]], UpdateRule]
+    rule: Callable[[Tensor, Any, Sequence[Cell]], UpdateRule]
     help: str
     torch_class: type[torch.optim.Optimizer] | None = None
     reads: tuple[str, ...] = ()

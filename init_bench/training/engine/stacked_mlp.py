@@ -1,8 +1,6 @@
 """Train many small MLPs as one: weights stacked over cells, backward pass written by hand."""
 
-import itertools
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +8,8 @@ from torch import Tensor, nn
 from init_bench.training.cell import Cell
 from init_bench.training.engine.kernels import kernel
 from init_bench.training.engine.minibatches import Minibatch, padded_size
-from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
-
-T = TypeVar("T")
+from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
+from init_bench.training.engine.runs import run_length, runs
 
 
 class StackedMLP:
@@ -42,7 +39,7 @@ class StackedMLP:
         everything = slice(None)
         self.first = [
             own(stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order), 1, part)
-            for _, part in _runs([cell.seed for cell in cells])
+            for _, part in runs([cell.seed for cell in cells])
         ]
         layers = range(1, depth + 1)
         self.weights = [own(stacked(f"fc{i}.weight", everything), 0) for i in layers[1:]]
@@ -54,11 +51,11 @@ class StackedMLP:
     def _allocate(self, cells: Sequence[Cell]) -> None:
         """Make the buffers of a step; they hold until cells are dropped."""
         self.cells = list(cells)
-        self.by_seed = _runs([cell.seed for cell in cells])
+        self.by_seed = runs([cell.seed for cell in cells])
         values = self.first[0].values
         self.kernels = [
             (kernel(name, values.device), part)
-            for name, part in _runs([cell.activation for cell in cells])
+            for name, part in runs([cell.activation for cell in cells])
         ]
         count, size = len(cells), cells[0].batch_size
         self.dtype = torch.bfloat16 if cells[0].precision == "bfloat16" else values.dtype
@@ -90,7 +87,7 @@ class StackedMLP:
             weight = rule.values.to(self.dtype)
             upstream = torch.bmm(weight.mT, delta, out=self.upstream[i % 2])
             rule.begin_step()
-            _accumulate(rule, rule.accumulator, delta, self.z[i - 1].mT)
+            accumulate(rule, rule.accumulator, delta, self.z[i - 1].mT)
             rule.end_step()
             self._update_bias(i, delta)
             for phi, part in self.kernels:
@@ -149,7 +146,7 @@ class StackedMLP:
     def _loss(self, batches: dict[int, Minibatch]) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
         self._forward(batches)
-        y = torch.cat([batches[seed].targets.expand(_size(s), -1) for seed, s in self.by_seed])
+        y = torch.cat([batches[seed].targets.expand(run_length(s), -1) for seed, s in self.by_seed])
         y = y.unsqueeze(1)
         log_p = torch.log_softmax(self.a[-1], dim=1, dtype=self.scale.dtype)
         picked = log_p.gather(1, y).squeeze(1)[:, : self.cells[0].batch_size]
@@ -170,34 +167,7 @@ class StackedMLP:
         """Add the product to the rows of the used columns; the others' gradient is 0."""
         rule.begin_step()
         rows = rule.accumulator.flatten(1)
-        _accumulate(rule, rows[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
+        accumulate(rule, rows[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
         if rule.overwrites:
             rows[x.shape[1] :].zero_()
         rule.end_step()
-
-
-def _accumulate(rule: UpdateRule, into: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left · right, scaled as the rule says, to ``into``, stacked or not; or overwrite it."""
-    keep, scale = int(not rule.overwrites), rule.accumulate_scale
-    if left.dtype != into.dtype:
-        product = torch.matmul(left, right)
-        into.copy_(product) if rule.overwrites else into.add_(product, alpha=scale)
-    elif into.dim() == 2:
-        into.addmm_(left, right, beta=keep, alpha=scale)
-    else:
-        into.baddbmm_(left, right, beta=keep, alpha=scale)
-
-
-def _runs(values: Sequence[T]) -> list[tuple[T, slice]]:
-    """Return runs of equal neighbours as (value, slice)."""
-    runs: list[tuple[T, slice]] = []
-    start = 0
-    for value, group in itertools.groupby(values):
-        stop = start + len(list(group))
-        runs.append((value, slice(start, stop)))
-        start = stop
-    return runs
-
-
-def _size(span: slice) -> int:
-    return int(span.stop - span.start)

@@ -1,7 +1,8 @@
 """Train one chunk: draw the weights, choose the engine, step, capture the layers, test."""
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -14,8 +15,12 @@ from init_bench.datasets import Dataset
 from init_bench.hooks.record import capture
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
-from init_bench.training.engine.minibatches import Minibatch, minibatches, padded_minibatches
-from init_bench.training.engine.modules import SeparateModules, StackedModules, stack_modules
+from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
+from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
+from init_bench.training.engine.host_steps import HostSteps
+from init_bench.training.engine.minibatches import minibatches, padded_minibatches
+from init_bench.training.engine.modules import StackedModules, stack_modules
+from init_bench.training.engine.stacked_capture import layer_tables
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.networks import input_shape, network_of
 from init_bench.training.progress import ProgressCallback
@@ -25,12 +30,13 @@ CAPTURED_SAMPLES = 512
 """Layers are captured on this many samples: the first of the training part."""
 
 
+CAPTURED_ALONE = ("cpu", "mps")
+"""Kinds of device on which each network is captured alone: a CPU is faster so, and Apple's GPUs
+have no float64, which the statistics of a stack are computed in."""
+
+
 TESTED_SAMPLES = 2000
 """Test samples that go through the network together: bounds the memory."""
-
-
-BLOCK_STEPS = 50
-"""Steps between two calls of the progress callback, each a chance to stop."""
 
 
 SHARED_UNITS = 16
@@ -53,25 +59,40 @@ def train_chunk(
     """
     data, first = data.to(device), cells[0]
     units = first.width if first.depth > 1 else data.classes
-    separate = first.is_plain_mlp and units < SHARED_UNITS
+    separate = first.is_plain_mlp and units < SHARED_UNITS and device.type == "cpu"
     stacks = [[cell] for cell in cells] if separate else [cells]
     return [result for stack in stacks for result in _Training(stack, data).run(progress)]
 
 
-def stacked(
+def engine_of(
     cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset
-) -> tuple[StackedMLP | StackedModules | SeparateModules, Iterator[dict[int, Minibatch]]]:
-    """Return the engine that steps the networks, and its minibatches.
+) -> HostSteps | DeviceSteps:
+    """Return the engine that steps the networks.
 
     Networks and data are on one device. The engine may use the networks themselves.
     """
     seeds, size = [cell.seed for cell in cells], cells[0].batch_size
     if cells[0].is_plain_mlp:
-        stack = StackedMLP(cells, networks, data.sorted_columns.order)
-        return stack, padded_minibatches(data, seeds, size)
+        if data.device.type != "cpu":
+            return _accelerated(cells, networks, data)
+        mlps = StackedMLP(cells, networks, data.sorted_columns.order)
+        return HostSteps(mlps, padded_minibatches(data, seeds, size))
     shape = input_shape(cells[0], data)
-    x, y = data.first(2).view(-1, *shape), data.targets[:2]
-    return stack_modules(cells, networks, x, y), minibatches(data, seeds, size, shape)
+    stack = stack_modules(cells, networks, data.inputs.view(-1, *shape), data.targets)
+    if isinstance(stack, StackedModules):
+        return DeviceSteps(stack, data, size, range(len(cells)))
+    return HostSteps(stack, minibatches(data, seeds, size, shape))
+
+
+def _accelerated(
+    cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset
+) -> DeviceSteps:
+    """Return the engine of plain MLPs on an accelerator, which wants cells in its own order."""
+    order = sorted(range(len(cells)), key=lambda i: (cells[i].activation, cells[i].seed))
+    stack = AcceleratorMLP([cells[i] for i in order], [networks[i] for i in order], data)
+    return DeviceSteps(
+        stack, data, cells[0].batch_size, [order.index(i) for i in range(len(cells))]
+    )
 
 
 class _Training:
@@ -81,7 +102,7 @@ class _Training:
         self.cells, self.data = cells, data
         self.device, self.shape = data.device, input_shape(cells[0], data)
         self.networks = [network_of(cell, data).to(self.device) for cell in cells]
-        self.stack, self.batches = stacked(cells, self.networks, data)
+        self.engine = engine_of(cells, self.networks, data)
         self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
         self.layer_tables: list[list[pd.DataFrame]] = [[] for _ in cells]
@@ -118,12 +139,13 @@ class _Training:
 
     def _do_block(self, steps: range) -> None:
         """Do some steps; then drop the cells whose loss is not finite."""
+        captured = [step for step in self.cells[0].captured_steps if step in steps]
         losses = []
-        for step in steps:
-            if step in self.cells[0].captured_steps:
-                self._capture(self.active, step)
-            losses.append(self.stack.step(next(self.batches)))
-        read = torch.stack(losses).cpu().numpy()
+        for start, stop in itertools.pairwise(sorted({steps.start, *captured, steps.stop})):
+            if start in captured:
+                self._capture(self.active, start)
+            losses.append(self.engine.steps(stop - start))
+        read = torch.cat(losses).cpu().numpy()
         self.curves[steps.start : steps.stop, self.active] = read
         finite = np.isfinite(read).all(axis=0)
         if not finite.all():
@@ -134,19 +156,36 @@ class _Training:
         self._capture([i for i, fine in zip(self.active, finite, strict=True) if not fine], step)
         kept = np.flatnonzero(finite).tolist()
         if kept:
-            self.stack.keep(kept)
+            self.engine.keep(kept)
         self.active = [self.active[i] for i in kept]
 
     def _capture(self, chosen: Sequence[int], step: int) -> None:
         self._update_networks(chosen)
-        for i in chosen:
-            table = _layer_table(self.networks[i], self.cells[i], self.data, self.shape)
+        networks, cells = [self.networks[i] for i in chosen], [self.cells[i] for i in chosen]
+        tables = _layer_tables(networks, cells, self.data, self.shape)
+        for i, table in zip(chosen, tables, strict=True):
             self.layer_tables[i].append(table.assign(step=step))
 
     def _update_networks(self, chosen: Sequence[int]) -> None:
         """Copy the weights of these active cells from the stack into their networks."""
         for i in chosen:
-            self.stack.load_into(self.networks[i], self.active.index(i))
+            self.engine.load_into(self.networks[i], self.active.index(i))
+
+
+def _layer_tables(
+    networks: Sequence[nn.Module], cells: Sequence[Cell], data: Dataset, shape: tuple[int, ...]
+) -> list[pd.DataFrame]:
+    """Return the layer statistics of each network; plain MLPs together on an accelerator."""
+    if data.device.type in CAPTURED_ALONE or not all(cell.is_plain_mlp for cell in cells):
+        pairs = zip(networks, cells, strict=True)
+        return [_layer_table(network, cell, data, shape) for network, cell in pairs]
+    inputs, targets = data.first(CAPTURED_SAMPLES), data.targets[:CAPTURED_SAMPLES]
+    tables: dict[int, pd.DataFrame] = {}
+    for phi in dict.fromkeys(cell.activation for cell in cells):
+        mine = [i for i, cell in enumerate(cells) if cell.activation == phi]
+        found = layer_tables([networks[i] for i in mine], phi, inputs, targets)
+        tables |= zip(mine, found, strict=True)
+    return [tables[i] for i in range(len(cells))]
 
 
 def _layer_table(

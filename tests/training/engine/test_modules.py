@@ -17,7 +17,7 @@ from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
 from init_bench.training.engine import modules
 from init_bench.training.engine.optimizers import OPTIMIZERS
-from init_bench.training.engine.trainer import stacked, train_chunk
+from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.networks import check, network_of
 from init_bench.training.sampling import sample_indices
@@ -148,13 +148,12 @@ def test_a_diverged_cell_leaves_and_the_rest_go_on(kind: str, stacking: None) ->
 @pytest.mark.parametrize("seeds", [[0], [0, 1]], ids=["shared", "own"])
 def test_a_step_of_a_stack_never_makes_the_host_wait(seeds: list[int], stacking: None) -> None:
     cells = Grid(seed=seeds, weight_decay=0.1, **KINDS["normalised"], **SMALL).cells
-    stack, batches = stacked(cells, [network_of(cell, DATA) for cell in cells], DATA)
-    stack.step(next(batches))
+    engine = engine_of(cells, [network_of(cell, DATA) for cell in cells], DATA)
+    engine.steps(1)
     with Syncs() as syncs:
         torch.zeros(1).item()
         assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
-        for _ in range(3):
-            stack.step(next(batches))
+        engine.steps(3)
     assert syncs.seen == ["_local_scalar_dense"]
 
 

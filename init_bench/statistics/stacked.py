@@ -1,0 +1,138 @@
+"""Compute the statistics of many equal layers at once: an accelerator pays for each launch."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from init_bench.statistics.distinct_rows import distinct_rows
+from init_bench.statistics.layer import (
+    COMPARED_SAMPLES,
+    COMPARED_UNITS,
+    ROUNDING,
+    SAME_ROWS,
+    STATISTICS,
+    saturation_ends,
+)
+
+COLUMNS = 8
+"""Columns of a weight in which two rows are compared first; drawn values differ in one of them."""
+
+
+Numbers = dict[str, Tensor]
+
+
+def describe_stack(
+    values: Tensor, bounds: tuple[float, float] | None = None
+) -> list[dict[str, float]]:
+    """Return ``describe(layer, bounds)`` of each layer of a stack, all in float64.
+
+    Shapes:
+        values: ``(layers, samples, units)``, on a device that has float64.
+
+    Example:
+        >>> two = torch.tensor([[[0.0, 1.0], [2.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]])
+        >>> [layer["dead"] for layer in describe_stack(two)]
+        [0.5, 1.0]
+    """
+    z = values.detach().double()
+    within, between = _variances(z)
+    compared = _compared(z)
+    numbers = _moments(z, within, between) | {
+        "dead": (z.amin(dim=1) == z.amax(dim=1)).double().mean(dim=1),
+        "sample_std": within.sqrt(),
+        "unit_std": between.sqrt(),
+        "correlation": _correlation(compared),
+        "effective_rank": _effective_rank(compared),
+    }
+    if bounds is not None:
+        low, high = saturation_ends(bounds)
+        numbers["saturated"] = ((z <= low) | (z >= high)).double().mean(dim=(1, 2))
+    return _per_layer(numbers)
+
+
+def describe_weight_stack(weights: Tensor) -> list[dict[str, float]]:
+    """Return ``describe_weight(weight)`` of each weight of a stack, all in float64.
+
+    Shapes:
+        weights: ``(layers, n_out, n_in)``, on a device that has float64.
+
+    Example:
+        >>> [layer["distinct"] for layer in describe_weight_stack(torch.ones(2, 3, 2))]
+        [1.0, 1.0]
+    """
+    rows = weights.detach().double()
+    numbers = _moments(rows, *_variances(rows))
+    numbers["effective_rank"] = _effective_rank(_compared(rows))
+    tolerance = SAME_ROWS * rows.abs().amax(dim=(1, 2))
+    numbers["distinct"] = _all_distinct(rows, tolerance) * float(rows.shape[1])
+    found = _per_layer(numbers)
+    for i, layer in enumerate(found):
+        if layer["distinct"] == 0:
+            size = max(abs(layer["min"]), abs(layer["max"]))
+            layer["distinct"] = float(distinct_rows(rows[i], SAME_ROWS * size))
+    return found
+
+
+def _variances(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variance over samples, averaged over units, and that of the units' means."""
+    of_units = z.mean(dim=1, keepdim=True)
+    return (z - of_units).square().mean(dim=(1, 2)), of_units.var(dim=(1, 2), correction=0)
+
+
+def _moments(z: Tensor, within: Tensor, between: Tensor) -> Numbers:
+    """Return the statistics that outputs and weights share."""
+    return {
+        "mean": z.mean(dim=(1, 2)),
+        "std": (within + between).sqrt(),
+        "min": z.amin(dim=(1, 2)),
+        "max": z.amax(dim=(1, 2)),
+        "zero": (z == 0).double().mean(dim=(1, 2)),
+        "nonfinite": 1 - z.isfinite().double().mean(dim=(1, 2)),
+    }
+
+
+def _all_distinct(rows: Tensor, tolerance: Tensor) -> Tensor:
+    """Return for each weight whether its first columns tell every row from every other."""
+    columns = rows[:, :, :COLUMNS]
+    apart = (columns.unsqueeze(2) - columns.unsqueeze(1)).abs().amax(dim=3)
+    apart.diagonal(dim1=1, dim2=2).fill_(math.inf)
+    return (apart.amin(dim=(1, 2)) > tolerance).double()
+
+
+def _compared(z: Tensor) -> Tensor:
+    """Return the values of the samples and units that are compared; 0 for what is not finite."""
+    chosen = z[:, :COMPARED_SAMPLES, :: -(-z.shape[2] // COMPARED_UNITS)]
+    return chosen.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _correlation(compared: Tensor) -> Tensor:
+    """Return the mean |cosine| of the centered samples that vary over units beyond rounding."""
+    centered = compared - compared.mean(dim=2, keepdim=True)
+    size, variance = compared.square().sum(dim=2), centered.square().sum(dim=2)
+    varies = variance > ROUNDING**2 * size
+    unit = centered * torch.where(varies, variance.rsqrt(), 0.0).unsqueeze(2)
+    number = varies.sum(dim=1)
+    total = (unit @ unit.mT).abs().sum(dim=(1, 2)) - number
+    return torch.where(number < 2, math.nan, total / (number * (number - 1)))
+
+
+def _effective_rank(compared: Tensor) -> Tensor:
+    squares = torch.linalg.eigvalsh(compared @ compared.mT)
+    kept = squares > ROUNDING**2 * squares[:, -1:]
+    values = torch.where(kept, squares, 0.0).sqrt()
+    share = values / values.sum(dim=1, keepdim=True)
+    entropy = -torch.special.xlogy(share, share).sum(dim=1)
+    return torch.where(kept.any(dim=1), entropy.exp(), 0.0)
+
+
+def _per_layer(numbers: Numbers) -> list[dict[str, float]]:
+    """Bring the numbers over in one transfer; a layer that is not finite has no others."""
+    names = list(numbers)
+    table = torch.stack([numbers[name] for name in names], dim=1).cpu().tolist()
+    nothing = dict.fromkeys(STATISTICS, math.nan)
+    found = [nothing | dict(zip(names, row, strict=True)) for row in table]
+    return [
+        layer if layer["nonfinite"] == 0.0 else nothing | {"nonfinite": layer["nonfinite"]}
+        for layer in found
+    ]

@@ -1,0 +1,49 @@
+"""Many layers at once have the statistics of each alone."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from init_bench.statistics.layer import describe, describe_weight
+from init_bench.statistics.stacked import describe_stack, describe_weight_stack
+
+
+def _assert_equal(found: dict[str, float], expected: dict[str, float]) -> None:
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+def _outputs() -> Tensor:
+    g = torch.Generator().manual_seed(0)
+    drawn = torch.randn(8, 70, 9, generator=g)
+    return torch.stack(
+        [
+            drawn[0],
+            drawn[1].relu(),
+            drawn[2] * 1e-20,
+            drawn[3].clamp(-1, 1) * torch.tensor([0.0] * 4 + [1.0] * 5),
+            torch.zeros(70, 9),
+            drawn[5] * 1e-4 + 3,
+            drawn[6].where(drawn[6] < 2, math.nan),
+            drawn[7] * 1e25,
+        ]
+    )
+
+
+@pytest.mark.parametrize("bounds", [None, (-1.0, 1.0)])
+def test_outputs_are_described_as_one_by_one(bounds: tuple[float, float] | None) -> None:
+    outputs = _outputs()
+    for layer, found in zip(outputs, describe_stack(outputs, bounds), strict=True):
+        _assert_equal(found, describe(layer, bounds))
+
+
+def test_weights_are_described_as_one_by_one() -> None:
+    g = torch.Generator().manual_seed(1)
+    drawn = torch.randn(4, 6, 20, generator=g)
+    drawn[1, 3] = drawn[1, 0]
+    drawn[2] = 0.5
+    drawn[3, 0, 0] = math.inf
+    for weight, found in zip(drawn, describe_weight_stack(drawn), strict=True):
+        _assert_equal(found, describe_weight(weight))
+    assert [layer["distinct"] for layer in describe_weight_stack(drawn)][:3] == [6.0, 5.0, 1.0]
