@@ -44,9 +44,9 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "seeds", "progress", "devices", "__init__"},
+        {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"},
         {"networks", "chunks", "tables"},
-        {"init_check", "engine", "store"},
+        {"init_check", "device_memory", "engine", "store"},
         {"axes", "executors", "results"},
         {"grid"},
         {"manifest"},

@@ -14,6 +14,7 @@ from init_bench.models import factory_of
 from init_bench.training.cell import MLP
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.init_check import dry_run
+from init_bench.training.precision import PRECISIONS
 
 T = TypeVar("T")
 
@@ -60,9 +61,6 @@ SYNONYMS = {
 
 
 NORMS = ("none", "batch")
-
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 INT64 = 2**63

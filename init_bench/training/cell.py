@@ -20,7 +20,7 @@ class Cell:
     the layers are captured; ``None`` is the start and the end. Only the optimizer ``momentum``
     uses ``momentum``; all use ``weight_decay``. ``norm="batch"`` puts a batch normalization before
     each nonlinearity of an ``mlp``. ``precision="bfloat16"`` rounds the operands and results of
-    matrix products; weights, their updates and the loss stay float32.
+    matrix products, ``tf32`` the operands; weights, their updates and the loss stay float32.
     """
 
     dataset: str = "mnist"

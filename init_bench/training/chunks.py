@@ -11,10 +11,6 @@ CHUNK_CELLS = 10
 are equally fast, 30 are slower by 6 to 9 % (``benchmarks/README.md``)."""
 
 
-ACCELERATOR_CELLS = 100
-"""Cells trained as one stack on an accelerator: the host waits for it once a step."""
-
-
 def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> list[list[Cell]]:
     """Return the cells in stacks of one cohort each, cells of a seed together.
 

@@ -33,6 +33,19 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def devices_of(name: str) -> list[torch.device]:
+    """Return the devices that ``name`` stands for: all of a kind where no index is given.
+
+    Example:
+        >>> devices_of("cpu")
+        [device(type='cpu')]
+    """
+    device = resolve_device(name)
+    alone = device.type == "cpu" or (name != "auto" and device.index is not None)
+    known = [torch.device(each) for each in available_devices()]
+    return [device] if alone else [each for each in known if each.type == device.type] or [device]
+
+
 def available_devices() -> list[str]:
     """Return the devices of this machine, ``cpu`` first."""
     kind = torch.accelerator.current_accelerator(check_available=True)

@@ -47,7 +47,7 @@ class Grid(BaseModel):
         weight_decay: float, default 0.0. At least 0.
         batch_size: int, default 128. Samples of a minibatch, drawn with replacement.
         steps: int, default 2000. Updates of the weights.
-        precision: str, default "float32". Of the matrix products; or ``bfloat16``.
+        precision: str, default "float32". Of products: or ``bfloat16``, or on CUDA ``tf32``.
         seed: int, default 0. Decides weights and minibatches.
         capture_at: int, default None. Steps before whose update the layers are captured, the
             same for all cells; None is the start and the end.

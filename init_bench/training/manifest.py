@@ -31,4 +31,12 @@ def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     basic = {"python": platform.python_version(), "torch": torch.__version__}
-    return basic | {name: metadata.version(name) for name in VERSIONS}
+    return basic | {name: _version(name) for name in VERSIONS}
+
+
+def _version(name: str) -> str:
+    """Return the version that is installed; this package also runs from its source tree."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed (runs from source)"

@@ -1,7 +1,9 @@
 """Run a grid: skip the cells that are stored, train the others, store each chunk."""
 
+import itertools
 import logging
 import os
+import queue
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,13 +13,15 @@ from init_bench import datasets
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError, lookup
 from init_bench.training.cell import Cell
-from init_bench.training.chunks import ACCELERATOR_CELLS, CHUNK_CELLS, chunks
-from init_bench.training.devices import resolve_device
+from init_bench.training.chunks import CHUNK_CELLS, chunks
+from init_bench.training.device_memory import cells_that_fit
+from init_bench.training.devices import devices_of, resolve_device
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.executors import EXECUTORS, ChunkOutcome, Executor, TrainChunk
 from init_bench.training.grid import Grid
 from init_bench.training.manifest import manifest
 from init_bench.training.networks import check
+from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import Progress, ProgressCallback
 from init_bench.training.results import Results, load
 from init_bench.training.store import Store
@@ -45,9 +49,9 @@ def run(
     Args:
         grid: what to train; several grids share the folder and the work.
         out: folder of the run, made if it is not there.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
+        device: ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1`` (that one), ``mps`` …
         executor: ``local`` (worker threads) or ``serial``.
-        workers: worker threads; ``None`` is one per core on the CPU, one on an accelerator.
+        workers: worker threads; ``None`` is one per core on the CPU, one per accelerator.
         progress: show a bar on a terminal and log lines elsewhere.
 
     Raises:
@@ -62,9 +66,11 @@ def run(
     """
     grids = [grid] if isinstance(grid, Grid) else list(grid)
     cells = {cell.key: cell for each in grids for cell in each.cells}
-    target = resolve_device(device)
+    target, devices = resolve_device(device), devices_of(device)
+    for precision in dict.fromkeys(cell.precision for cell in cells.values()):
+        check_precision(precision, target)
     chosen = lookup(EXECUTORS, executor, kind="executor")
-    threads = _worker_threads(workers, target)
+    threads = _worker_threads(workers, devices)
     store = Store(Path(out))
     data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
     _check_networks(cells.values(), data)
@@ -72,15 +78,17 @@ def run(
     for path in store.set_aside_damaged():
         log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
     missing = _missing(cells, store, logged=progress)
-    failures = _train_and_store(missing, data, store, chosen, threads, shown=progress)
+    trainer = _Trainer(data, devices, chosen, threads)
+    failures = _train_and_store(missing, trainer, store, shown=progress)
     return load(store.folder).of_cells(set(cells), failures)
 
 
-def _worker_threads(workers: int | None, device: torch.device) -> int:
-    """Return the number of workers: as asked, else one per core, or one on an accelerator."""
+def _worker_threads(workers: int | None, devices: Sequence[torch.device]) -> int:
+    """Return the number of workers: as asked, else one per core, or one per accelerator."""
     if workers is not None and workers < 1:
         raise InitBenchError(f"workers must be at least 1, got {workers}")
-    return workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
+    on_cpu = devices[0].type == "cpu"
+    return workers or (os.cpu_count() or 1 if on_cpu else len(devices))
 
 
 def _check_networks(cells: Iterable[Cell], data: Mapping[str, Dataset]) -> None:
@@ -101,28 +109,13 @@ def _missing(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> list[C
 
 
 def _train_and_store(
-    cells: Sequence[Cell],
-    data: Mapping[str, Dataset],
-    store: Store,
-    executor: Executor,
-    workers: int,
-    *,
-    shown: bool,
+    cells: Sequence[Cell], trainer: "_Trainer", store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train the cells and store each chunk when it is done; return the files about failures."""
-    if not cells:
-        return ()
-    device = next(iter(data.values())).device
-
-    def train(chunk: Sequence[Cell], progress: ProgressCallback) -> list[CellResult]:
-        return train_chunk(chunk, data[chunk[0].dataset], device, progress)
-
-    most = CHUNK_CELLS if device.type == "cpu" else ACCELERATOR_CELLS
-    parts = chunks(cells, workers if executor.parallel else 1, most)
-    progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown)
+    progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
     failures = []
     try:
-        for chunk, outcome in _outcomes(executor, parts, train, progress.step, workers):
+        for chunk, outcome in trainer.outcomes(cells, progress.step):
             if isinstance(outcome, Exception):
                 failures.append(store.write_failure(chunk, outcome))
             else:
@@ -131,6 +124,44 @@ def _train_and_store(
     finally:
         progress.close()
     return tuple(failures)
+
+
+class _Trainer:
+    """Train chunks with an executor, each on a device that is free."""
+
+    def __init__(
+        self,
+        data: Mapping[str, Dataset],
+        devices: Sequence[torch.device],
+        executor: Executor,
+        workers: int,
+    ) -> None:
+        self.executor, self.workers, self.first = executor, workers, devices[0]
+        self.data = {
+            device: {name: each.to(device) for name, each in data.items()} for device in devices
+        }
+        self.free: queue.SimpleQueue[torch.device] = queue.SimpleQueue()
+        for device in itertools.islice(itertools.cycle(devices), max(workers, len(devices))):
+            self.free.put(device)
+
+    def outcomes(self, cells: Sequence[Cell], progress: ProgressCallback) -> Iterator[ChunkOutcome]:
+        """Yield each chunk with its results, the chunks of one precision after another."""
+        at_once = self.workers if self.executor.parallel else 1
+        for precision in dict.fromkeys(cell.precision for cell in cells):
+            mine = [cell for cell in cells if cell.precision == precision]
+            on_cpu = self.first.type == "cpu"
+            most = CHUNK_CELLS if on_cpu else cells_that_fit(mine, self.data[self.first])
+            parts = chunks(mine, at_once, most)
+            with float32_products(precision, self.first):
+                yield from _outcomes(self.executor, parts, self.train, progress, self.workers)
+
+    def train(self, chunk: Sequence[Cell], progress: ProgressCallback) -> list[CellResult]:
+        """Train one chunk on the next device that is free."""
+        device = self.free.get()
+        try:
+            return train_chunk(chunk, self.data[device][chunk[0].dataset], device, progress)
+        finally:
+            self.free.put(device)
 
 
 def _outcomes(

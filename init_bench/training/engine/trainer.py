@@ -1,6 +1,8 @@
 """Train one chunk: draw the weights, choose the engine, step, capture the layers, test."""
 
+import gc
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,19 +22,22 @@ from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
 from init_bench.training.engine.minibatches import minibatches, padded_minibatches
 from init_bench.training.engine.modules import StackedModules, stack_modules
-from init_bench.training.engine.stacked_capture import layer_tables
+from init_bench.training.engine.stacked_measures import accuracies, by_activation, layer_tables
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.networks import input_shape, network_of
 from init_bench.training.progress import ProgressCallback
 from init_bench.training.tables import CellResult
 
+log = logging.getLogger(__name__)
+
+
 CAPTURED_SAMPLES = 512
 """Layers are captured on this many samples: the first of the training part."""
 
 
-CAPTURED_ALONE = ("cpu", "mps")
-"""Kinds of device on which each network is captured alone: a CPU is faster so, and Apple's GPUs
-have no float64, which the statistics of a stack are computed in."""
+MEASURED_ALONE = ("cpu", "mps")
+"""Kinds of device on which networks are captured and tested one by one: a CPU is faster so, and
+Apple's GPUs have no float64, which the statistics of a stack are computed in."""
 
 
 TESTED_SAMPLES = 2000
@@ -61,7 +66,29 @@ def train_chunk(
     units = first.width if first.depth > 1 else data.classes
     separate = first.is_plain_mlp and units < SHARED_UNITS and device.type == "cpu"
     stacks = [[cell] for cell in cells] if separate else [cells]
-    return [result for stack in stacks for result in _Training(stack, data).run(progress)]
+    return [result for stack in stacks for result in _trained(stack, data, progress)]
+
+
+def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -> list[CellResult]:
+    """Train a stack; one that does not fit into the device's memory is halved until it does."""
+    done = 0
+
+    def counted(steps: int) -> None:
+        nonlocal done
+        done += steps
+        progress(steps)
+
+    try:
+        return _Training(cells, data).run(counted)
+    except torch.OutOfMemoryError:
+        if len(cells) == 1:
+            raise
+    log.warning("%d cells do not fit into the memory of %s: halved", len(cells), data.device)
+    progress(-done)
+    gc.collect()
+    torch.accelerator.memory.empty_cache()
+    half = len(cells) // 2
+    return _trained(cells[:half], data, progress) + _trained(cells[half:], data, progress)
 
 
 def engine_of(
@@ -122,18 +149,19 @@ class _Training:
         return self._results((time.perf_counter() - started) / len(self.cells))
 
     def _results(self, seconds: float) -> list[CellResult]:
+        accuracies = _accuracies(self.networks, self.cells, self.data, self.shape)
         return [
             CellResult(
                 cell=cell,
                 status="ok" if np.isfinite(curve).all() and _is_finite(network) else "diverged",
                 losses=_until_divergence(curve),
-                test_accuracy=_accuracy(network, cell, self.data, self.shape),
+                test_accuracy=accuracy,
                 train_seconds=seconds,
                 device=str(self.device),
                 layers=tables,
             )
-            for cell, curve, network, tables in zip(
-                self.cells, self.curves.T, self.networks, self.layer_tables, strict=True
+            for cell, curve, network, tables, accuracy in zip(
+                self.cells, self.curves.T, self.networks, self.layer_tables, accuracies, strict=True
             )
         ]
 
@@ -172,20 +200,20 @@ class _Training:
             self.engine.load_into(self.networks[i], self.active.index(i))
 
 
+def _together(cells: Sequence[Cell], data: Dataset) -> bool:
+    """Return whether the cells' networks are measured as one stack."""
+    return data.device.type not in MEASURED_ALONE and all(cell.is_plain_mlp for cell in cells)
+
+
 def _layer_tables(
     networks: Sequence[nn.Module], cells: Sequence[Cell], data: Dataset, shape: tuple[int, ...]
 ) -> list[pd.DataFrame]:
-    """Return the layer statistics of each network; plain MLPs together on an accelerator."""
-    if data.device.type in CAPTURED_ALONE or not all(cell.is_plain_mlp for cell in cells):
+    """Return the layer statistics of each network."""
+    if not _together(cells, data):
         pairs = zip(networks, cells, strict=True)
         return [_layer_table(network, cell, data, shape) for network, cell in pairs]
     inputs, targets = data.first(CAPTURED_SAMPLES), data.targets[:CAPTURED_SAMPLES]
-    tables: dict[int, pd.DataFrame] = {}
-    for phi in dict.fromkeys(cell.activation for cell in cells):
-        mine = [i for i, cell in enumerate(cells) if cell.activation == phi]
-        found = layer_tables([networks[i] for i in mine], phi, inputs, targets)
-        tables |= zip(mine, found, strict=True)
-    return [tables[i] for i in range(len(cells))]
+    return by_activation(networks, cells, lambda stack: layer_tables(stack, inputs, targets))
 
 
 def _layer_table(
@@ -209,6 +237,17 @@ def _layer_table(
 
 def _is_finite(network: nn.Module) -> bool:
     return all(bool(p.detach().isfinite().all().item()) for p in network.parameters())
+
+
+def _accuracies(
+    networks: Sequence[nn.Module], cells: Sequence[Cell], data: Dataset, shape: tuple[int, ...]
+) -> list[float]:
+    """Return for each network the share of test samples that it classifies correctly."""
+    if not _together(cells, data):
+        pairs = zip(networks, cells, strict=True)
+        return [_accuracy(network, cell, data, shape) for network, cell in pairs]
+    inputs, targets = data.test_inputs, data.test_targets
+    return by_activation(networks, cells, lambda stack: accuracies(stack, inputs, targets))
 
 
 def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]) -> float:
