@@ -18,10 +18,11 @@ from init_bench import datasets
 from init_bench.datasets.bundled_mnist import unpacked_mnist
 from init_bench.models import lenet, mlp
 from init_bench.training.cell import Cell
-from init_bench.training.chunks import chunks
+from init_bench.training.chunks import CHUNK_CELLS, chunks
 from init_bench.training.engine.device_steps import DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
 from init_bench.training.engine.trainer import engine_of
+from init_bench.training.executors import one_thread as _one_thread
 from init_bench.training.grid import Grid
 from init_bench.training.networks import network_of
 
@@ -36,9 +37,10 @@ def mnist(device: str) -> datasets.Dataset:
     return datasets.load("mnist").to(torch.device(device))
 
 
-def cells(seeds: int, per_seed: int) -> list[Cell]:
-    """Return the book's MLP for ``seeds`` × ``per_seed`` cells, which differ in their rates."""
-    return Grid(lr=[LR * (1 + i / 1000) for i in range(per_seed)], seed=range(seeds)).cells
+def cells(seeds: int, per_seed: int, model: str = "mlp", precision: str = "float32") -> list[Cell]:
+    """Return ``seeds`` × ``per_seed`` cells of a model, which differ in their rates."""
+    rates = [LR * (1 + i / 1000) for i in range(per_seed)]
+    return Grid(model=model, precision=precision, lr=rates, seed=range(seeds)).cells
 
 
 def book_mlp() -> nn.Sequential:
@@ -49,6 +51,39 @@ def image_lenet() -> nn.Sequential:
     return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), lenet((1, 28, 28), 10, "relu"))
 
 
+def small_resnet(image: tuple[int, ...], classes: int) -> nn.Module:
+    """Return a ResNet of 8 convolutions and 16 channels, with batch normalization."""
+    return nn.Sequential(
+        nn.Conv2d(image[0], 16, 3, padding=1, bias=False),
+        *(_Block(16, stride) for stride in (2, 2, 1)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, classes),
+    )
+
+
+class _Block(nn.Module):
+    """Two normalized convolutions beside a shortcut."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.shortcut = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(self.shortcut(x) + self.branch(x))
+
+
+def image_resnet() -> nn.Sequential:
+    return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), small_resnet((1, 28, 28), 10))
+
+
 def wait(device: str) -> None:
     """Let all work given to an accelerator end before the clock is read."""
     if torch.device(device).type != "cpu":
@@ -57,29 +92,38 @@ def wait(device: str) -> None:
 
 def ours(chosen: Sequence[Cell], steps: int, device: str = "cpu", workers: int = 2) -> float:
     """Step the stacks of all chunks on worker threads with one intra-op thread each."""
+    return prepared(chosen, device, workers)(steps)
+
+
+def prepared(
+    chosen: Sequence[Cell], device: str = "cpu", workers: int = 2, most: int = CHUNK_CELLS
+) -> Callable[[int], float]:
+    """Return a measurement of some steps of the engine, which is made and warm already."""
     data = mnist(device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
 
     def warm(chunk: list[Cell]) -> HostSteps | DeviceSteps:
         networks = [network_of(cell, data).to(device) for cell in chunk]
         engine = engine_of(chunk, networks, data)
-        engine.steps(WARM)
+        engine.steps(READ).cpu()  # on CUDA the graph is recorded in it
         return engine
 
-    def train(engine: HostSteps | DeviceSteps) -> None:
-        torch.set_num_threads(1)
-        for start in range(0, steps, READ):
-            engine.steps(min(READ, steps - start)).cpu()
+    with _one_thread():
+        engines = [warm(chunk) for chunk in chunks(chosen, workers, most)]
 
-    with ThreadPoolExecutor(workers) as pool:
-        engines = [warm(chunk) for chunk in chunks(chosen, workers)]
-        started = time.perf_counter()
-        list(pool.map(train, engines))
-        wait(device)
-        seconds = time.perf_counter() - started
-    torch.set_num_threads(before)
-    return seconds / steps / len(chosen) * 1e6
+    def measure(steps: int) -> float:
+        def train(engine: HostSteps | DeviceSteps) -> None:
+            torch.set_num_threads(1)
+            for start in range(0, steps, READ):
+                engine.steps(min(READ, steps - start)).cpu()
+
+        with _one_thread(), ThreadPoolExecutor(workers) as pool:
+            started = time.perf_counter()
+            list(pool.map(train, engines))
+            wait(device)
+            seconds = time.perf_counter() - started
+        return seconds / steps / len(chosen) * 1e6
+
+    return measure
 
 
 def lenets(count: int) -> list[Cell]:
@@ -116,6 +160,36 @@ def preloaded_loop(
     took = _loop(make().to(device), batches(), steps, device)
     torch.set_num_threads(before)
     return took
+
+
+def graphed_loop(steps: int, device: str) -> float:
+    """The preloaded loop with its step recorded as a CUDA graph, as PyTorch's pages have it."""
+    data, model = mnist(device), book_mlp().to(device)
+    optimiser = torch.optim.SGD(model.parameters(), lr=LR)
+    chosen = torch.zeros(BATCH, dtype=torch.long, device=device)
+
+    def step() -> Tensor:
+        loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return loss
+
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(side):
+        for _ in range(WARM):
+            step()
+    wait(device)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=side):
+        loss = step()
+    started = time.perf_counter()
+    for _ in range(steps):
+        chosen.copy_(torch.randint(len(data.targets), (BATCH,)))
+        graph.replay()
+        loss.item()
+    wait(device)
+    return (time.perf_counter() - started) / steps * 1e6
 
 
 def _loop(model: nn.Module, batches: Any, steps: int, device: str) -> float:
@@ -235,8 +309,13 @@ def numpy_book(steps: int) -> float:
     return (time.perf_counter() - started) / steps * 1e6
 
 
-def jax_scan(seeds: int, per_seed: int, steps: int) -> Callable[[], float]:
-    """Return a measurement of ``vmap`` + ``jit`` + ``scan``, compiled beforehand."""
+def jax_scan(
+    seeds: int, per_seed: int, steps: int, precision: str | None = None
+) -> Callable[[], float]:
+    """Return a measurement of ``vmap`` + ``jit`` + ``scan``, compiled beforehand.
+
+    On a GPU ``precision="highest"`` is float32; JAX's default rounds to TF32.
+    """
     jax: Any = importlib.import_module("jax")
     jnp: Any = jax.numpy
 
@@ -264,7 +343,11 @@ def jax_scan(seeds: int, per_seed: int, steps: int) -> Callable[[], float]:
         losses, found = every(p, x_train[chosen], y_train[chosen])
         return jax.tree.map(lambda w, g: w - LR * g, p, found), losses
 
-    run = jax.jit(lambda p, indices: jax.lax.scan(update, p, indices))
+    def run_all(p: Any, indices: Any) -> Any:
+        with jax.default_matmul_precision(precision or "default"):
+            return jax.lax.scan(update, p, indices)
+
+    run = jax.jit(run_all)
     indices = jnp.asarray(draw.integers(0, len(y_train), (steps, seeds, BATCH)))
     jax.block_until_ready(run(params, indices))
 
@@ -309,3 +392,31 @@ def _rate(count: int, m: int, k: int, n: int, device: str, workers: int) -> floa
     for thread in threads:
         thread.join()
     return workers * rounds * 2 * count * m * k * n / max(times)
+
+
+def products_of_a_step(count: int, per_seed: int, device: torch.device, rounds: int = 20) -> float:
+    """The time of a model-step's products alone, all of ``count`` models in ``bmm``, in its shapes.
+
+    The cells of a seed share the product of the first layer, as in the engine.
+    """
+    seeds = count // per_seed
+    shapes = [
+        (seeds, 784, 100 * per_seed),
+        *[(count, i, o) for i, o in itertools.pairwise(SIZES[1:])],
+    ]
+    total = 0.0
+    for k, (batches, fan_in, units) in enumerate(shapes):
+        x = torch.rand(batches, BATCH, fan_in).to(device)
+        w = torch.rand(batches, fan_in, units).to(device)
+        y = torch.rand(batches, BATCH, units).to(device)
+        products = [(x, w, y), (x.mT, y, w)] + ([(y, w.mT, x)] if k else [])
+        for left, right, out in products:
+            target = torch.empty_like(out)
+            torch.bmm(left, right, out=target)
+            wait(str(device))
+            started = time.perf_counter()
+            for _ in range(rounds):
+                torch.bmm(left, right, out=target)
+            wait(str(device))
+            total += (time.perf_counter() - started) / rounds
+    return total / count * 1e6
