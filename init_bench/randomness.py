@@ -29,7 +29,9 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
     stream; inside this context they draw from ours, and the global one does not move. The
-    context holds for the current thread only. ``drew`` is true once anything drew.
+    context holds for the current thread only. ``drew`` is true once anything drew, ``repeated``
+    once anything drew in a backward pass, where gradient checkpointing repeats a forward pass.
+    Fused attention with dropout on an accelerator draws inside its kernel, which no context sees.
 
     Example:
         >>> before = torch.get_rng_state()
@@ -42,7 +44,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generator = generator
-        self.drew = False
+        self.drew = self.repeated = False
 
     def __torch_dispatch__(
         self,
@@ -53,30 +55,52 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten.native_dropout.default:
+            self._note_draw()
             return self._dropped(*args)
         takes = _takes_generator(func)
         if takes is None or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
-        self.drew = True
-        if args and isinstance(args[0], Tensor) and args[0].device != self.generator.device:
-            return self._drawn_elsewhere(func, takes, args, kwargs)
+        self._note_draw()
+        device = _device_of(args, kwargs)
+        if device != self.generator.device:
+            return self._drawn_elsewhere(func, takes, args, kwargs, device)
         return takes(*args, **{**kwargs, "generator": self.generator})
+
+    def _note_draw(self) -> None:
+        self.drew = True
+        self.repeated |= torch._C._current_graph_task_id() != -1
 
     def _dropped(self, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
         """Do dropout as accelerators have it, in one operation that takes no generator."""
-        self.drew = True
         keep = 1.0 if train is False else 1 - p
         kept = torch.empty(x.shape).bernoulli_(keep, generator=self.generator).to(x.device)
         return x * kept.to(x.dtype) * (1 / keep if keep else 0.0), kept.bool()
 
-    def _drawn_elsewhere(self, func: Any, takes: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """Fill a tensor of another device with what the generator's draws: the same values."""
-        target = args[0]
-        if not func._schema.is_mutable:
-            return func(*args, **kwargs)
-        drawn = torch.empty(target.shape, dtype=target.dtype, device=self.generator.device)
-        takes(drawn, *args[1:], **{**kwargs, "generator": self.generator})
-        return target.copy_(drawn)
+    def _drawn_elsewhere(
+        self, func: Any, takes: Any, args: Any, kwargs: dict[str, Any], device: torch.device
+    ) -> Any:
+        """Draw on the generator's device, then move: the same values on every device."""
+        own = self.generator.device
+        if func._schema.is_mutable:
+            drawn = torch.empty(args[0].shape, dtype=args[0].dtype, device=own)
+            takes(drawn, *args[1:], **{**kwargs, "generator": self.generator})
+            return args[0].copy_(drawn)
+        here = [_moved(value, own) if isinstance(value, Tensor) else value for value in args]
+        if kwargs.get("device") is not None:
+            kwargs = {**kwargs, "device": own}
+        return _moved(takes(*here, **{**kwargs, "generator": self.generator}), device)
+
+
+def _moved(value: Tensor, device: torch.device) -> Tensor:
+    return torch.empty_like(value, device=device).copy_(value)
+
+
+def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:
+    """Return where the result of an operation will be."""
+    if kwargs.get("device") is not None:
+        return torch.device(kwargs["device"])
+    first = next((value for value in args if isinstance(value, Tensor)), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def _takes_generator(func: Any) -> Callable[..., Any] | None:

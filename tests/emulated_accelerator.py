@@ -20,6 +20,7 @@ torch.__future__.set_swap_module_params_on_conversion(
     True
 )  # Module.to() must swap, not copy, our tensors
 DEVICE = torch.device(NAME, 0)
+TRANSFERS = []  # what made the host and the device wait for each other, by operation
 _MAY_MIX = {"_to_copy", "copy_", "index", "index_put", "index_put_", "_index_put_impl_"}
 
 
@@ -80,7 +81,14 @@ def _run(func, args, kwargs):
         if lands_here and isinstance(leaf, torch.Generator) and leaf.device.type != NAME:
             raise RuntimeError(f"expected a {NAME!r} generator, found one on {leaf.device}")
     if name == "_local_scalar_dense":
+        TRANSFERS.append("read a number")
         return func(_cpu(args[0]))
+    if name == "copy_" and isinstance(args[0], EmulatedTensor) != isinstance(
+        args[1], EmulatedTensor
+    ):
+        TRANSFERS.append("copy in" if lands_here else "copy out")
+    if name == "_to_copy" and wanted is not None and bool(emulated) != lands_here:
+        TRANSFERS.append("copy in" if lands_here else "copy out")
 
     inner = dict(kwargs, device="cpu") if wanted is not None else kwargs
     known = {

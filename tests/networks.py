@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def dropped(features: int, classes: int, width: int) -> nn.Module:
@@ -16,6 +17,48 @@ def dropped(features: int, classes: int, width: int) -> nn.Module:
         fc2=nn.Linear(width, classes),
     )
     return nn.Sequential(layers)
+
+
+class _Noisy(nn.Module):
+    """Noise drawn in four ways, dropout among them, on whatever device the input is."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(features, 8), nn.Linear(8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.fc1(x.flatten(1)).tanh()
+        z = z + 0.1 * torch.rand_like(z) + 0.1 * torch.randn(z.shape, device=z.device)
+        z = z * torch.bernoulli(torch.full_like(z, 0.9))
+        logits: Tensor = self.fc2(nn.functional.dropout(z, 0.2, self.training))
+        return logits
+
+
+def noisy(features: int, classes: int) -> nn.Module:
+    return _Noisy(features, classes)
+
+
+class _Checkpointed(nn.Module):
+    """Two blocks with dropout whose forward passes the backward pass repeats, if so asked."""
+
+    def __init__(self, features: int, classes: int, repeats: bool) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(features, 8), nn.Linear(8, 8)
+        self.fc3, self.repeats = nn.Linear(8, classes), repeats
+
+    def _block(self, layer: nn.Linear, x: Tensor) -> Tensor:
+        def run(x: Tensor) -> Tensor:
+            return nn.functional.dropout(layer(x).tanh(), 0.5)
+
+        return checkpoint(run, x, use_reentrant=False) if self.repeats else run(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc3(self._block(self.fc2, self._block(self.fc1, x.flatten(1))))
+        return logits
+
+
+def checkpointed(features: int, classes: int) -> nn.Module:
+    return _Checkpointed(features, classes, repeats=True)
 
 
 def half_frozen(features: int, classes: int) -> nn.Module:

@@ -18,6 +18,17 @@ def sample_indices(samples: int, seed: int, batch_size: int) -> Iterator[Tensor]
         >>> next(sample_indices(60000, seed=0, batch_size=3)).shape
         torch.Size([3])
     """
+    for block in index_blocks(samples, seed, batch_size):
+        yield from block
+
+
+def index_blocks(samples: int, seed: int, batch_size: int) -> Iterator[Tensor]:
+    """Yield the indices of ``BLOCK`` steps at a time, ``(BLOCK, batch_size)``.
+
+    Example:
+        >>> next(index_blocks(60000, seed=0, batch_size=3)).shape
+        torch.Size([64, 3])
+    """
     generator = stream(seed, "minibatches")
     while True:
-        yield from torch.randint(samples, (BLOCK, batch_size), generator=generator)
+        yield torch.randint(samples, (BLOCK, batch_size), generator=generator)

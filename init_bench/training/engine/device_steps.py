@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.datasets import Dataset
 from init_bench.training.engine.cuda_graph import StepGraph
-from init_bench.training.sampling import sample_indices
+from init_bench.training.sampling import index_blocks
 
 BLOCK_STEPS = 50
 """Steps whose indices travel to the device, and whose losses come back, together."""
@@ -52,7 +52,7 @@ class DeviceSteps:
     ) -> None:
         self.stack, self.targets = stack, data.targets
         self.draws = _Draws(len(data.targets), stack.seeds, batch_size)
-        self.indices = self.draws.ahead.to(data.device)
+        self.indices = self.draws.ahead[:BLOCK_STEPS].to(data.device)
         self.position = torch.zeros(1, dtype=torch.long).to(data.device)
         self.losses = torch.zeros(BLOCK_STEPS, len(positions)).to(data.device)
         self.graph = StepGraph(self._step, data.device)
@@ -97,20 +97,16 @@ class _Draws:
     """
 
     def __init__(self, samples: int, seeds: Sequence[int], batch_size: int) -> None:
-        self.sources = {s: sample_indices(samples, s, batch_size) for s in sorted(set(seeds))}
+        self.sources = {s: index_blocks(samples, s, batch_size) for s in sorted(set(seeds))}
         self.rows = [list(self.sources).index(seed) for seed in seeds]
         self.ahead = torch.empty((0, len(self.rows), batch_size), dtype=torch.long)
         self.fill()
 
     def fill(self) -> None:
         """Draw until there is enough for a block."""
-        missing = BLOCK_STEPS - len(self.ahead)
-        if missing:
-            drawn = [
-                torch.stack([next(source) for _ in range(missing)])
-                for source in self.sources.values()
-            ]
-            self.ahead = torch.cat([self.ahead, torch.stack(drawn, dim=1)[:, self.rows]])
+        while len(self.ahead) < BLOCK_STEPS:
+            drawn = torch.stack([next(source) for source in self.sources.values()], dim=1)
+            self.ahead = torch.cat([self.ahead, drawn[:, self.rows]])
 
     def take(self, count: int) -> Tensor:
         """Return the indices of the next ``count`` steps, ``(count, S, B)``, in pinned memory."""

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
@@ -22,6 +23,10 @@ ONE_AT_A_TIME = ("cpu",)
 """Kinds of device on which cells are not stacked. On the CPU ``vmap`` takes twice as long for
 convolutions as one network after another (``benchmarks/README.md``), and its products give a cell
 other bits in other company."""
+
+
+GLOBAL_RNG = threading.Lock()
+"""Held while a step draws from torch's own random state, which all threads share."""
 
 
 Batches = dict[int, Minibatch]
@@ -87,7 +92,9 @@ class _Trainer:
     """Train one network; its random layers draw from a stream of the cell's own.
 
     The first step shows whether it draws at all: noticing that costs a tenth of a step of LeNet
-    and half of one of a small MLP, so a network that does not draw is not checked again.
+    and half of one of a small MLP, so a network that does not draw is not checked again. One that
+    draws in its backward pass repeats parts of its forward pass (gradient checkpointing), and must
+    repeat its masks: torch rewinds its own random state for that, and no other.
     """
 
     def __init__(self, cell: Cell, network: nn.Module) -> None:
@@ -96,20 +103,37 @@ class _Trainer:
         self.parameters = list(_trained(network).values())
         rule = OPTIMIZERS[cell.optimizer].rule
         self.rules = [rule(p.detach().unsqueeze(0), 0, [cell]) for p in self.parameters]
-        self.draws = True
+        self.draws, self.repeats = True, False
 
     def step(self, batch: Minibatch) -> Tensor:
-        if self.draws:
-            with drawing_from(self.generator) as draws:
-                loss, gradients = self._gradients(batch)
-            self.draws = draws.drew
-        else:
-            loss, gradients = self._gradients(batch)
+        loss, gradients = self._random_gradients(batch) if self.draws else self._gradients(batch)
         with torch.no_grad():
             for rule, gradient in zip(self.rules, gradients, strict=True):
                 if gradient is not None:
                     rule.update(gradient.unsqueeze(0))
         return loss.detach()
+
+    def _random_gradients(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        """Return loss and gradients of a network that draws."""
+        if self.repeats:
+            return self._repeatable_gradients(batch)
+        state = self.generator.get_state()
+        with drawing_from(self.generator) as draws:
+            found = self._gradients(batch)
+        self.draws, self.repeats = draws.drew, draws.repeated
+        if not self.repeats:
+            return found
+        self.generator.set_state(state)
+        return self._repeatable_gradients(batch)
+
+    def _repeatable_gradients(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        """Return loss and gradients while torch's own random state is seeded from the stream."""
+        seed = int(torch.randint(2**62, (1,), generator=self.generator))
+        device = batch.inputs.device
+        devices = [] if device.type == "cpu" else [device]
+        with GLOBAL_RNG, torch.random.fork_rng(devices, device_type=device.type):
+            torch.manual_seed(seed)
+            return self._gradients(batch)
 
     def _gradients(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         with _casting(self.cell, batch.inputs):

@@ -4,6 +4,7 @@ A process of its own: registering a back end cannot be undone.
 """
 
 import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
-from init_bench.training.engine.trainer import train_chunk
+from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
-from tests.emulated_accelerator import DEVICE, EmulatedAccelerator
+from init_bench.training.networks import network_of
+from tests.emulated_accelerator import DEVICE, TRANSFERS, EmulatedAccelerator
 
 INITS = ["he_normal", "torch.default", "krahenbuhl", "metainit(steps=2)"]
 
@@ -29,10 +31,27 @@ def main() -> int:
         sort_columns(images), labels, images[:50], labels[:50], 4, sha256="", image=(1, 12, 12)
     )
     mlps = plain(data)
-    close = [
-        any_module(data, **axes) for axes in ({"norm": "batch", "width": 6}, {"model": "lenet"})
+    kinds: list[dict[str, Any]] = [
+        {"norm": "batch", "width": 6},
+        {"model": "lenet"},
+        {"model": "tests.networks:noisy"},
     ]
-    return 0 if mlps and all(close) else 1
+    close = [any_module(data, **axes) for axes in kinds]
+    waits = [transfers(data, **axes) for axes in ({"width": 6}, {"model": "lenet"})]
+    one_copy_a_block = all(each == {"copy in": 2, "copy out": 2} for each in waits)
+    return 0 if mlps and all(close) and one_copy_a_block else 1
+
+
+def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
+    """Count what makes host or device wait in 100 steps whose losses are read twice."""
+    cells = Grid(seed=[0, 1], batch_size=16, optimizer="adam", **axes).cells
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
+        there = data.to(DEVICE)
+        engine = engine_of(cells, [network_of(c, there).to(DEVICE) for c in cells], there)
+        TRANSFERS.clear()
+        for _ in range(2):
+            engine.steps(50).cpu()
+    return dict(Counter(TRANSFERS))
 
 
 def any_module(data: Dataset, **axes: Any) -> bool:

@@ -16,6 +16,7 @@ from init_bench.datasets.column_order import sort_columns
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
 from init_bench.training.engine import modules
+from init_bench.training.engine.minibatches import Minibatch
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
@@ -113,6 +114,34 @@ def test_dropout_draws_from_the_cells_own_stream() -> None:
     first = _curves(train_chunk(grid.cells, DATA, CPU))
     assert torch.equal(before, torch.get_rng_state()), "drew from the global stream"
     torch.manual_seed(99)
+    again = _curves(train_chunk(grid.cells[::-1], DATA, CPU))
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+
+
+def test_gradient_checkpointing_repeats_its_masks() -> None:
+    """Loss and gradients are those of the same masks: a finite difference along the gradient."""
+    cell = Cell(model="tests.networks:checkpointed", batch_size=16, lr=1e-4, steps=1)
+    network = network_of(cell, DATA)
+    batch = Minibatch(DATA.inputs[:16].view(-1, *IMAGE), DATA.targets[:16])
+    (trainer,) = modules.SeparateModules([cell], [network]).trainers
+    state = trainer.generator.get_state()
+    first, gradients = trainer._random_gradients(batch)
+    assert trainer.repeats
+    found = [g for g in gradients if g is not None]
+    squares = sum(float(g.square().sum()) for g in found)
+    with torch.no_grad():
+        for p, g in zip(trainer.parameters, found, strict=True):
+            p.sub_(1e-3 * g)
+    trainer.generator.set_state(state)
+    second, _ = trainer._random_gradients(batch)
+    assert float((first - second).detach()) == pytest.approx(1e-3 * squares, rel=0.05)
+
+
+def test_a_checkpointed_network_leaves_the_global_stream_alone() -> None:
+    grid = Grid(model="tests.networks:checkpointed", seed=[0, 1], **SMALL)
+    before = torch.get_rng_state()
+    first = _curves(train_chunk(grid.cells, DATA, CPU))
+    assert torch.equal(before, torch.get_rng_state())
     again = _curves(train_chunk(grid.cells[::-1], DATA, CPU))
     assert all(np.array_equal(first[key], again[key]) for key in first)
 
