@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from init_bench.activations.kernels import Kernel
 from init_bench.activations.menu import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
@@ -298,6 +299,22 @@ def test_a_registered_activation_trains_through_autograd(monkeypatch: pytest.Mon
     cell = Cell(init="normal(std=0.3)", activation="square", steps=20, **SMALL)
     result = train_chunk([cell], DATA, CPU)[0]
     np.testing.assert_allclose(result.losses, _plain_losses(cell), rtol=1e-5, atol=1e-5)
+
+
+def test_a_registered_kernel_trains_in_place_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    backward_passes = []
+
+    def backward(upstream: Tensor, a: Tensor, z: Tensor) -> None:
+        backward_passes.append(a.shape)
+        upstream.mul_(a).mul_(2)
+
+    kernel = Kernel(lambda a, z: torch.square(a, out=z), backward, needs_a=True)
+    square = Activation(formula="a²", source="test", module=lambda: _Square(), kernel=kernel)
+    monkeypatch.setitem(ACTIVATIONS, "square", square)
+    cell = Cell(init="normal(std=0.3)", activation="square", steps=20, **SMALL)
+    result = train_chunk([cell], DATA, CPU)[0]
+    np.testing.assert_allclose(result.losses, _plain_losses(cell), rtol=1e-5, atol=1e-5)
+    assert len(backward_passes) == 20 * (cell.depth - 1)
 
 
 class _Square(nn.Module):
