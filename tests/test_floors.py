@@ -35,7 +35,7 @@ FLOORS: tuple[set[str], ...] = (
 INSIDE: dict[str, tuple[set[str], ...]] = {
     "init": (
         {"docstrings", "std_formulas"},
-        {"registry"},
+        {"lookup"},
         {"tensor_inits", "graph"},
         {"spec", "plugins"},
         {"whole_model"},

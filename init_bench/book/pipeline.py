@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from init_bench.book.claim_verdicts import judge
 from init_bench.book.claims import CLAIMS, RATES
 from init_bench.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.book.initial_activations import measure_initial_activations
 from init_bench.book.loss_after_update import losses_around_updates
-from init_bench.book.verdicts import judge
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import save
 from init_bench.files import write_atomic

@@ -12,9 +12,15 @@ import torch
 from torch import Tensor
 
 from init_bench import datasets
-from init_bench.comparison.draws import BIT_SEEDS, Draws, draws_of, equal_bits, quantile_frame
 from init_bench.comparison.measurements import NETWORK_DRAWS, Row
 from init_bench.comparison.pairs import Pair
+from init_bench.comparison.tensor_draws import (
+    BIT_SEEDS,
+    Draws,
+    draws_of,
+    equal_bits,
+    quantile_frame,
+)
 from init_bench.comparison.two_sample import mean_ratio
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec

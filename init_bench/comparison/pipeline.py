@@ -8,14 +8,14 @@ from typing import Unpack
 
 import pandas as pd
 
-from init_bench.comparison.draws import distribution_rows, quantiles
 from init_bench.comparison.network_draws import fills_networks, layer_quantiles, layer_rows
+from init_bench.comparison.pair_verdicts import judge, verdict_of
 from init_bench.comparison.pairs import Pair, pairs_of, without_counterpart
 from init_bench.comparison.result import Comparison
+from init_bench.comparison.tensor_draws import distribution_rows, quantiles
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import train
 from init_bench.comparison.training_setting import RunOptions, cell_of, chosen_seeds
-from init_bench.comparison.verdicts import judge, verdict_of
 from init_bench.training.cell import Cell
 from init_bench.training.devices import resolve_device
 from init_bench.training.grid import GridAxes

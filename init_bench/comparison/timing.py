@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from init_bench import datasets
-from init_bench.comparison.draws import draw, module_of
 from init_bench.comparison.measurements import FILLS, NETWORK_FILLS, TURNS, Row
 from init_bench.comparison.pairs import Pair
+from init_bench.comparison.tensor_draws import draw, module_of
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS

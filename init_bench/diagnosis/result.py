@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.diagnosis import report
-from init_bench.diagnosis.rules import verdict_marks
+from init_bench.diagnosis.verdict_rules import verdict_marks
 from init_bench.figures import diagnosis as draw
 from init_bench.figures.export import save_result
 

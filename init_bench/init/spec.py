@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
-from init_bench.init.registry import ALIASES, INITS, NOT_IN_SPECS, all_inits, needs_of
+from init_bench.init.lookup import ALIASES, INITS, NOT_IN_SPECS, all_inits, needs_of
 
 Value = float | int | str | bool | None
 

@@ -6,9 +6,9 @@ import math
 import pandas as pd
 import pytest
 
+from init_bench.book.claim_verdicts import Claim, Second, judge
 from init_bench.book.claims import CLAIMS
 from init_bench.book.quantities import loss_at_best_rate
-from init_bench.book.verdicts import Claim, Second, judge
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 import init_bench as ib
-from init_bench.comparison.verdicts import COLUMNS
+from init_bench.comparison.pair_verdicts import COLUMNS
 from init_bench.errors import InitBenchError
 
 SMALL: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 60}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
-from init_bench.init.registry import INITS, all_inits
+from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import module_fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec, initialize, parse, register_init, registry
+from init_bench.init import INITS, InitSpec, initialize, parse, register_init
+from init_bench.init.lookup import LOSS_INITS, MODULE_INITS
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.report import Row
@@ -565,7 +566,7 @@ def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
         for name in filled:
             network.write(network.parameters[name], torch.tensor(0.5), "half")
 
-    monkeypatch.setitem(registry.MODULE_INITS, "some", some_)
+    monkeypatch.setitem(MODULE_INITS, "some", some_)
     with pytest.raises(InitBenchError, match=f"some filled {said}"):
         fill(layers("a", "b", "c"), "some")
 
@@ -626,7 +627,7 @@ def test_old_names_warn_and_still_work() -> None:
         with pytest.warns(FutureWarning, match="loss_fn="):
             report = initialize(model, "old", batch=torch.ones(1, 2), loss=torch.sum)
     finally:
-        registry.LOSS_INITS.pop("old")
+        LOSS_INITS.pop("old")
     with pytest.warns(FutureWarning, match="std_nominal"):
         assert report.rows[0].std_wanted == 0
     with pytest.warns(FutureWarning, match="std_measured"):

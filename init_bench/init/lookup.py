@@ -1,4 +1,7 @@
-"""Register initialisers, one record each; ``init.menu`` and plug-ins fill the registry."""
+"""Look initialisers up by name, and register those of plug-ins.
+
+This file lists none: a new initialiser of ours gets its record in ``init/menu.py``.
+"""
 
 import inspect
 from collections.abc import Callable

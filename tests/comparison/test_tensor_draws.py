@@ -8,7 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from init_bench.comparison.draws import (
+from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
+from init_bench.comparison.pairs import Pair, pairs_of
+from init_bench.comparison.tensor_draws import (
     SHAPES,
     distribution_rows,
     draw,
@@ -17,8 +19,6 @@ from init_bench.comparison.draws import (
     quantiles,
     same_bits,
 )
-from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
-from init_bench.comparison.pairs import Pair, pairs_of
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec, he_normal_, parse, register_init
