@@ -161,7 +161,7 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("gpt2", gpt2_, needs="module"),
     InitRecord("t_fixup", t_fixup_, needs="module"),
     InitRecord("siren", siren_, needs="module"),
-    InitRecord(DEFAULT, torch_default_, needs="module"),
+    InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
     InitRecord("metainit", metainit_, needs="loss"),

@@ -74,7 +74,7 @@ def test_torchs_default_is_drawn_from_a_module(shape: tuple[int, ...]) -> None:
     [
         (InitSpec("torch.dirac"), (8, 8), "dirac_ refuses a weight of shape"),
         (InitSpec("normal", (("std", 3e38),)), (64, 64), "draws nan or inf into"),
-        (InitSpec("lsuv_of_a_plugin"), (8, 8), "cannot fill a single tensor"),
+        (InitSpec("lsuv"), (8, 8), "lsuv fills whole networks and cannot fill a single tensor"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(
