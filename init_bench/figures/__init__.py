@@ -1,4 +1,7 @@
-"""Draw tables: each function takes data frames and returns a matplotlib ``Figure``."""
+"""Draw tables: each function takes data frames and returns a matplotlib ``Figure``.
+
+No figure enters pyplot's state, and no function alters a frame or the global theme.
+"""
 
 from init_bench.figures.coordinate_check import coordinate_curves
 from init_bench.figures.curves import loss_curves, smooth, symmetry

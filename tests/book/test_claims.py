@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,16 +13,7 @@ from init_bench.book.quantities import loss_at_best_rate
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
-    return Claim(
-        name="c",
-        figure="f",
-        statement="s",
-        quantity="q",
-        frame="t",
-        measure=lambda frame: frame["x"],
-        low=low,
-        high=high,
-    )
+    return replace(CLAIMS[0], frame="t", measure=lambda frame: frame["x"], low=low, high=high)
 
 
 def _verdict(claim: Claim, values: list[float]) -> pd.Series:
