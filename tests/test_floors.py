@@ -22,8 +22,8 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"statistics", "errors", "randomness"},
-    {"activations", "files"},
-    {"hooks", "models", "datasets", "figures"},
+    {"activations", "files", "figures"},
+    {"hooks", "models", "datasets"},
     {"init"},
     {"training", "theory"},
     {"diagnosis", "comparison", "book"},

@@ -1,5 +1,6 @@
 """One initialiser over a whole network: weights by (seed, qualified name) and nothing else."""
 
+import json
 import math
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -646,3 +648,16 @@ def test_a_report_reads_well_at_the_prompt() -> None:
     assert report.summary == "he_normal, seed 0: filled 2 of 3 parameters. Unchanged: token."
     assert repr(report).startswith(report.summary) and "std_nominal" in repr(report)
     assert report.summary in report._repr_html_()
+
+
+def test_the_report_has_the_faces_of_a_result(tmp_path: Path) -> None:
+    report = initialize(nn.Sequential(nn.Linear(30, 20), nn.ReLU()), "he_normal")
+    nominal, measured = report.figure().axes[0].get_lines()
+    assert np.asarray(nominal.get_ydata()).tolist() == [report.rows[0].std_nominal]
+    constant = "a zero bias has no point"
+    assert np.asarray(measured.get_ydata()).tolist() == [report.rows[0].std_measured], constant
+    image, page, text = report.save(tmp_path / "new")
+    assert image.stat().st_size and report.summary in page.read_text("utf-8")
+    stored = json.loads(text.read_text("utf-8"))
+    assert [row["parameter"] for row in stored["rows"]] == ["0.weight", "0.bias"]
+    assert stored["rows"][0]["std_nominal"] == pytest.approx((2 / 30) ** 0.5)
