@@ -1,6 +1,7 @@
 """Time filling a weight, against ``torch.nn.init``. ``python -m benchmarks.initialisers``"""
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 
@@ -21,50 +22,21 @@ OURS, TORCHS = "init_bench", "torch.nn.init"
 
 def pairs(generator: torch.Generator) -> dict[str, tuple[Fill, Fill, float]]:
     """Return our function, torch's, and the ratio to reach, by what they draw."""
-    g = generator
+    torchs, scaling = nn.init, init.variance_scaling_
     truncated = "variance_scaling truncated / trunc_normal at its defaults"
-    return {
-        "normal": (
-            lambda w: init.normal_(w, generator=g),
-            lambda w: nn.init.normal_(w, generator=g),
-            1.0,
-        ),
-        "he_normal": (
-            lambda w: init.he_normal_(w, generator=g),
-            lambda w: nn.init.kaiming_normal_(w, generator=g),
-            1.0,
-        ),
-        "he_uniform": (
-            lambda w: init.he_uniform_(w, generator=g),
-            lambda w: nn.init.kaiming_uniform_(w, generator=g),
-            1.0,
-        ),
-        "xavier_normal": (
-            lambda w: init.xavier_normal_(w, generator=g),
-            lambda w: nn.init.xavier_normal_(w, generator=g),
-            1.0,
-        ),
-        "xavier_uniform": (
-            lambda w: init.xavier_uniform_(w, generator=g),
-            lambda w: nn.init.xavier_uniform_(w, generator=g),
-            1.0,
-        ),
-        "variance_scaling normal / kaiming_normal": (
-            lambda w: init.variance_scaling_(w, 2.0, distribution="normal", generator=g),
-            lambda w: nn.init.kaiming_normal_(w, generator=g),
-            1.0,
-        ),
-        truncated: (
-            lambda w: init.variance_scaling_(w, generator=g),
-            lambda w: nn.init.trunc_normal_(w, generator=g),
-            2.0,
-        ),
-        "orthogonal": (
-            lambda w: init.orthogonal_(w, generator=g),
-            lambda w: nn.init.orthogonal_(w, generator=g),
-            1.0,
-        ),
+    scaled_normal = functools.partial(scaling, scale=2.0, distribution="normal")
+    table: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], float]] = {
+        "normal": (init.normal_, torchs.normal_, 1.0),
+        "he_normal": (init.he_normal_, torchs.kaiming_normal_, 1.0),
+        "he_uniform": (init.he_uniform_, torchs.kaiming_uniform_, 1.0),
+        "xavier_normal": (init.xavier_normal_, torchs.xavier_normal_, 1.0),
+        "xavier_uniform": (init.xavier_uniform_, torchs.xavier_uniform_, 1.0),
+        "variance_scaling normal / kaiming_normal": (scaled_normal, torchs.kaiming_normal_, 1.0),
+        truncated: (scaling, torchs.trunc_normal_, 2.0),
+        "orthogonal": (init.orthogonal_, torchs.orthogonal_, 1.0),
     }
+    draws = functools.partial(functools.partial, generator=generator)
+    return {n: (draws(ours), draws(theirs), ratio) for n, (ours, theirs, ratio) in table.items()}
 
 
 def microseconds(fill: Fill, weight: Tensor) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.errors import InitBenchError as InitBenchError
     from init_bench.hooks.record import Record as Record
     from init_bench.hooks.record import capture as capture
-    from init_bench.init.registry import register_init as register_init
+    from init_bench.init.lookup import register_init as register_init
     from init_bench.init.whole_model.initialization import initialize as initialize
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.grid import Grid as Grid
@@ -55,7 +55,7 @@ _HOMES = {
     "InitBenchError": "errors",
     "Record": "hooks.record",
     "capture": "hooks.record",
-    "register_init": "init.registry",
+    "register_init": "init.lookup",
     "initialize": "init.whole_model.initialization",
     "Cell": "training.cell",
     "Grid": "training.grid",

@@ -1,8 +1,9 @@
 """Write files atomically, make output folders, hash files."""
 
+import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from init_bench.errors import InitBenchError
@@ -47,3 +48,17 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write a file of each name into ``folder``, which is made; return the paths.
+
+    Raises:
+        InitBenchError: ``folder`` is a file, or cannot be made or written.
+    """
+    make_folder(folder)
+    paths = []
+    for name, content in contents.items():
+        paths.append(folder / name)
+        write_atomic(paths[-1], functools.partial(Path.write_bytes, data=content))
+    return paths

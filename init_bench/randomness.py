@@ -46,13 +46,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.generator = generator
         self.drew = self.repeated = False
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten.native_dropout.default:
             self._note_draw()

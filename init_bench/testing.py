@@ -7,7 +7,7 @@ from torch import nn
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.judgement import ROOT
 from init_bench.diagnosis.pipeline import diagnose
-from init_bench.diagnosis.rules import verdict_names
+from init_bench.diagnosis.verdict_rules import verdict_names
 from init_bench.errors import InitBenchError, lookup
 
 

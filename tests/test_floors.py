@@ -22,8 +22,8 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 FLOORS: tuple[set[str], ...] = (
     {"statistics", "errors", "randomness"},
-    {"activations", "files"},
-    {"hooks", "models", "datasets", "figures"},
+    {"activations", "files", "figures"},
+    {"hooks", "models", "datasets"},
     {"init"},
     {"training", "theory"},
     {"diagnosis", "comparison", "book"},
@@ -35,7 +35,7 @@ FLOORS: tuple[set[str], ...] = (
 INSIDE: dict[str, tuple[set[str], ...]] = {
     "init": (
         {"docstrings", "std_formulas"},
-        {"registry"},
+        {"lookup"},
         {"tensor_inits", "graph"},
         {"spec", "plugins"},
         {"whole_model"},

@@ -1,14 +1,17 @@
 """List the activations φ of the grid: formula, source, module, bounds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
+import torch
 from torch import nn
 
+from init_bench.activations import kernels
+from init_bench.activations.kernels import Kernel, autograd_kernel
 from init_bench.errors import InitBenchError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Activation:
     """Describe a nonlinearity z = φ(a).
 
@@ -21,87 +24,86 @@ class Activation:
         kinks: points besides 0 where φ or a derivative of it jumps: expectations are integrated
             from kink to kink.
         elementwise: whether each output depends on one input alone; softmax's do not.
+        kernel: φ and its derivative in place, which grids of ``mlp`` train with (see
+            ``init_bench.activations.Kernel``); if ``None``, autograd differentiates ``module``.
     """
 
     formula: str
     source: str
     module: Callable[[], nn.Module]
+    _: KW_ONLY
     bounds: tuple[float, float] | None = None
     kinks: tuple[float, ...] = ()
     elementwise: bool = True
+    kernel: Kernel | None = None
+
+    def kernel_on(self, device: torch.device) -> Kernel:
+        """Return ``kernel``, or one by autograd of the module on ``device``."""
+        return self.kernel or autograd_kernel(self.module().to(device))
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(formula="a", source="linear network", module=nn.Identity),
+ACTIVATIONS: dict[str, Activation] = {  # name: formula, source, module, the rest by keyword
+    "identity": Activation("a", "linear network", nn.Identity, kernel=kernels.IDENTITY),
     "sigmoid": Activation(
-        formula="1 / (1 + exp(-a))",
-        source="logistic function",
-        module=nn.Sigmoid,
+        "1 / (1 + exp(-a))",
+        "logistic function",
+        nn.Sigmoid,
         bounds=(0.0, 1.0),
+        kernel=kernels.SIGMOID,
     ),
     "tanh": Activation(
-        formula="tanh(a)",
-        source="LeCun et al., Efficient BackProp, 1998, sec. 4.4",
-        module=nn.Tanh,
+        "tanh(a)",
+        "LeCun et al., Efficient BackProp, 1998, sec. 4.4",
+        nn.Tanh,
         bounds=(-1.0, 1.0),
+        kernel=kernels.TANH,
     ),
-    "relu": Activation(
-        formula="max(0, a)",
-        source="Nair & Hinton, 2010",
-        module=nn.ReLU,
-    ),
+    "relu": Activation("max(0, a)", "Nair & Hinton, 2010", nn.ReLU, kernel=kernels.RELU),
     "leaky_relu": Activation(
-        formula="max(0, a) + 0.01 min(0, a)",
-        source="Maas et al., 2013",
-        module=nn.LeakyReLU,
+        "max(0, a) + 0.01 min(0, a)", "Maas et al., 2013", nn.LeakyReLU, kernel=kernels.LEAKY_RELU
     ),
     "elu": Activation(
-        formula="a if a > 0 else exp(a) - 1",
-        source="Clevert et al., 2015, eq. 15",
-        module=nn.ELU,
+        "a if a > 0 else exp(a) - 1", "Clevert et al., 2015, eq. 15", nn.ELU, kernel=kernels.ELU
     ),
     "selu": Activation(
-        formula="1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))",
-        source="Klambauer et al., 2017, eq. 2",
-        module=nn.SELU,
+        "1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))",
+        "Klambauer et al., 2017, eq. 2",
+        nn.SELU,
+        kernel=kernels.SELU,
     ),
     "celu": Activation(
-        formula="max(0, a) + min(0, exp(a) - 1)",
-        source="Barron, 2017",
-        module=nn.CELU,
+        "max(0, a) + min(0, exp(a) - 1)", "Barron, 2017", nn.CELU, kernel=kernels.ELU
     ),
     "gelu": Activation(
-        formula="a Φ(a), Φ the normal distribution function",
-        source="Hendrycks & Gimpel, 2016",
-        module=nn.GELU,
+        "a Φ(a), Φ the normal distribution function",
+        "Hendrycks & Gimpel, 2016",
+        nn.GELU,
+        kernel=kernels.GELU,
     ),
     "silu": Activation(
-        formula="a / (1 + exp(-a))",
-        source="Elfwing et al., 2017; Ramachandran et al. (Swish), 2017",
-        module=nn.SiLU,
+        "a / (1 + exp(-a))",
+        "Elfwing et al., 2017; Ramachandran et al. (Swish), 2017",
+        nn.SiLU,
+        kernel=kernels.SILU,
     ),
-    "mish": Activation(
-        formula="a tanh(log(1 + exp(a)))",
-        source="Misra, 2019",
-        module=nn.Mish,
-    ),
+    "mish": Activation("a tanh(log(1 + exp(a)))", "Misra, 2019", nn.Mish, kernel=kernels.MISH),
     "softplus": Activation(
-        formula="log(1 + exp(a))",
-        source="Dugas et al., 2000",
-        module=nn.Softplus,
+        "log(1 + exp(a))", "Dugas et al., 2000", nn.Softplus, kernel=kernels.SOFTPLUS
     ),
     "softsign": Activation(
-        formula="a / (1 + |a|)",
-        source="Glorot & Bengio, 2010",
-        module=nn.Softsign,
+        "a / (1 + |a|)",
+        "Glorot & Bengio, 2010",
+        nn.Softsign,
         bounds=(-1.0, 1.0),
+        kernel=kernels.SOFTSIGN,
     ),
     "hardtanh": Activation(
-        formula="min(1, max(-1, a))",
-        source="Collobert, 2004",
-        module=nn.Hardtanh,
+        "min(1, max(-1, a))",
+        "Collobert, 2004",
+        nn.Hardtanh,
         bounds=(-1.0, 1.0),
         kinks=(-1.0, 1.0),
+        kernel=kernels.HARDTANH,
     ),
 }
 

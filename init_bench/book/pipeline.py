@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import torch
 
+from init_bench.book.claim_verdicts import judge
 from init_bench.book.claims import CLAIMS, RATES
 from init_bench.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.book.initial_activations import measure_initial_activations
 from init_bench.book.loss_after_update import losses_around_updates
-from init_bench.book.verdicts import judge
 from init_bench.errors import InitBenchError, lookup
-from init_bench.figures.export import save
-from init_bench.files import write_atomic
+from init_bench.figures.export import images_of
+from init_bench.files import write_atomic, write_files
 from init_bench.hooks.record import capture
 from init_bench.models import mlp
 from init_bench.training.devices import resolve_device
@@ -146,7 +146,7 @@ def _save(
         path
         for name, figure in wanted.items()
         if figure.draw
-        for path in save(figure.draw(frames), folder, name)
+        for path in write_files(folder / "figures", images_of(figure.draw(frames), name))
     ]
     tables = {"claims": _with_earlier(claims, folder / "claims.parquet")}
     tables |= {file: frames[name] for name, file in FILES.items() if name in frames}

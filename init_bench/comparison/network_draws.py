@@ -12,13 +12,18 @@ import torch
 from torch import Tensor
 
 from init_bench import datasets
-from init_bench.comparison.draws import BIT_SEEDS, Draws, draws_of, equal_bits, quantile_frame
 from init_bench.comparison.measurements import NETWORK_DRAWS, Row
 from init_bench.comparison.pairs import Pair
+from init_bench.comparison.tensor_draws import (
+    BIT_SEEDS,
+    Draws,
+    draws_of,
+    equal_bits,
+    quantile_frame,
+)
 from init_bench.comparison.two_sample import mean_ratio
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT
+from init_bench.init import InitSpec
 from init_bench.randomness import stream
 from init_bench.training.cell import Cell
 from init_bench.training.networks import network_of
@@ -33,7 +38,7 @@ def fills_networks(pair: Pair) -> bool:
         >>> fills_networks(Pair(a=InitSpec("lsuv"), b=InitSpec("he_normal")))
         True
     """
-    return any(spec.name not in INITS and spec.name != DEFAULT for spec in (pair.a, pair.b))
+    return not (pair.a.fills_one_layer and pair.b.fills_one_layer)
 
 
 def layer_rows(pairs: Iterable[Pair], cell: Cell) -> list[Row]:

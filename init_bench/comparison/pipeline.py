@@ -8,14 +8,14 @@ from typing import Unpack
 
 import pandas as pd
 
-from init_bench.comparison.draws import distribution_rows, quantiles
 from init_bench.comparison.network_draws import fills_networks, layer_quantiles, layer_rows
+from init_bench.comparison.pair_verdicts import judge, verdict_of
 from init_bench.comparison.pairs import Pair, pairs_of, without_counterpart
 from init_bench.comparison.result import Comparison
+from init_bench.comparison.tensor_draws import distribution_rows, quantiles
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import train
 from init_bench.comparison.training_setting import RunOptions, cell_of, chosen_seeds
-from init_bench.comparison.verdicts import judge, verdict_of
 from init_bench.training.cell import Cell
 from init_bench.training.devices import resolve_device
 from init_bench.training.grid import GridAxes
@@ -49,8 +49,8 @@ def compare(
     Args:
         names: specs of initialisers. Several: every two of them are compared; one: it is
             compared with its counterpart in torch; none: all that have a counterpart are.
-        out: folder for the runs, ``comparison.parquet`` and ``figures/compare.png`` and ``.svg``;
-            a second call there trains only what is missing. ``None``: nothing is kept.
+        out: folder for the runs and for what ``Comparison.save`` writes; a second call there
+            trains only what is missing. ``None``: nothing is kept.
         seeds: a count, for seeds 0 … count - 1, or the seeds themselves. A sign-flip test of n
             seeds has no p below 2/2ⁿ, so 5 seeds can never show a difference at 0.05; ``None``
             is 10, or as many as Holm's adjustment needs for the number of pairs.

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
-from init_bench.comparison.verdicts import Record, records
+from init_bench.comparison.pair_verdicts import Record, records
 from init_bench.figures.export import svg_of
 
 LEGEND = (

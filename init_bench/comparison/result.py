@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from init_bench import figures
 from init_bench.comparison.report import headlines, html_of, text_of
-from init_bench.figures.export import save
-from init_bench.files import make_folder, write_atomic
+from init_bench.figures.export import files_of, images_of
+from init_bench.files import make_folder, write_atomic, write_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,10 @@ class Comparison:
         return json.dumps(rows, ensure_ascii=False)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write ``comparison.parquet`` and ``figures/compare.png`` and ``.svg``; return the paths.
+        """Write table, figure, HTML and JSON into ``folder``; return the paths.
+
+        The files are ``comparison.parquet``, ``comparison.png``, ``.html`` and ``.json``, and
+        ``figures/compare.png`` and ``.svg``.
 
         Raises:
             InitBenchError: ``folder`` is a file, or cannot be made or written.
@@ -72,7 +75,8 @@ class Comparison:
         make_folder(folder)
         table = folder / "comparison.parquet"
         write_atomic(table, self.table.to_parquet)
-        return [table, *save(self.figure(), folder, "compare")]
+        images = write_files(folder / "figures", images_of(self.figure(), "compare"))
+        return [table, *images, *write_files(folder, files_of(self, "comparison"))]
 
     def __str__(self) -> str:
         alone = f"\nWithout a counterpart in torch.nn.init: {', '.join(self.left_out)}."

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from init_bench import datasets
-from init_bench.comparison.draws import draw, module_of
 from init_bench.comparison.measurements import FILLS, NETWORK_FILLS, TURNS, Row
 from init_bench.comparison.pairs import Pair
+from init_bench.comparison.tensor_draws import draw, module_of
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
+from init_bench.init.tensor_inits.torch_builtin import TORCH_INITS
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.randomness import stream
 from init_bench.training.cell import Cell
@@ -104,7 +104,7 @@ def _named(cell: Cell) -> str:
 def _tensor_fill(spec: InitSpec, *, shape: tuple[int, ...]) -> Fill:
     """Return a function that fills a weight of ``shape``; torch's own is timed unwrapped."""
     draw(spec, shape, stream(0, "compare/time"))
-    if spec.name == DEFAULT:
+    if spec.resets_modules:
         module: Any = module_of(shape)
         return Fill(module.reset_parameters)
     function: Callable[..., object] = INITS[spec.name]

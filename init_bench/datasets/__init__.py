@@ -1,5 +1,8 @@
-"""Load data sets: ``load(name)`` returns tensors, checked and ready to draw minibatches from."""
+"""Load data sets: ``load(name)`` returns tensors, checked and ready to draw minibatches from.
 
-from init_bench.datasets.registry import DATASETS, Dataset, Source, check_name, described, load
+``menu.py`` lists them; a new one is an entry there.
+"""
+
+from init_bench.datasets.menu import DATASETS, Dataset, Source, check_name, described, load
 
 __all__ = ["DATASETS", "Dataset", "Source", "check_name", "described", "load"]

@@ -19,7 +19,8 @@ from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int, misfit
 from init_bench.figures import coordinate_curves
-from init_bench.figures.export import page_of, save_result
+from init_bench.figures.export import files_of, page_of
+from init_bench.files import write_files
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.record import capture
 from init_bench.models import check_module
@@ -110,7 +111,7 @@ class CoordCheck:
 
     def save(self, folder: str | Path, name: str = "coord_check") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
-        return save_result(self, folder, name)
+        return write_files(Path(folder), files_of(self, name))
 
     def _repr_html_(self) -> str:
         """Return verdict, slopes and figure as HTML without JavaScript."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.rules import RULES
+from init_bench.diagnosis.verdict_rules import RULES
 
 NETWORK = "(network)"
 """``layer`` of a finding about the whole network."""

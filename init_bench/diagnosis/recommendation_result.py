@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.figures import ranked_losses
-from init_bench.figures.export import page_of, save_result
+from init_bench.figures.export import files_of, page_of
+from init_bench.files import write_files
 
 STEPS = 40
 """Training steps of each initialiser."""
@@ -70,7 +71,7 @@ class Recommendation:
 
     def save(self, folder: str | Path, name: str = "recommendation") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
-        return save_result(self, folder, name)
+        return write_files(Path(folder), files_of(self, name))
 
     def _repr_html_(self) -> str:
         """Return summary, table and figure as HTML without JavaScript."""

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.diagnosis import report
-from init_bench.diagnosis.rules import verdict_marks
+from init_bench.diagnosis.verdict_rules import verdict_marks
 from init_bench.figures import diagnosis as draw
-from init_bench.figures.export import save_result
+from init_bench.figures.export import files_of
+from init_bench.files import write_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class Diagnosis:
 
         Files are named after ``name``, by default the model's class.
         """
-        return save_result(self, folder, name or self.name)
+        return write_files(Path(folder), files_of(self, name or self.name))
 
     def __str__(self) -> str:
         """Return headline, notes and findings as text."""

@@ -1,4 +1,7 @@
-"""Define what a verdict rule is: a limit on one measured quantity."""
+"""Define what a verdict rule is: a limit on one measured quantity.
+
+``verdict_rules.py`` lists them; a new one is an entry there.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,10 +1,15 @@
-"""Draw tables: each function takes data frames and returns a matplotlib ``Figure``."""
+"""Draw tables: each function takes data frames and returns a matplotlib ``Figure``.
 
+No figure enters pyplot's state, and no function alters a frame or the global theme.
+"""
+
+from init_bench.figures.capture_panels import captured_layers
 from init_bench.figures.coordinate_check import coordinate_curves
 from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.diagnosis_panels import diagnosis
 from init_bench.figures.forest_plot import forest
 from init_bench.figures.histograms import activation_histograms
+from init_bench.figures.initialization_panel import parameter_stds
 from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
 from init_bench.figures.ranking import ranked_losses
@@ -12,6 +17,7 @@ from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
     "activation_histograms",
+    "captured_layers",
     "coordinate_curves",
     "depth_profile",
     "diagnosis",
@@ -20,6 +26,7 @@ __all__ = [
     "gradients",
     "loss_curves",
     "pair_comparison",
+    "parameter_stds",
     "ranked_losses",
     "smooth",
     "symmetry",

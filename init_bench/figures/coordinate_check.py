@@ -50,9 +50,6 @@ def coordinate_curves(
         tolerance: slopes within this of 0 count as none: shaded.
         caption: written below.
 
-    Returns:
-        A figure outside pyplot's state; neither a frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 

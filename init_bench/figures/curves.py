@@ -32,9 +32,6 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
         caption: written below, followed by what the lines are.
         classes: of the data set: their log is the loss of chance.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing, there are no rows, or there is more than one curve
             for an initialiser and seed.
@@ -68,9 +65,6 @@ def symmetry(
             ``layer``, ``distinct``. The most over layers is drawn, the mean over seeds.
         curves, classes: as for ``loss_curves``.
         caption: written below.
-
-    Returns:
-        A figure outside pyplot's state; neither frame nor the global theme is altered.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.

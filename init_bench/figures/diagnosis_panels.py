@@ -57,9 +57,6 @@ def diagnosis(
         caption: written below.
         marks: color and marker by verdict; verdicts that are not named get spare ones.
 
-    Returns:
-        A figure outside pyplot's state; neither a frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 
@@ -84,13 +81,15 @@ def diagnosis(
             len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )[:, 0]
         gradients = verdicts["verdict"].str.endswith("gradient")
-        _draw_signal(panels[0], steps_drawn, verdicts[~gradients], expected, marks)
+        _draw_signal(panels[0], steps_drawn, expected)
+        _mark(panels[0], steps_drawn, verdicts[~gradients], "sample_std", marks)
         for ax, layers in zip(panels[1:], steps_drawn, strict=False):
             step = layers["step"].iloc[0]
             title = _at_step("values: histogram of each layer", step, len(steps_drawn))
             draw_strip(ax, layers, histograms[histograms["step"] == step], title)
         if graded:
-            _draw_gradient(panels[-1], steps_drawn, verdicts[gradients], expected, marks)
+            _draw_gradient(panels[-1], steps_drawn, expected)
+            _mark(panels[-1], steps_drawn, verdicts[gradients], "gradient", marks)
         colours = _shade(list(panels), steps_drawn, verdicts, marks)
         name_layers(panels[-1], steps_drawn[0], colours, width=width)
         add_caption(figure, f"{caption}{_legend_of(steps_drawn, verdicts)}")
@@ -130,13 +129,7 @@ def _at_step(title: str, step: int, steps: int) -> str:
     return f"{title}, step {step}" if steps > 1 else title
 
 
-def _draw_signal(
-    ax: Axes,
-    steps_drawn: list[pd.DataFrame],
-    verdicts: pd.DataFrame,
-    expected: pd.DataFrame | None,
-    marks: Marks,
-) -> None:
+def _draw_signal(ax: Axes, steps_drawn: list[pd.DataFrame], expected: pd.DataFrame | None) -> None:
     for at, layers in enumerate(steps_drawn):
         suffix = _at_step("", layers["step"].iloc[0], len(steps_drawn))
         draw_lines(ax, layers, "sample_std", later=at > 0, suffix=suffix)
@@ -147,17 +140,12 @@ def _draw_signal(
     if expected is not None:
         label = _at_step("theory (mean field)", steps_drawn[0]["step"].iloc[0], len(steps_drawn))
         draw_theory(ax, steps_drawn[0], expected, "sample_std", label)
-    _mark(ax, steps_drawn, verdicts, "sample_std", marks)
     ax.set(yscale="log", ylabel="spread of the output")
     ax.set_title(f"signal: sample_std, the part that depends on the input{dotted}", fontsize=9)
 
 
 def _draw_gradient(
-    ax: Axes,
-    steps_drawn: list[pd.DataFrame],
-    verdicts: pd.DataFrame,
-    expected: pd.DataFrame | None,
-    marks: Marks,
+    ax: Axes, steps_drawn: list[pd.DataFrame], expected: pd.DataFrame | None
 ) -> None:
     for at, layers in enumerate(steps_drawn):
         draw_lines(ax, layers, "gradient", later=at > 0)
@@ -165,7 +153,6 @@ def _draw_gradient(
         last = steps_drawn[0].set_index("layer")["gradient"][expected["layer"].iloc[-1]]
         scaled = expected.assign(gradient=expected["gradient"] * last)
         draw_theory(ax, steps_drawn[0], scaled, "gradient", "_")
-    _mark(ax, steps_drawn, verdicts, "gradient", marks)
     ax.set(yscale="log", ylabel="RMS of ∂loss/∂output")
     ax.set_title("gradient (the loss is on the right)", fontsize=9)
 

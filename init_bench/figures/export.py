@@ -1,11 +1,9 @@
-"""Write figures and results to files: the same bytes for the same figure."""
+"""Turn figures and results into files: the same bytes for the same figure."""
 
-import functools
 import html
 import io
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import matplotlib as mpl
@@ -13,7 +11,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.figures.style import RC
-from init_bench.files import make_folder, write_atomic
 
 _UNDATED: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
@@ -35,18 +32,15 @@ class Result(Protocol):
         """Return the result as HTML, without script."""
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``folder/figures/name`` as PNG at 150 dpi and as SVG; return their paths."""
-    target = folder / "figures"
-    target.mkdir(exist_ok=True)
-    paths = []
+def images_of(figure: Figure, name: str) -> dict[str, bytes]:
+    """Return ``name.png``, at 150 dpi, and ``name.svg``."""
+    images = {}
     for kind, metadata in _UNDATED.items():
-        path = target / f"{name}.{kind}"
-        write = functools.partial(figure.savefig, format=kind, dpi=150, metadata=metadata)
+        image = io.BytesIO()
         with mpl.rc_context(RC):
-            write_atomic(path, write)
-        paths.append(path)
-    return paths
+            figure.savefig(image, format=kind, dpi=150, metadata=metadata)
+        images[f"{name}.{kind}"] = image.getvalue()
+    return images
 
 
 def svg_of(figure: Figure) -> str:
@@ -63,15 +57,12 @@ def page_of(summary: str, table: pd.DataFrame, figure: Figure) -> str:
     return f"<div><p><b>{html.escape(summary)}</b></p>{rows}{svg_of(figure)}</div>"
 
 
-def save_result(result: Result, folder: str | Path, name: str) -> list[Path]:
-    """Write figure, page and JSON of ``result`` into ``folder``; return the paths."""
-    folder = Path(folder)
-    make_folder(folder)
+def files_of(result: Result, name: str) -> dict[str, bytes]:
+    """Return figure, page and JSON of ``result`` as ``name.png``, ``name.html``, ``name.json``."""
     stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
     head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
     page = f"{head}<body style='font-family: sans-serif'>{result._repr_html_()}"
-    paths = [folder / f"{stem}.{ending}" for ending in ("png", "html", "json")]
-    result.figure().savefig(paths[0], dpi=120)
-    paths[1].write_text(page, "utf-8")
-    paths[2].write_text(result.to_json(), "utf-8")
-    return paths
+    image = io.BytesIO()
+    result.figure().savefig(image, dpi=120)
+    texts = {f"{stem}.html": page.encode(), f"{stem}.json": result.to_json().encode()}
+    return {f"{stem}.png": image.getvalue(), **texts}

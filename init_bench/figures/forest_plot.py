@@ -39,9 +39,6 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
             ``ci_high``, ``verdict``, ``note``.
         verdicts: pair → verdict; the pairs from top to bottom.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
 

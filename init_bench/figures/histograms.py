@@ -23,9 +23,6 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
             the layer, mean over seeds), ``std``, ``sample_std``, ``seeds``.
         caption: written below, followed by the number of seeds.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 

@@ -17,9 +17,6 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
             and ``rms``: √mean(g²) of the gradient with respect to that layer's activations.
         caption: written below.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 
@@ -31,15 +28,10 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
         'relu'
     """
     need(frame, "init", "activation", "seed", "depth_index", "rms")
-    names = list(frame["activation"].unique())
-    figure = new_figure(4.6 * len(names), 4.6)
     with mpl.rc_context(RC):
-        axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-        for ax, name in zip(axes, names, strict=True):
-            for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
-                _draw_profile(ax, part, "rms", str(init), label=label_of(str(init)))
-            ax.set(title=name, xlabel="hidden layer (the loss is on the right)")
-            ax.set_xticks(sorted(frame["depth_index"].unique()))
+        figure, axes = _panels(frame, "rms", "depth_index", width=4.6)
+        for ax in axes:
+            ax.set(xlabel="hidden layer (the loss is on the right)")
             ax.legend(frameon=False, fontsize=8)
         axes[0].set(ylabel="RMS of ∂loss/∂z before training (z: activation)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
@@ -54,9 +46,6 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
             ``sample_std`` of the activations.
         caption: written below.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 
@@ -68,38 +57,37 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
         'relu'
     """
     need(frame, "init", "activation", "seed", "layer", "std", "sample_std")
-    names = list(frame["activation"].unique())
-    figure = new_figure(3.7 * len(names), 4.6)
     with mpl.rc_context(RC):
-        axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-        for ax, name in zip(axes, names, strict=True):
-            for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
-                _draw_profile(ax, part, "sample_std", str(init), label=label_of(str(init)))
-                _draw_profile(ax, part, "std", str(init), faint=True)
-            ax.set(title=name, xlabel="layer", ylabel="")
+        figure, axes = _panels(frame, "sample_std", "layer", width=3.7, faint="std")
+        for ax in axes:
+            ax.set(xlabel="layer", ylabel="")
             ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
-            ax.set_xticks(sorted(frame["layer"].unique()))
         axes[0].set(ylabel="sample_std of activations (dotted: std)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
     return figure
 
 
-def _draw_profile(
-    ax: Axes, part: pd.DataFrame, column: str, init: str, label: str = "", *, faint: bool = False
-) -> None:
-    """Draw the mean over seeds as a line and, unless ``faint``, their range as a band.
+def _panels(
+    frame: pd.DataFrame, column: str, depth: str, *, width: float, faint: str | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Draw ``column`` over ``depth``, a panel per nonlinearity: line and band of each initializer.
 
-    To be called before the axis is made logarithmic: seaborn averages in the axis' own scale.
+    The axes stay linear here: seaborn averages in the axis' own scale.
     """
-    depth = "depth_index" if "depth_index" in part else "layer"
-    line = line_of(init)
-    if faint:
-        style = {"color": line["color"], "alpha": 0.45, "linewidth": 1, "linestyle": ":"}
-        sns.lineplot(part, x=depth, y=column, errorbar=None, ax=ax, **style)
-        return
-    sns.lineplot(
-        part, x=depth, y=column, errorbar=("pi", 100), ax=ax, label=label, linewidth=1.8, **line
-    )
+    names = list(frame["activation"].unique())
+    figure = new_figure(width * len(names), 4.6)
+    axes = list(figure.subplots(1, len(names), sharey=True, squeeze=False)[0])
+    for ax, name in zip(axes, names, strict=True):
+        for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
+            line = line_of(str(init))
+            style = {**line, "label": label_of(str(init)), "linewidth": 1.8}
+            sns.lineplot(part, x=depth, y=column, errorbar=("pi", 100), ax=ax, **style)
+            if faint:
+                thin = {"color": line["color"], "alpha": 0.45, "linewidth": 1, "linestyle": ":"}
+                sns.lineplot(part, x=depth, y=faint, errorbar=None, ax=ax, **thin)
+        ax.set(title=name)
+        ax.set_xticks(sorted(frame[depth].unique()))
+    return figure, axes
 
 
 def _with_seeds(caption: str, frame: pd.DataFrame) -> str:

@@ -44,9 +44,6 @@ def pair_comparison(
         outcomes: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``; may have no rows.
         title: written above.
 
-    Returns:
-        A figure outside pyplot's state; no frame and no global theme is altered.
-
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
 

@@ -18,9 +18,6 @@ def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
         table: ``init``, ``loss``, ``ci_low``, ``ci_high``, ``differs``, in order.
         caption: text below the panel.
 
-    Returns:
-        A figure outside pyplot's state; neither the frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 

@@ -40,9 +40,6 @@ def depth_profile(
         theory: tables of ``theory.expected_profile`` with a column ``init`` added.
         caption: written below.
 
-    Returns:
-        A figure outside pyplot's state; neither a frame nor the global theme is altered.
-
     Raises:
         InitBenchError: a column is missing or there are no rows.
 

@@ -44,13 +44,7 @@ class BernoulliMeans(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return ``True``: operators of higher order need no rule for this mode."""
         return True
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         probability = _DRAWS[func](args) if func in _DRAWS else None
         drawn = func(*args, **(kwargs or {}))
         if func in _DRAWS:

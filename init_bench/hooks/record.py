@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
+from init_bench.files import write_files
 from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.tracker import track
 from init_bench.statistics.histogram import CENTRES
 from init_bench.statistics.layer import STATISTICS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("layer", "index", "kind", *STATISTICS)
 """What a run stores of ``Record.table``, which has ``call`` besides."""
@@ -65,13 +70,30 @@ class Record:
         layers = json.loads(self.table().to_json(orient="records"))
         return json.dumps({"layers": layers, "never_ran": self.never_ran}, ensure_ascii=False)
 
-    def save(self, folder: Path, name: str = "record") -> list[Path]:
-        """Write the table as CSV and JSON into ``folder``; return the paths."""
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{name}.{ending}" for ending in ("csv", "json")]
-        self.table().to_csv(paths[0], index=False)
-        paths[1].write_text(self.to_json(), "utf-8")
-        return paths
+    def figure(self) -> "Figure":
+        """Draw the spread of each layer's output and, after a backward pass, of its gradient.
+
+        Raises:
+            InitBenchError: no layer ran.
+        """
+        from init_bench.figures import captured_layers  # here: a capture must not wait for it
+
+        if not self.layer_calls:
+            raise InitBenchError(
+                "nothing was captured, so there is nothing to draw: run the model inside the block"
+            )
+        return captured_layers(self.table(), caption=f"{self.summary}.")
+
+    def save(self, folder: str | Path, name: str = "record") -> list[Path]:
+        """Write the table as CSV, figure, HTML and JSON into ``folder``; return the paths.
+
+        Raises:
+            InitBenchError: no layer ran, or ``folder`` cannot be made or written.
+        """
+        from init_bench.figures.export import files_of
+
+        table = {f"{name}.csv": self.table().to_csv(index=False).encode()}
+        return write_files(Path(folder), {**table, **files_of(self, name)})
 
     def __str__(self) -> str:
         """Return the summary."""

@@ -8,6 +8,17 @@ from the same generator, its bits; ``from init_bench import init`` can stand whe
 from init_bench.activations.gains import calculate_gain
 from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
 from init_bench.init.batch_inits.lsuv import lsuv_
+from init_bench.init.lookup import (
+    ALIASES,
+    BATCH_INITS,
+    INITS,
+    KINDS,
+    LOSS_INITS,
+    MODULE_INITS,
+    Init,
+    all_inits,
+    register_init,
+)
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.menu import menu_rows
@@ -19,17 +30,6 @@ from init_bench.init.module_inits.t_fixup import t_fixup_
 from init_bench.init.module_inits.zero import zero_
 from init_bench.init.module_inits.zero_gamma import zero_gamma_
 from init_bench.init.plugins import load_plugins
-from init_bench.init.registry import (
-    ALIASES,
-    BATCH_INITS,
-    INITS,
-    KINDS,
-    LOSS_INITS,
-    MODULE_INITS,
-    Init,
-    all_inits,
-    register_init,
-)
 from init_bench.init.spec import InitSpec, canonical, parse
 from init_bench.init.tensor_inits.constant import (
     constant_,

@@ -1,6 +1,7 @@
 """List the initialisers of the package, one record each, in the order of every table.
 
-This is the one place to read: specs, reports, tests of draws, CLI and docs take all from here.
+To add one, write its function in the folder of what it must see (``tensor_inits`` …) and its
+record here. Specs, reports, tests of draws, CLI and docs take all from these records.
 """
 
 import functools
@@ -16,6 +17,14 @@ from init_bench.init import std_formulas as std
 from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
 from init_bench.init.batch_inits.lsuv import lsuv_
 from init_bench.init.docstrings import section
+from init_bench.init.lookup import (
+    NOT_IN_SPECS,
+    Init,
+    InitRecord,
+    add_record,
+    all_inits,
+    needs_of,
+)
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.module_inits.fixup import fixup_
@@ -26,14 +35,6 @@ from init_bench.init.module_inits.t_fixup import t_fixup_
 from init_bench.init.module_inits.torch_default import torch_default_
 from init_bench.init.module_inits.zero import zero_
 from init_bench.init.module_inits.zero_gamma import zero_gamma_
-from init_bench.init.registry import (
-    NOT_IN_SPECS,
-    Init,
-    InitRecord,
-    add_record,
-    all_inits,
-    needs_of,
-)
 from init_bench.init.tensor_inits.constant import (
     constant_,
     normal_,
@@ -160,7 +161,7 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("gpt2", gpt2_, needs="module"),
     InitRecord("t_fixup", t_fixup_, needs="module"),
     InitRecord("siren", siren_, needs="module"),
-    InitRecord(DEFAULT, torch_default_, needs="module"),
+    InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
     InitRecord("metainit", metainit_, needs="loss"),

@@ -3,7 +3,7 @@
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 
-from init_bench.init.registry import register_init
+from init_bench.init.lookup import register_init
 
 GROUP = "init_bench.inits"
 

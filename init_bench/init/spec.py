@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup, nearest
-from init_bench.init.registry import ALIASES, INITS, NOT_IN_SPECS, all_inits, needs_of
+from init_bench.init.lookup import ALIASES, INITS, NOT_IN_SPECS, all_inits, needs_of, record_of
 
 Value = float | int | str | bool | None
 
@@ -36,6 +36,16 @@ class InitSpec:
     def needs(self) -> str:
         """What it must see: ``tensor``, ``module``, ``batch`` or ``loss``."""
         return needs_of(self.name)
+
+    @property
+    def resets_modules(self) -> bool:
+        """Whether it is each module's own ``reset_parameters``, torch's default."""
+        return record_of(self.name).resets_modules
+
+    @property
+    def fills_one_layer(self) -> bool:
+        """Whether it can fill a layer that stands alone; the others must see the whole network."""
+        return self.needs == "tensor" or self.resets_modules
 
     def __call__(self, tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Fill ``tensor`` in place.

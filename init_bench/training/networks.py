@@ -1,7 +1,6 @@
 """Build a cell's network and fill its weights."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +8,6 @@ from torch import Tensor, nn
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.models import make
 from init_bench.randomness import drawing_from, stream
@@ -35,6 +33,12 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         InitBenchError: the model's factory fails on this data set, or the initializer cannot
             fill the model.
     """
+    batch = seen_by_init(cell, data) if cell.init_spec.needs in NEED_DATA else None
+    return build(lambda: _unfilled(cell, data), cell.init_spec, cell.seed, batch)
+
+
+def _unfilled(cell: Cell, data: Dataset) -> nn.Module:
+    """Return the cell's network as its factory makes it."""
     offered = {
         "features": data.features,
         "image": data.image or (data.features,),
@@ -45,8 +49,7 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         "norm": cell.norm,
         "activation": cell.activation,
     }
-    batch = seen_by_init(cell, data) if cell.init_spec.needs in NEED_DATA else None
-    return build(lambda: make(cell.model, offered), cell.init_spec, cell.seed, batch)
+    return make(cell.model, offered)
 
 
 def seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
@@ -59,19 +62,20 @@ def seen_by_init(cell: Cell, data: Dataset) -> tuple[Tensor, Tensor]:
 def check(cell: Cell, data: Dataset) -> None:
     """Check before any training that the cell's network takes samples and returns logits.
 
-    An initializer that needs data is replaced by torch's own here: it may take long, and whether
-    it succeeds depends on the seed. If it fails, the cell fails when it is run.
+    An initializer that needs data is not called here: it may take long, and whether it succeeds
+    depends on the seed. If it fails, the cell fails when it is run.
 
     Raises:
         InitBenchError: the network cannot be made, cannot take the samples, or does not return a
             row of ``classes`` logits for each.
     """
     needs_data = cell.init_spec.needs in NEED_DATA
-    network = network_of(replace(cell, init=DEFAULT) if needs_data else cell, data).eval()
+    with drawing_from(stream(cell.seed, "factory")):
+        network = _unfilled(cell, data) if needs_data else network_of(cell, data)
     shape = (2, *input_shape(cell, data))
     try:
         with torch.no_grad(), drawing_from(stream(cell.seed, "check")):
-            logits = network(data.test_inputs[:2].cpu().view(shape))
+            logits = network.eval()(data.test_inputs[:2].cpu().view(shape))
     except Exception as cause:
         raise InitBenchError(
             f"model {cell.model!r} cannot take inputs of shape {shape} ({cell.dataset}): "

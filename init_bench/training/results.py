@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from init_bench import figures
 from init_bench.errors import InitBenchError
-from init_bench.figures.export import save_result
+from init_bench.figures.export import files_of
+from init_bench.files import write_files
 from init_bench.training.cell import AXES
 from init_bench.training.store import MANIFEST, Store
 
@@ -82,7 +83,7 @@ class Results:
 
     def save(self, folder: str | Path, name: str = "results") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``, named after ``name``; return the paths."""
-        return save_result(self, folder, name)
+        return write_files(Path(folder), files_of(self, name))
 
     def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""

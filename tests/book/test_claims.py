@@ -2,26 +2,18 @@
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from init_bench.book.claim_verdicts import Claim, Second, judge
 from init_bench.book.claims import CLAIMS
 from init_bench.book.quantities import loss_at_best_rate
-from init_bench.book.verdicts import Claim, Second, judge
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
-    return Claim(
-        name="c",
-        figure="f",
-        statement="s",
-        quantity="q",
-        frame="t",
-        measure=lambda frame: frame["x"],
-        low=low,
-        high=high,
-    )
+    return replace(CLAIMS[0], frame="t", measure=lambda frame: frame["x"], low=low, high=high)
 
 
 def _verdict(claim: Claim, values: list[float]) -> pd.Series:

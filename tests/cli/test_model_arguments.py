@@ -73,12 +73,8 @@ def test_gradients_of_a_classifier_are_judged() -> None:
     assert found.profile["gradient"].notna().any() and found.loss > 0
 
 
-START = {
-    "lsuv": "orthogonal",
-    "krahenbuhl": "he_normal",
-    "metainit(steps=2)": "he_normal",
-    "gradinit(steps=2)": "he_normal",
-}
+FROM_HE_NORMAL = ("krahenbuhl", "metainit(steps=2)", "gradinit(steps=2)")
+START = {"lsuv": "orthogonal", **dict.fromkeys(FROM_HE_NORMAL, "he_normal")}
 
 
 @pytest.mark.parametrize("init", START)

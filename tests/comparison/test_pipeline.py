@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 import init_bench as ib
-from init_bench.comparison.verdicts import COLUMNS
+from init_bench.comparison.pair_verdicts import COLUMNS
 from init_bench.errors import InitBenchError
 
 SMALL: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 60}
@@ -111,9 +111,15 @@ def test_the_summary_says_who_is_better_and_nothing_else(differing: ib.Compariso
     assert "trains better" in differing.summary and "\n" not in differing.summary
 
 
-def test_a_saved_comparison_is_table_and_figure(tmp_path: Path, differing: ib.Comparison) -> None:
+def test_a_saved_comparison_is_table_figure_page_and_json(
+    tmp_path: Path, differing: ib.Comparison
+) -> None:
     paths = differing.save(tmp_path / "new" / "folder")
-    assert [path.name for path in paths] == ["comparison.parquet", "compare.png", "compare.svg"]
+    images, page = ["compare.png", "compare.svg", "comparison.png"], "comparison.html"
+    names = ["comparison.parquet", *images, page, "comparison.json"]
+    assert [path.name for path in paths] == names
+    assert next(iter(differing.verdicts.values())) in paths[4].read_text("utf-8")
+    assert paths[5].read_text("utf-8") == differing.to_json()
     pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), differing.table)
 
 

@@ -479,21 +479,22 @@ def test_symmetry_draws_the_most_distinct_units_of_any_layer() -> None:
 
 
 @pytest.mark.parametrize(("position", "activation"), [(0, "relu"), (1, "tanh")])
-def test_gradients_are_the_mean_over_seeds(position: int, activation: str) -> None:
-    frame = gradient_frame()
+@pytest.mark.parametrize(
+    ("draw", "make_frame", "depth", "column"),
+    [
+        (figures.gradients, gradient_frame, "depth_index", "rms"),
+        (figures.expressiveness, spread_frame, "layer", "sample_std"),
+    ],
+    ids=["gradients", "expressiveness"],
+)
+def test_lines_over_depth_are_the_mean_over_seeds(
+    draw: Any, make_frame: Any, depth: str, column: str, position: int, activation: str
+) -> None:
+    frame = make_frame()
     part = frame[frame["activation"] == activation]
-    ax = figures.gradients(frame, caption="").axes[position]
+    ax = draw(frame, caption="").axes[position]
     assert ax.get_title() == activation
-    assert_lines_are(ax, part.groupby(["init", "depth_index"])["rms"].mean())
-
-
-@pytest.mark.parametrize(("position", "activation"), [(0, "relu"), (1, "tanh")])
-def test_expressiveness_is_the_mean_sample_std(position: int, activation: str) -> None:
-    frame = spread_frame()
-    part = frame[frame["activation"] == activation]
-    ax = figures.expressiveness(frame, caption="").axes[position]
-    assert ax.get_title() == activation
-    assert_lines_are(ax, part.groupby(["init", "layer"])["sample_std"].mean())
+    assert_lines_are(ax, part.groupby(["init", depth])[column].mean())
 
 
 def test_expressiveness_draws_the_std_faintly() -> None:

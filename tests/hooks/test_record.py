@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -270,7 +271,30 @@ def test_the_record_has_the_faces_of_a_result(tmp_path: Path) -> None:
     stored = json.loads(record.to_json())
     assert stored["never_ran"] == ["unused"]
     assert [row["layer"] for row in stored["layers"]] == record.layers["layer"].tolist()
-    table, text = record.save(tmp_path / "new")
+    assert record.figure().axes[0].get_xticklabels()[0].get_text() == record.layers["layer"][0]
+    table, image, page, text = record.save(str(tmp_path / "new"))
+    assert image.stat().st_size and "never ran: unused" in page.read_text("utf-8")
     assert pd.read_csv(table)["std"].tolist() == pytest.approx(record.layers["std"].tolist())
     assert json.loads(text.read_text("utf-8")) == stored
     assert "never ran: unused" in record._repr_html_() and "<table" in record._repr_html_()
+
+
+def test_the_figure_of_a_record_draws_outputs_and_gradients() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 2))
+    with capture(model) as record:
+        model(
+            torch.rand(3, 8, generator=torch.Generator().manual_seed(0))
+        ).square().sum().backward()
+    signal, gradient = record.figure().axes
+    rows = record.layers.set_index(["kind", "layer"])
+    drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in signal.get_lines()}
+    assert drawn["other layers"].tolist() == [rows.loc[("activation", "1"), "sample_std"]]
+    stds = [rows.loc[("gradient", layer), "std"] for layer in "012"]
+    assert np.asarray(gradient.get_lines()[0].get_ydata()).tolist() == stds
+
+
+def test_a_record_of_nothing_has_no_figure() -> None:
+    with capture(nn.Linear(2, 2)) as record:
+        pass
+    with pytest.raises(InitBenchError, match=r"nothing was captured.*run the model inside"):
+        record.figure()

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.cli.app import main
-from init_bench.comparison.draws import SHAPES, distribution_rows
 from init_bench.comparison.pairs import pairs_of
+from init_bench.comparison.tensor_draws import SHAPES, distribution_rows
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, INITS, he_normal_, register_init
-from init_bench.init.registry import record_of
+from init_bench.init.lookup import record_of
 from init_bench.init.std_formulas import Size
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
-from init_bench.init import ALIASES, InitSpec, all_inits, canonical, normal_, parse
+from init_bench.init import ALIASES, INITS, InitSpec, all_inits, canonical, normal_, parse
 from init_bench.randomness import stream
 
 MALFORMED = r"is malformed: write name or name\(key=value, \.\.\.\).* such as he_normal"
@@ -163,3 +163,9 @@ def test_a_number_too_large_for_a_float_is_refused_when_filling() -> None:
 
 def test_the_order_of_arguments_makes_no_other_cell() -> None:
     assert canonical("normal(std=2, mean=1)") == "normal(mean=1, std=2)"
+
+
+def test_a_layer_alone_can_be_filled_by_tensor_inits_and_by_torchs_default() -> None:
+    alone = {name for name in all_inits() if InitSpec(name).fills_one_layer}
+    assert alone == {*INITS, "torch.default"}
+    assert [name for name in alone if InitSpec(name).resets_modules] == ["torch.default"]

@@ -11,7 +11,7 @@ from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UN
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
 from init_bench.init import INITS, InitSpec, module_fans, parse
-from init_bench.init.registry import InitRecord, record_of
+from init_bench.init.lookup import InitRecord, record_of
 from init_bench.init.std_formulas import Size
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.nominal_std import (

@@ -51,10 +51,9 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
 
     Example:
         >>> import torch
-        >>> from torch import nn
-        >>> from init_bench import initialize
+        >>> from init_bench import initialize, models
         >>> x = torch.rand(256, 20, generator=torch.Generator().manual_seed(0))
-        >>> model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 3))
+        >>> model = models.mlp(20, 3, width=30, depth=2, activation="relu")
         >>> report = initialize(model, "krahenbuhl", batch=x)
         >>> model(x).std(dim=0, correction=0).round(decimals=2).tolist()
         [1.0, 1.0, 1.0]

@@ -47,10 +47,10 @@ def metainit_(
 
     Example:
         >>> from torch import nn
-        >>> from init_bench import initialize
+        >>> from init_bench import initialize, models
         >>> draws = torch.Generator().manual_seed(0)
         >>> x, y = torch.randn(32, 8, generator=draws), torch.randint(3, (32,), generator=draws)
-        >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+        >>> model = models.mlp(8, 3, width=16, depth=2, activation="tanh")
         >>> loss = nn.functional.cross_entropy
         >>> report = initialize(model, "metainit(steps=5)", batch=(x, y), loss_fn=loss)
         >>> "gradient quotient" in report.rows[0].note

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
-from init_bench.init.registry import INITS, all_inits
+from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import module_fans
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.network import Network, Override
 from init_bench.init.whole_model.parameters import (
     NamedParameter,
@@ -193,7 +192,7 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
     paths = {path: None for path, _ in model.named_modules() if path}
     for pattern, spec in patterns.items():
         init = _parsed(spec)
-        if init.needs != "tensor" and init.name != DEFAULT:
+        if not init.fills_one_layer:
             raise InitBenchError(
                 f"override {pattern!r}: {init.name} needs a {init.needs}; "
                 f"an override is an initialiser of one tensor"

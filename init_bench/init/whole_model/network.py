@@ -97,7 +97,7 @@ class Network(ModelGraph):
     def start(self, spec: str | InitSpec) -> None:
         """Fill every parameter by an initialiser of one tensor, then those with an override."""
         init = parse(spec) if isinstance(spec, str) else spec
-        if init.name == DEFAULT:
+        if init.resets_modules:
             return self.reset()
         if init.needs != "tensor":
             raise InitBenchError(f"a start is an initialiser of one tensor, not {str(init)!r}")
@@ -133,7 +133,7 @@ class Network(ModelGraph):
     def _override(self, parameter: NamedParameter, override: Override) -> None:
         init, nonlinearity = override.init, self.nonlinearity(parameter)[0]
         name, nominal = str(init), NominalStd()
-        if init.name == DEFAULT:
+        if init.resets_modules:
             beside = [p for p in self.parameters.values() if p.module is parameter.module]
             reset_parameter(parameter, beside, self.seed)
         elif override.by_name or parameter.role not in ("weight", "bias"):

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from init_bench.init.registry import INITS, record_of
+from init_bench.init.lookup import INITS, record_of
 from init_bench.init.spec import InitSpec
 from init_bench.init.std_formulas import NominalStd, Size
 

@@ -1,13 +1,18 @@
 """Report what was done to each parameter of a network, as a table."""
 
 import html
+import json
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from init_bench.files import write_files
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 UNCHANGED = "unchanged"
 
@@ -124,6 +129,24 @@ class Report:
             f"{self.spec}, seed {self.seed}: filled {filled} of {len(self.rows)} "
             f"parameters.{unchanged}"
         )
+
+    def figure(self) -> "Figure":
+        """Draw the std of each parameter, nominal and measured."""
+        from init_bench.figures import parameter_stds  # here: filling weights must not wait for it
+
+        return parameter_stds(self.table, caption=f"{self.summary} {self.traced}")
+
+    def to_json(self) -> str:
+        """Return ``spec``, ``seed``, ``summary`` and ``rows`` as JSON."""
+        rows = json.loads(self.table.drop(columns=list(RENAMED)).to_json(orient="records"))
+        head = {"spec": self.spec, "seed": self.seed, "summary": self.summary}
+        return json.dumps({**head, "rows": rows}, ensure_ascii=False)
+
+    def save(self, folder: str | Path, name: str = "initialization") -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``; return the paths."""
+        from init_bench.figures.export import files_of
+
+        return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
         return self._text()

@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.structure import trace
-from init_bench.init.registry import record_of
+from init_bench.init.lookup import record_of
 from init_bench.init.spec import InitSpec
 from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.init.tensor_inits.fans import module_fans

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from init_bench.activations.menu import ACTIVATIONS
 from init_bench.datasets import Dataset
 from init_bench.training.cell import Cell
-from init_bench.training.engine.kernels import kernel
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
 from init_bench.training.engine.runs import run_length, runs
 
@@ -90,7 +90,7 @@ class AcceleratorMLP:
         self.widths = [*(cell.width for _ in range(self.depth - 1)), classes]
         self.dtype = torch.bfloat16 if cell.precision == "bfloat16" else values.dtype
         self.kernels = [
-            (kernel(name, values.device), part)
+            (ACTIVATIONS[name].kernel_on(values.device), part)
             for name, part in runs([each.activation for each in self.cells])
         ]
         padded, size = values.shape[3], cell.batch_size

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from init_bench.activations.menu import ACTIVATIONS
 from init_bench.training.cell import Cell
-from init_bench.training.engine.kernels import kernel
 from init_bench.training.engine.minibatches import Minibatch, padded_size
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
 from init_bench.training.engine.runs import run_length, runs
@@ -54,7 +54,7 @@ class StackedMLP:
         self.by_seed = runs([cell.seed for cell in cells])
         values = self.first[0].values
         self.kernels = [
-            (kernel(name, values.device), part)
+            (ACTIVATIONS[name].kernel_on(values.device), part)
             for name, part in runs([cell.activation for cell in cells])
         ]
         count, size = len(cells), cells[0].batch_size

@@ -1,5 +1,6 @@
 """One initialiser over a whole network: weights by (seed, qualified name) and nothing else."""
 
+import json
 import math
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec, initialize, parse, register_init, registry
+from init_bench.init import INITS, InitSpec, initialize, parse, register_init
+from init_bench.init.lookup import LOSS_INITS, MODULE_INITS
 from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.report import Row
@@ -565,7 +568,7 @@ def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
         for name in filled:
             network.write(network.parameters[name], torch.tensor(0.5), "half")
 
-    monkeypatch.setitem(registry.MODULE_INITS, "some", some_)
+    monkeypatch.setitem(MODULE_INITS, "some", some_)
     with pytest.raises(InitBenchError, match=f"some filled {said}"):
         fill(layers("a", "b", "c"), "some")
 
@@ -626,7 +629,7 @@ def test_old_names_warn_and_still_work() -> None:
         with pytest.warns(FutureWarning, match="loss_fn="):
             report = initialize(model, "old", batch=torch.ones(1, 2), loss=torch.sum)
     finally:
-        registry.LOSS_INITS.pop("old")
+        LOSS_INITS.pop("old")
     with pytest.warns(FutureWarning, match="std_nominal"):
         assert report.rows[0].std_wanted == 0
     with pytest.warns(FutureWarning, match="std_measured"):
@@ -645,3 +648,16 @@ def test_a_report_reads_well_at_the_prompt() -> None:
     assert report.summary == "he_normal, seed 0: filled 2 of 3 parameters. Unchanged: token."
     assert repr(report).startswith(report.summary) and "std_nominal" in repr(report)
     assert report.summary in report._repr_html_()
+
+
+def test_the_report_has_the_faces_of_a_result(tmp_path: Path) -> None:
+    report = initialize(nn.Sequential(nn.Linear(30, 20), nn.ReLU()), "he_normal")
+    nominal, measured = report.figure().axes[0].get_lines()
+    assert np.asarray(nominal.get_ydata()).tolist() == [report.rows[0].std_nominal]
+    constant = "a zero bias has no point"
+    assert np.asarray(measured.get_ydata()).tolist() == [report.rows[0].std_measured], constant
+    image, page, text = report.save(tmp_path / "new")
+    assert image.stat().st_size and report.summary in page.read_text("utf-8")
+    stored = json.loads(text.read_text("utf-8"))
+    assert [row["parameter"] for row in stored["rows"]] == ["0.weight", "0.bias"]
+    assert stored["rows"][0]["std_nominal"] == pytest.approx((2 / 30) ** 0.5)

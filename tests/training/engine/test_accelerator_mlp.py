@@ -14,7 +14,7 @@ from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.grid import Grid
 from init_bench.training.sampling import sample_indices
-from tests.training.engine.test_trainer import DATA, _network, _train_plainly
+from tests.training.engine.test_trainer import DATA, _network, train_plainly
 
 KEPT = torch.arange(DATA.features) % 3 != 0  # the other columns are 0 in every sample
 SPARSE = replace(DATA, sorted_columns=sort_columns(DATA.inputs.double() * KEPT))
@@ -47,7 +47,7 @@ def test_it_trains_as_a_plain_loop_does(
     losses = _steps(stack, cells[0])
     for i, cell in enumerate(cells):
         plain, mine = (_network(cell, torch.float64) for _ in range(2))
-        np.testing.assert_allclose(losses[:, i], _train_plainly(cell, plain), rtol=1e-10)
+        np.testing.assert_allclose(losses[:, i], train_plainly(cell, plain, SPARSE), rtol=1e-10)
         stack.load_into(mine, i)
         for p, q in zip(plain.parameters(), mine.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-10, msg=cell.activation)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
@@ -21,9 +20,8 @@ from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.networks import check, network_of
-from init_bench.training.sampling import sample_indices
 from init_bench.training.tables import CellResult
-from tests.training.engine.test_trainer import Syncs, torch_optimizer
+from tests.training.engine.test_trainer import assert_never_waits, train_plainly
 
 CPU = torch.device("cpu")
 IMAGE = (1, 12, 12)
@@ -59,19 +57,8 @@ def _curves(results: list[CellResult]) -> dict[str, np.ndarray[Any, np.dtype[np.
 
 def _plain_losses(cell: Cell) -> list[float]:
     """Train the cell's network as people write it."""
-    network = network_of(cell, DATA)
-    optimizer = torch_optimizer(cell, network)
-    shape, losses = (144,) if cell.model == "mlp" else IMAGE, []
-    for _, chosen in zip(
-        range(cell.steps), sample_indices(200, cell.seed, cell.batch_size), strict=False
-    ):
-        logits = network(DATA.inputs[chosen].view(-1, *shape))
-        loss = nn.functional.cross_entropy(logits, DATA.targets[chosen])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+    shape = (144,) if cell.model == "mlp" else IMAGE
+    return train_plainly(cell, network_of(cell, DATA), DATA, shape)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -179,11 +166,7 @@ def test_a_step_of_a_stack_never_makes_the_host_wait(seeds: list[int], stacking:
     cells = Grid(seed=seeds, weight_decay=0.1, **KINDS["normalised"], **SMALL).cells
     engine = engine_of(cells, [network_of(cell, DATA) for cell in cells], DATA)
     engine.steps(1)
-    with Syncs() as syncs:
-        torch.zeros(1).item()
-        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
-        engine.steps(3)
-    assert syncs.seen == ["_local_scalar_dense"]
+    assert_never_waits(lambda: engine.steps(1))
 
 
 def test_a_factorys_own_buffer_is_kept() -> None:

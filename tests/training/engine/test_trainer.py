@@ -1,8 +1,10 @@
 """One chunk: against a plain loop, against itself in other company, and when it blows up."""
 
 import functools
+import itertools
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from init_bench.activations.kernels import Kernel
 from init_bench.activations.menu import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
@@ -93,17 +96,16 @@ def _network(cell: Cell, dtype: torch.dtype = torch.float32) -> nn.Module:
     return build(factory, cell.init, cell.seed).to(dtype)
 
 
-def _train_plainly(cell: Cell, model: nn.Module) -> list[float]:
+def train_plainly(
+    cell: Cell, model: nn.Module, data: Dataset, shape: tuple[int, ...] = (-1,)
+) -> list[float]:
     """Train the way most people write it: alone, ``nn.Module`` and ``torch.optim``."""
     dtype = next(model.parameters()).dtype
     optimizer, losses = torch_optimizer(cell, model), []
-    for _, chosen in zip(
-        range(cell.steps),
-        sample_indices(len(DATA.targets), cell.seed, cell.batch_size),
-        strict=False,
-    ):
-        logits = model(DATA.inputs[chosen].to(dtype))
-        loss = nn.functional.cross_entropy(logits, DATA.targets[chosen])
+    batches = sample_indices(len(data.targets), cell.seed, cell.batch_size)
+    for chosen in itertools.islice(batches, cell.steps):
+        logits = model(data.inputs[chosen].view(len(chosen), *shape).to(dtype))
+        loss = nn.functional.cross_entropy(logits, data.targets[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -112,7 +114,7 @@ def _train_plainly(cell: Cell, model: nn.Module) -> list[float]:
 
 
 def _plain_losses(cell: Cell, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
-    return np.array(_train_plainly(cell, _network(cell, dtype)))
+    return np.array(train_plainly(cell, _network(cell, dtype), DATA))
 
 
 @pytest.mark.parametrize("name", [name for name in INITS if _fits_a_matrix(name)])
@@ -163,7 +165,7 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
     ]
     for i, cell in enumerate(cells):
         plain, mine = (_network(cell, torch.float64) for _ in range(2))
-        expected = _train_plainly(cell, plain)
+        expected = train_plainly(cell, plain, DATA)
         stack.load_into(mine, i)
         np.testing.assert_allclose(torch.stack(losses)[:, i], expected, rtol=1e-10, atol=1e-10)
         for (name, p), q in zip(plain.named_parameters(), mine.parameters(), strict=True):
@@ -300,6 +302,22 @@ def test_a_registered_activation_trains_through_autograd(monkeypatch: pytest.Mon
     np.testing.assert_allclose(result.losses, _plain_losses(cell), rtol=1e-5, atol=1e-5)
 
 
+def test_a_registered_kernel_trains_in_place_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    backward_passes = []
+
+    def backward(upstream: Tensor, a: Tensor, z: Tensor) -> None:
+        backward_passes.append(a.shape)
+        upstream.mul_(a).mul_(2)
+
+    kernel = Kernel(lambda a, z: torch.square(a, out=z), backward, needs_a=True)
+    square = Activation(formula="a²", source="test", module=lambda: _Square(), kernel=kernel)
+    monkeypatch.setitem(ACTIVATIONS, "square", square)
+    cell = Cell(init="normal(std=0.3)", activation="square", steps=20, **SMALL)
+    result = train_chunk([cell], DATA, CPU)[0]
+    np.testing.assert_allclose(result.losses, _plain_losses(cell), rtol=1e-5, atol=1e-5)
+    assert len(backward_passes) == 20 * (cell.depth - 1)
+
+
 class _Square(nn.Module):
     def forward(self, a: Tensor) -> Tensor:
         return a.square()
@@ -336,15 +354,20 @@ class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+def assert_never_waits(step: Callable[[], object]) -> None:
+    """Assert that no operation of three steps makes an accelerator's host wait."""
+    with Syncs() as syncs:
+        torch.zeros(1).item()
+        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
+        for _ in range(3):
+            step()
+    assert syncs.seen == ["_local_scalar_dense"]
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
     axes = {**SMALL, "optimizer": optimizer, "weight_decay": 0.1, "activation": list(ACTIVATIONS)}
     cells = Grid(init="he_normal", **axes).cells
     stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
     batches = padded_minibatches(DATA, [0], 16)
-    with Syncs() as syncs:
-        torch.zeros(1).item()
-        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
-        for _ in range(3):
-            stack.step(next(batches))
-    assert syncs.seen == ["_local_scalar_dense"]
+    assert_never_waits(lambda: stack.step(next(batches)))

@@ -15,8 +15,8 @@ from init_bench.comparison.pairs import Pair
 from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
-from init_bench.init import INITS, InitSpec
-from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
+from init_bench.init import InitSpec
+from init_bench.init.tensor_inits.torch_builtin import reset_
 from init_bench.randomness import stream
 
 SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (64, 32, 3, 3)}
@@ -72,11 +72,11 @@ def draw(spec: InitSpec, shape: tuple[int, ...], generator: torch.Generator) -> 
         tensor([[1., 1.]])
     """
     weight = torch.empty(shape)
-    if spec.name == DEFAULT:
+    if spec.resets_modules:
         module = module_of(shape)
         reset_(module, generator=generator)
         weight = module.get_parameter("weight").detach()
-    elif spec.name in INITS:
+    elif spec.fills_one_layer:
         spec(weight, generator=generator)
     else:
         raise InitBenchError(f"{spec.name} fills whole networks and cannot fill a single tensor")

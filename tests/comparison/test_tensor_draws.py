@@ -8,7 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from init_bench.comparison.draws import (
+from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
+from init_bench.comparison.pairs import Pair, pairs_of
+from init_bench.comparison.tensor_draws import (
     SHAPES,
     distribution_rows,
     draw,
@@ -17,8 +19,6 @@ from init_bench.comparison.draws import (
     quantiles,
     same_bits,
 )
-from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
-from init_bench.comparison.pairs import Pair, pairs_of
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec, he_normal_, parse, register_init
@@ -74,7 +74,7 @@ def test_torchs_default_is_drawn_from_a_module(shape: tuple[int, ...]) -> None:
     [
         (InitSpec("torch.dirac"), (8, 8), "dirac_ refuses a weight of shape"),
         (InitSpec("normal", (("std", 3e38),)), (64, 64), "draws nan or inf into"),
-        (InitSpec("lsuv_of_a_plugin"), (8, 8), "cannot fill a single tensor"),
+        (InitSpec("lsuv"), (8, 8), "lsuv fills whole networks and cannot fill a single tensor"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(

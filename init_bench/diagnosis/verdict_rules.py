@@ -1,4 +1,4 @@
-"""List the verdict rules: what each measures, its limit, what it means and what helps.
+"""List the verdict rules of ``diagnose``: quantity, limit, what it means and what helps.
 
 A rule is one record. ``register_rule`` adds another one: the tables, the printed report, the JSON
 and the figure then show it. Thresholds are decisions; what each rests on stands beside it.

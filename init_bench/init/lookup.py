@@ -1,4 +1,7 @@
-"""Register initialisers, one record each; ``init.menu`` and plug-ins fill the registry."""
+"""Look initialisers up by name, and register those of plug-ins.
+
+This file lists none: a new initialiser of ours gets its record in ``init/menu.py``.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -79,6 +82,8 @@ class InitRecord:
         takes_nonlinearity: it has an argument ``nonlinearity``, which is the traced one after the
             layer unless the spec gives one.
         aliases: other names of it.
+        resets_modules: it is each module's own ``reset_parameters``. So it fills a single layer
+            too: as an override, or where ``compare`` draws weights.
     """
 
     name: str
@@ -91,6 +96,7 @@ class InitRecord:
     fills_biases: bool = False
     takes_nonlinearity: bool = False
     aliases: tuple[str, ...] = ()
+    resets_modules: bool = False
 
 
 RECORDS: dict[str, InitRecord] = {}

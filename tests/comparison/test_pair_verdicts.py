@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from init_bench.comparison.measurements import Row
+from init_bench.comparison.pair_verdicts import COLUMNS, judge, verdict_of
 from init_bench.comparison.paired_tests import holm
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.report import text_of
-from init_bench.comparison.verdicts import COLUMNS, judge, verdict_of
 from init_bench.init import parse
 
 PAIR = Pair(a=parse("he_normal"), b=parse("lecun_normal"))

@@ -1,0 +1,51 @@
+"""Draw what `initialize` did: the standard deviation of each parameter, aimed at and measured."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures.depth_panels import log_safe, name_layers
+from init_bench.figures.style import RC, add_caption, need, new_figure
+
+
+def parameter_stds(parameters: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw the measured std of each parameter and, as a bar, the one its initializer aims at.
+
+    Args:
+        parameters: columns ``parameter``, ``std_nominal`` (nan where nothing is stated) and
+            ``std_measured``, as the table of ``initialize``'s report has them.
+        caption: written below.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> rows = pd.DataFrame(
+        ...     {"parameter": ["fc1.weight"], "std_nominal": [0.1], "std_measured": [0.101]})
+        >>> parameter_stds(rows, caption="one layer").axes[0].get_ylabel()
+        'standard deviation'
+    """
+    need(parameters, "parameter", "std_nominal", "std_measured")
+    drawn = parameters.assign(place=np.arange(1, len(parameters) + 1))
+    stated = drawn[drawn["std_nominal"] > 0]
+    filled = drawn[drawn["std_measured"] > 0]
+    width = min(16.0, max(8.0, 0.16 * len(drawn) + 4))
+    figure = new_figure(width, 3.8)
+    with mpl.rc_context(RC):
+        ax = figure.subplots()
+        nominal, measured = (
+            log_safe(part[name])
+            for part, name in ((stated, "std_nominal"), (filled, "std_measured"))
+        )
+        bars: dict[str, Any] = {"marker": "_", "markersize": 12, "color": "#E69F00"}
+        ax.plot(stated["place"], nominal, linestyle="none", label="nominal", **bars)
+        ax.plot(filled["place"], measured, ".", color="#222222", label="measured")
+        ax.set(yscale="log" if len(filled) else "linear", ylabel="standard deviation")
+        ax.legend(frameon=False, fontsize=8)
+        name_layers(ax, drawn.rename(columns={"parameter": "layer"}), {}, width=width)
+        ax.set_xlabel("parameter; those that are constant have no point")
+        add_caption(figure, caption)
+    return figure

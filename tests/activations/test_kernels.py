@@ -1,0 +1,44 @@
+"""In-place kernels: they compute what the module and autograd do, whoever wrote them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from init_bench.activations import ACTIVATIONS, Kernel
+
+A = torch.linspace(-4, 4, 97, dtype=torch.float64).view(1, 97, 1)
+UPSTREAM = torch.linspace(1, 2, 97, dtype=torch.float64).view(1, 97, 1)
+BY_HAND = [name for name, phi in ACTIVATIONS.items() if phi.kernel]
+
+
+def both_passes(kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Return φ(a) and upstream · φ'(a), with one buffer for a and z where the kernel allows it."""
+    a, upstream = A.clone(), UPSTREAM.clone()
+    z = torch.empty_like(a) if kernel.needs_a else a
+    kernel.forward(a, z)
+    kernel.backward(upstream, a, z)
+    return z, upstream
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_kernel_written_by_hand_equals_autograd(name: str) -> None:
+    phi = ACTIVATIONS[name]
+    by_autograd = replace(phi, kernel=None).kernel_on(A.device)
+    assert phi.kernel_on(A.device) is phi.kernel
+    for written, derived in zip(
+        both_passes(phi.kernel_on(A.device)), both_passes(by_autograd), strict=True
+    ):
+        torch.testing.assert_close(written, derived, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_kernel_by_autograd_equals_the_module(name: str) -> None:
+    module = ACTIVATIONS[name].module()
+    z, _ = both_passes(replace(ACTIVATIONS[name], kernel=None).kernel_on(A.device))
+    torch.testing.assert_close(z, module(A), rtol=0, atol=0)
+
+
+def test_every_activation_of_ours_has_a_kernel_by_hand() -> None:
+    assert BY_HAND == list(ACTIVATIONS)
