@@ -254,7 +254,21 @@ def main() -> None:
     print(
         card, table[["what", "value", "unit", "target", "met"]].to_string(index=False), sep="\n\n"
     )
-    print(save(table, "gpu-rehearsal" if run.rehearsal else "gpu"))
+    path = save(table, "gpu-rehearsal" if run.rehearsal else "gpu")
+    path.with_suffix(".md").write_text(page(table, card), "utf-8")
+    print(path)
+
+
+def page(table: pd.DataFrame, card: str) -> str:
+    """Return the table as Markdown, a line per measurement."""
+    lines = [
+        f"| {r.what} | {r.value:.4g} {r.unit} | {r.target} | {r.met if r.target else ''} |"
+        for r in table.itertuples()
+    ]
+    head = f"{card}, torch {torch.__version__}. `python -m benchmarks.gpu`\n\n"
+    return (
+        head + "| what | measured | target | met |\n|---|---|---|---|\n" + "\n".join(lines) + "\n"
+    )
 
 
 if __name__ == "__main__":
