@@ -213,6 +213,10 @@ def median(values: Iterator[float]) -> float:
     return float(pd.Series(list(values)).median())
 
 
+COLUMNS = ["what", "value", "unit", "target", "met"]
+"""Of the table that is printed."""
+
+
 SECTIONS: tuple[tuple[Callable[[Run], Rows], float], ...] = (
     (checks, 60.0),
     (jobs, 60.0),
@@ -261,14 +265,11 @@ def main() -> None:
 
 def page(table: pd.DataFrame, card: str) -> str:
     """Return the table as Markdown, a line per measurement."""
-    lines = [
-        f"| {r.what} | {r.value:.4g} {r.unit} | {r.target} | {r.met if r.target else ''} |"
-        for r in table.itertuples()
-    ]
-    head = f"{card}, torch {torch.__version__}. `python -m benchmarks.gpu`\n\n"
-    return (
-        head + "| what | measured | target | met |\n|---|---|---|---|\n" + "\n".join(lines) + "\n"
-    )
+    lines = [f"{card}, torch {torch.__version__}. `python -m benchmarks.gpu`", ""]
+    lines += ["| what | measured | target | met |", "|---|---|---|---|"]
+    for what, value, unit, target, met in table[COLUMNS].to_numpy():
+        lines.append(f"| {what} | {value:.4g} {unit} | {target} | {met if target else ''} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
