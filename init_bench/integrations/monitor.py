@@ -57,6 +57,7 @@ class Monitor:
         self.diagnoses: dict[int, Diagnosis] = {}
         self._updates: list[tuple[int, str, float]] = []
         self._before: dict[str, Tensor] = {}
+        self._waits = False
 
     @property
     def updates(self) -> pd.DataFrame:
@@ -108,9 +109,11 @@ class Monitor:
             return
         ratios = update_ratios(self._before, model)
         if not any(ratios.values()):
-            self.log.info("step %d: no parameter moved; the next update is measured", step)
+            if not self._waits:
+                self.log.info("step %d: no parameter moved; the next update is measured", step)
+            self._waits = True
             return
-        self._before = {}
+        self._before, self._waits = {}, False
         self._updates += [(step, name, ratio) for name, ratio in ratios.items()]
         self._tell_updates(step, model, ratios)
 

@@ -69,6 +69,15 @@ def test_a_watched_training_has_the_same_bits() -> None:
     assert_equal(*runs)
 
 
+def test_a_distributed_model_has_the_same_bits(process_group: None) -> None:
+    runs = []
+    for watched in (False, True):
+        seed_all()
+        model = nn.parallel.DistributedDataParallel(Noisy())
+        runs.append(train(watched, model))
+    assert_equal(*runs)
+
+
 def bad_model() -> nn.Module:
     model = nn.Sequential(
         nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 3)
@@ -121,16 +130,20 @@ def test_the_update_is_the_one_of_the_optimizer() -> None:
     assert sent[-1][0]["init_bench/update_median"] == found["weight"] and sent[-1][1] == 1
 
 
-def test_a_step_that_moves_nothing_waits_for_the_next_update() -> None:
+def test_what_moves_nothing_is_told_once_and_the_next_update_measured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     model, (x, y) = nn.Linear(20, 3), batch()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     monitor = TrainingMonitor(model)
-    for step in range(3):
+    for step in range(4):
         with monitor.step(x, y):
             nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
-            if step == 1:  # gradients of two steps
+            if step == 2:  # gradients of three steps
                 optimizer.step()
-    assert monitor.updates["step"].unique().tolist() == [2]
+    assert monitor.updates["step"].unique().tolist() == [3]
+    assert caplog.text.count("no parameter moved") == 1
 
 
 def test_a_gradient_scaler_changes_no_diagnosis() -> None:
