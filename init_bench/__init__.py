@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench import datasets as datasets
     from init_bench import figures as figures
     from init_bench import init as init
+    from init_bench import integrations as integrations
     from init_bench import models as models
     from init_bench import statistics as statistics
     from init_bench import testing as testing
@@ -36,7 +37,16 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.training.results import Results as Results
     from init_bench.training.results import load as load
 
-_MODULES = ("datasets", "figures", "init", "models", "statistics", "testing", "theory")
+_MODULES = (
+    "datasets",
+    "figures",
+    "init",
+    "integrations",
+    "models",
+    "statistics",
+    "testing",
+    "theory",
+)
 
 _HOMES = {
     "ACTIVATIONS": "activations.menu",

@@ -27,7 +27,7 @@ FLOORS: tuple[set[str], ...] = (
     {"init"},
     {"training", "theory"},
     {"diagnosis", "comparison", "book"},
-    {"cli", "testing"},
+    {"cli", "testing", "integrations"},
     {"__init__", "__main__"},
 )
 """The root's entries, floor by floor: there are no others, and imports point down."""

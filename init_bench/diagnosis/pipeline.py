@@ -53,7 +53,8 @@ def diagnose(
             gradients are judged.
         capture_at: after how many updates to measure, beside step 0: a number or several.
         optimizer: builds the optimizer of these updates, as in
-            ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``.
+            ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``. With it and a loss,
+            ``.weights`` has ``update_ratio`` at step 0: ‖ΔW‖ / ‖W‖ of its first update.
         steps: the old name of ``capture_at``.
 
     Returns:

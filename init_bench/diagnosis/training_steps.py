@@ -1,13 +1,15 @@
 """Collect evidence at chosen training steps, then restore the weights."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
+from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
 from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
@@ -30,8 +32,9 @@ def collect_evidence_by_step(
 ) -> dict[int, Evidence]:
     """Return the evidence before training and after each of ``steps`` updates on ``inputs``.
 
-    A loss that is not finite ends the training: the evidence of that step is the last. Parameters
-    are restored, and so is all that ``collect_evidence`` restores.
+    With an optimiser and a loss, the weights of step 0 have ``update_ratio``, ‖ΔW‖ / ‖W‖ of the
+    first update. A loss that is not finite ends the training: the evidence of that step is the
+    last. Parameters are restored, and so is all that ``collect_evidence`` restores.
 
     Raises:
         InitBenchError: a step is no integer from 0, there is no loss or optimiser to train with,
@@ -39,25 +42,39 @@ def collect_evidence_by_step(
     """
     steps = _checked(steps)
     last = max(steps, default=0)
-    if not last:
-        return {0: collect_evidence(model, inputs, targets, loss_fn)}
-    if loss_fn is None:
+    if last and loss_fn is None:
         raise InitBenchError(
             f"capture_at={steps} asks to train, which needs targets or loss_fn: the class of each "
             f"sample, or a function of output and targets that returns a scalar"
         )
-    if optimizer is None:
+    if last and optimizer is None:
         raise InitBenchError(f"capture_at={steps} asks to train, which needs optimizer, {SUCH_AS}")
     evidence = {0: collect_evidence(model, inputs, targets, loss_fn)}
+    ratios: dict[str, float] = {}
+    if loss_fn is None or optimizer is None:
+        return _with_first_update(evidence, ratios)
     with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
-        update = optimizer_of(model, optimizer)
-        for step in range(1, last + 1):
+        update, before = optimizer_of(model, optimizer), parameter_copies(model)
+        for step in range(1, max(last, 1) + 1):
             if not _update(model, update, inputs, targets, loss_fn):
-                evidence[step - 1] = collect_evidence(model, inputs, targets, loss_fn)
+                if last:
+                    evidence[step - 1] = collect_evidence(model, inputs, targets, loss_fn)
                 break
+            ratios = ratios or update_ratios(before, model)
             if step in steps:
                 evidence[step] = collect_evidence(model, inputs, targets, loss_fn)
-    return evidence
+    return _with_first_update(evidence, ratios)
+
+
+def _with_first_update(
+    evidence: Mapping[int, Evidence], ratios: Mapping[str, float]
+) -> dict[int, Evidence]:
+    """Return the evidence with a column ``update_ratio`` of the weights, filled at step 0."""
+    found = {}
+    for step, one in evidence.items():
+        ratio = one.weights["parameter"].map({} if step else dict(ratios)).astype(float)
+        found[step] = replace(one, weights=one.weights.assign(update_ratio=ratio))
+    return found
 
 
 def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimizer:

@@ -18,12 +18,17 @@ from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.tracker import track
 from init_bench.statistics.histogram import CENTRES
 from init_bench.statistics.layer import STATISTICS
+from init_bench.statistics.number_formats import FORMAT_STATISTICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("layer", "index", "kind", *STATISTICS)
-"""What a run stores of ``Record.table``, which has ``call`` besides."""
+"""What a run stores of ``Record.table``."""
+
+
+TABLE = (*COLUMNS, "call", *FORMAT_STATISTICS)
+"""Columns of ``Record.table``."""
 
 
 @dataclass
@@ -107,11 +112,11 @@ class Record:
 
         Columns: ``layer`` (qualified module name), ``index`` (order of execution, from 1),
         ``kind`` (``pre_activation``: output of a module with weights; ``activation``: output of
-        any other; ``gradient``: of the loss with respect to that output; ``weight``), the
-        statistics that ``init_bench.statistics.describe`` defines, and ``call`` (which run of that
-        layer it was, from 1).
+        any other; ``gradient``: of the loss with respect to that output; ``weight``), ``call``
+        (which run of that layer it was, from 1) and the statistics that
+        ``init_bench.statistics.describe`` defines.
         """
-        return pd.DataFrame(self.rows, columns=[*COLUMNS, "call"])
+        return pd.DataFrame(self.rows, columns=list(TABLE))
 
     def histograms(self) -> pd.DataFrame:
         """Return the histogram of each output, a row per layer, call and bin.

@@ -8,10 +8,12 @@ from init_bench.statistics.layer import (
     describe,
     describe_weight,
 )
+from init_bench.statistics.number_formats import FORMAT_STATISTICS
 
 __all__ = [
     "COMPARED_SAMPLES",
     "COMPARED_UNITS",
+    "FORMAT_STATISTICS",
     "SATURATION_MARGIN",
     "STATISTICS",
     "describe",

@@ -4,12 +4,19 @@ Computed on the tensor's device: from an accelerator only numbers are copied, ne
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from init_bench.statistics.distinct_rows import distinct_rows
+from init_bench.statistics.number_formats import (
+    FORMAT_STATISTICS,
+    format_statistics,
+    power_sums,
+)
 from init_bench.statistics.sums import Sums, exact, sums
 
 SAME_ROWS = 1e-5
@@ -52,7 +59,11 @@ STATISTICS = (
     "distinct",
     "nonfinite",
 )
-"""Columns of the layer table; ``describe`` and ``describe_weight`` fill those that apply."""
+"""Columns of the layer table that a run stores."""
+
+
+_ALL = (*STATISTICS, *FORMAT_STATISTICS)
+"""What ``describe`` and ``describe_weight`` return; they fill those that apply."""
 
 
 def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[str, float]:
@@ -72,10 +83,15 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
       that are constant over units have none and are left out; nan with fewer than two left;
     - ``effective_rank``: exp(−Σ p log p) with p the singular values of z over their sum, between
       1 and min(samples, units); 0 for a zero matrix;
-    - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan.
+    - ``nonfinite``: fraction of nan and ±inf. Where it is above 0 the rest is nan;
+    - ``rms``: √(mean z²);
+    - ``kurtosis``: mean (z − mean)⁴ / variance², 3 of a Gaussian; nan of equal values;
+    - ``float16_underflow``, ``float16_overflow``: fraction of values that round to 0 in this
+      number format (zeros apart), and beyond its greatest number. The same for ``bfloat16``,
+      ``float8_e4m3`` and ``float8_e5m2``. Values that are float16 already have lost theirs.
 
-    ``correlation`` and ``effective_rank`` use the first 64 samples (``COMPARED_SAMPLES``) and
-    at no more than 512 units (``COMPARED_UNITS``), every k-th.
+    ``correlation``, ``effective_rank``, ``kurtosis`` and the underflows use the first 64 samples
+    (``COMPARED_SAMPLES``) and at no more than 512 units (``COMPARED_UNITS``), every k-th.
 
     Shapes:
         values: ``(samples, *units)``, floating point, any device.
@@ -99,9 +115,12 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     units = z.shape[1]
     compared = _compared(z)
     centred = compared - compared.mean(dim=1, keepdim=True)
-    products, centred_products = _products(compared, centred)
-    return dict.fromkeys(STATISTICS, math.nan) | {
-        **_moments(found, scale, z.numel()),
+    moments = _moments(found, scale, z.numel())
+    powers = power_sums(compared, moments["mean"], moments["std"])
+    sums_of_powers, products, centred_products = _transferred(powers, compared, centred)
+    return dict.fromkeys(_ALL, math.nan) | {
+        **moments,
+        **format_statistics(z, moments, sums_of_powers, compared.numel()),
         "saturated": found.near_ends / z.numel() if bounds else math.nan,
         "dead": found.constant_units / units,
         "sample_std": math.sqrt(found.within) / scale,
@@ -133,10 +152,14 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     found, scale = _safe_sums(rows, None)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
         return _nothing_but_nonfinite(rows)
-    (products,) = _products(_compared(rows))
+    compared = _compared(rows)
+    moments = _moments(found, scale, rows.numel())
+    powers = power_sums(compared, moments["mean"], moments["std"])
+    sums_of_powers, products = _transferred(powers, compared)
     tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
-    return dict.fromkeys(STATISTICS, math.nan) | {
-        **_moments(found, scale, rows.numel()),
+    return dict.fromkeys(_ALL, math.nan) | {
+        **moments,
+        **format_statistics(rows, moments, sums_of_powers, compared.numel()),
         "effective_rank": _effective_rank(products),
         "distinct": float(distinct_rows(rows, tolerance)),
         "nonfinite": 0.0,
@@ -147,6 +170,8 @@ def _rows(values: Tensor) -> Tensor:
     """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout."""
     if not values.dim():
         raise ValueError("statistics need a dimension of samples, got a tensor without dimensions")
+    if values.dim() == 2:
+        return values
     strides = values.stride()
     order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
     return values.permute(0, *order).reshape(len(values), -1)
@@ -190,7 +215,7 @@ def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
 
 def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
     share = 1 - int(values.isfinite().sum().item()) / values.numel()
-    return dict.fromkeys(STATISTICS, math.nan) | {"nonfinite": share}
+    return dict.fromkeys(_ALL, math.nan) | {"nonfinite": share}
 
 
 def _compared(z: Tensor) -> Tensor:
@@ -198,9 +223,17 @@ def _compared(z: Tensor) -> Tensor:
     return exact(z[:COMPARED_SAMPLES, :: -(-z.shape[1] // COMPARED_UNITS)])
 
 
-def _products(*chosen: Tensor) -> Array:
-    """Return for each the inner products of its samples with each other, in one transfer."""
-    return torch.stack([values @ values.T for values in chosen]).cpu().double().numpy()
+def _transferred(powers: Sequence[float] | Tensor, *chosen: Tensor) -> tuple[Any, ...]:
+    """Return the power sums, and of each chosen the inner products of its samples with each other.
+
+    They are brought over in one transfer.
+    """
+    products = [values @ values.T for values in chosen]
+    if not isinstance(powers, Tensor):
+        return powers, *(part.numpy() for part in products)
+    parts = torch.stack(products)
+    flat = torch.cat([powers, parts.flatten()]).cpu().double().numpy()
+    return flat[: len(powers)].tolist(), *flat[len(powers) :].reshape(parts.shape)
 
 
 def _correlation(products: Array, centred: Array) -> float:
@@ -211,8 +244,9 @@ def _correlation(products: Array, centred: Array) -> float:
     if number < 2:
         return math.nan
     norm = np.sqrt(np.where(varies, variance, np.inf))
-    cosine = centred / norm / norm[:, None]
-    return (float(np.abs(cosine).sum()) - number) / (number * (number - 1))
+    cosine = centred / norm
+    cosine /= norm[:, None]
+    return (float(np.abs(cosine, out=cosine).sum()) - number) / (number * (number - 1))
 
 
 def _effective_rank(products: Array) -> float:

@@ -31,7 +31,7 @@ Numbers = dict[str, Tensor]
 def describe_stack(
     values: Tensor, bounds: tuple[float, float] | None = None
 ) -> list[dict[str, float]]:
-    """Return ``describe(layer, bounds)`` of each layer of a stack, all in float64.
+    """Return ``STATISTICS`` of each layer of a stack, as ``describe`` does, all in float64.
 
     Shapes:
         values: ``(layers, samples, units)``, on a device that has float64.
@@ -58,7 +58,7 @@ def describe_stack(
 
 
 def describe_weight_stack(weights: Tensor) -> list[dict[str, float]]:
-    """Return ``describe_weight(weight)`` of each weight of a stack, all in float64.
+    """Return ``STATISTICS`` of each weight of a stack, as ``describe_weight``, all in float64.
 
     Shapes:
         weights: ``(layers, n_out, n_in)``, on a device that has float64.

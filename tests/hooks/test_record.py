@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.record import COLUMNS, capture
+from init_bench.hooks.record import TABLE, capture
 from init_bench.statistics.layer import describe, describe_weight
 
 
@@ -160,7 +160,7 @@ def test_rows_come_in_order_of_execution_with_their_kinds() -> None:
 def test_the_table_has_its_columns_even_when_nothing_ran() -> None:
     with capture(perceptron()) as record:
         pass
-    assert tuple(record.table().columns) == (*COLUMNS, "call")
+    assert tuple(record.table().columns) == TABLE
     assert record.table().empty
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy import stats
 
 from init_bench.statistics.layer import (
     COMPARED_SAMPLES,
@@ -16,6 +17,8 @@ from init_bench.statistics.layer import (
     describe,
     describe_weight,
 )
+from init_bench.statistics.number_formats import FORMAT_STATISTICS
+from tests.statistics.formats_by_casting import lost_shares
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -49,6 +52,12 @@ def reference_rank(z: Array) -> float:
     return math.exp(-np.sum(share * np.log(share))) if kept.size else 0.0
 
 
+def reference_kurtosis(z: Array) -> float:
+    """Return the mean fourth power of standardised values, nan without spread."""
+    chosen = compared(z)
+    return float(stats.kurtosis(chosen, axis=None, fisher=False)) if np.ptp(chosen) else math.nan
+
+
 def reference(values: Array, ends: tuple[float, float] | None) -> dict[str, float]:
     z = values.reshape(len(values), -1).astype(np.float64)
     low, high = ends or (math.nan, math.nan)
@@ -68,6 +77,9 @@ def reference(values: Array, ends: tuple[float, float] | None) -> dict[str, floa
         "effective_rank": reference_rank(z),
         "distinct": math.nan,
         "nonfinite": 0.0,
+        "rms": math.sqrt(np.square(z).mean()),
+        "kurtosis": reference_kurtosis(z),
+        **lost_shares(torch.tensor(z), torch.tensor(compared(z))),
     }
 
 
@@ -90,7 +102,7 @@ def test_every_statistic_of_a_real_layer_agrees_with_numpy(samples: int, scale: 
     weight = torch.randn(30, 40, generator=generator) / 40**0.5
     layer = torch.relu(torch.randn(samples, 40, generator=generator) @ weight.T) * scale
     found, expected = describe(layer), reference(layer.double().numpy(), None)
-    scaled = ("mean", "std", "min", "max", "sample_std", "unit_std")
+    scaled = ("mean", "std", "min", "max", "sample_std", "unit_std", "rms")
     found |= {name: found[name] / scale for name in scaled}
     expected |= {name: expected[name] / scale for name in scaled}
     assert found == close(expected)
@@ -193,7 +205,7 @@ def test_where_something_is_not_finite_the_rest_is_nan(
 @pytest.mark.parametrize("function", [describe, describe_weight])
 def test_the_columns_are_fixed(function: object) -> None:
     found = (describe if function is describe else describe_weight)(torch.eye(3))
-    assert tuple(found) == STATISTICS
+    assert tuple(found) == (*STATISTICS, *FORMAT_STATISTICS)
     assert all(type(value) is float for value in found.values())
 
 

@@ -181,3 +181,26 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
     if not np.isfinite(unit_total):
         low = high = unit_total
     return low, high, constant, common, unit_total, unit_square, within, zeros, near
+
+
+@_compiled
+def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
+    """Return what ``number_formats.power_sums`` does, of a vector of values."""
+    a, b, c, d = small
+    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+    zeros, under_a, under_b = np.int64(0), np.int64(0), np.int64(0)
+    under_c, under_d = np.int64(0), np.int64(0)
+    for i in range(len(values)):
+        deviation = (values[i] - mean) * inverse
+        square = deviation * deviation
+        first += deviation
+        second += square
+        third += square * deviation
+        fourth += square * square
+        size = abs(values[i])
+        zeros += size == 0
+        under_a += size <= a
+        under_b += size <= b
+        under_c += size <= c
+        under_d += size <= d
+    return first, second, third, fourth, zeros, under_a, under_b, under_c, under_d

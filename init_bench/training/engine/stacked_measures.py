@@ -100,7 +100,7 @@ def accuracies(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[float]:
 
 
 def layer_tables(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[pd.DataFrame]:
-    """Return for each network the table that ``capture`` gives of a forward and backward pass."""
+    """Return for each network what a run stores of ``capture``'s table, forward and backward."""
     by_row = list(_rows(stack, inputs, targets))
     columns = [*COLUMNS, "call"]
     return [

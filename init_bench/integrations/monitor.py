@@ -1,0 +1,148 @@
+"""Diagnose a model at chosen steps of a training, and measure its updates, changing neither."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+from torch import Tensor, nn
+
+from init_bench.diagnosis.evidence.collection import Loss
+from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
+from init_bench.diagnosis.pipeline import diagnose
+from init_bench.diagnosis.result import Diagnosis
+from init_bench.errors import InitBenchError, check_int
+from init_bench.hooks.module_names import own_parameters
+from init_bench.integrations.python_state import preserved_python_state
+
+ON_BAD = ("warn", "raise")
+
+Numbers = Callable[[Mapping[str, float], int], object]
+"""Takes numbers by name and the step they belong to."""
+
+
+class Monitor:
+    """Look at a model before chosen updates of its training.
+
+    A look is a diagnosis before the update and the size ‖ΔW‖ / ‖W‖ of that update. The first is
+    at step 0; the others come every so many steps.
+
+    Args:
+        every: steps between two looks; 0 for the first alone.
+        on_bad: ``warn`` writes bad findings as warnings; ``raise`` stops the training at step 0,
+            before its first update. Later findings only warn, as limits were calibrated at step 0.
+        log: where texts go.
+        numbers: where numbers go, if anywhere.
+
+    Attributes:
+        diagnoses: the ``Diagnosis`` of each step that was looked at.
+
+    Raises:
+        InitBenchError: an argument is none of these.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int = 0,
+        on_bad: str = "warn",
+        log: logging.Logger | None = None,
+        numbers: Numbers | None = None,
+    ) -> None:
+        if on_bad not in ON_BAD:
+            raise InitBenchError(f"on_bad must be 'warn' or 'raise', got {on_bad!r}")
+        self.every, self.on_bad = check_int(every, "every", minimum=0), on_bad
+        self.log = log or logging.getLogger("init_bench")
+        self.numbers = numbers
+        self.diagnoses: dict[int, Diagnosis] = {}
+        self._updates: list[tuple[int, str, float]] = []
+        self._before: dict[str, Tensor] = {}
+        self._waits = False
+
+    @property
+    def updates(self) -> pd.DataFrame:
+        """A row per measured update and parameter.
+
+        Columns: ``step`` (the number of updates, this one included), ``parameter`` and
+        ``update_ratio``, ‖ΔW‖ / ‖W‖.
+        """
+        return pd.DataFrame(self._updates, columns=["step", "parameter", "update_ratio"])
+
+    def is_due(self, step: int) -> bool:
+        """Return whether to look before the update that follows ``step`` others."""
+        return step == 0 or (self.every > 0 and step % self.every == 0)
+
+    def diagnose(
+        self, step: int, model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss | None
+    ) -> None:
+        """Diagnose ``model`` before the update that follows ``step`` others, and tell.
+
+        Raises:
+            InitBenchError: a finding at step 0 is bad, and ``on_bad`` is ``raise``.
+        """
+        if loss_fn is not None and _steps_in_backward(model):
+            self.log.info("gradients are not judged: hooks of parameters run in a backward pass")
+            targets, loss_fn = None, None
+        try:
+            with preserved_python_state(model):
+                found = diagnose(model, inputs, targets, loss_fn)
+        except InitBenchError as cause:
+            self.log.warning("step %d: the model was not diagnosed: %s", step, cause)
+            return
+        self.diagnoses[step] = found
+        self._send({"init_bench/bad_findings": float(len(found.bad))}, step)
+        if step == 0 and not found.healthy and self.on_bad == "raise":
+            raise InitBenchError(f"{found}\n(on_bad='warn' would train all the same)")
+        self.log.log(logging.INFO if found.healthy else logging.WARNING, "step %d: %s", step, found)
+
+    def before_update(self, model: nn.Module) -> None:
+        """Copy the parameters, unless a copy still waits for an update."""
+        self._before = self._before or parameter_copies(model)
+
+    def after_update(self, step: int, model: nn.Module) -> None:
+        """Compare with the copy, ``step`` being the number of updates done; tell the sizes.
+
+        Where nothing moved, the copy waits for the next update: gradients were accumulated, or a
+        gradient scaler skipped the step because they overflowed.
+        """
+        if not self._before:
+            return
+        ratios = update_ratios(self._before, model)
+        if not any(ratios.values()):
+            if not self._waits:
+                self.log.info("step %d: no parameter moved; the next update is measured", step)
+            self._waits = True
+            return
+        self._before, self._waits = {}, False
+        self._updates += [(step, name, ratio) for name, ratio in ratios.items()]
+        self._tell_updates(step, model, ratios)
+
+    def _tell_updates(self, step: int, model: nn.Module, ratios: Mapping[str, float]) -> None:
+        """Tell median, least and greatest update of the matrices, and what did not move."""
+        shapes = {name: value.dim() for name, value in own_parameters(model).items()}
+        still = [name for name, ratio in ratios.items() if ratio == 0]
+        moved = pd.Series({n: r for n, r in ratios.items() if r and shapes[n] > 1}, dtype=float)
+        moved = moved[moved < float("inf")]
+        if len(moved):
+            sizes = {
+                "median": float(moved.median()),
+                "least": float(moved.min()),
+                "greatest": float(moved.max()),
+            }
+            self.log.info(
+                "step %d: update sizes ‖ΔW‖/‖W‖: median %.2g, least %.2g (%s), greatest %.2g (%s)",
+                *(step, sizes["median"], sizes["least"], moved.idxmin()),
+                *(sizes["greatest"], moved.idxmax()),
+            )
+            self._send({f"init_bench/update_{name}": size for name, size in sizes.items()}, step)
+        if still:
+            self.log.info("step %d: these parameters did not move: %s", step, ", ".join(still))
+
+    def _send(self, numbers: Mapping[str, float], step: int) -> None:
+        if self.numbers is not None:
+            self.numbers(numbers, step)
+
+
+def _steps_in_backward(model: nn.Module) -> bool:
+    """Return whether a backward pass runs hooks that may update parameters."""
+    return any(getattr(p, "_post_accumulate_grad_hooks", None) for p in model.parameters())
