@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.judgement import ROOT
+from init_bench.diagnosis.judgement import named
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.verdict_rules import verdict_names
 from init_bench.errors import InitBenchError, lookup
@@ -40,7 +40,7 @@ def assert_healthy(
     if left.empty:
         return
     firsts = zip(left["verdict"], left["layer"], strict=True)
-    listed = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in firsts)
+    listed = ", ".join(f"{verdict} (first at {named(layer)})" for verdict, layer in firsts)
     raise AssertionError(f"not allowed: {listed}\n{found}" if allowed else str(found))
 
 
