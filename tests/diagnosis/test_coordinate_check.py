@@ -232,7 +232,7 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"factory": 64}, "builds a network of a width, got a int"),
         ({"factory": nn.Linear(12, 3)}, "builds a network of a width, got a Linear"),
         ({"factory": lambda width: nn.Linear(12, 3)}, "the same shapes at all widths"),
-        ({"optimizer": lambda model: model}, "must return an optimiser, got a Sequential"),
+        ({"optimizer": lambda model: model}, "must return an optimizer, got a Sequential"),
         ({"optimizer": adam(perceptron(8))}, "optimizer must be a function .* got a Adam"),
         ({"factory": lambda width: "x"}, r"factory\(32\) must return a torch\.nn\.Module, got str"),
     ],

@@ -154,7 +154,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "the model itself": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
-        "must return an optimiser, got a Sequential; such as",
+        "must return an optimizer, got a Sequential; such as",
     ),
     "a class of torch.optim": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]
