@@ -89,7 +89,7 @@ def _first_line(function: object) -> str:
 
 
 def _verdicts() -> list[Row]:
-    from init_bench.diagnosis.rules import RULES
+    from init_bench.diagnosis.verdict_rules import RULES
 
     return [
         {
