@@ -38,7 +38,7 @@ def mnist(device: str) -> datasets.Dataset:
 
 
 def cells(seeds: int, per_seed: int, model: str = "mlp", precision: str = "float32") -> list[Cell]:
-    """Return ``seeds`` × ``per_seed`` cells of a model, which differ in their rates."""
+    """Return ``seeds`` × ``per_seed`` cells of a model, of different learning rates."""
     rates = [LR * (1 + i / 1000) for i in range(per_seed)]
     return Grid(model=model, precision=precision, lr=rates, seed=range(seeds)).cells
 
@@ -85,7 +85,7 @@ def image_resnet() -> nn.Sequential:
 
 
 def wait(device: str) -> None:
-    """Let all work given to an accelerator end before the clock is read."""
+    """Wait until an accelerator has done all its work, before the clock is read."""
     if torch.device(device).type != "cpu":
         torch.accelerator.synchronize()
 
@@ -127,12 +127,12 @@ def prepared(
 
 
 def lenets(count: int) -> list[Cell]:
-    """Return LeNets of one seed that differ in their rates."""
+    """Return LeNets of one seed and different learning rates."""
     return Grid(model="lenet", lr=[LR * (1 + i / 1000) for i in range(count)]).cells
 
 
 def dataloader_idiom(steps: int, device: str = "cpu") -> float:
-    """Item by item through ``DataLoader`` and ``ToTensor``: what most people write."""
+    """Time training item by item through ``DataLoader`` and ``ToTensor``, as most people do."""
     from torchvision import transforms
     from torchvision.datasets import MNIST
 
@@ -148,7 +148,7 @@ def preloaded_loop(
     device: str = "cpu",
     make: Callable[[], nn.Module] = book_mlp,
 ) -> float:
-    """The same model from one tensor that holds all data."""
+    """Time the same model, trained from one tensor that holds all data."""
     data, before = mnist(device), torch.get_num_threads()
     torch.set_num_threads(threads)
 
@@ -193,16 +193,16 @@ def graphed_loop(steps: int, device: str) -> float:
 
 
 def _loop(model: nn.Module, batches: Any, steps: int, device: str) -> float:
-    optimiser = torch.optim.SGD(model.parameters(), lr=LR)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     started = 0.0
     for step, (x, y) in zip(range(steps + WARM), batches, strict=False):
         if step == WARM:
             wait(device)
             started = time.perf_counter()
         loss = nn.functional.cross_entropy(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         loss.item()
     wait(device)
     return (time.perf_counter() - started) / steps * 1e6
@@ -216,7 +216,7 @@ def _in_process(steps: int, barrier: Any, answers: Any) -> None:
 
 
 def two_processes(steps: int) -> float:
-    """Two preloaded loops side by side, one thread each."""
+    """Time two preloaded loops side by side, one thread each."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(2), context.Queue()
     both = [context.Process(target=_in_process, args=(steps, barrier, answers)) for _ in range(2)]
@@ -235,7 +235,7 @@ def torch_func(
     threads: int = 2,
     make: Callable[[], nn.Module] = book_mlp,
 ) -> float:
-    """``stack_module_state`` and ``vmap(grad)``, as PyTorch's tutorial on ensembles has it."""
+    """Time ``stack_module_state`` and ``vmap(grad)``, as in PyTorch's tutorial on ensembles."""
     from torch.func import functional_call, grad, stack_module_state, vmap
 
     data, before = mnist(device), torch.get_num_threads()
@@ -264,8 +264,10 @@ def torch_func(
 
 
 def numpy_book(steps: int) -> float:
-    """The arithmetic of the book's script: float32 images, float64 weights; the gradients with
-    the loss they need, the update, and the loss once more, each loss with its (zero) decay term.
+    """Time the arithmetic of the book's script in NumPy: float32 images, float64 weights.
+
+    A step computes the gradients with the loss that they need, the update, and the loss once more,
+    each loss with its (zero) decay term.
     """
     data, draw = mnist("cpu"), np.random.default_rng(0)
     x_train, y_train, decay = data.inputs.numpy(), data.targets.numpy(), 0.0
@@ -312,7 +314,7 @@ def numpy_book(steps: int) -> float:
 def jax_scan(
     seeds: int, per_seed: int, steps: int, precision: str | None = None
 ) -> Callable[[], float]:
-    """Return a measurement of ``vmap`` + ``jit`` + ``scan``, compiled beforehand.
+    """Return a function that times ``vmap`` + ``jit`` + ``scan``, compiled beforehand.
 
     On a GPU ``precision="highest"`` is float32; JAX's default rounds to TF32.
     """
@@ -360,7 +362,7 @@ def jax_scan(
 
 
 def products_at_peak(device: str = "cpu", workers: int = 2) -> float:
-    """The time of a model-step's dense products at the best rate ``bmm`` or ``mm`` reaches."""
+    """Return the time of a model-step's dense products at the best rate of ``bmm`` or ``mm``."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     shapes = [(30, 100, 100, 128), (8, 256, 256, 256), (1, 1024, 1024, 1024), (1, 3000, 784, 128)]

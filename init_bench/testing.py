@@ -9,7 +9,7 @@ import pandas as pd
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.judgement import ROOT
+from init_bench.diagnosis.judgement import named
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.verdict_rules import verdict_names
 from init_bench.errors import InitBenchError, lookup
@@ -63,7 +63,7 @@ def assert_healthy(
     left = left[~pairs.isin(known)].drop_duplicates("verdict")
     if left.empty:
         return
-    firsts = ", ".join(f"{verdict} (first at {layer or ROOT})" for verdict, layer in _pairs(left))
+    firsts = ", ".join(f"{verdict} (first at {named(layer)})" for verdict, layer in _pairs(left))
     if known:
         raise AssertionError(f"not in {baseline}: {firsts}\n{found}")
     raise AssertionError(f"not allowed: {firsts}\n{found}" if allowed else str(found))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from init_bench.cli.command import Command
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
+from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import AsJson, Device, Executor, Out, Workers
 from init_bench.errors import InitBenchError, lookup
@@ -46,20 +48,27 @@ def options(
     """Which initial weights let a network train, and why do the others fail?"""
 
 
-@app.command()
+@app.command(cls=Command)
 def book(
     out: Out = Path("results/book"),
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A figure to reproduce, such as 6-10; repeat it for several."),
+        typer.Option(
+            metavar="FIGURE",
+            help="A figure to reproduce, such as 6-10; repeat it for several. Default: all.",
+        ),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="--only FIGURE")] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds that everything is run from.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0 on.")] = 5,
     steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 2000,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Reproduce every figure of the book's section 6.2, with a verdict for each claim."""
+    """Reproduce the book's section 6.2 and judge its claims.
+
+    The book is Saito, Deep Learning from Scratch. Figures, tables and a verdict on each claim of
+    the section are written to --out.
+    """
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}: name figures after --only")
     from init_bench.book.pipeline import reproduce_book
@@ -77,15 +86,21 @@ def book(
     print(f"{_count_of_claims(result.claims)}Tables and figures: {result.folder}")
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     grid: Annotated[
-        Path, typer.Argument(metavar="GRID.toml", help="File of the grid, with a key per axis.")
+        Path,
+        typer.Argument(
+            metavar="GRID.toml",
+            exists=True,
+            dir_okay=False,
+            help="File of the grid, a line per axis, such as lr = [0.01, 0.1].",
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the run. If it holds an earlier run, that is resumed. "
+            help="Folder of the run; an earlier run in it is resumed. "
             "Default: results/ and the name of the grid file."
         ),
     ] = None,
@@ -94,9 +109,10 @@ def run(
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train all cells of a grid, or resume an earlier run."""
+    """Train the networks of a grid file, or resume an earlier run."""
     from init_bench.training.grid import read_grid
     from init_bench.training.pipeline import run as run_grid
+    from init_bench.training.results import MEANING
 
     folder = out or Path("results") / grid.stem
     with stoppable():
@@ -108,26 +124,31 @@ def run(
         print_json(records(summary))
     else:
         print(summary.to_string(index=False, float_format="{:.4g}".format))
-        print(f"Tables: {folder}")
+        print(f"{MEANING}\nTables: {folder}")
     end_if_failed(results.failures)
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME …]",
-            help="Initialisers to compare. With one name, it is compared with its counterpart in "
-            "torch; with none, all that have a counterpart are.",
+            metavar="INIT",
+            help="Two or more initialisers, such as he_normal 'normal(std=0.01)'. One alone is "
+            "compared with torch's function for the same rule. Without any, every initialiser "
+            "that torch has too is compared with torch's.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to keep the runs, the table and the figure in.")
+        Path | None,
+        typer.Option(help="Folder for the runs, the table and the figure. Default: none is kept."),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Number of seeds. Default: 10, and more for many initialisers."),
+        typer.Option(
+            help="Number of training runs of each initialiser, one per seed. Default: 10, and "
+            "more for many initialisers."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 300,
     activation: Annotated[str, typer.Option(help="Nonlinearity of the network.")] = "relu",
@@ -137,7 +158,12 @@ def compare(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Compare initialisers: do they draw the same, train the same, and how fast is each?"""
+    """Compare initialisers: draws, training and speed.
+
+    Do they draw the same weights, does a network train the same from them, how fast is each? The
+    network is an MLP on MNIST.
+    """
+    check_inits(names or ())
     from init_bench.comparison.pipeline import compare as compare_inits
 
     axes: dict[str, Any] = {"activation": activation, "lr": lr, "width": width, "depth": depth}
@@ -154,31 +180,32 @@ def compare(
         raise typer.Exit(1)
 
 
-app.command()(diagnose)
-app.command()(recommend)
-app.command("coord-check")(coord_check)
+app.command(cls=Command)(diagnose)
+app.command(cls=Command)(recommend)
+app.command("coord-check", cls=Command)(coord_check)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_menu(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="inits|activations|models|datasets|executors", help="Which menu to list."
+            metavar="inits|activations|models|datasets|executors|verdicts",
+            help="Which list to print.",
         ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """List all initialisers, activations, models, data sets or executors."""
+    """List what there is, such as initialisers or verdicts."""
     from init_bench.cli.menu_listing import MENUS, formatted
 
     menu = lookup(MENUS, what, kind="menu")
     print_json(menu.rows()) if as_json else print(formatted(menu))
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor(as_json: AsJson = False) -> None:
-    """Check versions, devices, the torch/torchvision pair and the data set's checksum."""
+    """Check versions, devices and data of this installation."""
     from init_bench.cli.doctor_checks import checks
 
     results = checks()
@@ -194,7 +221,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except InitBenchError as error:
-        say(f"error: {error}")
+        say(f"error: {str(error).strip()}")
         sys.exit(2)
 
 

@@ -48,7 +48,7 @@ def stoppable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         say(
-            "\nStopped. Finished chunks are stored, unfinished ones are lost. "
+            "\nStopped. Finished training runs are stored; those in progress are lost. "
             f"Resume with:\n  {_command()}"
         )
         raise typer.Exit(1) from None
@@ -57,11 +57,11 @@ def stoppable() -> Iterator[None]:
 
 
 def end_if_failed(failures: Sequence[Path]) -> None:
-    """End with exit code 1 and the command that resumes, if chunks failed."""
+    """End with exit code 1 and the command that resumes, if training runs failed."""
     if failures:
         listed = "\n  ".join(map(str, failures))
-        say(f"Some chunks failed, see\n  {listed}")
-        say(f"The others are stored. Resume with:\n  {_command()}")
+        say(f"Some training runs failed; these files say which and why:\n  {listed}")
+        say(f"The others are stored. Once the cause is mended, resume with:\n  {_command()}")
         raise typer.Exit(1)
 
 

@@ -1,6 +1,7 @@
 """List the menus as rows and as text."""
 
 import inspect
+import itertools
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -13,18 +14,33 @@ PIPED_WIDTH = 100
 """Columns of a list that goes into a file or a pipe."""
 
 
-def _name(row: Row) -> str:
-    return row["name"]
+TORCHS_OWN = "torch.nn.init"
+"""Source of the rows that repeat torch's functions."""
 
 
-def _init_head(row: Row) -> str:
-    """Return how a spec calls the initialiser, what it must see, and its other names."""
+FAMILIES = {
+    "tensor": "Fill a weight by its shape:",
+    TORCHS_OWN: "torch.nn.init's functions, with torch's defaults:",
+    "module": "Fill a whole model by its structure:",
+    "batch": "Fill a whole model by what a batch of inputs does in it:",
+    "loss": "Fill a whole model by the loss on a batch and its gradients:",
+}
+"""Families of initialisers in the order of the list, and their headings."""
+
+
+def _family(row: Row) -> str:
+    return TORCHS_OWN if row["source"] == TORCHS_OWN else row["needs"]
+
+
+def _init_text(row: Row) -> list[str]:
+    """Return how a spec calls the initialiser, its other names, formula and source."""
     from init_bench.init import ALIASES
     from init_bench.init.menu import signature_of
 
     aliases = [alias for alias, name in ALIASES.items() if name == row["name"]]
     also = f" (also called {', '.join(aliases)})" if aliases else ""
-    return f"{signature_of(row['name'])}: needs a {row['needs']}{also}"
+    head = f"{signature_of(row['name'])}{also}"
+    return [head] if _family(row) == TORCHS_OWN else [head, row["formula"], row["source"]]
 
 
 def _inits() -> list[Row]:
@@ -72,33 +88,72 @@ def _first_line(function: object) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
+def _verdicts() -> list[Row]:
+    from init_bench.diagnosis.verdict_rules import RULES
+
+    return [
+        {
+            "verdict": rule.verdict,
+            "severity": rule.severity,
+            "meaning": rule.meaning.replace("{size}", "too large" if rule.above else "too small"),
+            "quantity": rule.quantity,
+            "limit": f"{'above' if rule.above else 'below'} {rule.threshold:.3g}",
+            "fix": rule.advice,
+        }
+        for rule in RULES
+    ]
+
+
+def _verdict_text(row: Row) -> list[str]:
+    return [
+        f"{row['verdict']}: {row['meaning']}",
+        f"{row['severity']} {row['limit']}: {row['quantity']}",
+        f"fix: {row['fix']}",
+    ]
+
+
+def _text(row: Row) -> list[str]:
+    return [row[column] for column in ("name", "formula", "source") if column in row]
+
+
+def _no_family(row: Row) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Menu:
-    """One list: its rows, and the line that a row begins with in the terminal."""
+    """Hold one list: its rows, the paragraphs of a row in the terminal, and a row's family."""
 
     rows: Callable[[], list[Row]]
-    head: Callable[[Row], str] = _name
+    text: Callable[[Row], list[str]] = _text
+    family: Callable[[Row], str] = _no_family
 
 
 MENUS = {
-    "inits": Menu(rows=_inits, head=_init_head),
+    "inits": Menu(rows=_inits, text=_init_text, family=_family),
     "activations": Menu(rows=_activations),
     "models": Menu(rows=_models),
     "datasets": Menu(rows=_datasets),
     "executors": Menu(rows=_executors),
+    "verdicts": Menu(rows=_verdicts, text=_verdict_text),
 }
 """The lists by name."""
 
 
 def formatted(menu: Menu) -> str:
-    """Return a paragraph per row, as wide as the terminal, 100 columns where there is none."""
+    """Return the rows by family, as wide as the terminal, 100 columns where there is none."""
     width = shutil.get_terminal_size((PIPED_WIDTH, 0)).columns
     wrapper = textwrap.TextWrapper(
         width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
-    lines = []
-    for row in menu.rows():
-        parts = [f"  {row[name]}" for name in ("formula", "source") if name in row]
-        for text in (menu.head(row), *parts):
-            lines += wrapper.wrap(text) or [""]
+    order = list(FAMILIES)
+    rows = sorted(menu.rows(), key=lambda row: order.index(menu.family(row) or order[0]))
+    lines: list[str] = []
+    for family, members in itertools.groupby(rows, menu.family):
+        heading = wrapper.wrap(FAMILIES[family]) if family else []
+        lines += ["", *heading] if lines and heading else heading
+        for row in members:
+            head, *parts = (text.replace("``", "") for text in menu.text(row))
+            for text in (head, *(f"  {part}" for part in parts)):
+                lines += wrapper.wrap(text) or [""]
     return "\n".join(lines)

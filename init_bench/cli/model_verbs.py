@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from init_bench.cli.console import print_json, records, say
-from init_bench.cli.options import DEFAULT_INPUT, AsJson, Inputs, Model, integers
+from init_bench.cli.early_checks import check_inits
+from init_bench.cli.options import DEFAULT_INPUT, AsJson, Inputs, Model, WidthModel, integers
 from init_bench.errors import InitBenchError
 
 
@@ -18,29 +19,37 @@ def diagnose(
     init: Annotated[
         list[str] | None,
         typer.Option(
-            help="Initialiser to fill the model with before it is diagnosed; repeat it for "
-            "several. Default: the weights that the factory leaves."
+            metavar="INIT",
+            help="Initialiser to fill the model with first, such as 'normal(std=0.02)'; repeat it "
+            "to diagnose several. Default: the model as the factory builds it.",
         ),
     ] = None,
     capture_at: Annotated[
-        str, typer.Option(help="Training steps after which to diagnose, such as 0,10,100.")
+        str,
+        typer.Option(
+            metavar="STEPS", help="Diagnose after these numbers of training steps, as in 0,10,100."
+        ),
     ] = "0",
     steps: Annotated[str | None, typer.Option(hidden=True)] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate of those steps of plain SGD. Default: 0.1.", min=0),
+        typer.Option(
+            metavar="<float>", help="Learning rate of these steps of SGD. Default: 0.1.", min=0
+        ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write figure, HTML page and JSON to.")
-    ] = None,
-    strict: Annotated[bool, typer.Option(help="End with exit code 1 if a verdict is bad.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for figure, HTML page and JSON.")] = None,
+    strict: Annotated[
+        bool, typer.Option(help="End with exit code 1 if a layer is unhealthy.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with a model's initialisation, layer by layer.
+    """Say what is wrong with a model's initial weights.
 
-    If the output has shape (samples, classes), gradients are those of the cross-entropy to random
-    classes. --capture-at trains on that loss; the thresholds remain those of step 0.
+    Each layer is measured on random inputs. If the output has shape (samples, classes), the loss is
+    the cross-entropy to random classes, and gradients are judged too. With --capture-at the model
+    is trained on that one batch.
     """
+    check_inits(init or ())
     at = _capture_steps(capture_at, steps, lr)
     from init_bench.cli.model_calls import diagnoses
 
@@ -63,18 +72,23 @@ def recommend(
     inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
     init: Annotated[
         list[str] | None,
-        typer.Option(help="Initialiser to try; repeat it for several. Default: ten common ones."),
+        typer.Option(
+            metavar="INIT",
+            help="Initialiser to try; repeat it for several. Default: ten common ones.",
+        ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Number of seeds that each initialiser is tried from; at least 3.")
+        int, typer.Option(help="Training runs of each initialiser, one per seed; at least 3.")
     ] = 5,
-    out: Annotated[Path | None, typer.Option(help="Folder to write the table to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank initialisers by the loss that a model reaches with each in a short training.
+    """Rank initialisers for a model by short training runs.
 
-    The model must return (samples, classes): it is trained on random inputs and classes.
+    The model must return (samples, classes): it is trained on random inputs and classes, for
+    a few steps of SGD from each initialiser and seed.
     """
+    check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
 
     result = recommendation(model, inputs, init, seeds=seeds, out=out)
@@ -85,21 +99,23 @@ def recommend(
 
 
 def coord_check(
-    model: Model,
-    widths: Annotated[str, typer.Option(help="Two or more widths, such as 64,128,256.")],
+    model: WidthModel,
+    widths: Annotated[
+        str, typer.Option(metavar="WIDTHS", help="Two or more widths, such as 64,128,256.")
+    ],
     inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
-    steps: Annotated[int, typer.Option(help="Number of training steps of plain SGD.")] = 3,
-    lr: Annotated[float, typer.Option(help="Learning rate of those steps.", min=0)] = 0.1,
+    steps: Annotated[int, typer.Option(help="Number of training steps of SGD.")] = 3,
+    lr: Annotated[
+        float, typer.Option(metavar="<float>", help="Learning rate of these steps.", min=0)
+    ] = 0.1,
     seeds: Annotated[int, typer.Option(help="Number of seeds; at least 2.")] = 5,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write the table and the figure to.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check whether training changes each layer's output by the same amount at every width.
+    """Check that training moves a model alike at every width.
 
-    The factory is called with a width. The model must return (samples, classes): it is trained on
-    random inputs and classes.
+    The factory is called with each width. The model must return (samples, classes): it is trained
+    on random inputs and classes, and each layer's change of output is compared between widths.
     """
     sizes = integers(widths, "--widths", minimum=1, example="64,128,256")
     from init_bench.cli.model_calls import width_check

@@ -5,13 +5,10 @@ from typing import Annotated
 
 import typer
 
+from init_bench.cli.command import EXECUTOR
 from init_bench.errors import InitBenchError
 
 DEFAULT_INPUT = "8,3,224,224"
-
-
-EXECUTORS = ("local", "serial")
-"""Names that --help shows of the executors' menu, which would load torch; a test compares them."""
 
 
 def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]:
@@ -32,19 +29,23 @@ def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]
     return [int(part) for part in parts]
 
 
-Out = Annotated[
-    Path, typer.Option(help="Folder of the run. If it holds an earlier run, that is resumed.")
+Out = Annotated[Path, typer.Option(help="Folder to write to; an earlier run in it is resumed.")]
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where to train: cpu, cuda, cuda:1, mps, … or auto, this machine's accelerator if it "
+        "has one."
+    ),
 ]
-
-
-Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:1, mps and so on.")]
 
 
 Executor = Annotated[
     str,
     typer.Option(
-        metavar=f"[{'|'.join(EXECUTORS)}]",
-        help="How chunks of the grid are trained; 'init-bench list executors' explains each.",
+        metavar=EXECUTOR,
+        help="Where the networks are trained; 'init-bench list executors' explains each.",
     ),
 ]
 
@@ -54,14 +55,25 @@ Workers = Annotated[
 ]
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON records and nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 
 
 Model = Annotated[
     str,
     typer.Argument(
         metavar="MODULE:FACTORY",
-        help="Function that builds the model, such as torchvision.models:resnet18.",
+        help="Function without required arguments that builds the model, such as "
+        "torchvision.models:resnet18, or mine:net for net() in mine.py.",
+    ),
+]
+
+
+WidthModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:FACTORY",
+        help="Function of a width that builds the model, such as mine:net for net(width) in "
+        "mine.py.",
     ),
 ]
 
@@ -70,7 +82,8 @@ Inputs = Annotated[
     list[str],
     typer.Option(
         "--input",
-        help="Sizes and, if not float32, type of an input, such as 8,128:int64. "
-        "Repeat it for a model of several inputs.",
+        metavar="SIZES",
+        help="Sizes of a random input, the batch first; a type, if it is not float32, follows a "
+        "colon: 8,128:int64. Repeat it for a model of several inputs.",
     ),
 ]

@@ -56,7 +56,7 @@ def verdict_of(pair: pd.DataFrame) -> str:
     if len(bits) and (bits["value"] == 1).all() and (starts == 1).all():
         return "the same bits"
     if len(differing):
-        return f"differs: {'; '.join([*_differences(differing), *_same_training(pair)])}"
+        return f"differs: {'; '.join([*_differences(pair), *_same_training(pair)])}"
     if len(bits):
         return "the same distribution"
     reasons = dict.fromkeys(note for note in pair["note"] if note)
@@ -122,9 +122,14 @@ _VERDICTS: dict[str, Callable[[Record, int], str]] = {
 }
 
 
-def _differences(differing: pd.DataFrame) -> list[str]:
+def unit_of(rows: pd.DataFrame) -> str:
+    """Return what rows about draws count: the shapes of weights, or the layers of a network."""
+    return "layers" if rows["setting"].str.startswith("layer").any() else "shapes"
+
+
+def _differences(pair: pd.DataFrame) -> list[str]:
     """Return who trains better and by how much, then the clearest difference of the draws."""
-    phrases = []
+    phrases, differing = [], pair[pair["verdict"] == "differs"]
     by_quantity = {row["quantity"]: row for row in records(differing)}
     losses = [by_quantity[name] for name in LOSSES if name in by_quantity]
     if losses:
@@ -133,12 +138,24 @@ def _differences(differing: pd.DataFrame) -> list[str]:
         row = by_quantity["diverged"]
         phrases.append(f"{_lower_side(row)} diverges less often ({row['note']})")
     for quantity, sentence in _DRAWN.items():
-        rows = differing[differing["quantity"] == quantity]
-        if len(rows):
-            row = max(records(rows), key=lambda row: _DISTANCE[row["quantity"]](row["value"]))
-            phrases.append(sentence.format(**row))
+        rows = pair[(pair["quantity"] == quantity) & pair["value"].notna()]
+        if (rows["verdict"] == "differs").any():
+            phrases.append(_drawn_difference(rows, sentence))
             break
     return phrases
+
+
+def _drawn_difference(rows: pd.DataFrame, sentence: str) -> str:
+    """Return the sentence on one quantity: its range over the shapes or layers that differ."""
+    found = records(rows[rows["verdict"] == "differs"])
+    values = [f"{row['value']:.3g}" for row in sorted(found, key=lambda row: row["value"])]
+    amount, where = values[0], f"on {len(found)} of {len(rows)} {unit_of(rows)}"
+    if len(found) == 1:
+        amount += f" [{found[0]['ci_low']:.3g}, {found[0]['ci_high']:.3g}]"
+        where = found[0]["setting"]
+    elif values[-1] != values[0]:
+        amount += f" to {values[-1]}"
+    return sentence.format(**{**found[0], "value": amount, "setting": where})
 
 
 def _better(losses: Sequence[Record]) -> str:
@@ -167,30 +184,12 @@ def _same_training(pair: pd.DataFrame) -> list[str]:
     return ["too few seeds to judge training" if undecided else "no difference found in training"]
 
 
-def _log(ratio: float) -> float:
-    return abs(math.log(ratio)) if ratio > 0 else math.inf
-
-
-_DISTANCE: dict[str, Callable[[float], float]] = {
-    "std ratio": _log,
-    "KS distance": abs,
-    "spectrum ratio": _log,
-    "kurtosis ratio": _log,
-}
-"""How far the value of a quantity is from "no difference"."""
-
-
-_INTERVAL = "[{ci_low:.3g}, {ci_high:.3g}]"
-
-
 _DRAWN = {
-    "std ratio": f"weights of {{a}} have {{value:.3g}} {_INTERVAL} times the std of those of {{b}} "
+    "std ratio": "weights of {a} have {value} times the std of those of {b} ({setting})",
+    "KS distance": "the distributions of the weights are a KS distance of {value} apart "
     "({setting})",
-    "KS distance": "the distributions of the weights are a KS distance of {value:.3g} "
-    f"{_INTERVAL} apart ({{setting}})",
-    "spectrum ratio": f"largest singular value of {{a}} is {{value:.3g}} {_INTERVAL} times that of "
-    "{b}, each relative to its root mean square ({setting})",
-    "kurtosis ratio": f"kurtosis of {{a}} is {{value:.3g}} {_INTERVAL} times that of {{b}} "
-    "({setting})",
+    "spectrum ratio": "the largest singular value of {a} is {value} times that of {b}, each "
+    "relative to its root mean square ({setting})",
+    "kurtosis ratio": "the kurtosis of {a} is {value} times that of {b} ({setting})",
 }
 """Sentences on draws; the first quantity that differs is the one reported."""

@@ -8,16 +8,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
-from init_bench.comparison.pair_verdicts import Record, records
+from init_bench.comparison.pair_verdicts import Record, records, unit_of
 from init_bench.figures.export import svg_of
 
 LEGEND = (
-    "a: the first name of a pair; b: the second. [low, high]: interval of the number before it, "
-    "95 % for training, 96 % for speed, 99.9 % for draws.",
+    "[low, high]: interval of the number before it, 95 % for training, 96 % for speed, 99.9 % for "
+    "draws.",
     "KS distance: largest gap between the cumulative distributions of the weights, from 0 (equal) "
     "to 1.",
     "p_holm: p-value, corrected for the number of tests (Holm). A difference counts below "
     f"{DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
+    "Final loss: mean of the last 50 steps. Mean loss: mean of all steps. Both: mean over seeds.",
     "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 inputs.",
 )
 
@@ -56,7 +57,8 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
 
 def _lines(rows: pd.DataFrame) -> list[str]:
     """Return what was measured of a pair, question by question."""
-    return [_draws(rows), *_training(rows), _speed(rows)]
+    a, b = rows[["a", "b"]].iloc[0]
+    return [f"a = {a}, b = {b}", _draws(rows), *_training(rows), _speed(rows)]
 
 
 def _draws(rows: pd.DataFrame) -> str:
@@ -65,10 +67,9 @@ def _draws(rows: pd.DataFrame) -> str:
     if compared.empty:
         return f"draws     not compared: {bits['note'].iloc[0]}"
     equal = int((compared["value"] == 1).sum())
-    units = "layers" if bits["setting"].str.startswith("layer").any() else "shapes"
-    parts = [f"same bits from the same seed on {equal} of {len(compared)} {units}"]
+    parts = [f"from the same seed, the same bits on {equal} of {len(compared)} {unit_of(bits)}"]
     if measured := _distances(rows):
-        parts.append(f"from different seeds for a and b: {measured}")
+        parts.append(f"from different seeds, {measured}")
     different = rows.loc[rows["verdict"] == "not as stated", "quantity"].unique()
     parts += [f"{quantity} not as its definition states" for quantity in different]
     if refused := len(bits) - len(compared):
@@ -77,12 +78,12 @@ def _draws(rows: pd.DataFrame) -> str:
 
 
 def _distances(rows: pd.DataFrame) -> str:
-    """Return the largest KS distance and the range of std ratios over all shapes or layers."""
+    """Return the largest KS distance and the range of std ratios, over all shapes or layers."""
     measured = []
     distances = records(rows[rows["quantity"] == "KS distance"])
     if distances:
         largest = max(distances, key=lambda row: row["value"])
-        measured.append(f"KS distance at most {largest['value']:.3g} ({_p(largest)})")
+        measured.append(f"KS distance up to {largest['value']:.3g} ({_p(largest)})")
     ratio = rows.loc[rows["quantity"] == "std ratio", "value"]
     if ratio.notna().any():
         low, high = f"{ratio.min():.4g}", f"{ratio.max():.4g}"
@@ -109,7 +110,7 @@ def _difference(row: Record) -> str:
     """Return both sides' numbers of one quantity of training, and their difference."""
     if row["quantity"] == "diverged":
         return (
-            "diverged on neither side"
+            "no run diverged"
             if math.isnan(row["p"])
             else (f"diverged {row['note']} ({_p(row)}): {row['verdict']}")
         )

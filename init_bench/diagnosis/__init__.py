@@ -1,1 +1,1 @@
-"""What is wrong with a model's initialisation: evidence, rules, findings, report."""
+"""Diagnose a model's initialization: evidence, rules, findings, report."""

@@ -66,14 +66,15 @@ class CoordCheck:
         """The worst verdict in a sentence, with its layers and their slopes."""
         found = self.slopes[self.slopes["verdict"] == self.worst]
         layers = ", ".join(
-            f"{row['layer']} {row['slope']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+            f'layer "{row["layer"]}" has slope {row["slope"]:.2f} '
+            f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
             for row in found.head(MOST_LAYERS).to_dict("records")
         )
         if len(found) > MOST_LAYERS:
             layers += f" and {len(found) - MOST_LAYERS} more layers"
         return (
-            f"{self.worst}: slope of log change against log width, 95 % interval: {layers}; "
-            f"within ±{TOLERANCE:g} counts as width-independent"
+            f"{self.worst}: {layers}. Slope, with its 95 % interval: of log change of the layer's "
+            f"output against log width; within ±{TOLERANCE:g} counts as width-independent"
         )
 
     @property

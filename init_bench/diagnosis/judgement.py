@@ -19,7 +19,7 @@ ROOT = "(the model itself)"
 
 
 COLUMNS = (
-    *("layer", "verdict", "severity", "value", "threshold"),
+    *("layer", "verdict", "severity", "value", "threshold", "recommended"),
     *("meaning", "quantity", "cause", "advice"),
 )
 
@@ -44,32 +44,38 @@ class Finding:
     cause: "Finding | None" = None
 
     @property
-    def name(self) -> str:
-        """The layer's name in texts."""
-        return self.layer or ROOT
-
-    @property
     def meaning(self) -> str:
         """What is wrong with the layer, as the end of a sentence."""
-        limit = self.rule.threshold if math.isnan(self.target) else self.target
-        return self.rule.meaning.replace("{size}", size_against(self.value, limit))
+        size = distance(self.value, self.rule.threshold, recommended=self.target)
+        return self.rule.meaning.replace("{size}", size)
 
     @property
     def advice(self) -> str:
         """What helps: of a finding that follows from another, to fix that one first."""
         if self.cause is None:
             return self.rule.advice
-        return f"fix {self.cause.name} first ({self.cause.rule.verdict} there)"
+        return f"fix {named(self.cause.layer)} first ({self.cause.rule.verdict} there)"
+
+
+def named(layer: str) -> str:
+    """Return how a sentence names a layer: in quotes, as it may be a number.
+
+    Example:
+        >>> named("0"), named("")
+        ('layer "0"', '(the model itself)')
+    """
+    return f'layer "{layer}"' if layer else ROOT
 
 
 def judge(evidence: Evidence) -> pd.DataFrame:
     """Return a row per finding: first those where a fault originates, then what follows from them.
 
     Columns: ``layer`` (or ``(network)``), ``verdict``, ``severity`` (``bad``, ``watch``, ``ok``),
-    ``value``, ``threshold``, ``meaning`` (in words), ``quantity`` (the value's definition),
-    ``cause`` (the layer that this is attributed to; empty where the fault originates) and
-    ``advice`` (of what follows: fix that layer first). A network in which nothing is bad has the
-    row ``healthy``, whose value is the smallest factor by which any value clears its limit.
+    ``value``, ``threshold``, ``recommended`` (what the value should be; nan where no rule says),
+    ``meaning`` (in words), ``quantity`` (the value's definition), ``cause`` (the layer that this is
+    attributed to; empty where the fault originates) and ``advice`` (of what follows: fix that
+    layer first). A network in which nothing is bad has the row ``healthy``, whose value is a
+    margin: the smallest factor by which any measured value clears its limit.
     """
     findings = attribute(find(RULES, evidence))
     bad = [finding for finding in findings if finding.rule.severity == "bad"]
@@ -114,9 +120,10 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
             "severity": finding.rule.severity,
             "value": finding.value,
             "threshold": finding.rule.threshold,
+            "recommended": finding.target,
             "meaning": finding.meaning,
             "quantity": finding.rule.quantity,
-            "cause": finding.cause.name if finding.cause else "",
+            "cause": (finding.cause.layer or ROOT) if finding.cause else "",
             "advice": finding.advice,
         }
         for finding in ordered
@@ -124,19 +131,25 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def size_against(value: float, limit: float) -> str:
-    """Return in words how far ``value`` is from ``limit``.
+def distance(value: float, limit: float, *, recommended: float = math.nan) -> str:
+    """Return in words how far ``value`` is from the recommended one, or else from the limit.
 
     Example:
-        >>> size_against(0.02, 1.0), size_against(30, 12), size_against(0, 1)
-        ('50× too small', '2.5× too large', 'all 0')
+        >>> distance(0.01, 0.02, recommended=1.0), distance(30, 12), distance(0, 1)
+        ('100× smaller than recommended', '2.5× above the limit', 'all 0')
     """
     if value == 0:
         return "all 0"
+    if recommended > 0:
+        side = "larger" if value > recommended else "smaller"
+        return f"{_factor(value, recommended)} {side} than recommended"
     if limit == 0:
-        return "too large"
-    factor = value / limit if value > limit else limit / value
-    return f"{_times(factor)} too {'large' if value > limit else 'small'}"
+        return "above the limit 0"
+    return f"{_factor(value, limit)} {'above' if value > limit else 'below'} the limit"
+
+
+def _factor(value: float, other: float) -> str:
+    return _times(max(value / other, other / value))
 
 
 def _times(factor: float) -> str:
@@ -179,18 +192,22 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
     least = min(margins)
     nearest = rules[margins.index(least)]
     worst = _worst(nearest, evidence)
-    place = f" at {worst.name}" if worst else ""
-    side = "below" if nearest.above else "above"
-    near = f"closest to a limit: {nearest.verdict}{place}, {_times(least)} {side} it"
+    place = f" at {named(worst.layer)}" if worst else ""
+    near = "no value is near a limit"
+    if worst and math.isfinite(least):
+        side = f"{'below' if nearest.above else 'above'} the limit {nearest.threshold:.3g}"
+        near = f"closest to a limit: {nearest.verdict}{place}: {worst.value:.3g}, "
+        near += f"{_times(least)} {side}"
     row = {
         "layer": NETWORK,
         "verdict": "healthy",
         "severity": "ok",
         "value": least,
         "threshold": 1.0,
-        "meaning": near if math.isfinite(least) else "no value is near a limit",
-        "quantity": "smallest factor by which any measured value clears its limit: that of "
-        f"{nearest.verdict}{place}, {nearest.quantity}",
+        "recommended": math.nan,
+        "meaning": near,
+        "quantity": "margin: smallest factor by which any measured value clears its limit; here "
+        f"that of {nearest.verdict}{place}: {nearest.quantity}",
         "cause": "",
         "advice": "",
     }

@@ -16,6 +16,17 @@ STEPS = 40
 """Training steps of each initialiser."""
 
 
+MEANING = (
+    f"loss: after {STEPS} steps of SGD, mean over seeds, with its 95 % interval; lr: the best for "
+    "this initialiser.\n"
+    "worse than first by: interval of the difference to the first, seed by seed; it covers all "
+    "comparisons together.\n"
+    "differs: whether that interval excludes 0; diverged: number of seeds; verdicts: of diagnose, "
+    "before training."
+)
+"""Explanation below a printed table."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """Initialisers of one model, ranked by measurement.
@@ -56,7 +67,10 @@ class Recommendation:
             return f"no difference shown between {best}; the others are worse than {name}"
         if not self.table["behind_high"].any():
             return f"no difference: all {tried} reach the same loss from every seed"
-        return f"no difference shown between {tried} initialisers with {self.seeds} seeds; try more"
+        return (
+            f"no difference shown between {tried} initialisers with {self.seeds} seeds; try more "
+            "seeds"
+        )
 
     def figure(self) -> Figure:
         """Draw the loss of each initialiser with its 95 % interval, best first."""
@@ -80,7 +94,8 @@ class Recommendation:
     def __str__(self) -> str:
         """Return summary, table and refused initialisers as text."""
         refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
-        return "\n".join([self.summary, self._printed().to_string(index=False), *refused])
+        table = self._printed().to_string(index=False)
+        return "\n".join([self.summary, table, MEANING, *refused])
 
     def _printed(self) -> pd.DataFrame:
         shown = pd.DataFrame(

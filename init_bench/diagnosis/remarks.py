@@ -15,6 +15,10 @@ from init_bench.hooks.nested_tensors import dense_tensors
 AFTER_TRAINING = "limits were calibrated at step 0: read verdicts of later steps with care"
 
 
+FAR = 10.0
+"""A std that differs by this factor from the recommended one is counted beside the findings."""
+
+
 LOSS_ROSE = 0.5
 """A rise by this share of the loss at step 0 is reported: the learning rate is too large."""
 
@@ -28,7 +32,7 @@ NEVER_ZERO = ("Embedding", "EmbeddingBag", "LSTM", "GRU", "RNN")
 
 
 USUAL_RMS = (0.01, 10.0)
-"""Normalised inputs, pixels in [0, 1] and one-hot codes of 10 000 classes lie within."""
+"""Normalized inputs, pixels in [0, 1] and one-hot codes of 10 000 classes lie within."""
 
 
 def remarks_on_inputs(inputs: Any) -> Iterator[str]:
@@ -49,7 +53,7 @@ def remarks_on_inputs(inputs: Any) -> Iterator[str]:
         if not USUAL_RMS[0] <= rms <= USUAL_RMS[1]:
             yield (
                 f"unusual input scale: RMS {rms:.3g}, where initialisers expect about 1; "
-                "normalise the inputs before you change any weights"
+                "normalize the inputs before you change any weights"
             )
 
 
@@ -91,6 +95,8 @@ def remarks_on_steps(
     if not with_loss:
         yield "no loss was given: gradients are not judged"
     yield from _faults(evidence[0].weights)
+    if (verdicts[0]["severity"] == "bad").any():
+        yield from _far_from_recommended(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
         yield f"the loss rose from {first:#.3g} to {evidence[worst].loss:#.3g} at step {worst}"
     if end < last:
@@ -103,6 +109,24 @@ def remarks_on_steps(
         )
     if end > 0:
         yield AFTER_TRAINING
+
+
+def _far_from_recommended(weights: pd.DataFrame) -> Iterator[str]:
+    """Count the weights far from their recommended std: most are within the limits of verdicts."""
+    known = weights[weights["recommended_std"].notna() & (weights["std"] > 0)]
+    times = known["std"] / known["recommended_std"]
+    for factors, side in ((1 / times, "smaller"), (times, "larger")):
+        far = factors[factors > FAR]
+        if len(far):
+            yield (
+                f"{len(far)} of {len(known)} weights with a recommended std are {_span(far)} "
+                f"{side} than that (see .weights); a layer needs attention only beyond a limit"
+            )
+
+
+def _span(factors: pd.Series) -> str:
+    low, high = f"{factors.min():.0f}×", f"{factors.max():.0f}×"
+    return low if low == high else f"{low} to {high}"
 
 
 def _faults(weights: pd.DataFrame) -> Iterator[str]:

@@ -7,10 +7,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis.judgement import ROOT
+from init_bench.diagnosis.judgement import ROOT, named
 from init_bench.figures.export import svg_of
 
-COLUMNS = ("layer", "verdict", "value", "limit", "meaning", "quantity", "attributed to", "fix")
+COLUMNS = (
+    *("layer", "verdict", "value", "limit", "recommended"),
+    *("meaning", "quantity", "attributed to", "fix"),
+)
 """Columns of the page's table; ``step`` comes first where there are several."""
 
 
@@ -35,39 +38,49 @@ STYLE = """<style>
 """Colors are those of the surrounding page, light or dark; the figure has a white ground."""
 
 
+LATER_STEPS = "After step 0, a verdict judges only the signal and the gradients at that step."
+"""What the answer says where there are several steps."""
+
+
 def answer(verdicts: pd.DataFrame) -> str:
     """Return what is wrong and what to fix first, for each step, in a sentence or two."""
     by_step = {step: _answer(verdicts[verdicts["step"] == step]) for step in _steps(verdicts)}
     if len(by_step) == 1:
         return next(iter(by_step.values()))
-    return " ".join(f"Step {step}: {said}" for step, said in by_step.items())
+    return " ".join([*(f"Step {step}: {said}" for step, said in by_step.items()), LATER_STEPS])
 
 
 def size(name: str, profile: pd.DataFrame, weights: pd.DataFrame) -> str:
-    """Return the model's class and how many layers it has."""
+    """Return the model's class and how many layers were measured."""
     layers = profile["layer"].drop_duplicates()
     matrices = weights[weights["shape"].map(len) > 1]
     number = layers.isin(matrices["layer"]).sum()
-    return f"{name}, {len(layers)} layers, {number} with weight matrices."
+    return (
+        f"{name}: {len(layers)} layers (normalizations and nonlinearities included), "
+        f"{number} with a weight matrix."
+    )
 
 
 def text(
     head: str, notes: Sequence[str], verdicts: pd.DataFrame, modules: Mapping[str, str]
 ) -> str:
-    """Return headline, notes and a line per finding, with what helps after each first one.
+    """Return headline, notes and a line per finding.
 
-    ``modules`` has the class of each layer.
+    What a value is, and what helps, follows the first finding of a kind. ``modules`` has the class
+    of each layer.
     """
-    lines, advised = [head, *notes], set()
+    lines, explained = [head, *notes], set()
     for row in _shown(verdicts).to_dict("records"):
         if row["severity"] == "ok":
             continue
         lines.append(_line(row, modules))
+        below = [f"  value: {row['quantity']}"]
         if row["cause"]:
             lines[-1] += f" → {row['advice']}"
-        elif row["advice"] not in advised:
-            advised.add(row["advice"])
-            lines.append(f"  fix: {row['advice']}")
+        else:
+            below.append(f"  fix: {row['advice']}")
+        lines += [line for line in below if line not in explained]
+        explained.update(below)
     return "\n".join([*lines, *_left_out(verdicts)])
 
 
@@ -76,6 +89,7 @@ def page(head: str, notes: Sequence[str], verdicts: pd.DataFrame, figure: Figure
     shown = _shown(verdicts)
     shown = shown.assign(
         layer=shown["layer"].replace("", ROOT),
+        value=[_value(row) for row in shown.to_dict("records")],
         limit=[_limit(row) for row in shown.to_dict("records")],
     ).rename(columns={"cause": "attributed to", "advice": "fix"})
     columns = [name for name in ("step", *COLUMNS) if name in shown]
@@ -90,13 +104,14 @@ def _answer(verdicts: pd.DataFrame) -> str:
     """Return the answer for one step."""
     bad = verdicts[verdicts["severity"] == "bad"]
     if bad.empty:
+        healthy = "signal and gradients healthy" if verdicts["step"].iloc[0] else "Healthy"
         near = verdicts.loc[verdicts["severity"] == "ok", "meaning"].iloc[0]
-        return f"Healthy. {near[:1].upper()}{near[1:]}."
+        return f"{healthy}. {near[:1].upper()}{near[1:]}."
     origins = bad[bad["cause"] == ""]
     number = origins["layer"].nunique()
     need = "1 layer needs" if number == 1 else f"{number} layers need"
     first = origins.iloc[0]
-    return f"{need} attention; fix {first['layer'] or ROOT} first: {first['meaning']}."
+    return f"{need} attention; fix {named(first['layer'])} first: {first['meaning']}."
 
 
 def _steps(verdicts: pd.DataFrame) -> list[int]:
@@ -116,13 +131,20 @@ def _left_out(verdicts: pd.DataFrame) -> list[str]:
 
 
 def _line(row: dict[Any, Any], modules: Mapping[str, str]) -> str:
-    """Return one finding as one line: layer, verdict, value, limit and what the value is."""
+    """Return one finding as one line: layer, verdict, value and limit."""
     step = f"step {row['step']}, " if "step" in row else ""
     watch = f"{WATCH}: " if row["severity"] == "watch" else ""
     kind = f" ({modules[row['layer']]})" if row["layer"] in modules else ""
-    layer = f'layer "{row["layer"]}"{kind}' if row["layer"] else ROOT
-    side = _limit(row).replace(" ", " limit ")
-    return f"{watch}{step}{layer}: {row['verdict']} {row['value']:.3g} {side} ({row['quantity']})"
+    side = "above" if row["value"] > row["threshold"] else "below"
+    value = f"value {row['value']:.3g} {side} the limit {row['threshold']:.3g}"
+    if row["recommended"] > 0:
+        value += f" (recommended {row['recommended']:.3g})"
+    return f"{watch}{step}{named(row['layer'])}{kind}: {row['verdict']}, {value}"
+
+
+def _value(row: dict[Any, Any]) -> str:
+    """Return the value; that of a healthy network is a margin, not a quantity."""
+    return f"margin {row['value']:.3g}" if row["severity"] == "ok" else f"{row['value']:.3g}"
 
 
 def _limit(row: dict[Any, Any]) -> str:

@@ -24,7 +24,7 @@ class Rule:
         threshold: the limit.
         above: whether values above the limit are bad; else those below it are.
         meaning: what is wrong with the layer, as the end of a sentence. ``{size}`` becomes
-            "50× too small" or "50× too large", measured against the target or else the limit.
+            "50× smaller than recommended", or "2× below the limit" where there is no target.
         advice: what usually helps.
         local: whether the layer itself causes the value, whatever its input.
         backward: whether the value depends on later layers, as gradients do.

@@ -15,7 +15,7 @@ from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
-"""Builds the optimiser of a model."""
+"""Builds the optimizer of a model."""
 
 
 SUCH_AS = "such as optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
@@ -37,7 +37,7 @@ def collect_evidence_by_step(
     last. Parameters are restored, and so is all that ``collect_evidence`` restores.
 
     Raises:
-        InitBenchError: a step is no integer from 0, there is no loss or optimiser to train with,
+        InitBenchError: a step is no integer from 0, there is no loss or optimizer to train with,
             or as ``collect_evidence``.
     """
     steps = _checked(steps)
@@ -78,7 +78,7 @@ def _with_first_update(
 
 
 def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimiser that ``optimizer`` builds of ``model``.
+    """Return the optimizer that ``optimizer`` builds of ``model``.
 
     Raises:
         InitBenchError: it builds none, one that moves no parameter of ``model``, or one whose
@@ -87,7 +87,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
     if not callable(optimizer):
         got = repr(optimizer) if isinstance(optimizer, str) else f"a {type(optimizer).__name__}"
         raise InitBenchError(
-            f"optimizer must be a function that builds the optimiser of a model, {SUCH_AS}; "
+            f"optimizer must be a function that builds the optimizer of a model, {SUCH_AS}; "
             f"got {got}"
         )
     takes_parameters = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
@@ -100,7 +100,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
     update = optimizer(model)
     if not isinstance(update, torch.optim.Optimizer):
         kind = type(update).__name__
-        raise InitBenchError(f"optimizer(model) must return an optimiser, got a {kind}; {SUCH_AS}")
+        raise InitBenchError(f"optimizer(model) must return an optimizer, got a {kind}; {SUCH_AS}")
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(moved) in own for group in update.param_groups for moved in group["params"]):
         raise InitBenchError(
@@ -111,7 +111,7 @@ def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimize
     if closure is not None and closure.default is closure.empty:
         raise InitBenchError(
             f"the step of {type(update).__name__} needs a closure that computes the loss again; "
-            f"choose an optimiser whose step() takes none, {SUCH_AS}"
+            f"choose an optimizer whose step() takes none, {SUCH_AS}"
         )
     return update
 

@@ -1,4 +1,4 @@
-"""Set the style of all figures: colors safe for colour-blind readers, captions, seed counts."""
+"""Set the style of all figures: colors safe for color-blind readers, captions, seed counts."""
 
 import textwrap
 from typing import Any

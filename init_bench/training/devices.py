@@ -22,8 +22,11 @@ def resolve_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as cause:
-        is_gpu = name.lower().startswith("gpu")
-        reason = "torch calls a GPU 'cuda'" if is_gpu else str(cause).splitlines()[0]
+        reason = str(cause).splitlines()[0]
+        if name.lower().startswith("gpu"):
+            reason = "torch calls a GPU 'cuda'"
+        elif reason.startswith("Expected one of"):  # then torch lists all that exist anywhere
+            reason = "torch knows no device of this name"
         here = ", ".join(available_devices())
         raise InitBenchError(
             f"device {name!r} is not available: {reason}. On this machine: auto, {here}."

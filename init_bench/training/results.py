@@ -14,9 +14,18 @@ from init_bench.figures.export import files_of
 from init_bench.files import write_files
 from init_bench.training.cell import AXES
 from init_bench.training.store import MANIFEST, Store
+from init_bench.training.tables import LAST_STEPS
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
 """Axes that the summary table names even if they have one value."""
+
+
+MEANING = (
+    "cells: training runs of the row, one per seed; diverged: how many of them diverged; "
+    f"final_loss: mean of the last\n{LAST_STEPS} steps and of the seeds; loss_sd: its standard "
+    "deviation over seeds; test_accuracy: mean over seeds."
+)
+"""Explanation below the printed table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,11 +106,11 @@ class Results:
         if self.cells.empty:
             return self.summary
         table = self.table.to_string(index=False, float_format="{:.4g}".format)
-        return f"{self.summary}\n{table}\nTables: .cells, .curves, .layers"
+        return f"{self.summary}\n{table}\n{MEANING}\nTables: .cells, .curves, .layers"
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, float_format="{:.4g}".format)
-        return f"<p>{html.escape(self.summary)}</p>{table}"
+        return f"<p>{html.escape(self.summary)}</p>{table}<p>{html.escape(MEANING)}</p>"
 
     def _varied_axes(self) -> list[str]:
         """Return the axes with several values, the seed left out."""

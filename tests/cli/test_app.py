@@ -15,8 +15,8 @@ from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.cli.app import main
-from init_bench.cli.options import EXECUTORS as SHOWN
-from init_bench.init import all_inits
+from init_bench.cli.early_checks import known_inits
+from init_bench.init import ALIASES, all_inits
 from init_bench.training.executors import EXECUTORS
 
 Done = subprocess.CompletedProcess[str]
@@ -234,8 +234,41 @@ def test_diagnose_refuses_what_it_cannot_look_at(words: tuple[str, ...], said: s
 
 
 def test_help_shows_every_executor_of_the_menu() -> None:
-    assert SHOWN == tuple(EXECUTORS)
-    assert f"[{'|'.join(SHOWN)}]" in _cli("run", "--help", cwd=Path(SOURCE)).stdout
+    assert f"[{'|'.join(EXECUTORS)}]" in _cli("run", "--help", cwd=Path(SOURCE)).stdout
+
+
+VERBS = ["book", "run", "compare", "diagnose", "recommend", "coord-check", "list", "doctor"]
+
+
+def test_the_help_of_a_verb_names_no_type_of_python_and_fits_its_line() -> None:
+    listed = _cli("--help", cwd=Path(SOURCE)).stdout.partition("Commands:")[2]
+    assert all(f"\n  {verb} " in listed for verb in VERBS) and "..." not in listed
+    assert not any("list[" in _cli(verb, "--help", cwd=Path(SOURCE)).stdout for verb in VERBS)
+
+
+def test_the_names_read_from_the_source_are_those_of_the_menu() -> None:
+    own = {name for name in all_inits() if not name.startswith("torch.")}
+    assert set(known_inits()) == own | set(ALIASES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "he_norml"),
+        ("diagnose", A_MODEL, "--init", "he_norml"),
+        ("recommend", A_MODEL, "--init", "he_norml"),
+    ],
+    ids=str,
+)
+def test_a_misspelled_init_is_refused_before_torch_is_loaded(words: tuple[str, ...]) -> None:
+    script = (
+        "import sys\nfrom init_bench.cli.app import main\n"
+        f"sys.argv = {['init-bench', *words]!r}\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
+    _refused(done, "did you mean 'he_normal'")
 
 
 def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from init_bench.cli.menu_listing import FAMILIES, MENUS
 from init_bench.init import menu_rows
 from init_bench.init.plugins import GROUP
 
 TREE = Path(__file__).parents[2]
 LISTED = TREE / "tests" / "golden" / "list_inits.txt"
+README = TREE / "README.md"
+START, END = (
+    "<!-- verdicts: written by `pytest tests/cli/test_menu_listing.py --rewrite-golden` -->\n",
+    "<!-- end of verdicts -->\n",
+)
 DOCUMENTED = TREE / "docs" / "initialisers.md"
 
 pytestmark = pytest.mark.skipif(bool(entry_points(group=GROUP)), reason="plug-ins are listed too")
@@ -63,3 +69,35 @@ def documented() -> str:
 def test_the_table_in_the_docs_is_the_menu(request: pytest.FixtureRequest) -> None:
     rewrite = request.config.getoption("--rewrite-golden")
     assert agrees(DOCUMENTED, documented(), rewrite), "if it should differ: pytest --rewrite-golden"
+
+
+def verdicts() -> str:
+    """Return the README's table of verdicts."""
+    columns = ("verdict", "meaning", "bad if the value is", "value", "what to do")
+    rows = [
+        (
+            f"`{row['verdict']}`" + " (*watch*)" * (row["severity"] == "watch"),
+            *(
+                row[column].replace("|", r"\|")
+                for column in ("meaning", "limit", "quantity", "fix")
+            ),
+        )
+        for row in MENUS["verdicts"].rows()
+    ]
+    lines = [f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows]]
+    return "\n".join([*lines, ""])
+
+
+def test_the_table_in_the_readme_is_that_of_the_rules(request: pytest.FixtureRequest) -> None:
+    before, _, rest = README.read_text().partition(START)
+    after = rest.partition(END)[2]
+    page = f"{before}{START}{verdicts()}{END}{after}"
+    rewrite = request.config.getoption("--rewrite-golden")
+    assert agrees(README, page, rewrite), "if it should differ: pytest --rewrite-golden"
+
+
+def test_a_list_shows_no_mark_of_a_docstring_and_each_family_once() -> None:
+    text = LISTED.read_text()
+    assert "`" not in text
+    headings = [line for line in text.splitlines() if line.endswith(":")]
+    assert len(headings) == len(FAMILIES) and [*FAMILIES.values()] == headings

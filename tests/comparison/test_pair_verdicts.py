@@ -112,9 +112,17 @@ def test_the_side_with_the_lower_final_loss_is_better_whichever_it_is() -> None:
     )
 
 
-def test_the_shape_that_differs_most_is_named() -> None:
-    rows = [row("std ratio", v, p=0, setting=s) for v, s in ((1.3, "tall"), (0.5, "wide"))]
-    assert verdict(row("same bits", 0), *rows).endswith("(wide)")
+def test_where_shapes_differ_by_different_amounts_the_range_is_said() -> None:
+    shapes = (("tall", 1.3, 0.0), ("wide", 0.5, 0.0), ("square", 1.01, 0.7))
+    rows = [row("std ratio", value, p=p, setting=name) for name, value, p in shapes]
+    assert verdict(row("same bits", 0), *rows) == (
+        "differs: weights of he_normal have 0.5 to 1.3 times the std of those of lecun_normal "
+        "(on 2 of 3 shapes)"
+    )
+    equal = [row("std ratio", 1.4, p=0, setting=f"layer {name}") for name in "xy"]
+    assert verdict(row("same bits", 0), *equal).endswith(
+        "1.4 times the std of those of lecun_normal (on 2 of 2 layers)"
+    )
 
 
 def test_a_difference_in_divergence_alone_is_a_difference() -> None:
@@ -139,11 +147,12 @@ def test_a_draw_needs_a_smaller_p_than_training_to_differ() -> None:
     assert verdicts(row("final loss", 0.1, p=2 / 2**10, n=10)) == ["differs"]
 
 
-def test_numbers_of_draws_are_said_to_come_from_other_seeds() -> None:
+def test_the_sides_are_named_first_and_draws_are_said_to_come_from_other_seeds() -> None:
     rows = [*drawn(1.0), row("same start", note="why"), row("time", note="why")]
     assert (
-        "same bits from the same seed on 1 of 1 shapes; from different seeds for a and b: "
-        "KS distance at most 0.1 (p_holm 1), std of a / std of b 1.41"
+        "v\n  a = he_normal, b = lecun_normal\n"
+        "  draws     from the same seed, the same bits on 1 of 1 shapes; from different seeds, "
+        "KS distance up to 0.1 (p_holm 1), std of a / std of b 1.41\n"
     ) in text_of(judge([PAIR], rows), {str(PAIR): "v"})
 
 

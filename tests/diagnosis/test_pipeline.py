@@ -126,7 +126,8 @@ def test_what_follows_is_told_the_same_way_in_every_face() -> None:
     found = ib.diagnose(model, *batch())
     assert (found.bad["cause"] == "fc3").any()
     for face in (str(found), found._repr_html_(), found.to_json()):
-        assert "fix fc3 first (vanishing_signal there)" in face
+        told = face.replace('\\"', '"')  # JSON escapes quotes
+        assert 'fix layer "fc3" first (vanishing_signal there)' in told
 
 
 class Scaled(nn.Module):
@@ -152,7 +153,10 @@ def test_a_parameter_of_the_model_itself_has_a_place_in_words() -> None:
 
 
 def test_the_headline_counts_layers_and_those_with_weights() -> None:
-    said = "Sequential, 11 layers, 6 with weight matrices."
+    said = (
+        "Sequential: 11 layers (normalizations and nonlinearities included), "
+        "6 with a weight matrix."
+    )
     found = ib.diagnose(sound(), *batch())
     assert str(found).splitlines()[0] == f"{found.summary} {said} Loss: {found.loss:#.3g}."
     without = ib.diagnose(sound(), batch()[0])
@@ -192,7 +196,7 @@ def test_save_writes_figure_page_and_json(tmp_path: Path) -> None:
 
 def test_assert_healthy_passes_and_fails_with_the_findings() -> None:
     assert_healthy(sound(), *batch())
-    with pytest.raises(AssertionError, match="1 layer needs attention; fix fc3 first: its "):
+    with pytest.raises(AssertionError, match='1 layer needs attention; fix layer "fc3" first: '):
         assert_healthy(spoilt(), *batch())
 
 
@@ -211,7 +215,7 @@ def test_assert_healthy_takes_one_name_and_says_what_it_does_not_allow() -> None
     with pytest.raises(AssertionError) as caught:
         assert_healthy(model, *batch(), allow="vanishing_signal")
     first = str(caught.value).splitlines()[0]
-    assert first.startswith("not allowed: ") and "exploding_signal (first at fc5)" in first
+    assert first.startswith("not allowed: ") and 'exploding_signal (first at layer "fc5")' in first
     assert "vanishing_signal" not in first
     bad = ib.diagnose(model, *batch()).bad["verdict"].unique()
     assert_healthy(model, *batch(), allow=tuple(bad))

@@ -24,7 +24,7 @@ def test_of_a_usual_batch_there_is_nothing_to_tell() -> None:
 
 @pytest.mark.parametrize("scale", [255.0, 1e-6])
 def test_inputs_of_an_unusual_scale_are_told(scale: float) -> None:
-    assert "normalise the inputs" in told(X * scale)
+    assert "normalize the inputs" in told(X * scale)
 
 
 @pytest.mark.parametrize("scale", USUAL_RMS)
@@ -79,6 +79,18 @@ def test_parameters_that_are_plainly_wrong_are_named() -> None:
     model[2].weight.data.fill_(0.5)  # type: ignore[index]
     said = ib.diagnose(model, X, Y).notes
     assert said == ("wrong at any scale: fc2.weight (all equal: 0.5); see .weights",)
+
+
+def test_weights_within_the_limits_but_far_from_recommended_are_counted() -> None:
+    model = sound()
+    for layer, factor in (("fc3", 1 / 100), ("fc4", 1 / 12)):
+        model.get_parameter(f"{layer}.weight").data.mul_(factor)
+    found = ib.diagnose(model, X, Y)
+    assert "fc4" not in set(found.bad.loc[found.bad["cause"] == "", "layer"])
+    counted = [note for note in found.notes if note.startswith("2 of 6 weights")]
+    assert len(counted) == 1 and "smaller than that" in counted[0]
+    model.get_parameter("fc3.weight").data.mul_(100)
+    assert ib.diagnose(model, X, Y).notes == ()
 
 
 def test_a_loss_that_is_no_number_is_a_loss() -> None:

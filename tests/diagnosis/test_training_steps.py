@@ -110,7 +110,8 @@ def test_every_face_tells_the_step_and_that_thresholds_are_those_of_step_0() -> 
         assert "calibrated at step 0" in face
     assert (
         "Step 0: Healthy. " in found.summary
-        and " Step 2: " in str(found)
+        and " Step 2: signal and gradients healthy. " in found.summary
+        and found.summary.endswith("judges only the signal and the gradients at that step.")
         and "<th>step</th>" in found._repr_html_()
     )
     assert "calibrated" not in str(ib.diagnose(sound(), X, Y))
@@ -153,7 +154,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "the model itself": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=lambda model: model),  # type: ignore[arg-type,return-value]
-        "must return an optimiser, got a Sequential; such as",
+        "must return an optimizer, got a Sequential; such as",
     ),
     "a class of torch.optim": (
         lambda: ib.diagnose(sound(), X, Y, capture_at=(1,), optimizer=torch.optim.SGD),  # type: ignore[arg-type]

@@ -134,9 +134,14 @@ def test_what_one_head_returns_is_not_attributed_to_another() -> None:
 
 def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None:
     said = looked_at(sound()).verdicts.iloc[0]
-    assert re.match(r"smallest factor .*: that of \w+ at fc\d, ", said["quantity"])
-    pattern = r"closest to a limit: \w+ at fc\d, [\d.]+× (below|above) it"
-    assert re.fullmatch(pattern, said["meaning"])
+    assert re.match(r'margin: .* that of \w+ at layer "fc\d": ', said["quantity"])
+    pattern = r'closest to a limit: \w+ at layer "fc\d": (.+), (.+)× (below|above) the limit (.+)'
+    nearest = re.fullmatch(pattern, said["meaning"])
+    assert nearest
+    value, times, side, limit = nearest.groups()
+    ratio = float(value) / float(limit)
+    assert float(times) == pytest.approx(ratio if side == "above" else 1 / ratio, rel=0.1)
+    assert f"<td>margin {said['value']:.3g}</td>" in looked_at(sound())._repr_html_()
     assert looked_at(sound()).summary == f"Healthy. C{said['meaning'][1:]}."
 
 
@@ -165,7 +170,7 @@ def test_what_follows_names_its_cause_and_comes_after_what_starts() -> None:
     assert found["cause"].tolist()[0] == ""
     followers = found[found["cause"] != ""]
     assert len(followers) and set(followers["cause"]) == {"fc4"}
-    assert set(followers["advice"]) == {"fix fc4 first (vanishing_signal there)"}
+    assert set(followers["advice"]) == {'fix layer "fc4" first (vanishing_signal there)'}
     assert not found.loc[found["cause"] == "", "advice"].str.startswith("fix ").any()
     assert followers.index.min() > found[found["cause"] == ""].index.max()
 
@@ -552,21 +557,27 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert {"layer", "verdict", "value", "threshold", "advice"} <= set(COLUMNS)
 
 
-@pytest.mark.parametrize(("factor", "said"), [(0.01, "small"), (30, "large")])
+@pytest.mark.parametrize(("factor", "said"), [(0.01, "smaller"), (30, "larger")])
 def test_the_answer_names_the_layer_to_fix_and_how_far_its_weights_are_off(
     factor: float, said: str
 ) -> None:
     model = sound()
     weight(model, "fc3").mul_(factor)
-    pattern = rf"1 layer needs attention; fix fc3 first: its weights are (\d+)× too {said}\."
-    answer = re.fullmatch(pattern, looked_at(model).summary)
+    pattern = (
+        rf'1 layer .*; fix layer "fc3" first: its weights are (\d+)× {said} than recommended\.'
+    )
+    found = looked_at(model)
+    answer = re.fullmatch(pattern, found.summary)
     assert answer and int(answer[1]) == pytest.approx(max(factor, 1 / factor), rel=0.3)
+    value, recommended = found.bad[["value", "recommended"]].iloc[0]
+    assert int(answer[1]) == pytest.approx(max(value / recommended, recommended / value), abs=0.5)
+    assert f"(recommended {recommended:.3g})" in str(found)
 
 
 def test_weights_of_zero_are_called_so() -> None:
     model = sound()
     weight(model, "fc3").zero_()
-    assert "fix fc3 first: its weights are all 0." in looked_at(model).summary
+    assert 'fix layer "fc3" first: its weights are all 0.' in looked_at(model).summary
 
 
 def mean_offset(evidence: Evidence) -> pd.DataFrame:
@@ -596,8 +607,9 @@ def off_centre() -> nn.Module:
 def test_a_rule_from_outside_is_in_table_text_page_json_and_figure(added: Rule) -> None:
     found = looked_at(off_centre())
     assert ("fc3", "off_centre") in starts(found)
-    pattern = r'layer "fc3" \(Linear\): off_centre \d\S* > limit 5 \(\|mean\| of the output\)'
-    assert re.search(f"^{pattern}\n  fix: set its bias to 0$", str(found), re.MULTILINE)
+    pattern = r'^layer "fc3" \(Linear\): off_centre, value \d\S* above the limit 5'
+    told = rf"{pattern}\n  value: \|mean\| of the output\n  fix: set its bias to 0$"
+    assert re.search(told, str(found), re.MULTILINE)
     assert "off_centre" in found._repr_html_() and "off_centre" in found.to_json()
     collections = found.figure().axes[0].collections
     (mark,) = (mark for mark in collections if mark.get_label() == added.verdict)

@@ -125,7 +125,7 @@ def test_a_parametrised_layer_is_scaled_where_that_lasts() -> None:
     x = networks.batch()[0]
     notes = notes_of(initialize(model, "lsuv", batch=x))
     assert outputs(model, x)["0"].var(correction=0).item() == pytest.approx(1, abs=1e-4)
-    assert "its parametrisation sets its scale" in notes["1.weight"]
+    assert "its parametrization sets its scale" in notes["1.weight"]
 
 
 def notes_of(report: Report) -> dict[str, str]:

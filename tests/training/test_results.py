@@ -28,7 +28,8 @@ def test_results_print_a_summary_and_no_keys(results: ib.Results) -> None:
     diverged = (results.cells["status"] == "diverged").sum()
     assert printed.startswith(f"8 cells: {8 - diverged} trained, {diverged} diverged. Stored in ")
     assert not any(key in printed for key in results.cells["key"])
-    assert "he_normal" in printed and len(printed.splitlines()) == 1 + 5 + 1
+    assert "he_normal" in printed and len(printed.splitlines()) == 1 + 5 + 2 + 1
+    assert "cells: " in printed and "loss_sd: " in results._repr_html_()
 
 
 def test_the_table_has_a_row_per_combination_and_averages_seeds(results: ib.Results) -> None:

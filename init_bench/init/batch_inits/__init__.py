@@ -1,1 +1,1 @@
-"""Initialisers that see a batch."""
+"""Fill a whole model by what a batch does in it."""

@@ -1,4 +1,4 @@
-"""Layers that are affine in their weight, and a pass that changes them while they run."""
+"""Find the layers that are affine in their weight, and change them while they run."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from init_bench.init.whole_model.parameters import NamedParameter
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Affine:
-    """A layer whose output is linear in ``weight``, plus a bias.
+    """Name a layer whose output is linear in ``weight``, plus a bias.
 
     Attributes:
         path: qualified name of the module that runs.
@@ -57,7 +57,7 @@ def affine_layers(network: Network) -> list[Affine]:
         if layer is not None and not shared and _keeps_a_scale(parameter):
             found.append(layer)
             continue
-        why = "its parametrisation sets its scale" if layer else "no layer that is affine in it"
+        why = "its parametrization sets its scale" if layer else "no layer that is affine in it"
         network.note(parameter, f"not scaled: {'used by more than one layer' if shared else why}")
     return found
 

@@ -1,4 +1,4 @@
-"""How fast the weights of a network would change, relative to their size."""
+"""Measure how fast the weights of a network would change, relative to their size."""
 
 import math
 from collections.abc import Iterable, Iterator

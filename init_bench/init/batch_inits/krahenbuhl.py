@@ -1,4 +1,4 @@
-"""Krähenbühl's data-dependent start: equal units inside a layer, equal rates of change between."""
+"""Fill by Krähenbühl: equal units inside a layer, equal rates of change between layers."""
 
 from torch import Tensor
 
@@ -36,9 +36,9 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
         s the standard deviation of the last of the N layers.
 
     Shapes:
-        network: any that takes the batch; a layer without a bias is scaled, not centred, a unit
+        network: any that takes the batch; a layer without a bias is scaled, not centered, a unit
         that is constant on the batch keeps its scale. Only weights that the batch reaches and
-        that have no override are levelled; networks with sums x + f(x) come near C and s = 1 only.
+        that have no override are leveled; networks with sums x + f(x) come near C and s = 1 only.
         ``between_layers=False`` leaves the second step out.
 
     Raises:
@@ -62,11 +62,11 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
     label = f"krahenbuhl(start={start!r})"
     layers = affine_layers(network)
 
-    def normalise(layer: Affine, output: Tensor) -> Tensor:
+    def normalize(layer: Affine, output: Tensor) -> Tensor:
         signal, _ = layer.split(output)
         return _set(network, layer, signal, 1.0, label)
 
-    while_running(network, layers, normalise)
+    while_running(network, layers, normalize)
     if between_layers:
         _level(network, layers, label)
 
@@ -77,7 +77,7 @@ def _level(network: Network, layers: list[Affine], label: str) -> None:
     found = rates_of_change(network, free)
     for layer in free:
         if layer not in found:
-            network.note(layer.weight, "not levelled: no gradient reaches it")
+            network.note(layer.weight, "not leveled: no gradient reaches it")
     begin, layers, spread = found, list(found), 1.0
     for _ in range(ROUNDS if layers else 0):
         target = geometric_mean(found.values()) * spread ** (1 / len(layers))

@@ -1,4 +1,4 @@
-"""LSUV: layer by layer, weights are scaled until the output has variance 1 on a batch."""
+"""Fill by LSUV: scale each layer until its output has variance 1 on a batch."""
 
 import math
 
@@ -46,14 +46,14 @@ def lsuv_(network: Network, *, start: str = "orthogonal", tolerance: float = 0.0
     tolerance = check_finite(tolerance, "tolerance", minimum=0)
     network.start(start)
 
-    def normalise(layer: Affine, output: Tensor) -> Tensor:
+    def normalize(layer: Affine, output: Tensor) -> Tensor:
         signal, bias = layer.split(output)
         factor = _factor(layer.path, signal, bias, tolerance)
         network.scale(layer.weight, factor, f"times {factor:.4g} to output variance 1")
         signal.mul_(factor)
         return signal if bias is None else signal.add_(bias)
 
-    while_running(network, affine_layers(network), normalise)
+    while_running(network, affine_layers(network), normalize)
 
 
 def _factor(path: str, signal: Tensor, bias: Tensor | None, tolerance: float) -> float:

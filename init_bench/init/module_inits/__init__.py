@@ -1,1 +1,1 @@
-"""Initialisers that see the structure of a model."""
+"""Fill a whole model by its structure."""

@@ -1,4 +1,4 @@
-"""Fixup: residual networks without normalisation whose update does not grow with depth."""
+"""Fill by Fixup: residual networks without normalization, whose update keeps its size."""
 
 from init_bench.init.whole_model.network import Network
 

@@ -1,4 +1,4 @@
-"""GPT-2: a small normal everywhere, smaller where a residual branch ends."""
+"""Fill as GPT-2: from a small normal, smaller where a residual branch ends."""
 
 from init_bench.init.whole_model.network import Network
 

@@ -1,4 +1,4 @@
-"""SIREN: networks of sines whose pre-activations keep their distribution at any depth."""
+"""Fill as SIREN: networks of sines whose pre-activations keep their distribution."""
 
 import math
 

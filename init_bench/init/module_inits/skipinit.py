@@ -1,4 +1,4 @@
-"""SkipInit: a learnable scalar closes each residual branch and starts at 0."""
+"""Fill by SkipInit: set the scalar that closes each residual branch to 0."""
 
 from init_bench.errors import InitBenchError
 from init_bench.init.whole_model.network import Network

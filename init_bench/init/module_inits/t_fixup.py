@@ -1,4 +1,4 @@
-"""T-Fixup: transformers without layer normalisation or warm-up."""
+"""Fill by T-Fixup: transformers that train without layer normalization or warm-up."""
 
 import math
 
@@ -28,7 +28,7 @@ def t_fixup_(network: Network) -> None:
 
     Source:
         Huang et al., Improving Transformer Optimization Through Better Initialization, 2020,
-        sec. 3.3 (which also takes the layer normalisations out). The authors' code differs: its
+        sec. 3.3 (which also takes the layer normalizations out). The authors' code differs: its
         query and key keep fairseq's smaller gain 1/√2, and N of an embedding is its own stack's.
 
     Example:

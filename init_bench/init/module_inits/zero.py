@@ -1,4 +1,4 @@
-"""ZerO: weights of zeros and ones alone, by identity and Hadamard matrices."""
+"""Fill by ZerO: with zeros and ones alone, by identity and Hadamard matrices."""
 
 import math
 
@@ -15,7 +15,7 @@ def zero_(network: Network) -> None:
     Formula:
         W = I* (ones on the diagonal) if n_out <= n_in; else W = c I* H_m I* with H_m the Hadamard
         matrix of 2^m rows, m = ceil(log2(n_out)), c = 2^(−(m−1)/2). A convolution holds W at the
-        centre of its kernel. Biases 0. Nothing is drawn: every seed gives the same network.
+        center of its kernel. Biases 0. Nothing is drawn: every seed gives the same network.
 
     Shapes:
         network: any; weights of embeddings, gates and groups are matrices of their own.

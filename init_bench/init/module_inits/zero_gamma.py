@@ -1,4 +1,4 @@
-"""Zero γ: the norm that ends a residual branch scales by 0."""
+"""Set the scale γ of the norm that ends each residual branch to 0."""
 
 from init_bench.errors import InitBenchError
 from init_bench.init.whole_model.network import Network
@@ -8,7 +8,7 @@ def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | N
     """Fill a residual network and set the scale γ of each branch's last norm to 0.
 
     Formula:
-        γ = 0 in the normalisation after the last weight of each residual branch, γ = 1 in all
+        γ = 0 in the normalization after the last weight of each residual branch, γ = 1 in all
         others, weights by ``start``: each block starts as its skip path.
 
     Shapes:

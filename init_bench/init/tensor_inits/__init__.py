@@ -1,1 +1,1 @@
-"""Initialisers that see one tensor."""
+"""Fill one tensor by its shape."""

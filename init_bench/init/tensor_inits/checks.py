@@ -1,4 +1,4 @@
-"""What an initialiser can fill, and what to do instead where it cannot."""
+"""Refuse what an initialiser cannot fill, and say what to do instead."""
 
 import sys
 import warnings
@@ -33,7 +33,7 @@ def check_target(tensor: Tensor) -> None:
     if base is not None and base.grad_fn is not None:
         raise InitBenchError(
             f"the tensor of shape {tuple(tensor.shape)} was computed ({base.grad_fn.name()}), so "
-            f"filling it would be lost. If it is the weight of a parametrised module "
+            f"filling it would be lost. If it is the weight of a parametrized module "
             f"(weight_norm, spectral_norm, ...), use init_bench.initialize(module, ...), or fill "
             f"a new tensor and assign it: module.weight = w. Otherwise fill it before computing "
             f"with it, or detach() it"
@@ -121,7 +121,7 @@ def _check_kind(tensor: object) -> None:
     if is_lazy(tensor):
         raise InitBenchError(
             "the parameter is lazy and has no shape yet: run one batch through the model, "
-            "model(batch), then initialise it"
+            "model(batch), then initialize it"
         )
     # Who holds a distributed tensor has loaded its module; others do not wait for it.
     distributed = sys.modules.get("torch.distributed.tensor")

@@ -69,7 +69,7 @@ def ones_(tensor: Tensor) -> Tensor:
         tensor: any.
 
     Source:
-        The usual start of a normalisation's scale: Ioffe & Szegedy, 2015, sec. 3.
+        The usual start of a normalization's scale: Ioffe & Szegedy, 2015, sec. 3.
 
     Example:
         >>> ones_(torch.empty(2))

@@ -1,4 +1,4 @@
-"""Initialisers at the edge of chaos, where depth neither merges inputs nor tears them apart."""
+"""Fill at the edge of chaos, where depth neither merges inputs nor tears them apart."""
 
 import functools
 import math

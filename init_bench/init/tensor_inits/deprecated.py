@@ -1,4 +1,4 @@
-"""The names without an underscore that ``torch.nn.init`` keeps for old code."""
+"""Keep the names without an underscore that ``torch.nn.init`` keeps for old code."""
 
 import functools
 import warnings

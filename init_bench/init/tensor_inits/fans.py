@@ -1,4 +1,4 @@
-"""Fan in and fan out: of a tensor by its shape, of a module's weight by what it is for."""
+"""Count fan in and fan out: of a tensor by its shape, of a module's weight by its use."""
 
 import math
 
@@ -52,7 +52,7 @@ def module_fans(module: nn.Module, name: str) -> tuple[int, int]:
 
     Raises:
         InitBenchError: ``module`` has no parameter ``name``, or it has no fans (a
-            normalisation's scale).
+            normalization's scale).
 
     Source:
         He et al., Delving Deep into Rectifiers, 2015, sec. 2.2, count connections so; what

@@ -1,4 +1,4 @@
-"""Initialisers that pass the input through."""
+"""Fill so that the input passes through."""
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Fill ``tensor`` in place with ``gain`` times the identity map.
 
     Formula:
-        W_ij = gain if i = j, else 0; of a kernel at its centre, and 0 elsewhere.
+        W_ij = gain if i = j, else 0; of a kernel at its center, and 0 elsewhere.
 
     Shapes:
         tensor: ``(n_out, n_in, *kernel)``. The first min(n_out, n_in) channels pass.
@@ -66,7 +66,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fill the kernel ``tensor`` in place so that each group of channels passes through.
 
     Formula:
-        W_ijk = 1 if i mod (n_out / groups) = j and k is the kernel's centre, else 0.
+        W_ijk = 1 if i mod (n_out / groups) = j and k is the kernel's center, else 0.
 
     Shapes:
         tensor: ``(n_out, n_in / groups, *kernel)`` with one to three axes of the kernel.
@@ -99,7 +99,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def kernel_center(tensor: Tensor) -> Tensor:
-    """Return the matrix at the centre of a kernel, k // 2 along each axis, as a view.
+    """Return the matrix at the center of a kernel, k // 2 along each axis, as a view.
 
     Example:
         >>> w = torch.arange(6.0).reshape(1, 2, 3)

@@ -1,4 +1,4 @@
-"""Initialisers that keep lengths: orthogonal matrices, whole, at a kernel's centre, mirrored."""
+"""Fill with orthogonal matrices: whole, at a kernel's center, or mirrored."""
 
 import torch
 from torch import Tensor
@@ -13,11 +13,11 @@ def orthogonal_(
 ) -> Tensor:
     """Fill ``tensor`` in place with ``gain`` times a random (semi-)orthogonal matrix.
 
-    Half types are drawn and factorised in float32, then rounded.
+    Half types are drawn and factorized in float32, then rounded.
 
     Formula:
         W Wᵀ = gain² I if n_out ≤ n_in · k, else Wᵀ W = gain² I, with W flattened to
-        ``(n_out, n_in · k)`` and uniform (Haar): Q of the QR factorisation of a normal matrix,
+        ``(n_out, n_in · k)`` and uniform (Haar): Q of the QR factorization of a normal matrix,
         each column times the sign of R's diagonal.
 
     Shapes:
@@ -43,7 +43,7 @@ def orthogonal_(
         return tensor
     rows = tensor.shape[0]
     matrix = tensor.new_empty((rows, tensor.numel() // rows), dtype=_precise(tensor.dtype))
-    factor = _orthogonalised(matrix.normal_(generator=generator), gain)
+    factor = _orthogonalized(matrix.normal_(generator=generator), gain)
     writable(tensor).copy_(factor.view(tensor.shape))
     return tensor
 
@@ -51,10 +51,10 @@ def orthogonal_(
 def delta_orthogonal_(
     tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Fill ``tensor`` in place with a random orthogonal matrix at the kernel's centre.
+    """Fill ``tensor`` in place with a random orthogonal matrix at the kernel's center.
 
     Formula:
-        W_··c = gain · H with Hᵀ H = I at the centre c, and 0 elsewhere: with circular padding
+        W_··c = gain · H with Hᵀ H = I at the center c, and 0 elsewhere: with circular padding
         and stride 1 the convolution keeps every input's length, times gain.
 
     Shapes:
@@ -130,11 +130,11 @@ def looks_linear_(
 
 
 def _precise(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype to factorise in: LAPACK knows no half types."""
+    """Return the dtype to factorize in: LAPACK knows no half types."""
     return torch.float32 if dtype.itemsize < 4 else dtype
 
 
-def _orthogonalised(matrix: Tensor, gain: float) -> Tensor:
+def _orthogonalized(matrix: Tensor, gain: float) -> Tensor:
     """Return ``gain`` times the orthogonal factor of ``matrix``, uniform if that is normal."""
     wide = matrix.shape[0] < matrix.shape[1]
     # The Householder form gives Q and R's diagonal without the copy of R that linalg.qr makes.

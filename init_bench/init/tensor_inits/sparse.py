@@ -1,4 +1,4 @@
-"""Initialisers that leave most inputs of a unit out."""
+"""Fill so that most inputs of a unit are left out."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Torch's own initialisers under their own names, drawing from a stream of ours."""
+"""Wrap torch's own initialisers: same names, drawing from a given generator."""
 
 import functools
 import inspect

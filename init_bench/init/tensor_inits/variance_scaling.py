@@ -1,4 +1,4 @@
-"""Initialisers that keep the variance of the signal level: std = gain / √fan."""
+"""Fill so that the variance of the signal stays level: std = gain / √fan."""
 
 import math
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def variance_scaling_(
 
     The truncated normal is drawn by the inverse of its distribution function, in float32 for
     half types too: z = √2 erf⁻¹(u), with u uniform on a grid of 2²⁴ numbers. Next to the cut
-    neighbouring values of z lie 1.2e-6 standard deviations apart, where float32 itself could
+    neighboring values of z lie 1.2e-6 standard deviations apart, where float32 itself could
     hold 2.4e-7; variance and fourth moment of that grid are right to 1e-6. ``trunc_normal_``
     draws normal numbers again and again instead, and is slower.
 
@@ -171,7 +171,7 @@ def he_normal_(
 ) -> Tensor:
     """Fill ``tensor`` in place from N(0, gain²/fan).
 
-    ReLU zeroes half of a centred signal; twice the variance makes up for it, so the second
+    ReLU zeroes half of a centered signal; twice the variance makes up for it, so the second
     moment stays level from layer to layer.
 
     Formula:

@@ -18,7 +18,6 @@ from init_bench.init.whole_model.fill_log import Filled, FillLog
 from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.objective import objective
 from init_bench.init.whole_model.parameters import NamedParameter, can_reset
-from init_bench.init.whole_model.report import RESET
 from init_bench.init.whole_model.tensor_fill import (
     draw_parameter,
     fill_all,
@@ -69,12 +68,12 @@ class Network(ModelGraph):
         ...     network.start("he_normal")
         ...     with network.preserved_state():
         ...         spread = network.run().std().item()
-        ...     network.scale(network.output_weight, 1 / spread, note="levelled")
+        ...     network.scale(network.output_weight, 1 / spread, note="leveled")
         >>> init.register_init("level", level_, needs="batch")
         >>> model, inputs = nn.Linear(3, 2), torch.eye(3)
         >>> report = initialize(model, "level", batch=inputs)
         >>> report.table["note"].tolist(), round(model(inputs).std().item(), 4)
-        (['levelled', ''], 1.0)
+        (['leveled', ''], 1.0)
         >>> init.BATCH_INITS.pop("level") is level_
         True
     """
@@ -121,7 +120,8 @@ class Network(ModelGraph):
         if parameter.role == "left":
             return Filled.unchanged(parameter)
         if parameter.role == "reset":
-            return Filled(initialiser=RESET, note=f"as {type(parameter.module).__name__} gives it")
+            kind = type(parameter.module).__name__
+            return Filled(initialiser=DEFAULT, note=f"as {kind} starts")
         nominal = nominal_std_of(parameter, init, self.nonlinearity(parameter)[0])
         name = "zeros" if parameter.role == "bias" and nominal.std == 0 else str(init)
         return Filled(initialiser=name, nominal=nominal)

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 UNCHANGED = "unchanged"
 
 
-RESET = "reset_parameters"
-
-
 RENAMED = {"std_wanted": "std_nominal", "std_got": "std_measured"}
 """Old names of columns, kept beside the new ones for one release."""
+
+
+MEANING = (
+    "std_nominal: the std that the initialiser aims at; empty where it states none.\n"
+    "std_measured: the std of the values as they are now."
+)
+"""Explanation below a printed report."""
 
 
 SHOWN = ["parameter", "shape", "initialiser", "nonlinearity", "std_nominal", "std_measured", "note"]
@@ -40,7 +44,9 @@ class Row:
         parameter: qualified name.
         shape: as the module holds it.
         fan_in, fan_out: inputs and outputs of one unit; ``None`` where it has none.
-        initialiser: canonical spec, ``reset_parameters``, or ``unchanged``.
+        initialiser: canonical spec of what drew the values, or ``unchanged``. An initialiser of
+            whole models may name another one here, which it starts from; ``note`` says what it
+            did then. ``torch.default``: the module's own ``reset_parameters``.
         nonlinearity: what follows the layer of a weight, empty where that is not known.
         found_by: ``fx`` (forward traced), ``order`` (of modules in a ``Sequential``),
             ``activation=`` or ``unknown``; empty where it does not matter.
@@ -158,8 +164,16 @@ class Report:
         frame = self.table[SHOWN].to_string(
             index=False, na_rep="", float_format="{:.4g}".format, max_rows=max_rows
         )
-        return f"{self.summary} {self.traced}\n{frame}"
+        return f"{self.summary} {self.traced}\n{frame}\n{self._meaning}"
 
     def _repr_html_(self) -> str:
         frame = self.table[SHOWN].to_html(index=False, na_rep="", float_format="{:.4g}".format)
-        return f"<p>{html.escape(f'{self.summary} {self.traced}')}</p>{frame}"
+        meaning = html.escape(self._meaning).replace("\n", "<br>")
+        return f"<p>{html.escape(f'{self.summary} {self.traced}')}</p>{frame}<p>{meaning}</p>"
+
+    @property
+    def _meaning(self) -> str:
+        """Explain the columns; say so where the initialiser starts from another one."""
+        if self.spec in {row.initialiser for row in self.rows}:
+            return MEANING
+        return f"initialiser: what {self.spec} starts from; note: what it then did.\n{MEANING}"

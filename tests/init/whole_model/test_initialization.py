@@ -661,3 +661,12 @@ def test_the_report_has_the_faces_of_a_result(tmp_path: Path) -> None:
     stored = json.loads(text.read_text("utf-8"))
     assert [row["parameter"] for row in stored["rows"]] == ["0.weight", "0.bias"]
     assert stored["rows"][0]["std_nominal"] == pytest.approx((2 / 30) ** 0.5)
+
+
+def test_a_printed_report_explains_its_columns_and_what_a_rule_starts_from() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8))
+    for spec, starts in (("lsuv", True), ("he_normal", False)):
+        report = initialize(model, spec, batch=torch.ones(4, 8) * torch.arange(4.0)[:, None])
+        assert "std_nominal: " in str(report) and "std_nominal: " in report._repr_html_()
+        assert (f"what {spec} starts from" in str(report)) == starts
+        assert report.table.set_index("parameter")["initialiser"]["1.weight"] == "torch.default"
