@@ -145,11 +145,24 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     assert found["devices"].startswith("cpu")
 
 
+STOPPABLE = """
+import signal
+from init_bench.__main__ import main
+from init_bench.training import progress
+progress.SECONDS_BETWEEN_LINES = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell put pytest aside
+main()
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
+def test_a_stopped_run_says_how_to_go_on(
+    tmp_path: Path, fake_idx: Path, sent: signal.Signals
+) -> None:
     """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
-    (tmp_path / "long.toml").write_text("steps = 1000000\nwidth = 8\n")
-    command = [sys.executable, "-m", "init_bench", "run", "long.toml", "--device", "cpu"]
+    grid = f'dataset = "idx:{fake_idx}"\nsteps = 1000000\nwidth = 8\n'
+    (tmp_path / "long.toml").write_text(grid)
+    command = [sys.executable, "-c", STOPPABLE, "run", "long.toml", "--device", "cpu"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
     assert child.stderr is not None
