@@ -1,25 +1,21 @@
 """Test the command line: output, exit codes, one screen of error."""
 
-import io
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.cli.app import main
 from init_bench.cli.options import EXECUTORS as SHOWN
 from init_bench.init import all_inits
 from init_bench.training.executors import EXECUTORS
-
-Done = subprocess.CompletedProcess[str]
+from tests.cli.in_process import Done
+from tests.cli.in_process import init_bench as _cli
 
 
 def _process(*words: str, cwd: Path) -> Done:
@@ -27,26 +23,7 @@ def _process(*words: str, cwd: Path) -> Done:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def _cli(*words: str, cwd: Path) -> Done:
-    """Run the command line in this process, as ``_process`` does in one of its own."""
-    out, err = io.StringIO(), io.StringIO()
-    log = logging.StreamHandler(err)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", ["init-bench", *words])
-        logger = logging.getLogger("init_bench")
-        patch.setattr(logger, "handlers", [log])
-        patch.setattr(logger, "level", logging.INFO)
-        logger.manager._clear_cache()  # type: ignore[attr-defined]
-        with pytest.raises(SystemExit) as left:
-            main()
-    code = left.value.code
-    return Done(
-        words, code if isinstance(code, int) else int(bool(code)), out.getvalue(), err.getvalue()
-    )
-
-
-def _refused(done: subprocess.CompletedProcess[str], *said: str) -> None:
+def _refused(done: Done, *said: str) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) < 25
