@@ -147,8 +147,8 @@ def test_the_same_book_twice_gives_the_same_bits(tmp_path: Path) -> None:
     for path in (tmp_path / "b" / "figures").iterdir():
         assert path.read_bytes() == (tmp_path / "a" / "figures" / path.name).read_bytes()
     for name in ("histograms", "look"):
-        tables = (pd.read_parquet(tmp_path / folder / f"{name}.parquet") for folder in "ab")
-        pd.testing.assert_frame_equal(*tables, check_exact=True)
+        one, other = (pd.read_parquet(tmp_path / folder / f"{name}.parquet") for folder in "ab")
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
     made = {path.name for path in (tmp_path / "a" / "figures").iterdir()}
     assert made >= {f"{name}.{kind}" for name in OTHER_HISTOGRAMS for kind in ("png", "svg")}
     _check_losses_after_update(tmp_path / "a", first.claims)
