@@ -21,7 +21,8 @@ TRAIN, TEST, SIDE, CLASSES = 200, 50, 28, 10
 collect_ignore_glob = ["*emulated_accelerator.py"]
 """Importing one registers a back end for the rest of the process: they run in their own."""
 
-settings.register_profile("init_bench", deadline=None, max_examples=40)
+settings.register_profile("init_bench", deadline=None, max_examples=12)
+settings.register_profile("thorough", deadline=None, max_examples=200)  # --hypothesis-profile
 settings.load_profile("init_bench")
 
 

@@ -1,25 +1,21 @@
 """Test the command line: output, exit codes, one screen of error."""
 
-import io
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.cli.app import main
 from init_bench.cli.early_checks import known_inits
 from init_bench.init import ALIASES, all_inits
 from init_bench.training.executors import EXECUTORS
-
-Done = subprocess.CompletedProcess[str]
+from tests.cli.in_process import Done
+from tests.cli.in_process import init_bench as _cli
 
 
 def _process(*words: str, cwd: Path) -> Done:
@@ -27,26 +23,7 @@ def _process(*words: str, cwd: Path) -> Done:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def _cli(*words: str, cwd: Path) -> Done:
-    """Run the command line in this process, as ``_process`` does in one of its own."""
-    out, err = io.StringIO(), io.StringIO()
-    log = logging.StreamHandler(err)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", ["init-bench", *words])
-        logger = logging.getLogger("init_bench")
-        patch.setattr(logger, "handlers", [log])
-        patch.setattr(logger, "level", logging.INFO)
-        logger.manager._clear_cache()  # type: ignore[attr-defined]
-        with pytest.raises(SystemExit) as left:
-            main()
-    code = left.value.code
-    return Done(
-        words, code if isinstance(code, int) else int(bool(code)), out.getvalue(), err.getvalue()
-    )
-
-
-def _refused(done: subprocess.CompletedProcess[str], *said: str) -> None:
+def _refused(done: Done, *said: str) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) < 25
@@ -145,11 +122,24 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     assert found["devices"].startswith("cpu")
 
 
+STOPPABLE = """
+import signal
+from init_bench.__main__ import main
+from init_bench.training import progress
+progress.SECONDS_BETWEEN_LINES = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell put pytest aside
+main()
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
+def test_a_stopped_run_says_how_to_go_on(
+    tmp_path: Path, fake_idx: Path, sent: signal.Signals
+) -> None:
     """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
-    (tmp_path / "long.toml").write_text("steps = 1000000\nwidth = 8\n")
-    command = [sys.executable, "-m", "init_bench", "run", "long.toml", "--device", "cpu"]
+    grid = f'dataset = "idx:{fake_idx}"\nsteps = 1000000\nwidth = 8\n'
+    (tmp_path / "long.toml").write_text(grid)
+    command = [sys.executable, "-c", STOPPABLE, "run", "long.toml", "--device", "cpu"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
     assert child.stderr is not None

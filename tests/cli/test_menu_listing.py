@@ -1,8 +1,5 @@
 """What a user reads of the menu, letter by letter. ``pytest --rewrite-golden`` writes it anew."""
 
-import os
-import subprocess
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 from init_bench.cli.menu_listing import FAMILIES, MENUS
 from init_bench.init import menu_rows
 from init_bench.init.plugins import GROUP
+from tests.cli.in_process import init_bench
 
 TREE = Path(__file__).parents[2]
 LISTED = TREE / "tests" / "golden" / "list_inits.txt"
@@ -24,15 +22,10 @@ DOCUMENTED = TREE / "docs" / "initialisers.md"
 pytestmark = pytest.mark.skipif(bool(entry_points(group=GROUP)), reason="plug-ins are listed too")
 
 
-def listed(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=TREE,
-        env={**os.environ, **environment},
-    )
+def listed(monkeypatch: pytest.MonkeyPatch, columns: str) -> str:
+    """Return what ``init-bench list inits`` prints on a terminal of this width."""
+    monkeypatch.setenv("COLUMNS", columns)
+    return init_bench("list", "inits", cwd=TREE).stdout
 
 
 def agrees(path: Path, text: str, rewrite: bool) -> bool:
@@ -42,17 +35,18 @@ def agrees(path: Path, text: str, rewrite: bool) -> bool:
     return path.read_text() == text
 
 
-def test_list_inits_prints_what_it_did(request: pytest.FixtureRequest) -> None:
-    command = [sys.executable, "-m", "init_bench", "list", "inits"]
-    done = listed(command, COLUMNS="")
-    rewrite = request.config.getoption("--rewrite-golden")
-    assert agrees(LISTED, done.stdout, rewrite), "if it should differ: pytest --rewrite-golden"
+def test_list_inits_prints_what_it_did(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, rewrite = listed(monkeypatch, ""), request.config.getoption("--rewrite-golden")
+    assert agrees(LISTED, text, rewrite), "if it should differ: pytest --rewrite-golden"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_list_is_as_wide_as_the_terminal_and_says_the_same(columns: int) -> None:
-    command = [sys.executable, "-m", "init_bench", "list", "inits"]
-    text = listed(command, COLUMNS=str(columns)).stdout
+def test_a_list_is_as_wide_as_the_terminal_and_says_the_same(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = listed(monkeypatch, str(columns))
     longest = max(len(word) for word in text.split())
     assert columns / 2 < max(map(len, text.splitlines())) <= max(columns, longest + 4)
     assert text.split() == LISTED.read_text().split()

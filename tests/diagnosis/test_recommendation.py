@@ -17,6 +17,12 @@ def model() -> nn.Module:
     return nn.Sequential(*layers)
 
 
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train for three steps, where a test does not ask how well a network learns."""
+    monkeypatch.setattr("init_bench.diagnosis.recommendation.STEPS", 3)
+
+
 def test_what_learns_is_told_from_what_does_not() -> None:
     found = ib.recommend(model(), *batch(), inits=["zeros", "he_normal"], seeds=3)
     assert found.best == ("he_normal",)
@@ -83,6 +89,7 @@ class Scaled(nn.Module):
         return logits
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
     net = Scaled()
     alone, after = (
@@ -92,11 +99,13 @@ def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
     assert alone["loss"] == after["loss"]
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_single_initialiser_is_compared_with_nothing() -> None:
     found = ib.recommend(model(), *batch(), inits=["he_normal"], seeds=3)
     assert found.summary.endswith("it was the only candidate")
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_model_and_streams_are_left_as_they_were() -> None:
     net = model()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -123,6 +132,7 @@ class Counting(nn.Module):
         return logits
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_buffer_that_the_model_replaces_is_given_back() -> None:
     net = Counting()
     before = net.get_buffer("calls")
@@ -130,6 +140,7 @@ def test_a_buffer_that_the_model_replaces_is_given_back() -> None:
     assert net.get_buffer("calls") is before and before.item() == 0
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_what_does_not_fit_is_said_and_left_out() -> None:
     found = ib.recommend(model(), *batch(), inits=["torch.dirac", "he_normal"], seeds=3)
     assert list(found.refused) == ["torch.dirac"] and "dirac" in str(found)
@@ -139,11 +150,13 @@ def test_what_does_not_fit_is_said_and_left_out() -> None:
 SEEING = ["lsuv", "krahenbuhl", "gradinit(steps=2)"]
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_what_must_see_a_batch_or_a_loss_is_tried() -> None:
     found = ib.recommend(model(), *batch(), inits=SEEING, seeds=3)
     assert sorted(found.table["init"]) == sorted(SEEING) and found.refused == {}
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_caller_without_gradients_gets_the_same_answer() -> None:
     expected = ib.recommend(model(), *batch(), inits=SEEING[-1:], seeds=3)
     with torch.no_grad():
@@ -151,6 +164,7 @@ def test_a_caller_without_gradients_gets_the_same_answer() -> None:
     assert found.table.equals(expected.table)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
     def spread(output: torch.Tensor, targets: None) -> torch.Tensor:
         return output.square().mean()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,11 +79,12 @@ def install(folder: Path, entries: dict[str, str], package: str = "half_he") -> 
     (info / "entry_points.txt").write_text(f"[init_bench.inits]\n{points}")
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a package offers one initialiser of each kind."""
-    install(tmp_path, {name: f"half_he_plugin:{name}_" for name in KINDS})
-    return tmp_path
+    folder = tmp_path_factory.mktemp("installed")
+    install(folder, {name: f"half_he_plugin:{name}_" for name in KINDS})
+    return folder
 
 
 def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -97,25 +99,49 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_plugins_of_every_kind_are_in_the_list(installed: Path) -> None:
-    listed = python(installed, "-m", "init_bench", "list", "inits", "--json")
-    assert listed.stderr == ""
-    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+USE = f"""
+import json, sys
+import torch, init_bench as ib
+from init_bench.cli.app import main
+from init_bench.comparison.stated_distribution import stated
+from tests.cli.test_menu_listing import documented
+
+model = torch.nn.Linear(50, 40)
+said = {{
+    "grid": ib.Grid(init={list(KINDS)}).init,
+    "page": documented().splitlines(),
+    "nominal": ib.initialize(model, "half_he").rows[0].std_nominal,
+    "tested": stated(ib.init.parse("half_he"), (40, 50)).std(),
+    "looks_like": ib.diagnose(model, torch.randn(8, 50), torch.arange(8)).weights["looks_like"][0],
+}}
+print(json.dumps(said))
+sys.argv = ["init-bench", "list", "inits", "--json"]
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def said(installed: Path) -> dict[str, Any]:
+    """What a process beside the package says of its initialisers; ``list``: what the CLI lists."""
+    done = python(installed, "-c", USE)
+    assert done.stderr == ""
+    found, listed = map(json.loads, done.stdout.splitlines())
+    return {**found, "list": {row["name"]: row for row in listed}}
+
+
+def test_plugins_of_every_kind_are_in_the_list(said: dict[str, Any]) -> None:
+    rows = said["list"]
     assert {name: rows[name]["needs"] for name in KINDS} == KINDS
     assert rows["half_he"]["formula"] == "std = √(1 / (2 fan_in))."
     assert rows["lossy_net"]["formula"] == "Divide every weight by 1 + loss."
 
 
-def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(installed: Path) -> None:
-    use = (
-        "import init_bench as ib; from tests.cli.test_menu_listing import documented\n"
-        f"print(*ib.Grid(init={list(KINDS)}).init)\n"
-        "print(documented())"
-    )
-    grid, *page = python(installed, "-c", use).stdout.splitlines()
-    assert grid.split() == list(KINDS)
+def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(
+    said: dict[str, Any],
+) -> None:
+    assert said["grid"] == list(KINDS)
     for name, needs in KINDS.items():
-        assert sum(line.startswith(f"| {name} | {needs} | ") for line in page) == 1
+        assert sum(line.startswith(f"| {name} | {needs} | ") for line in said["page"]) == 1
 
 
 def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
@@ -128,38 +154,37 @@ def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
         assert sum(name in line for line in passed) >= 8
 
 
-def test_a_plugin_is_reported_tested_and_recognized_as_ours_are(installed: Path) -> None:
-    use = (
-        "import torch, init_bench as ib\n"
-        "from init_bench.comparison.stated_distribution import stated\n"
-        "model = torch.nn.Linear(50, 40)\n"
-        "print(ib.initialize(model, 'half_he').rows[0].std_nominal)\n"
-        "print(stated(ib.init.parse('half_he'), (40, 50)).std())\n"
-        "weights = ib.diagnose(model, torch.randn(8, 50), torch.arange(8)).weights\n"
-        "print(weights['looks_like'][0])"
-    )
-    done = python(installed, "-c", use)
-    nominal, tested, looks_like = done.stdout.splitlines()
-    assert [float(nominal), float(tested)] == pytest.approx([0.1, 0.1])
-    assert looks_like == "half_he"
+def test_a_plugin_is_reported_tested_and_recognized_as_ours_are(said: dict[str, Any]) -> None:
+    assert [said["nominal"], said["tested"]] == pytest.approx([0.1, 0.1])
+    assert said["looks_like"] == "half_he"
 
 
-@pytest.mark.parametrize(
-    ("entry", "name", "reason"),
-    [
-        ("no_such_module:fill_", "broken", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("half_he_plugin:no_such_", "broken", "AttributeError"),
-        ("half_he_plugin:__doc__", "broken", "must be a function init(tensor, *, generator=None)"),
-        ("half_he_plugin:half_he_", "he_normal", "init 'he_normal' is taken"),
-        ("half_he_plugin:level_net_", "he_normal", "init 'he_normal' is taken"),
-        ("half_he_plugin:half_he_", "half-he", "init name 'half-he' must be a Python name"),
-    ],
-)
-def test_a_broken_plugin_is_named_and_breaks_nothing_else(
-    tmp_path: Path, entry: str, name: str, reason: str
-) -> None:
-    install(tmp_path, {name: entry}, package=name)
-    done = python(tmp_path, "-c", "from init_bench import init; print(init.canonical('he_normal'))")
+BROKEN = [
+    ("no_such_module:fill_", "broken", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ("half_he_plugin:no_such_", "broken", "AttributeError"),
+    ("half_he_plugin:__doc__", "broken", "must be a function init(tensor, *, generator=None)"),
+    ("half_he_plugin:half_he_", "he_normal", "init 'he_normal' is taken"),
+    ("half_he_plugin:level_net_", "he_normal", "init 'he_normal' is taken"),
+    ("half_he_plugin:half_he_", "half-he", "init name 'half-he' must be a Python name"),
+]
+"""Entry points, their names and why they are refused."""
+
+
+@pytest.fixture(scope="module")
+def warned(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The warnings of a process beside a package for each broken plug-in; all else works."""
+    folder = tmp_path_factory.mktemp("broken")
+    for number, (entry, name, _) in enumerate(BROKEN):
+        install(folder, {name: entry}, package=f"broken{number}")
+    code = "from init_bench import init; print(init.canonical('he_normal'))"
+    done = python(folder, "-c", code)
     assert done.stdout == "he_normal\n"
-    assert f"the plug-in init {name!r} ({entry}, from {name}-package) is left out" in done.stderr
-    assert reason in done.stderr
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)))
+def test_a_broken_plugin_is_named_and_breaks_nothing_else(number: int, warned: list[str]) -> None:
+    entry, name, reason = BROKEN[number]
+    said = f"the plug-in init {name!r} ({entry}, from broken{number}-package) is left out"
+    (line,) = [line for line in warned if said in line]
+    assert reason in line

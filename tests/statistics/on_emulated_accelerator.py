@@ -1,7 +1,4 @@
-"""Statistics of layers on the emulated accelerator, reduced there; raises where they are not.
-
-A process of its own: registering a back end cannot be undone.
-"""
+"""Statistics of layers on the emulated accelerator, reduced there; raises where they are not."""
 
 import pytest
 import torch
@@ -40,6 +37,7 @@ def reduced_there(shape: tuple[int, ...]) -> None:
     assert weight == pytest.approx(describe_weight(layer), rel=1e-5, abs=1e-6, nan_ok=True)
 
 
-if __name__ == "__main__":
-    for each in SHAPES:
-        reduced_there(each)
+def main() -> None:
+    """Compare layers of every way in which they are cut."""
+    for shape in SHAPES:
+        reduced_there(shape)

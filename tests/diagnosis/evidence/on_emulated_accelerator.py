@@ -1,7 +1,4 @@
-"""Diagnose on the emulated accelerator as on one without float64; raises where it makes one.
-
-A process of its own: registering a back end cannot be undone.
-"""
+"""Diagnose on the emulated accelerator as on one without float64; raises where it makes one."""
 
 from typing import Any
 from unittest import mock
@@ -70,7 +67,3 @@ def main() -> None:
         expected = here.profile[name].tolist()
         assert there.profile[name].tolist() == pytest.approx(expected, rel=1e-3, nan_ok=True), name
     assert (there.weights["looks_like"] == here.weights["looks_like"]).all()
-
-
-if __name__ == "__main__":
-    main()

@@ -40,6 +40,7 @@ WITH_WEIGHTS = [name for name in MODULES if "norm" not in name and name != "prel
 ARGUMENTS = {
     "constant": "(value=0.25)",
     "sparse": "(sparsity=0.25)",
+    "normal": "(std=3)",
     "uniform": "(a=-3, b=3)",
     "critical_normal": "(nonlinearity='relu')",
 }
@@ -155,6 +156,14 @@ def test_few_values_name_no_distribution() -> None:
     layer = nn.Linear(3, 2)
     assert looks_like(named_parameters(layer)[0], torch.tensor([[1.0, 2, 3], [4, 5, 7]])) == "other"
     assert looks_like(named_parameters(layer)[1], torch.zeros(2)) == "zeros"
+
+
+@pytest.mark.parametrize("spec", ["normal(std=3)", "uniform(a=-5, b=5)"])
+def test_few_values_that_two_distributions_could_draw_are_named_after_both(spec: str) -> None:
+    layer = nn.Linear(6, 4)
+    initialize(layer, spec, seed=0)
+    kinds = {rule.split("(")[0] for rule in told(named_parameters(layer)[0])}
+    assert kinds == {"normal", "uniform"}
 
 
 def test_padding_makes_no_embedding_sparse() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -107,6 +107,7 @@ def test_a_signature_is_torchs(name: str) -> None:
 
 @pytest.mark.parametrize("own_stream", [True, False], ids=["generator", "global"])
 @pytest.mark.parametrize("name", [name for name in IN_PLACE if name != "sparse_"])
+@settings(max_examples=30)
 @given(data=st.data(), weight=weights(), seed=seeds)
 def test_the_bits_and_the_stream_behind_them_are_torchs(
     name: str, own_stream: bool, data: st.DataObject, weight: Tensor, seed: int

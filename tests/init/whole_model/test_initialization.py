@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -579,12 +577,6 @@ def test_the_table_has_a_row_for_every_parameter() -> None:
     assert list(table.columns) == [*Row.__dataclass_fields__, "std_wanted", "std_got"]
     drawn = table[table["std_nominal"] > 0]
     assert list(drawn["parameter"]) == ["0.weight", "4.weight"]
-
-
-def test_an_accelerator_gets_the_weights_of_the_cpu() -> None:
-    command = [sys.executable, "-m", "tests.init.on_emulated_accelerator"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class BesideAThread(nn.Module):

@@ -1,9 +1,6 @@
 """Sums by torch's operations: taken where the layer is, brought over at once, however it is cut."""
 
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -29,10 +26,3 @@ def test_sums_are_those_of_the_values(
 ) -> None:
     z = drawn(*shape).relu()
     assert asdict(tile_sums(z, ends)) == pytest.approx(expected(z, ends), rel=1e-5)
-
-
-def test_a_layer_on_a_device_is_reduced_there() -> None:
-    root = Path(__file__).parents[3]
-    command = [sys.executable, "-m", "tests.statistics.on_emulated_accelerator"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

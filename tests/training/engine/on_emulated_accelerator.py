@@ -1,9 +1,5 @@
-"""Train one chunk on the emulated accelerator and on the CPU; exit 1 where they differ.
+"""Train one chunk on the emulated accelerator and on the CPU; raises where they differ."""
 
-A process of its own: registering a back end cannot be undone.
-"""
-
-import sys
 from collections import Counter
 from typing import Any
 
@@ -21,8 +17,8 @@ from tests.emulated_accelerator import DEVICE, TRANSFERS, EmulatedAccelerator
 INITS = ["he_normal", "torch.default", "krahenbuhl", "metainit(steps=2)"]
 
 
-def main() -> int:
-    """Return 0 where both devices give the same curves and tables."""
+def main() -> None:
+    """Compare the curves and tables of both devices."""
     torch.set_num_threads(1)
     g = torch.Generator().manual_seed(0)
     images = torch.rand((300, 144), generator=g)
@@ -30,16 +26,12 @@ def main() -> int:
     data = Dataset(
         sort_columns(images), labels, images[:50], labels[:50], 4, sha256="", image=(1, 12, 12)
     )
-    mlps = plain(data)
-    kinds: list[dict[str, Any]] = [
-        {"norm": "batch", "width": 6},
-        {"model": "lenet"},
-        {"model": "tests.networks:noisy"},
-    ]
-    close = [any_module(data, **axes) for axes in kinds]
-    waits = [transfers(data, **axes) for axes in ({"width": 6}, {"model": "lenet"})]
-    one_copy_a_block = all(each == {"copy in": 2, "copy out": 2} for each in waits)
-    return 0 if mlps and all(close) and one_copy_a_block else 1
+    assert plain(data)
+    assert any_module(data, norm="batch", width=6)
+    assert any_module(data, model="lenet")
+    assert any_module(data, model="tests.networks:noisy")
+    assert transfers(data, width=6) == {"copy in": 2, "copy out": 2}
+    assert transfers(data, model="lenet") == {"copy in": 2, "copy out": 2}
 
 
 def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
@@ -57,8 +49,8 @@ def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
 def any_module(data: Dataset, **axes: Any) -> bool:
     """Return whether the general engine's curves agree: the device may stack what the CPU does
     not, so to rounding."""
-    looks: dict[str, Any] = {"capture_at": [0, 5], "init": ["he_normal", "lsuv"]}
-    cells = Grid(seed=[0, 1], batch_size=16, steps=5, **looks, **axes).cells
+    looks: dict[str, Any] = {"capture_at": [0, 3], "init": ["he_normal", "lsuv"]}
+    cells = Grid(seed=[0, 1], batch_size=16, steps=3, **looks, **axes).cells
     here = train_chunk(cells, data, torch.device("cpu"))
     with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = train_chunk(cells, data, DEVICE)
@@ -70,7 +62,7 @@ def any_module(data: Dataset, **axes: Any) -> bool:
 
 def plain(data: Dataset) -> bool:
     """Return whether the engine of accelerators agrees with the CPU's, to rounding."""
-    axes: dict[str, Any] = {"width": 6, "depth": 3, "batch_size": 16, "steps": 30, "seed": [0, 1]}
+    axes: dict[str, Any] = {"width": 6, "depth": 3, "batch_size": 16, "steps": 8, "seed": [0, 1]}
     cells = Grid(init=INITS, activation=["relu", "tanh"], **axes).cells
     cells.sort(key=lambda cell: cell.seed)
     here = train_chunk(cells, data, torch.device("cpu"))
@@ -81,7 +73,3 @@ def plain(data: Dataset) -> bool:
         for x, y in zip(a.layers, b.layers, strict=True):
             pd.testing.assert_frame_equal(x, y, rtol=1e-3, atol=1e-5)
     return all(a.test_accuracy == b.test_accuracy for a, b in zip(here, there, strict=True))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

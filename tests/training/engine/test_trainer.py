@@ -2,11 +2,8 @@
 
 import functools
 import itertools
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,8 +116,12 @@ def _plain_losses(cell: Cell, dtype: torch.dtype = torch.float32) -> NDArray[np.
 
 @pytest.mark.parametrize("name", [name for name in INITS if _fits_a_matrix(name)])
 def test_a_stacked_cell_equals_a_plain_sequential_trained_alone(name: str) -> None:
-    """To 1e-5, and to as much more as float32 rounding moves the plain loop itself."""
-    grid = Grid(init=ARGUMENTS.get(name, name), activation=list(ACTIVATIONS), steps=20, **SMALL)
+    """To 1e-5, and to as much more as float32 rounding moves the plain loop itself.
+
+    Every activation with one initialiser: a step knows no more of the others than their weights.
+    """
+    tried = list(ACTIVATIONS) if name == "he_normal" else ["relu", "tanh"]
+    grid = Grid(init=ARGUMENTS.get(name, name), activation=tried, steps=20, **SMALL)
     for result in train_chunk(grid.cells, DATA, CPU):
         plain, truth = _plain_losses(result.cell), _plain_losses(result.cell, torch.float64)
         length = min(len(result.losses), int(np.isfinite(plain).sum()))
@@ -148,7 +149,7 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
         "depth": 3,
         "width": 7,
         "batch_size": 5,
-        "steps": 12,
+        "steps": 6,
         "lr": [0.02, 0.05],
     }
     grid = Grid(
@@ -161,7 +162,7 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
     )
     losses = [
         stack.step(batches)
-        for _, batches in zip(range(12), padded_minibatches(DOUBLE, [0], 5), strict=False)
+        for _, batches in zip(range(6), padded_minibatches(DOUBLE, [0], 5), strict=False)
     ]
     for i, cell in enumerate(cells):
         plain, mine = (_network(cell, torch.float64) for _ in range(2))
@@ -222,7 +223,7 @@ def _alone(cell: Cell) -> CellResult:
 
 
 @pytest.mark.parametrize("pool", POOLS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_cell_gets_the_same_bits_in_any_company_and_order(pool: str, data: st.DataObject) -> None:
     cells = st.sampled_from(POOLS[pool])
@@ -285,13 +286,6 @@ def test_cells_of_a_seed_see_the_same_minibatches_and_other_seeds_others() -> No
     alone = next(padded_minibatches(DATA, [1], 16))
     assert torch.equal(both[1].inputs, alone[1].inputs)
     assert not torch.equal(both[0].inputs, both[1].inputs)
-
-
-def test_an_emulated_accelerator_gives_the_cpus_bits() -> None:
-    root = Path(__file__).parents[3]
-    command = [sys.executable, "-m", "tests.training.engine.on_emulated_accelerator"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_registered_activation_trains_through_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
