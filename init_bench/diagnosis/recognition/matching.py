@@ -3,11 +3,18 @@
 import functools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UNIFORM, Sample
+from init_bench.diagnosis.recognition.distributions import (
+    NORMAL,
+    TRUNCATED,
+    UNIFORM,
+    Family,
+    Sample,
+)
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
 from init_bench.init import INITS, InitSpec, module_fans, parse
@@ -64,7 +71,7 @@ def looks_like(parameter: NamedParameter, values: Tensor) -> str:
     found = list(dict.fromkeys(_rules(parameter, values)))
     if not found and (values == values.flatten()[0]).all():
         return _constant(values.flatten()[0].item())
-    return " or ".join(found) or _by_moments(_drawn(parameter, values))
+    return " or ".join(found) or named_by_moments(_moments(_drawn(parameter, values)))
 
 
 def _drawn(parameter: NamedParameter, values: Tensor) -> Tensor:
@@ -91,13 +98,44 @@ def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
     sample = Sample.of(drawn)
     if sample.number < FEWEST:
         return
+    draws = weight_draws(parameter, values)
+    yield from (draw.name for draw in draws if draw.family.could_be(sample, draw.std))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """A rule that draws independent values: its name, their distribution and its std."""
+
+    name: str
+    family: Family
+    std: float
+
+
+def weight_draws(parameter: NamedParameter, values: Tensor) -> Iterator[Draw]:
+    """Yield the rules that draw a weight of the shape of ``values``, which may be on meta.
+
+    Those of the true fans first, then torch's functions where they count other fans.
+
+    Example:
+        >>> from torch import nn
+        >>> from init_bench.init.whole_model.parameters import named_parameters
+        >>> weight, bias = named_parameters(nn.Linear(50, 20))
+        >>> [(draw.name, round(draw.std, 3)) for draw in weight_draws(weight, weight.values)][0]
+        ('he_normal', 0.2)
+    """
     own, by_shape = _sizes(parameter, values)
-    candidates = _candidates(_records())
-    yield from (name for name, spec in candidates.items() if _follows(spec, sample, own))
+    for name, spec in _candidates(_records()).items():
+        yield from _draw(name, spec, own)
     counted = f" (fans {by_shape.fan_in:g} and {by_shape.fan_out:g})"
     for name, spec in _candidates(_records(torchs=True)).items():
-        if _std(spec, own) != _std(spec, by_shape) and _follows(spec, sample, by_shape):
-            yield name + counted
+        if _std(spec, own) != _std(spec, by_shape):
+            yield from _draw(name + counted, spec, by_shape)
+
+
+def _draw(name: str, spec: InitSpec, size: Size) -> Iterator[Draw]:
+    kind = distribution_of(spec)
+    if kind is not None:
+        yield Draw(name=name, family=FAMILIES[kind], std=_std(spec, size))
 
 
 def _records(*, torchs: bool = False) -> tuple[InitRecord, ...]:
@@ -125,11 +163,6 @@ def _recognized_as(record: InitRecord) -> tuple[str, ...]:
     return (record.name,) if states_fans else ()
 
 
-def _follows(spec: InitSpec, sample: Sample, size: Size) -> bool:
-    kind = distribution_of(spec)
-    return kind is not None and FAMILIES[kind].could_be(sample, _std(spec, size))
-
-
 def _std(spec: InitSpec, size: Size) -> float:
     known = size.fan_in > 0 and size.fan_out > 0
     return (nominal_std(spec, size).std if known else None) or math.nan
@@ -146,22 +179,67 @@ def _sizes(parameter: NamedParameter, values: Tensor) -> tuple[Size, Size]:
     return true, torchs
 
 
-def _by_moments(values: Tensor) -> str:
-    """Return a rule without fans, if the shape of the distribution is clear."""
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Describe the shape of a sample; ``fourth`` is E[((x - mean) / std)⁴]."""
+
+    number: int
+    mean: float
+    std: float
+    low: float
+    high: float
+    fourth: float
+    rounding: float
+
+    def sample(self, center: float) -> Sample:
+        """Return what the tests ask of the values minus ``center``."""
+        mean = self.mean - center
+        return Sample(
+            number=self.number,
+            mean=mean,
+            rms=math.hypot(self.std, mean),
+            largest=max(self.high - center, center - self.low),
+            rounding=self.rounding,
+        )
+
+
+def named_by_moments(of: Moments) -> str:
+    """Return a rule without fans, if the shape of the distribution is clear.
+
+    Example:
+        >>> values = Moments(
+        ...     number=1000, mean=0.0, std=0.5, low=-1.6, high=1.7, fourth=3.1, rounding=1e-7
+        ... )
+        >>> named_by_moments(values)
+        'normal(std=0.5)'
+    """
+    if not 0 < of.std < math.inf or of.number < FEWEST:
+        return "other"
+    about_center = of.sample((of.low + of.high) / 2)
+    if of.fourth < BETWEEN and UNIFORM.could_be(about_center, _half(about_center) / math.sqrt(3)):
+        return f"uniform(a={of.low:.3g}, b={of.high:.3g})"
+    error = math.sqrt(24 / of.number)
+    if abs(of.fourth - 3) > SIGMAS * error or not NORMAL.could_be(of.sample(of.mean), of.std):
+        return "other"
+    centred = abs(of.mean) * math.sqrt(of.number) <= SIGMAS * of.std
+    return (
+        f"normal(std={of.std:.3g})" if centred else f"normal(mean={of.mean:.3g}, std={of.std:.3g})"
+    )
+
+
+def _moments(values: Tensor) -> Moments:
     wide = values if values.dtype == torch.float64 else values.float()
     mean, std = wide.mean().item(), wide.std(correction=0).item()
     low, high = (end.item() for end in wide.aminmax())
-    if not 0 < std < math.inf or values.numel() < FEWEST:
-        return "other"
-    fourth = ((wide - mean) / std).pow(4).mean().item()
-    sample = Sample.of(wide - (low + high) / 2)
-    if fourth < BETWEEN and UNIFORM.could_be(sample, _half(sample) / math.sqrt(3)):
-        return f"uniform(a={low:.3g}, b={high:.3g})"
-    error = math.sqrt(24 / values.numel())
-    if abs(fourth - 3) > SIGMAS * error or not NORMAL.could_be(Sample.of(wide - mean), std):
-        return "other"
-    centred = abs(mean) * math.sqrt(values.numel()) <= SIGMAS * std
-    return f"normal(std={std:.3g})" if centred else f"normal(mean={mean:.3g}, std={std:.3g})"
+    return Moments(
+        number=values.numel(),
+        mean=mean,
+        std=std,
+        low=low,
+        high=high,
+        fourth=((wide - mean) / std).pow(4).mean().item() if std else math.nan,
+        rounding=torch.finfo(wide.dtype).eps,
+    )
 
 
 def _half(sample: Sample) -> float:
