@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from init_bench.cli.audit_verb import audit
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import AsJson, Device, Executor, Out, Workers
@@ -155,6 +156,7 @@ def compare(
 
 
 app.command()(diagnose)
+app.command()(audit)
 app.command()(recommend)
 app.command("coord-check")(coord_check)
 

@@ -153,5 +153,6 @@ def _rank(before: StoredTensor, after: StoredTensor) -> float:
     found = torch.linalg.svdvals(basis.T @ change)
     coarse = max(torch.finfo(t.dtype).eps for t in (before, after) if t.dtype.is_floating_point)
     rounding = coarse * b.square().mean().sqrt().item() * (math.sqrt(rows) + math.sqrt(columns))
-    rank = int((found > rounding).sum())
+    product = torch.finfo(change.dtype).eps * math.sqrt(max(rows, columns)) * found[0].item()
+    rank = int((found > max(rounding, product)).sum())
     return float(rank) if 0 < rank <= wanted else math.nan

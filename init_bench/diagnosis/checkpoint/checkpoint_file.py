@@ -2,6 +2,7 @@
 
 import importlib
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,7 +54,10 @@ def is_pickle(path: Path) -> bool:
         InitBenchError: there is no such file, or its ending is unknown.
     """
     if not path.exists():
-        raise InitBenchError(f"there is no file {path}; give {_endings()}, or a model")
+        raise InitBenchError(
+            f"there is no file {path}: give {_endings()}, a folder of safetensors files, or a "
+            f"model (MODULE:FACTORY on the command line)"
+        )
     if path.is_dir() or path.suffix == ".safetensors":
         return False
     if path.suffix not in PICKLES:
@@ -84,10 +88,11 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
             warnings.simplefilter("ignore")  # files of older releases are what one audits
             held = _load(path)
     except pickle.UnpicklingError as cause:
+        found = ", ".join(re.findall(r"GLOBAL (\S+)", str(cause))) or "of an unknown class"
         raise InitBenchError(
-            f"{path} holds Python objects beside tensors, and to read them would run their code: "
-            f"{_first_line(cause)} If you trust it, load it yourself, with "
-            f"torch.load(path, weights_only=False), and pass its state_dict() to ib.audit"
+            f"{path} holds Python objects beside tensors ({found}), and to read them would run "
+            f"their code. If you trust it, load it yourself, with torch.load(path, "
+            f"weights_only=False), and pass its state_dict() to ib.audit"
         ) from cause
     except Exception as cause:  # a damaged archive fails in many ways
         raise InitBenchError(
@@ -158,7 +163,7 @@ def _headers(path: Path) -> Iterator[Header]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _endings() -> str:

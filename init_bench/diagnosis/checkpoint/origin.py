@@ -18,6 +18,7 @@ from init_bench.diagnosis.recognition.matching import (
 )
 from init_bench.diagnosis.recognition.structures import LARGEST, patterns
 from init_bench.diagnosis.recognition.torch_defaults import default_of
+from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 
 LIKELY = 0.05
 """Largest chance of being wrong at which a tensor is called fresh."""
@@ -54,9 +55,10 @@ class Origin:
 def origin_of(tensor: StoredTensor, found: Scan, depth: int) -> Origin:
     """Return where the values of ``tensor`` are from; ``depth`` as ``numbered`` counts.
 
-    A rule fits if all of its tests pass: mean, mean square and largest value of the tensor, of
-    the rows and of the columns (``Family.could_be``, ``could_be_groups``). They reject draws of
-    the rule with a chance below 1e-5. ``chance`` asks the other way round, see ``_coincidence``.
+    A rule fits if all of its tests pass: mean, mean square and largest value of the tensor, means
+    and mean squares of its rows and columns (``Family.could_be``, ``could_be_groups``). They
+    reject draws of the rule with a chance of at most 1e-5. ``chance`` asks the other way round,
+    see ``_coincidence``.
     """
     if found.nonfinite:
         return Origin(state="non-finite")
@@ -64,8 +66,9 @@ def origin_of(tensor: StoredTensor, found: Scan, depth: int) -> Origin:
         return Origin(state="never filled")
     if found.low == found.high:
         return _constant(tensor, found)
-    exact = [*_structures(tensor, found)]
-    draws = [*_draws(tensor, depth)] if found.sample.number >= FEWEST else []
+    exact = [*_structures(tensor)]
+    few = found.sample.number < FEWEST
+    draws = [draw for draw in _draws(tensor, depth) if draw.name == DEFAULT or not few]
     fitting = [draw for draw in draws if _fits(draw, found)]
     names = dict.fromkeys((*exact, *(draw.name for draw in fitting)))
     if not names:
@@ -107,7 +110,7 @@ def _constant(tensor: StoredTensor, found: Scan) -> Origin:
     return Origin(state="fresh", looks_like=name, chance=found.rounding**found.number)
 
 
-def _structures(tensor: StoredTensor, found: Scan) -> Iterator[str]:
+def _structures(tensor: StoredTensor) -> Iterator[str]:
     """Yield the rules that set values exactly: identities, orthogonal and mirrored weights."""
     if not tensor.is_weight or tensor.number > MOST_VALUES:
         return
@@ -123,8 +126,8 @@ def _draws(tensor: StoredTensor, depth: int) -> Iterator[Draw]:
     shape, parameter = tensor.shape_only, tensor.parameter
     default = default_of(parameter.module, parameter.attribute, shape)
     if isinstance(default, tuple):
-        yield Draw(name="torch.default", family=default[0], std=default[1])
-    if shape.dim() < 2 or "bias" in parameter.attribute:
+        yield Draw(name=DEFAULT, family=default[0], std=default[1])
+    if shape.dim() < 2:
         return
     yield from _normals((COMMON,))
     if depth:

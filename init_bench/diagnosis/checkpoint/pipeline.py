@@ -53,9 +53,11 @@ def audit(model: Source, *, reference: Source | None = None) -> Audit:
     Nothing is run: values alone are read, of a file one tensor after another. A parameter is
     *fresh* if it is constant, or if it passes every test of a known rule and values of another
     origin would come so near to that rule with a chance of at most 5 %. A rule's own draws fail
-    its tests with a chance below 1e-5. Small changes do not show: noise added to n normal values
-    is noticed from a relative size of about (48 / n)^(1/4), 9 % of the values of a matrix of
-    768 × 768; training shows sooner, because it moves rows and columns together.
+    its tests with a chance of at most 1e-5.
+
+    A small change does not show. Noise added to n normal values is noticed from a relative size
+    of about (48 / n)^(1/4), which is 10 % for a matrix of 768 × 768. Training is noticed sooner,
+    because it moves rows and columns as a whole.
 
     Args:
         model: a module, a state dict, or the path of a file: ``.safetensors`` (or a folder of

@@ -11,16 +11,16 @@ FINDINGS = {
         "they hold no values, or memory that nothing wrote: load their keys, or draw them",
     ),
     "all zero": (
-        "weights of zeros alone",
-        "right at the end of a residual branch or for LoRA's B, else never filled: draw them",
+        "all zero",
+        "meant at the end of a residual branch and for LoRA's B, else never filled: draw them",
     ),
-    "all equal": ("weights of one value alone", "their units stay equal: draw them"),
+    "all equal": ("all equal", "their units stay equal: draw them"),
     "fresh": (
         "still as initialized",
         "if they should have been loaded, look for their keys under other names in the file "
         "(ib.diff(file, model) lists both); a new head is meant to be fresh",
     ),
-    "copy": ("copies of another", "check that they should start equal, or draw one of them"),
+    "copy": ("a copy of another", "check that they should start equal, or draw one of them"),
 }
 """What each state that is worth a line means, and what to do; the worst first."""
 
@@ -48,8 +48,10 @@ def answer(table: pd.DataFrame) -> str:
     """Return what the audit found, in a sentence per kind of finding."""
     states, number = table["state"], len(table)
     own = states[~states.isin(["tied", "not judged"])]
-    if len(own) and (own == "fresh").all():
-        return f"All {number} parameters are as initialized: nothing trained was loaded."
+    if (own == "fresh").any() and own.isin(["fresh", "unsure"]).all():
+        small = (own == "unsure").sum()
+        few = f", {small} of them too small to be sure" if small else ""
+        return f"All {number} parameters are as initialized{few}: nothing trained was loaded."
     said = [
         f"{_counted((states == state).sum(), number)} {words}: "
         f"{listed(table.loc[states == state, 'parameter'])}."

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class Scan:
         empty = int((self.row_squares == 0).sum())
         return empty if empty == 1 and len(self.column_squares) > 1 < len(self.row_squares) else 0
 
-    @property
+    @cached_property
     def sample(self) -> Sample:
         """What the tests of a distribution ask, of the values without padding."""
         number = self.number - self.padding * len(self.column_sums)
@@ -71,7 +72,7 @@ class Scan:
             rounding=self.rounding,
         )
 
-    @property
+    @cached_property
     def groups(self) -> list[Groups]:
         """The rows without padding, and the columns."""
         kept = self.row_squares > 0 if self.padding else slice(None)

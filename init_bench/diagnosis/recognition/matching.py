@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -124,18 +124,22 @@ def weight_draws(parameter: NamedParameter, values: Tensor) -> Iterator[Draw]:
         ('he_normal', 0.2)
     """
     own, by_shape = _sizes(parameter, values)
-    for name, spec in _candidates(_records()).items():
-        yield from _draw(name, spec, own)
+    yield from _draws_of(_records(), own)
     counted = f" (fans {by_shape.fan_in:g} and {by_shape.fan_out:g})"
-    for name, spec in _candidates(_records(torchs=True)).items():
-        if _std(spec, own) != _std(spec, by_shape):
-            yield from _draw(name + counted, spec, by_shape)
+    torchs = _records(torchs=True)
+    for true, draw in zip(_draws_of(torchs, own), _draws_of(torchs, by_shape), strict=True):
+        if true.std != draw.std:
+            yield replace(draw, name=draw.name + counted)
 
 
-def _draw(name: str, spec: InitSpec, size: Size) -> Iterator[Draw]:
-    kind = distribution_of(spec)
-    if kind is not None:
-        yield Draw(name=name, family=FAMILIES[kind], std=_std(spec, size))
+@functools.lru_cache(maxsize=256)  # the layers of a deep model share few sizes
+def _draws_of(records: tuple[InitRecord, ...], size: Size) -> tuple[Draw, ...]:
+    """Return what the initialisers draw a weight of one size from."""
+    return tuple(
+        Draw(name=name, family=FAMILIES[kind], std=_std(spec, size))
+        for name, spec in _candidates(records).items()
+        if (kind := distribution_of(spec)) is not None
+    )
 
 
 def _records(*, torchs: bool = False) -> tuple[InitRecord, ...]:
