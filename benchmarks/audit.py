@@ -22,14 +22,11 @@ WIDTH, VOCABULARY = 2048, 32000
 IMPORTED = "import init_bench.diagnosis.checkpoint.pipeline"
 
 
-PEAK = "import resource; peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; "
-"""``ru_maxrss`` is in KiB on Linux."""
-
-
-PRIVATE = (
+MEMORY = (
     "import re, pathlib; status = pathlib.Path('/proc/self/status').read_text(); "
-    "private = int(re.search(r'RssAnon:\\s+(\\d+)', status)[1]) / 1024; "
+    "peak = int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024; "
 )
+"""Peak resident memory in MiB. ``ru_maxrss`` would count what the parent held at the fork."""
 
 
 def write(path: Path, megabytes: int, *, trained: bool) -> None:
@@ -48,13 +45,14 @@ def write(path: Path, megabytes: int, *, trained: bool) -> None:
 
 
 def measured(path: Path | None) -> dict[str, float]:
-    """Return seconds and peak memory in MB of a fresh process that audits ``path``, if any."""
+    """Return seconds and peak memory in MiB of a fresh process that audits ``path``, if any."""
     work = f"ib.audit({str(path)!r})" if path else "None"
     script = (
-        f"{IMPORTED}; import time, json, init_bench as ib; start = time.perf_counter(); "
-        f"result = {work}; seconds = time.perf_counter() - start; {PEAK}{PRIVATE}"
+        f"{IMPORTED}; import time, json, init_bench as ib; "
+        f"start, cpu = time.perf_counter(), time.process_time(); result = {work}; "
+        f"seconds = time.perf_counter() - start; cpu = time.process_time() - cpu; {MEMORY}"
         f"fresh = len(result.fresh) if result else 0; number = len(result.table) if result else 0; "
-        f"print(json.dumps(dict(seconds=seconds, peak_mb=peak, private_mb=private, fresh=fresh, "
+        f"print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, peak_mib=peak, fresh=fresh, "
         f"tensors=number)))"
     )
     started = time.perf_counter()
