@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from init_bench.diagnosis.checkpoint import report
 from init_bench.figures import parameter_states
-from init_bench.figures.export import page_of, save_result
+from init_bench.figures.export import files_of, page_of
+from init_bench.files import write_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Difference:
 
     def save(self, folder: str | Path, name: str = "difference") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
-        return save_result(self, folder, name)
+        return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
         """Return the summary and a row per parameter that is not equal."""
@@ -120,7 +121,7 @@ class Audit:
 
     def save(self, folder: str | Path, name: str = "audit") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
-        return save_result(self, folder, name)
+        return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
         """Return the summary, a row per finding, what to do, and what changed."""
