@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.book.pipeline import reproduce_book as reproduce_book
     from init_bench.comparison.pipeline import compare as compare
     from init_bench.comparison.result import Comparison as Comparison
+    from init_bench.diagnosis.checkpoint.pipeline import audit as audit
+    from init_bench.diagnosis.checkpoint.pipeline import diff as diff
+    from init_bench.diagnosis.checkpoint.result import Audit as Audit
+    from init_bench.diagnosis.checkpoint.result import Difference as Difference
     from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
     from init_bench.diagnosis.coordinate_check import coord_check as coord_check
     from init_bench.diagnosis.pipeline import diagnose as diagnose
@@ -56,6 +60,10 @@ _HOMES = {
     "reproduce_book": "book.pipeline",
     "compare": "comparison.pipeline",
     "Comparison": "comparison.result",
+    "audit": "diagnosis.checkpoint.pipeline",
+    "diff": "diagnosis.checkpoint.pipeline",
+    "Audit": "diagnosis.checkpoint.result",
+    "Difference": "diagnosis.checkpoint.result",
     "CoordCheck": "diagnosis.coordinate_check",
     "coord_check": "diagnosis.coordinate_check",
     "diagnose": "diagnosis.pipeline",

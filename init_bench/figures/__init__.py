@@ -12,6 +12,7 @@ from init_bench.figures.histograms import activation_histograms
 from init_bench.figures.initialization_panel import parameter_stds
 from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
+from init_bench.figures.parameter_panel import parameter_states
 from init_bench.figures.ranking import ranked_losses
 from init_bench.figures.theory_overlay import depth_profile
 
@@ -26,6 +27,7 @@ __all__ = [
     "gradients",
     "loss_curves",
     "pair_comparison",
+    "parameter_states",
     "parameter_stds",
     "ranked_losses",
     "smooth",

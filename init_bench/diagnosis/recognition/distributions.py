@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy import special
@@ -48,6 +48,21 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What the tests ask of the rows, or the columns, of a matrix.
+
+    Attributes:
+        count: of groups.
+        sample: of one group: its number of values, and the mean farthest from 0 of all groups.
+        rms: the smallest and the largest of all groups.
+    """
+
+    count: int
+    sample: Sample
+    rms: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """A distribution about 0, scaled to a standard deviation of 1.
 
@@ -78,10 +93,23 @@ class Family:
         chances = (self._mean(sample, std), self._square(sample, std), self._extreme(sample, std))
         return min(chances) >= ALPHA
 
+    def could_be_groups(self, groups: Groups, std: float) -> bool:
+        """Return whether equal parts of a sample could be draws like ``could_be``, one and all.
+
+        Training moves rows and columns of a matrix together: some become larger than others, or
+        get a mean of their own. False for independent draws with a chance of at most
+        3 · ``ALPHA``: by the mean farthest from 0, by the largest and by the smallest mean square.
+        """
+        limit = ALPHA / groups.count
+        least, most = (self._square(replace(groups.sample, rms=r), std) for r in groups.rms)
+        return min(self._mean(groups.sample, std), least, most) >= limit
+
     def _mean(self, sample: Sample, std: float) -> float:
         z = abs(sample.mean) / std
         if math.isinf(self.bound):
             return float(2 * special.ndtr(-z * math.sqrt(sample.number)))
+        # torch draws uniform numbers from a grid that includes the lower end alone
+        z = max(0.0, z - sample.rounding * self.bound)
         return bernstein_p(sample.number, 1.0, self.bound, z)
 
     def _square(self, sample: Sample, std: float) -> float:
@@ -95,7 +123,8 @@ class Family:
         t = sample.largest / std
         if t > self.bound * (1 + 2 * sample.rounding):
             return 0.0
-        inside = sample.number * math.log(self.below(t)) if t < self.bound else 0.0
+        rounded = t * (1 + 2 * sample.rounding)  # as far out as the value may have been
+        inside = sample.number * math.log(self.below(rounded)) if rounded < self.bound else 0.0
         beyond = -math.expm1(inside) if math.isinf(self.bound) else 1.0
         return 2 * min(math.exp(inside), beyond)
 

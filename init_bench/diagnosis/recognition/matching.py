@@ -3,11 +3,18 @@
 import functools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UNIFORM, Sample
+from init_bench.diagnosis.recognition.distributions import (
+    NORMAL,
+    TRUNCATED,
+    UNIFORM,
+    Family,
+    Sample,
+)
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
 from init_bench.init import INITS, InitSpec, module_fans, parse
@@ -68,7 +75,7 @@ def looks_like(parameter: NamedParameter, values: Tensor) -> str:
     found = list(dict.fromkeys(_rules(parameter, values)))
     if not found and (values == values.flatten()[0]).all():
         return _constant(values.flatten()[0].item())
-    return " or ".join(found) or _by_moments(_drawn(parameter, values))
+    return " or ".join(found) or named_by_moments(_moments(_drawn(parameter, values)))
 
 
 def _drawn(parameter: NamedParameter, values: Tensor) -> Tensor:
@@ -95,13 +102,48 @@ def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
     sample = Sample.of(drawn)
     if sample.number < FEWEST:
         return
+    draws = weight_draws(parameter, values)
+    yield from (draw.name for draw in draws if draw.family.could_be(sample, draw.std))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """A rule that draws independent values: its name, their distribution and its std."""
+
+    name: str
+    family: Family
+    std: float
+
+
+def weight_draws(parameter: NamedParameter, values: Tensor) -> Iterator[Draw]:
+    """Yield the rules that draw a weight of the shape of ``values``, which may be on meta.
+
+    Those of the true fans first, then torch's functions where they count other fans.
+
+    Example:
+        >>> from torch import nn
+        >>> from init_bench.init.whole_model.parameters import named_parameters
+        >>> weight, bias = named_parameters(nn.Linear(50, 20))
+        >>> [(draw.name, round(draw.std, 3)) for draw in weight_draws(weight, weight.values)][0]
+        ('he_normal', 0.2)
+    """
     own, by_shape = _sizes(parameter, values)
-    candidates = _candidates(_records())
-    yield from (name for name, spec in candidates.items() if _follows(spec, sample, own))
+    yield from _draws_of(_records(), own)
     counted = f" (fans {by_shape.fan_in:g} and {by_shape.fan_out:g})"
-    for name, spec in _candidates(_records(torchs=True)).items():
-        if _std(spec, own) != _std(spec, by_shape) and _follows(spec, sample, by_shape):
-            yield name + counted
+    torchs = _records(torchs=True)
+    for true, draw in zip(_draws_of(torchs, own), _draws_of(torchs, by_shape), strict=True):
+        if true.std != draw.std:
+            yield replace(draw, name=draw.name + counted)
+
+
+@functools.lru_cache(maxsize=256)  # the layers of a deep model share few sizes
+def _draws_of(records: tuple[InitRecord, ...], size: Size) -> tuple[Draw, ...]:
+    """Return what the initialisers draw a weight of one size from."""
+    return tuple(
+        Draw(name=name, family=FAMILIES[kind], std=_std(spec, size))
+        for name, spec in _candidates(records).items()
+        if (kind := distribution_of(spec)) is not None
+    )
 
 
 def _records(*, torchs: bool = False) -> tuple[InitRecord, ...]:
@@ -129,11 +171,6 @@ def _recognized_as(record: InitRecord) -> tuple[str, ...]:
     return (record.name,) if states_fans else ()
 
 
-def _follows(spec: InitSpec, sample: Sample, size: Size) -> bool:
-    kind = distribution_of(spec)
-    return kind is not None and FAMILIES[kind].could_be(sample, _std(spec, size))
-
-
 def _std(spec: InitSpec, size: Size) -> float:
     known = size.fan_in > 0 and size.fan_out > 0
     return (nominal_std(spec, size).std if known else None) or math.nan
@@ -150,35 +187,83 @@ def _sizes(parameter: NamedParameter, values: Tensor) -> tuple[Size, Size]:
     return true, torchs
 
 
-def _by_moments(values: Tensor) -> str:
-    """Return the distributions without fans that could have drawn ``values``, the likelier first.
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Describe the shape of a sample.
+
+    Attributes:
+        off_normal: standard errors by which a measure of shape differs from a normal sample's.
+        rounding: of the values' type.
+    """
+
+    number: int
+    mean: float
+    std: float
+    low: float
+    high: float
+    off_normal: float
+    rounding: float
+
+    def sample(self, center: float) -> Sample:
+        """Return what the tests ask of the values minus ``center``."""
+        mean = self.mean - center
+        return Sample(
+            number=self.number,
+            mean=mean,
+            rms=math.hypot(self.std, mean),
+            largest=max(self.high - center, center - self.low),
+            rounding=self.rounding,
+        )
+
+
+def named_by_moments(of: Moments) -> str:
+    """Return the distributions without fans that could have drawn a sample, the likelier first.
 
     Of few values, both a uniform and a normal distribution may be the source.
+
+    Example:
+        >>> values = Moments(
+        ...     number=1000, mean=0.0, std=0.5, low=-1.6, high=1.7, off_normal=0.3, rounding=1e-7
+        ... )
+        >>> named_by_moments(values)
+        'normal(std=0.5)'
     """
-    wide = values if values.dtype == torch.float64 else values.float()
-    std = wide.std(correction=0).item()
-    if not 0 < std < math.inf or values.numel() < FEWEST:
+    if not 0 < of.std < math.inf or of.number < FEWEST:
         return "other"
-    low, high = (end.item() for end in wide.aminmax())
-    found = [_uniform(wide, low, high), _normal(wide, std)]
-    uniform_is_likelier = high - low < std * math.sqrt(2 * math.pi * math.e)
+    found = [_uniform(of), _normal(of)]
+    uniform_is_likelier = of.high - of.low < of.std * math.sqrt(2 * math.pi * math.e)
     return " or ".join(filter(None, found if uniform_is_likelier else found[::-1])) or "other"
 
 
-def _uniform(values: Tensor, low: float, high: float) -> str:
-    """Return the uniform distribution that could have drawn ``values``, empty if none could."""
-    sample = Sample.of(values - (low + high) / 2)
+def _moments(values: Tensor) -> Moments:
+    wide = values if values.dtype == torch.float64 else values.float()
+    mean, std = wide.mean().item(), wide.std(correction=0).item()
+    low, high = (end.item() for end in wide.aminmax())
+    size = (wide - mean).abs().mean().item() / std if std else math.nan
+    error = NORMAL_SPREAD / math.sqrt(values.numel())
+    return Moments(
+        number=values.numel(),
+        mean=mean,
+        std=std,
+        low=low,
+        high=high,
+        off_normal=abs(size - NORMAL_MEAN_SIZE) / error,
+        rounding=torch.finfo(wide.dtype).eps,
+    )
+
+
+def _uniform(of: Moments) -> str:
+    """Return the uniform distribution that could have drawn the sample, empty if none could."""
+    sample = of.sample((of.low + of.high) / 2)
     half_width = sample.largest * (1 + 1 / sample.number)  # expected, given the largest of n draws
     fits = UNIFORM.could_be(sample, half_width / math.sqrt(3))
-    return f"uniform(a={low:.3g}, b={high:.3g})" if fits else ""
+    return f"uniform(a={of.low:.3g}, b={of.high:.3g})" if fits else ""
 
 
-def _normal(values: Tensor, std: float) -> str:
-    """Return the normal distribution that could have drawn ``values``, empty if none could."""
-    mean, root = values.mean().item(), math.sqrt(values.numel())
-    centered = values - mean
-    off = abs(centered.abs().mean().item() / std - NORMAL_MEAN_SIZE) * root
-    if off > SIGMAS * NORMAL_SPREAD or not NORMAL.could_be(Sample.of(centered), std):
+def _normal(of: Moments) -> str:
+    """Return the normal distribution that could have drawn the sample, empty if none could."""
+    if of.off_normal > SIGMAS or not NORMAL.could_be(of.sample(of.mean), of.std):
         return ""
-    about_0 = abs(mean) * root <= SIGMAS * std
-    return f"normal(std={std:.3g})" if about_0 else f"normal(mean={mean:.3g}, std={std:.3g})"
+    about_0 = abs(of.mean) * math.sqrt(of.number) <= SIGMAS * of.std
+    mean = "" if about_0 else f"mean={of.mean:.3g}, "
+    return f"normal({mean}std={of.std:.3g})"

@@ -34,14 +34,27 @@ def is_default(module: nn.Module, name: str, values: Tensor) -> bool:
         >>> all(is_default(layer, name, p.detach()) for name, p in layer.named_parameters(recurse=False))
         True
     """  # noqa: E501
-    constant = _constant(module, name)
-    if constant is not None:
-        return bool((values == torch.tensor(constant, dtype=values.dtype)).all())
-    draws = _draws(module, name, values)
-    if draws is None:
+    default = default_of(module, name, values)
+    if isinstance(default, float):
+        return bool((values == torch.tensor(default, dtype=values.dtype)).all())
+    if default is None:
         return False
-    family, std = draws
+    family, std = default
     return family.could_be(Sample.of(values), std)
+
+
+def default_of(module: nn.Module, name: str, values: Tensor) -> float | Draws | None:
+    """Return the constant that torch writes, or what it draws from, ``None`` where neither.
+
+    ``values`` gives the shape alone and may be on the meta device.
+
+    Example:
+        >>> layer = nn.LayerNorm(8)
+        >>> default_of(layer, "weight", layer.weight), default_of(layer, "bias", layer.bias)
+        (1.0, 0.0)
+    """
+    constant = _constant(module, name)
+    return _draws(module, name, values) if constant is None else constant
 
 
 def _constant(module: nn.Module, name: str) -> float | None:

@@ -1,0 +1,1 @@
+"""Parameters as they are stored: which rule drew them, and what changed between two states."""

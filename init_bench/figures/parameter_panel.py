@@ -1,0 +1,71 @@
+"""Draw a number of every parameter, in order, colored by the parameter's state."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures.style import RC, add_caption, need, new_figure
+
+STATE_STYLES: dict[str, dict[str, Any]] = {
+    "non-finite": {"color": "#7F0000", "marker": "X"},
+    "never filled": {"color": "#7F0000", "marker": "P"},
+    "all zero": {"color": "#CC79A7", "marker": "v"},
+    "all equal": {"color": "#CC79A7", "marker": "^"},
+    "fresh": {"color": "#D55E00", "marker": "s"},
+    "copy": {"color": "#E69F00", "marker": "D"},
+    "replaced": {"color": "#D55E00", "marker": "s"},
+    "changed": {"color": "#0072B2", "marker": "o"},
+    "rounded": {"color": "#56B4E9", "marker": "."},
+    "equal": {"color": "#009E73", "marker": "."},
+}
+"""Color and marker of each state of an audit or a difference; others are gray."""
+
+
+OTHER_STATE: dict[str, Any] = {"color": "#7F7F7F", "marker": "."}
+
+
+def parameter_states(table: pd.DataFrame, column: str, label: str, *, caption: str) -> Figure:
+    """Draw ``column`` of every parameter in order of the table, on a logarithmic axis.
+
+    Zeros lie on the lower edge. Parameters without a number are left out.
+
+    Args:
+        table: ``parameter``, ``state`` and ``column``.
+        column: what is drawn.
+        label: of the vertical axis.
+        caption: text below the panel.
+
+    Returns:
+        A figure outside pyplot's state; neither the frame nor the global theme is altered.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> table = pd.DataFrame({"parameter": ["a", "b"], "state": ["fresh", "other"],
+        ...                       "std": [0.02, 0.03]})
+        >>> axes = parameter_states(table, "std", "std", caption="").axes[0]
+        >>> [text.get_text() for text in axes.get_legend().get_texts()]
+        ['fresh', 'other']
+    """
+    need(table, "parameter", "state", column)
+    values = table[column].to_numpy(dtype=float, na_value=np.nan)
+    above = values[np.isfinite(values) & (values > 0)]
+    low, high = (above.min() / 2, above.max() * 2) if len(above) else (0.5, 2.0)
+    places = np.arange(len(table))
+    figure = new_figure(7.0, 3.6)
+    with mpl.rc_context(RC):
+        ax = figure.subplots()
+        for state in table["state"].unique():
+            chosen = (table["state"] == state).to_numpy() & ~np.isnan(values)
+            drawn = np.clip(values[chosen], low, high)
+            style = STATE_STYLES.get(state, OTHER_STATE)
+            ax.plot(places[chosen], drawn, linestyle="none", label=state, **style)
+        ax.set_yscale("log")
+        ax.set(ylim=(low, high), ylabel=label, xlabel="parameter, in order")
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        add_caption(figure, caption)
+    return figure
