@@ -143,6 +143,19 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     }
 
 
+def rms(values: Tensor) -> float:
+    """Return √(mean |value|²) of finite values without float64, which some devices lack.
+
+    Example:
+        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
+        True
+    """
+    size = values.detach().abs()  # of complex numbers too
+    wide = size if size.dtype == torch.float64 else size.float()
+    largest = wide.max().item() if wide.numel() else math.nan
+    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
+
+
 def _rows(values: Tensor) -> Tensor:
     """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout."""
     if not values.dim():

@@ -15,7 +15,9 @@ from init_bench.diagnosis.recognition import looks_like
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.model_view import ModelView
 from init_bench.init import module_fans
-from init_bench.init.whole_model.parameters import NamedParameter, is_weight
+from init_bench.init.whole_model.parameter_roles import is_weight
+from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.statistics.layer import rms
 
 COLUMNS = (
     "parameter",
@@ -154,19 +156,6 @@ def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
 
 def _fans(slot: NamedParameter, values: Tensor) -> tuple[int, int]:
     return module_fans(slot.module, slot.attribute) if slot.role == "weight" else (0, 0)
-
-
-def rms(values: Tensor) -> float:
-    """Return √(mean |value|²) of finite values without float64, which some devices lack.
-
-    Example:
-        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
-        True
-    """
-    size = values.detach().abs()  # of complex numbers too
-    wide = size if size.dtype == torch.float64 else size.float()
-    largest = wide.max().item() if wide.numel() else math.nan
-    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
 
 
 def _std(values: Tensor) -> float:
