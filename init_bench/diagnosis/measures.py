@@ -1,6 +1,7 @@
 """Measure what verdicts judge: each function reads the evidence and returns layer, index, value."""
 
 import math
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,10 @@ NO_ROWS = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=
 
 BYPASS_SHARE = 1e-3
 """A layer of zeros is bypassed if the next layer receives at least this share of the spread."""
+
+
+AGREE = 1.5
+"""Up to this factor the stored weight is taken for what multiplies the signal."""
 
 
 FEWEST_LAYERS = 4
@@ -69,7 +74,22 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
     last = rows["index"] == rows["index"].max()
     harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
     gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
-    return gained.assign(target=gained["layer"].map(_recommended_gains(evidence)))
+    remedies = {row["layer"]: _remedy(row) for row in rows.to_dict("records")}
+    return gained.assign(
+        target=gained["layer"].map(_recommended_gains(evidence)),
+        remedy=gained["layer"].map(remedies).fillna(""),
+    )
+
+
+def _remedy(row: Mapping[Hashable, float]) -> str:
+    """Return what helps where the stored weight is not what multiplies the signal, else empty."""
+    used, stored = row["weight_gain"], row["stored_gain"]
+    if not stored > 0 or not used > 0 or abs(math.log(used / stored)) < math.log(AGREE):
+        return ""
+    return (
+        f"the layer rescales its weight when it uses it (gain {stored:.3g} stored, {used:.3g} "
+        f"used): change that factor, not the stored values"
+    )
 
 
 def _recommended_gains(evidence: Evidence) -> pd.Series:
@@ -204,7 +224,8 @@ def _weighted(evidence: Evidence) -> pd.DataFrame:
 
 def _norms(evidence: Evidence) -> pd.Series:
     """Return which rows of the profile are normalisations."""
-    return evidence.profile["module"].str.contains("Norm")
+    normalizes: pd.Series = evidence.profile["normalizes"].astype(bool)
+    return normalizes
 
 
 def _multiplying(evidence: Evidence) -> pd.DataFrame:

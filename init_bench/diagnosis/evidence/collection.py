@@ -92,7 +92,7 @@ def collect_evidence(
         check_layers(model, tracker.calls)
         gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
         order = [call.layer for call in tracker.calls]
-        weights = parameter_table(view, order, gradients)
+        weights = parameter_table(view, order, gradients, tracker.uses.found)
         profile = profile_of(view, tracker.calls, weights)
     record = Record(tracker.calls)
     signal = describe_signal(output, view.batch_dims[""])
