@@ -155,10 +155,12 @@ def _slot(
 
 def _with_use(slot: NamedParameter, use: WeightUse | None) -> NamedParameter:
     """Return the parameter with its use: what meets the signal entry by entry is no weight."""
-    known = is_known(slot.module, slot.attribute)
     if slot.role != "weight" or use is None:
         return slot
-    return replace(slot, use=use, role="left" if use.kind == "scale" and not known else "weight")
+    if is_known(slot.module, slot.attribute):
+        says_more = use.kind == "matrix" and not slot.is_torchs
+        return replace(slot, use=use) if says_more else slot
+    return replace(slot, use=use, role="left" if use.kind == "scale" else "weight")
 
 
 def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
     broken = count - int(values.isfinite().sum())
     finite = count > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
-    used_as = _used_as(slot, values.dim(), whole=not integer)
+    used_as = _used_as(slot, whole=not integer)
     multiplies = used_as == "matrix" and fan_in > 0 and finite
     stored = math.sqrt(fan_in) * rms(values) if multiplies and not integer else math.nan
     return {
@@ -192,10 +194,10 @@ def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
     }
 
 
-def _used_as(slot: NamedParameter, dimensions: int, *, whole: bool) -> str:
+def _used_as(slot: NamedParameter, *, whole: bool) -> str:
     """Return what a parameter is to its layer; ``whole``: it holds no integers."""
     if slot.role != "weight":
-        return "scale" if dimensions < 2 or slot.use is not None else "unknown"
+        return "scale"
     if slot.is_table:
         return "table"
     if slot.use is not None:

@@ -74,15 +74,16 @@ def can_reset(module: nn.Module) -> bool:
     return hasattr(module, "reset_parameters") or hasattr(module, "_reset_parameters")
 
 
-def reason_to_keep(value: Tensor, use: WeightUse | None, *, known: bool) -> str:
+def reason_to_keep(module: nn.Module, value: Tensor, use: WeightUse | None, *, known: bool) -> str:
     """Return why an initialiser leaves a parameter as it is, empty where it fills it.
 
     Args:
+        module: that holds it.
         value: the parameter.
         use: how it is used; ``None`` where that is not known.
         known: whether its module's class says what it is.
     """
-    if not value.is_floating_point() and not value.is_complex():
+    if not _is_number(value):
         return f"holds {str(value.dtype).removeprefix('torch.')} values"
     if getattr(value, "_no_reinit", False):
         return "marked _no_reinit"
@@ -90,6 +91,9 @@ def reason_to_keep(value: Tensor, use: WeightUse | None, *, known: bool) -> str:
         return ""
     if use is not None:
         return "" if use.kind != "scale" else f"no sum runs over it ({use.function.strip('_')})"
+    beside = (*module._parameters.values(), *module._buffers.values())
+    if any(x is not None and x.dim() > 1 and not _is_number(x) for x in beside):
+        return "beside integer values, as the scale of a quantized weight"
     if not value.requires_grad:
         return "frozen, and not seen in use"
     return "marked _no_weight_decay" if getattr(value, "_no_weight_decay", False) else ""
@@ -122,6 +126,10 @@ class UsesInModel:
             runs = type(module).forward is not nn.Module.forward
             self.of_module[path] = uses_by_trial(module) if runs else {}
         return self.of_module[path]
+
+
+def _is_number(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
 
 
 def _is_torchs(module: nn.Module) -> bool:

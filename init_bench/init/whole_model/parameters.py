@@ -205,7 +205,7 @@ def _own_parameters(
     unknown = {name for name in matrices if not is_known(module, name)}
     used = {name: uses.find(path, name) for name in unknown}
     keep = {
-        name: reason_to_keep(value, used.get(name), known=name not in unknown)
+        name: reason_to_keep(module, value, used.get(name), known=name not in unknown)
         for name, value in shapes.items()
     }
     weights = {name for name in matrices if not keep[name]}
