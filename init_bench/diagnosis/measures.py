@@ -1,22 +1,18 @@
 """Measure what verdicts judge: each function reads the evidence and returns layer, index, value."""
 
 import math
-from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.use_measures import remedy_of
 
 NO_ROWS = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
 
 
 BYPASS_SHARE = 1e-3
 """A layer of zeros is bypassed if the next layer receives at least this share of the spread."""
-
-
-AGREE = 1.5
-"""Up to this factor the stored weight is taken for what multiplies the signal."""
 
 
 FEWEST_LAYERS = 4
@@ -74,21 +70,10 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
     last = rows["index"] == rows["index"].max()
     harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
     gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
-    remedies = {row["layer"]: _remedy(row) for row in rows.to_dict("records")}
+    remedies = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
     return gained.assign(
         target=gained["layer"].map(_recommended_gains(evidence)),
         remedy=gained["layer"].map(remedies).fillna(""),
-    )
-
-
-def _remedy(row: Mapping[Hashable, float]) -> str:
-    """Return what helps where the stored weight is not what multiplies the signal, else empty."""
-    used, stored = row["weight_gain"], row["stored_gain"]
-    if not stored > 0 or not used > 0 or abs(math.log(used / stored)) < math.log(AGREE):
-        return ""
-    return (
-        f"the layer rescales its weight when it uses it (gain {stored:.3g} stored, {used:.3g} "
-        f"used): change that factor, not the stored values"
     )
 
 

@@ -13,17 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import NORMS, bounds_of, bounds_of_function, name_of
+from init_bench.activations.recognition import bounds_of, bounds_of_function, name_of
 from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
-from init_bench.hooks.isolation import preserved_state, run_uncompiled
+from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
-from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight
-from init_bench.hooks.weight_uses import WeightUses
 from init_bench.statistics.histogram import relative_histogram
 
 
@@ -62,7 +61,7 @@ class _RunningModule:
     batch_dim: int
     input: LayerInput | None = None
     is_leaf_call: bool = True
-    args: tuple[Any, ...] = ()
+    arguments: Call = ((), {})
     factor_before: float = 1.0
     used: list[UsedWeight] = field(default_factory=list)
 
@@ -91,10 +90,7 @@ class LayerTracker:
         self.calls_of: Counter[str] = Counter()
         self.without_gradient: dict[str, list[LayerCall]] = {}
         self.statistics = StatisticsCache()
-        named = {**dict(view.model.named_buffers()), **view.parameters}
-        self.uses = WeightUses(named if inputs else {})
-        self.factors = ConstantFactors()
-        self.scale_free: dict[nn.Module, bool] = {}
+        self.own_code = OwnCode(view) if inputs else None
         sees = self._see_function if inputs else None
         self.functions = FunctionalActivations(self._begin_function, self._end_function, sees)
         hooks.callback(self.functions.switch, False)
@@ -116,8 +112,10 @@ class LayerTracker:
             running = _RunningModule(path, module, opaque, batch_dim)
             if self.inputs and not in_backward():
                 running.input = self._layer_input((args, kwargs), batch_dim, at_once=childless)
-                running.args = args if childless and not opaque and not kwargs else ()
-                running.factor_before = self.factors.before((*args, *kwargs.values()))
+                running.arguments = args, kwargs
+            if self.own_code is not None:
+                given = (*args, *kwargs.values())
+                running.factor_before = self.own_code.factors.before(given)
             self._start(running)
 
         handles = [
@@ -174,32 +172,18 @@ class LayerTracker:
             return
         call.weight = self.statistics.of_weight(ended.module)
         call.used, call.factor_before = ended.used, ended.factor_before
-        if self.inputs:
-            call.normalizes = self._normalizes(ended, output)
-            self.factors.follow(output, call)
-
-    def _normalizes(self, ended: _RunningModule, output: Tensor) -> bool:
-        """Return whether a module normalizes: by torch's class, or as its first call shows."""
-        module = ended.module
-        if module not in self.scale_free:
-            free = isinstance(module, NORMS) or hasattr(module, "running_var")
-            if not free and ended.args and not ended.used:
-                with preserved_state(module):
-                    free = is_scale_free(module, ended.args, output)
-            self.scale_free[module] = free
-        return self.scale_free[module]
+        if self.own_code is not None:
+            self.own_code.end(call, ended.module, ended.arguments, output)
 
     def _see_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
     ) -> None:
         """Note what a function that the model's own code called does with weights."""
-        if not self.running or self.running[-1].opaque or in_backward():
+        if self.own_code is None or not self.running or self.running[-1].opaque or in_backward():
             return
+        caller = self.running[-1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            found = self.uses.observe(function, args, kwargs, output)
-            self.factors.observe(function, args, output)
-            if found is not None:
-                self.running[-1].used.append(used_weight(*found))
+            caller.used += self.own_code.see(caller.path, function, args, kwargs, output)
 
     def _begin_function(self, name: str, inputs: object) -> None:
         """Describe the input of a nonlinearity, which may overwrite it."""
