@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 SAMPLES = 4
 """Samples whose attention torch's own functions are asked for."""
+
+
+MOST_WEIGHTS = 2**24
+"""Attention weights that are computed to measure them; of more nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class AttentionCalls:
                 if isinstance(weights, Tensor) and self.softmaxes.pop(weights, False):
                     self.note(layer, weights)
         elif name == "scaled_dot_product_attention":
-            self.note(layer, _weights(*args, **kwargs))
+            with suppress(RuntimeError, TypeError, ValueError):  # a mask of an unusual shape
+                self.note(layer, _weights(*args, **kwargs))
 
     def note(self, layer: str, weights: Tensor | None) -> None:
         """Note the weights (…, queries, keys) of an attention."""
@@ -63,8 +69,20 @@ class AttentionCalls:
         self, layer: str, module: nn.MultiheadAttention, args: tuple[Any, ...], kwargs: Any
     ) -> None:
         """Note the attention that torch's module computes, which shows no softmax."""
-        asked = {**kwargs, "need_weights": True, "average_attn_weights": False}
-        self.note(layer, module.forward(*args[:3], **asked)[1])
+        names = ("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given |= {"need_weights": True, "average_attn_weights": False}
+        masks = [given.get(name) for name in ("key_padding_mask", "attn_mask")]
+        if given["query"].dim() == 3 and all(mask is None or mask.dim() == 2 for mask in masks):
+            batch = 0 if module.batch_first else 1
+            first = min(SAMPLES, given["query"].shape[batch])
+            given |= {name: given[name].narrow(batch, 0, first) for name in names[:3]}
+            if masks[0] is not None:
+                given["key_padding_mask"] = masks[0][:first]
+        heads = module.num_heads * given["query"].numel() // given["query"].shape[-1]
+        if heads * max(given["key"].shape[:-1]) <= MOST_WEIGHTS:
+            with suppress(RuntimeError, TypeError, ValueError, AssertionError):
+                self.note(layer, module.forward(**given)[1])
 
 
 def concentration(weights: Tensor) -> tuple[float, float] | None:
@@ -102,13 +120,15 @@ def _weights(
     enable_gqa: bool = False,
 ) -> Tensor | None:
     """Return the weights that ``scaled_dot_product_attention`` gives the first samples."""
-    if query.dim() < 3 or (attn_mask is not None and attn_mask.dim() > 2):
-        if attn_mask is None or attn_mask.shape[0] not in (1, query.shape[0]):
-            return None
-        attn_mask = attn_mask[:SAMPLES] if attn_mask.shape[0] > 1 else attn_mask
+    if query.dim() < 3:
+        return None
+    if attn_mask is not None and attn_mask.dim() > 2 and len(attn_mask) == len(query):
+        attn_mask = attn_mask[:SAMPLES]
     query, key = query[:SAMPLES].float(), key[:SAMPLES].float()
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+    if query.numel() // query.shape[-1] * key.shape[-2] > MOST_WEIGHTS:
+        return None
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     logits = query @ key.transpose(-1, -2) * factor
     if is_causal:

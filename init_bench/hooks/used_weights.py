@@ -1,5 +1,6 @@
 """Measure weights as a layer uses them, and the constants by which its signal is multiplied."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def is_scale_free(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor
     if not first.is_floating_point() or not output.isfinite().all():
         return False
     try:
-        again = module.forward(first.detach() * 4, *args[1:])
+        again = copy.copy(module).forward(first.detach() * 4, *args[1:])
     except Exception:  # whatever the user's forward function raises
         return False
     if not isinstance(again, Tensor) or again.shape != output.shape:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
+from init_bench.init import module_fans
 from init_bench.init.whole_model.report import Report
 from tests import own_layers as own
 
@@ -38,6 +39,11 @@ def test_the_std_is_that_of_the_fan_in_a_module_sums_over(
         assert 0.95 < std_over_root(module.get_parameter(name), fan_in) < 1.05
         assert report.table.set_index("parameter").fan_in[name] == fan_in
         assert "uses it" in notes(report)[name]
+
+
+def test_module_fans_are_those_of_the_use() -> None:
+    assert module_fans(own.Product(64, 512, 1), "weight") == (64, 512)
+    assert module_fans(own.ChosenExperts(3, 64, 256), "down") == (256, 64)
 
 
 def test_each_head_and_each_expert_gets_a_matrix_of_its_own() -> None:
