@@ -11,6 +11,16 @@ TABLES = (nn.Embedding, nn.EmbeddingBag)
 """Modules whose weight is looked up, multiplies nothing and wants no gain."""
 
 
+NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+)
+"""Torch's classes that normalize."""
+
+
 def name_of(module: nn.Module) -> str | None:
     """Return the name of the nonlinearity that ``module`` is, ``None`` if it is none.
 

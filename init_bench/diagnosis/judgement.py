@@ -33,6 +33,7 @@ class Finding:
         layer, index: the layer, and its position in the order of execution.
         value: the measured value.
         target: the value that the layer should have; nan where the rule knows none.
+        remedy: what helps here, where that is not the rule's advice.
         cause: the finding that this one follows from; ``None`` where it originates.
     """
 
@@ -41,6 +42,7 @@ class Finding:
     index: int
     value: float
     target: float = math.nan
+    remedy: str = ""
     cause: "Finding | None" = None
 
     @property
@@ -53,7 +55,7 @@ class Finding:
     def advice(self) -> str:
         """What helps: of a finding that follows from another, to fix that one first."""
         if self.cause is None:
-            return self.rule.advice
+            return self.remedy or self.rule.advice
         return f"fix {named(self.cause.layer)} first ({self.cause.rule.verdict} there)"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.use_measures import remedy_of
 
 NO_ROWS = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
 
@@ -69,7 +70,11 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
     last = rows["index"] == rows["index"].max()
     harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
     gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
-    return gained.assign(target=gained["layer"].map(_recommended_gains(evidence)))
+    remedies = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
+    return gained.assign(
+        target=gained["layer"].map(_recommended_gains(evidence)),
+        remedy=gained["layer"].map(remedies).fillna(""),
+    )
 
 
 def _recommended_gains(evidence: Evidence) -> pd.Series:
@@ -204,7 +209,8 @@ def _weighted(evidence: Evidence) -> pd.DataFrame:
 
 def _norms(evidence: Evidence) -> pd.Series:
     """Return which rows of the profile are normalisations."""
-    return evidence.profile["module"].str.contains("Norm")
+    normalizes: pd.Series = evidence.profile["normalizes"].astype(bool)
+    return normalizes
 
 
 def _multiplying(evidence: Evidence) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
 from init_bench.errors import InitBenchError
+from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.module_names import unwrapped
 from init_bench.theory.coverage import expected_of
 
@@ -117,6 +118,7 @@ def _module_inside(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """Return the module inside a compiled or distributed model, and a remark about it."""
     inner = unwrapped(model)
     if inner is model:
-        return model, ()
+        said = "compiled forward functions were run without the compiler"
+        return model, (said,) if is_compiled(model) else ()
     kind = "compiled model" if hasattr(model, "_orig_mod") else type(model).__name__
     return inner, (f"the module inside the {kind} was measured",)

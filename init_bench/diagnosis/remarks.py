@@ -1,6 +1,7 @@
 """Remark on what verdicts do not cover: what was not judged, what is not the weights' fault."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,10 @@ LOSS_ROSE = 0.5
 
 MOST_NAMED = 4
 """Parameters that a remark names; all are in ``.weights``."""
+
+
+FEWEST_VALUES = 16
+"""Matrices of fewer values may be equal by chance or on purpose."""
 
 
 NEVER_ZERO = ("Embedding", "EmbeddingBag", "LSTM", "GRU", "RNN")
@@ -97,6 +102,7 @@ def remarks_on_steps(
     yield from _faults(evidence[0].weights)
     if (verdicts[0]["severity"] == "bad").any():
         yield from _far_from_recommended(evidence[0].weights)
+    yield from _copies(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
         yield f"the loss rose from {first:#.3g} to {evidence[worst].loss:#.3g} at step {worst}"
     if end < last:
@@ -141,3 +147,32 @@ def _faults(weights: pd.DataFrame) -> Iterator[str]:
     if named:
         more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
         yield f"wrong at any scale: {', '.join(named[:MOST_NAMED])}{more}; see .weights"
+
+
+def _copies(weights: pd.DataFrame) -> Iterator[str]:
+    """Name matrices that are one parameter under several names, or start with equal values.
+
+    Both may be meant. An output layer tied to an embedding is, and is left out.
+    """
+    matrices = weights[weights["used_as"] == "matrix"]
+    tied = matrices[matrices["fault"].str.startswith("tied to ")]
+    owners = tied["fault"].str.removeprefix("tied to ")
+    shared = owners.isin(matrices["parameter"])
+    pairs = [f"{name} is {owner}" for name, owner in zip(tied["parameter"], owners, strict=True)]
+    if named := [pair for pair, both in zip(pairs, shared, strict=True) if both]:
+        yield f"one parameter under several names: {_some(named)}; is it meant?"
+    own = matrices.drop(tied.index)
+    own = own[(own["std"] > 0) & (own["shape"].map(math.prod) >= FEWEST_VALUES)]
+    groups = own.groupby(["shape", "mean", "std"], sort=False)["parameter"].agg(list)
+    equal = [names for names in groups if len(names) > 1]
+    if equal:
+        others = f" and {len(equal) - 1} more groups" if len(equal) > 1 else ""
+        yield (
+            f"equal values at the start: {_some(equal[0])}{others}, as copy.deepcopy makes (in "
+            f"nn.TransformerEncoder too); draw them anew where each should be its own"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

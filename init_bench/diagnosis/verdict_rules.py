@@ -8,6 +8,7 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 
 from init_bench.diagnosis import measures
 from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.use_measures import largest_attention
 from init_bench.errors import InitBenchError
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
@@ -139,6 +140,17 @@ RULES: list[Rule] = [
         meaning="its values lie at the ends of the nonlinearity's range",
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
+        mark=("#E69F00", "s"),
+    ),
+    Rule(
+        verdict="saturated",
+        quantity="mean over queries of the largest attention weight",
+        measure=largest_attention,
+        threshold=0.8,  # equal weights of n keys have 1/n; at torch's default it is near that
+        above=True,
+        severity="watch",
+        meaning="its attention picks one key each: no gradient comes through its softmax",
+        advice="smaller query and key weights, or logits divided by √d",
         mark=("#E69F00", "s"),
     ),
     Rule(

@@ -8,19 +8,27 @@ from torch.overrides import TorchFunctionMode
 
 from init_bench.activations.recognition import FUNCTIONS
 
+Sees = Callable[[Any, tuple[Any, ...], Mapping[str, Any], object], None]
+"""Is shown a function that is no nonlinearity: its arguments and its output."""
+
 
 class FunctionalActivations(TorchFunctionMode):
     """Call ``begins(name, inputs)`` and ``ends(name, output)`` around each nonlinearity.
+
+    ``sees`` is shown every other function.
 
     A nonlinearity that another one calls is not reported: torch switches the mode off while it
     handles a function.
     """
 
     def __init__(
-        self, begins: Callable[[str, object], None], ends: Callable[[str, object], None]
+        self,
+        begins: Callable[[str, object], None],
+        ends: Callable[[str, object], None],
+        sees: Sees | None = None,
     ) -> None:
         super().__init__()
-        self.begins, self.ends, self.active = begins, ends, False
+        self.begins, self.ends, self.sees, self.active = begins, ends, sees, False
 
     def __torch_function__(
         self,
@@ -32,7 +40,10 @@ class FunctionalActivations(TorchFunctionMode):
         kwargs = kwargs or {}
         name = FUNCTIONS.get(func)
         if name is None:
-            return func(*args, **kwargs)
+            output = func(*args, **kwargs)
+            if self.sees is not None:
+                self.sees(func, args, kwargs, output)
+            return output
         self.begins(name, args or kwargs)
         output = func(*args, **kwargs)
         self.ends(name, output)

@@ -1,6 +1,7 @@
 """Restore a model's state after a block: parameters, buffers, gradients, modes, RNG states."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -172,18 +173,32 @@ def frozen_parametrizations(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def run_uncompiled(model: nn.Module) -> Iterator[bool]:
-    """Run compiled modules of ``model`` without the compiler; yield whether there are any."""
-    compiled = any(
-        isinstance(getattr(module, "_orig_mod", None), nn.Module)
-        or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    if not compiled:
+    """Run what the user compiled without the compiler; yield whether modules of ``model`` are it.
+
+    Compiled functions that the model calls cannot be seen: they may be there once the compiler is
+    loaded.
+    """
+    compiled = is_compiled(model)
+    if not compiled and "torch._dynamo" not in sys.modules:
         yield False
         return
-    log.warning(
-        "%s is compiled: the module underneath is captured, run without the compiler",
-        type(unwrapped(model)).__name__,
-    )
+    if compiled:
+        log.warning(
+            "%s is compiled: the module underneath is captured, run without the compiler",
+            type(unwrapped(model)).__name__,
+        )
     with torch.compiler.set_stance("force_eager"):
-        yield True
+        yield compiled
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether a module of ``model``, or its forward function, was compiled."""
+    return any(map(_is_compiled, model.modules()))
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return (
+        isinstance(getattr(module, "_orig_mod", None), nn.Module)
+        or getattr(module, "_compiled_call_impl", None) is not None
+        or hasattr(module.forward, "_torchdynamo_orig_callable")
+    )

@@ -15,6 +15,21 @@ Statistics = dict[str, float]
 Row = dict[str, object]
 
 
+@dataclass(frozen=True)
+class UsedWeight:
+    """A weight as a call of a layer used it.
+
+    Attributes:
+        gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
+        units: number of outputs.
+        distinct: how many of them have different weights.
+    """
+
+    gain: float
+    units: int
+    distinct: float
+
+
 @dataclass(kw_only=True)
 class LayerCall:
     """One call of a layer.
@@ -32,6 +47,9 @@ class LayerCall:
         weight: statistics of the module's weight, ``None`` where it has no weight matrix.
         gradients: statistics of the gradient with respect to the output, one per backward pass.
         histogram: share of the output's values in each bin, ``None`` unless asked for.
+        used: the weights that a layer of the user's own multiplied by.
+        factor_before, factor_after: constants by which the model multiplied its input and output.
+        normalizes: whether it gives the same for larger input.
     """
 
     layer: str
@@ -45,6 +63,10 @@ class LayerCall:
     weight: Statistics | None = None
     gradients: list[Statistics] = field(default_factory=list)
     histogram: list[float] | None = None
+    used: list[UsedWeight] = field(default_factory=list)
+    factor_before: float = 1.0
+    factor_after: float = 1.0
+    normalizes: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Yield the row of the output, then those of the weight and of the gradients."""

@@ -48,7 +48,7 @@ def nonfinite_in(value: Any) -> int:
 
 
 def first_tensor(value: object) -> Tensor | None:
-    """Return the first tensor inside ``value`` that has statistics: dense, floating point, a
+    """Return the first tensor inside ``value`` that has statistics: dense, real or complex, a
     dimension of samples, not empty. ``value`` may be nested tuples, lists, mappings, dataclasses.
 
     Example:
@@ -60,4 +60,5 @@ def first_tensor(value: object) -> Tensor | None:
 
 def _has_statistics(tensor: Tensor) -> bool:
     dense = tensor.layout is torch.strided and not tensor.is_nested
-    return dense and tensor.is_floating_point() and tensor.dim() > 0 and tensor.numel() > 0
+    real = tensor.is_floating_point() or tensor.is_complex()
+    return dense and real and tensor.dim() > 0 and tensor.numel() > 0

@@ -5,9 +5,9 @@ A nonlinearity that the model's own code calls as a function is a layer too.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,9 +18,10 @@ from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
-from init_bench.hooks.layer_call import LayerCall, LayerInput
+from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
 from init_bench.statistics.histogram import relative_histogram
 
@@ -60,6 +61,9 @@ class _RunningModule:
     batch_dim: int
     input: LayerInput | None = None
     is_leaf_call: bool = True
+    arguments: Call = ((), {})
+    factor_before: float = 1.0
+    used: list[UsedWeight] = field(default_factory=list)
 
 
 class LayerTracker:
@@ -86,7 +90,9 @@ class LayerTracker:
         self.calls_of: Counter[str] = Counter()
         self.without_gradient: dict[str, list[LayerCall]] = {}
         self.statistics = StatisticsCache()
-        self.functions = FunctionalActivations(self._begin_function, self._end_function)
+        self.own_code = OwnCode(view) if inputs else None
+        sees = self._see_function if inputs else None
+        self.functions = FunctionalActivations(self._begin_function, self._end_function, sees)
         hooks.callback(self.functions.switch, False)
 
     @property
@@ -106,6 +112,10 @@ class LayerTracker:
             running = _RunningModule(path, module, opaque, batch_dim)
             if self.inputs and not in_backward():
                 running.input = self._layer_input((args, kwargs), batch_dim, at_once=childless)
+                running.arguments = args, kwargs
+            if self.own_code is not None:
+                given = (*args, *kwargs.values())
+                running.factor_before = self.own_code.factors.before(given)
             self._start(running)
 
         handles = [
@@ -158,8 +168,22 @@ class LayerTracker:
         kind = "pre_activation" if has_weight else "activation"
         bounds = bounds_of(ended.module)
         call = self._record(ended.path, kind, output, bounds, ended.batch_dim, ended.input)
-        if call is not None:
-            call.weight = self.statistics.of_weight(ended.module)
+        if call is None:
+            return
+        call.weight = self.statistics.of_weight(ended.module)
+        call.used, call.factor_before = ended.used, ended.factor_before
+        if self.own_code is not None:
+            self.own_code.end(call, ended.module, ended.arguments, output)
+
+    def _see_function(
+        self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
+    ) -> None:
+        """Note what a function that the model's own code called does with weights."""
+        if self.own_code is None or not self.running or self.running[-1].opaque or in_backward():
+            return
+        caller = self.running[-1]
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            caller.used += self.own_code.see(caller.path, function, args, kwargs, output)
 
     def _begin_function(self, name: str, inputs: object) -> None:
         """Describe the input of a nonlinearity, which may overwrite it."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from init_bench.statistics.layer import real_parts
+
 REACH, BINS = 4.0, 41
 """Bins lie between ± this many times the values' own RMS. An odd number: one has 0 in its middle,
 so that what a ReLU sets to 0 is not split over two."""
@@ -35,6 +37,7 @@ def relative_histogram(values: Tensor, numbers: Mapping[str, float]) -> list[flo
     rms = math.hypot(numbers["mean"], numbers["std"])
     if not math.isfinite(rms):
         return [math.nan] * BINS
+    values = real_parts(values)
     wide = values if values.dtype == torch.float64 else values.float()
     place = wide / (rms or 1.0) * (BINS / (2 * REACH)) + BINS / 2
     # Not histc: on CUDA it has no deterministic form, and raises where the user asked for one.

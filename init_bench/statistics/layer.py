@@ -94,7 +94,8 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     (``COMPARED_SAMPLES``) and at no more than 512 units (``COMPARED_UNITS``), every k-th.
 
     Shapes:
-        values: ``(samples, *units)``, floating point, any device.
+        values: ``(samples, *units)``, floating point, any device; of complex values the real and
+            the imaginary part are units, √2 times as large, so that squares are those of moduli.
 
     Raises:
         ValueError: ``values`` has no dimension.
@@ -166,10 +167,41 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     }
 
 
+def rms(values: Tensor) -> float:
+    """Return √(mean |value|²) of finite values without float64, which some devices lack.
+
+    Example:
+        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
+        True
+    """
+    size = values.detach().abs()  # of complex numbers too
+    wide = size if size.dtype == torch.float64 else size.float()
+    largest = wide.max().item() if wide.numel() else math.nan
+    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
+
+
+def real_parts(values: Tensor) -> Tensor:
+    """Return real values as they are, complex ones as √2 times their two parts.
+
+    The mean square of the parts is then that of the modulus.
+
+    Shapes:
+        values: ``(*any)``; the result has a last dimension of 2 more where they are complex.
+
+    Example:
+        >>> real_parts(torch.tensor([3 + 4j])).square().mean().sqrt().item()
+        5.0
+    """
+    if not values.is_complex():
+        return values
+    return torch.view_as_real(values.resolve_conj()) * math.sqrt(2)
+
+
 def _rows(values: Tensor) -> Tensor:
     """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout."""
     if not values.dim():
         raise ValueError("statistics need a dimension of samples, got a tensor without dimensions")
+    values = real_parts(values)
     if values.dim() == 2:
         return values
     strides = values.stride()

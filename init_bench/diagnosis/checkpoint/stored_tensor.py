@@ -14,7 +14,8 @@ from init_bench.diagnosis.checkpoint.stand_ins import stand_ins
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import own_name, unwrapped
-from init_bench.init.whole_model.parameters import NamedParameter, is_weight
+from init_bench.init.whole_model.parameter_roles import is_weight
+from init_bench.init.whole_model.parameters import NamedParameter
 
 Source = nn.Module | Mapping[str, Any] | str | Path
 """What holds parameters: a model, a state dict, or the path of a checkpoint."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,9 +29,14 @@ from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
 from init_bench.hooks.tracker import LayerTracker, track
+from init_bench.hooks.weight_uses import WeightUse
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
+
+
+ATTENTION = ("layer", "index", "largest", "entropy")
+"""Columns of ``Evidence.attention``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,8 @@ class Evidence:
         output: how many ``tensors`` the model returns, and of the first how many ``samples`` and
             ``dimensions`` it has, ``rms``, ``std``, ``sample_std``, ``dead`` and ``nonfinite``.
         loss: the loss, nan where none was asked for.
+        attention: a row per attention: ``layer``, ``index`` of the layer call before it,
+            ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
     """
 
     layers: pd.DataFrame
@@ -62,6 +69,7 @@ class Evidence:
     weights: pd.DataFrame
     output: dict[str, float]
     loss: float
+    attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
 
 
 def collect_evidence(
@@ -92,7 +100,7 @@ def collect_evidence(
         check_layers(model, tracker.calls)
         gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
         order = [call.layer for call in tracker.calls]
-        weights = parameter_table(view, order, gradients)
+        weights = parameter_table(view, order, gradients, _uses(tracker))
         profile = profile_of(view, tracker.calls, weights)
     record = Record(tracker.calls)
     signal = describe_signal(output, view.batch_dims[""])
@@ -103,7 +111,28 @@ def collect_evidence(
         weights=weights,
         output=signal | {"tensors": len(list(tensors_in(output)))},
         loss=loss,
+        attention=_attention_table(tracker),
     )
+
+
+def _uses(tracker: LayerTracker) -> dict[str, WeightUse]:
+    return {} if tracker.own_code is None else tracker.own_code.uses.found
+
+
+def _attention_table(tracker: LayerTracker) -> pd.DataFrame:
+    calls = [] if tracker.own_code is None else tracker.own_code.attention.calls
+    rows = [{**vars(call), "index": _last_index(tracker, call.layer)} for call in calls]
+    return pd.DataFrame(rows, columns=list(ATTENTION))
+
+
+def _last_index(tracker: LayerTracker, module: str) -> int:
+    """Return the index of the last layer call inside ``module``, 0 where there is none."""
+    inside = (call.index for call in tracker.calls if _is_in(call.layer, module))
+    return max(inside, default=0)
+
+
+def _is_in(layer: str, module: str) -> bool:
+    return f"{layer}.".startswith(f"{module}.") or not module
 
 
 def _run(model: nn.Module, inputs: Any, tracker: LayerTracker) -> Any:

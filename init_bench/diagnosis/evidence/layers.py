@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from init_bench.activations.recognition import is_nonlinearity
 from init_bench.diagnosis.evidence.worst_matrix import worst_matrices
 from init_bench.hooks.isolation import frozen_parametrizations
-from init_bench.hooks.layer_call import LayerCall
+from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.model_view import ModelView
 
 PROFILE = (
@@ -39,6 +40,8 @@ PROFILE = (
     "gradient",
     "gradient_nonfinite",
     "weight_gain",
+    "stored_gain",
+    "normalizes",
 )
 """Columns of a profile, see ``collection.Evidence``."""
 
@@ -54,7 +57,7 @@ def profile_of(view: ModelView, calls: Sequence[LayerCall], weights: pd.DataFram
     rows = pd.DataFrame([_row(call) for call in calls])
     modules = {call.layer: view.modules[call.layer] for call in calls if call.layer in view.modules}
     with frozen_parametrizations(view.model), torch.no_grad():
-        rows = _with_weights(rows, weights, worst_matrices(modules))
+        rows = _with_weights(rows, weights, worst_matrices(modules), modules)
     rows = _hidden(_with_modules(rows, modules), modules)
     return rows.reindex(columns=list(PROFILE)).reset_index(drop=True)
 
@@ -70,6 +73,9 @@ def _row(call: LayerCall) -> dict[str, object]:
         "outputs": call.outputs,
         **call.output,
         "distinct": call.weight["distinct"] if call.weight else math.nan,
+        "normalizes": call.normalizes,
+        "used": call.used,
+        "factors": (call.factor_before, call.factor_after),
         **{f"input_{name}": value for name, value in call.input.items()},
         "gradient": math.sqrt(
             gradient["mean"] * gradient["mean"] + gradient["std"] * gradient["std"]
@@ -78,8 +84,19 @@ def _row(call: LayerCall) -> dict[str, object]:
     }
 
 
-def _with_weights(rows: pd.DataFrame, weights: pd.DataFrame, worst: pd.DataFrame) -> pd.DataFrame:
-    """Add gain, units and distinct units of each layer's matrix, or of the worst of several."""
+def _with_weights(
+    rows: pd.DataFrame,
+    weights: pd.DataFrame,
+    worst: pd.DataFrame,
+    modules: Mapping[str, nn.Module],
+) -> pd.DataFrame:
+    """Add gain, units and distinct units of each layer's matrix, or of the worst of several.
+
+    They are those of the stored weights in layers of torch's. In a user's own layer they are those
+    of the weights as it used them, and what its output says, its RMS over that of the input,
+    counts if that is nearer to 1: its scale, or a way around the weight, is part of what it does.
+    Where its products were not seen, the output alone says it.
+    """
     matrices = weights.dropna(subset=["gain"]).groupby("layer").first()
     columns = {
         "weight_gain": rows["layer"].map(matrices["gain"]),
@@ -88,7 +105,55 @@ def _with_weights(rows: pd.DataFrame, weights: pd.DataFrame, worst: pd.DataFrame
     }
     for name, values in columns.items():
         columns[name] = rows["layer"].map(worst[name]).fillna(values)
-    return rows.assign(**columns)
+    stored = rows["layer"].map(matrices["stored_gain"]).fillna(columns["weight_gain"])
+    rows = rows.assign(**columns, stored_gain=stored)
+    seen = [_as_used(row, modules.get(row["layer"]), weights) for row in rows.to_dict("records")]
+    return rows.assign(**pd.DataFrame(seen, index=rows.index))
+
+
+def _as_used(
+    row: Mapping[Any, Any], module: nn.Module | None, weights: pd.DataFrame
+) -> dict[str, float]:
+    """Return gain, units and distinct units of one call, by how it used its weights."""
+    own = {name: row[name] for name in ("weight_gain", "units", "distinct")}
+    used: list[UsedWeight] = row["used"]
+    if used:
+        worst = max((weight.gain for weight in used), key=_distance_from_1)
+        gain = min(worst, _ratio(row), key=_distance_from_1)
+        fewest = min(used, key=lambda weight: weight.distinct / max(weight.units, 1))
+        own = {"weight_gain": gain, "units": fewest.units, "distinct": fewest.distinct}
+    elif module is not None and _product_unseen(module, row["layer"], weights):
+        own |= {"weight_gain": _ratio(row), "distinct": math.nan}
+    return own | {"weight_gain": _nearest_to_1(own["weight_gain"], *row["factors"])}
+
+
+def _ratio(row: Mapping[Any, Any]) -> float:
+    """Return the RMS of a call's output over that of its input, nan where there is none."""
+    before = row.get("input_rms", math.nan)
+    return math.hypot(row["mean"], row["std"]) / before if before > 0 else math.nan
+
+
+def _product_unseen(module: nn.Module, layer: str, weights: pd.DataFrame) -> bool:
+    """Return whether a user's layer holds a matrix of which nothing shows how it is used."""
+    if type(module).__module__.startswith("torch.nn."):
+        return False
+    inside = weights[(weights["layer"] == layer) & (weights["used_as"] == "unknown")]
+    return len(inside) > 0
+
+
+def _nearest_to_1(gain: float, before: float, after: float) -> float:
+    """Return the gain, with the constants around the layer where these bring it nearer to 1.
+
+    A weight that is small because its output is multiplied by a constant does no harm.
+    """
+    readings = (gain, gain * before, gain * after, gain * before * after)
+    return min(readings, key=_distance_from_1)
+
+
+def _distance_from_1(gain: float) -> float:
+    if math.isnan(gain):
+        return math.inf
+    return abs(math.log(gain)) if 0 < gain < math.inf else math.inf
 
 
 def _with_modules(rows: pd.DataFrame, modules: Mapping[str, nn.Module]) -> pd.DataFrame:

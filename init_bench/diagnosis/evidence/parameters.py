@@ -9,13 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import TABLES
 from init_bench.diagnosis.evidence.recommended_gain import recommended_gains
 from init_bench.diagnosis.recognition import looks_like
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.model_view import ModelView
-from init_bench.init import module_fans
-from init_bench.init.whole_model.parameters import NamedParameter, is_weight
+from init_bench.hooks.weight_uses import WeightUse
+from init_bench.init.whole_model.parameter_roles import is_known, is_weight
+from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.statistics.layer import rms
 
 COLUMNS = (
     "parameter",
@@ -30,6 +31,8 @@ COLUMNS = (
     "wanted_std",
     "nonfinite",
     "gain",
+    "stored_gain",
+    "used_as",
     "gradient_ratio",
     "looks_like",
     "fault",
@@ -45,16 +48,22 @@ SMALL_SHARE = 0.01
 
 
 def parameter_table(
-    view: ModelView, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
+    view: ModelView,
+    order: Sequence[str] = (),
+    gradients: Mapping[str, Tensor] | None = None,
+    uses: Mapping[str, WeightUse] | None = None,
 ) -> pd.DataFrame:
     """Return a row per parameter of a model, and one per weight that a parametrization computes.
 
     Columns: ``parameter`` (qualified name), ``layer``, ``module`` (class), ``shape``, ``fan_in``
-    and ``fan_out`` as ``init_bench.init.module_fans`` counts them, 0 of what is no weight;
+    and ``fan_out`` as ``init_bench.init.module_fans`` counts them, of a user's own module those of
+    the product that the pass saw; 0 of what is no weight or is used in an unknown way;
     ``mean`` and ``std`` (divided by n) of the values found; ``recommended_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
-    √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
+    √(fan_in · mean W²), by which the weight as it is used multiplies an incoherent signal, and
+    ``stored_gain`` the same of the stored values; ``used_as`` (``matrix``, ``table``, ``scale`` or
+    ``unknown``); ``gradient_ratio`` =
     ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules that could have drawn it, ``other`` where none
     could); ``fault``: what is plainly wrong, or empty.
 
@@ -66,6 +75,7 @@ def parameter_table(
         view: of the model.
         order: names of the layers in order of execution; without, no ``recommended_std``.
         gradients: by qualified name.
+        uses: how the pass used each parameter, by qualified name.
 
     Example:
         >>> layer = nn.Linear(100, 50)
@@ -74,11 +84,14 @@ def parameter_table(
         ['weight', 100, 'torch.default']
     """
     with frozen_parametrizations(view.model):
-        return pd.DataFrame(_rows(view, order, gradients or {}), columns=list(COLUMNS))
+        return pd.DataFrame(_rows(view, order, gradients or {}, uses or {}), columns=list(COLUMNS))
 
 
 def _rows(
-    view: ModelView, order: Sequence[str], gradients: Mapping[str, Tensor]
+    view: ModelView,
+    order: Sequence[str],
+    gradients: Mapping[str, Tensor],
+    uses: Mapping[str, WeightUse],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per parameter and per parametrized weight."""
     modules = view.modules_by_every_name
@@ -86,6 +99,7 @@ def _rows(
     first_names: dict[int, str] = {}
     for slot, values in (own for path in modules for own in _parameters_of(path, modules[path])):
         first = slot.name if slot.parametrised else first_names.setdefault(id(values), slot.name)
+        slot = _with_use(slot, uses.get(first))
         row = _row(slot, values.detach())
         fan_in = row["fan_in"] or math.nan
         recommended_std = gains.get(slot.path, math.nan) / math.sqrt(fan_in)
@@ -100,9 +114,15 @@ def _rows(
 
 def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParameter, Tensor]]:
     """Yield the parameters of ``module``, and each parametrized weight before what computes it."""
+    computed = _computed_by_hooks(module)
+    for name in computed:
+        weight = getattr(module, name)
+        yield _slot(path, module, name, weight, parametrised=True), weight
     for name, own in module._parameters.items():
         if own is not None:
-            yield _slot(path, module, name, own), own
+            slot = _slot(path, module, name, own)
+            part = name.rpartition("_")[0] in computed
+            yield replace(slot, role="left") if part else slot, own
     for name, parts in getattr(module, "parametrizations", {}).items():
         weight = getattr(module, name)
         yield _slot(path, module, name, weight, parametrised=True), weight
@@ -110,6 +130,14 @@ def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParamete
             attribute = f"parametrizations.{name}.{part}"
             slot = _slot(path, module, attribute, own)
             yield replace(slot, role="left"), own
+
+
+def _computed_by_hooks(module: nn.Module) -> list[str]:
+    """Return the weights that torch's older weight_norm and spectral_norm compute."""
+    parts = {name: value for name, value in module._parameters.items() if value is not None}
+    stems = {name.rpartition("_")[0] for name in parts if name.endswith(("_v", "_orig"))}
+    kinds = (stem for stem in stems if f"{stem}_g" in parts or f"{stem}_orig" in parts)
+    return [stem for stem in kinds if isinstance(getattr(module, stem, None), Tensor)]
 
 
 def _slot(
@@ -125,17 +153,29 @@ def _slot(
     )
 
 
+def _with_use(slot: NamedParameter, use: WeightUse | None) -> NamedParameter:
+    """Return the parameter with its use: what meets the signal entry by entry is no weight."""
+    if slot.role != "weight" or use is None:
+        return slot
+    if is_known(slot.module, slot.attribute):
+        says_more = use.kind == "matrix" and not slot.is_torchs
+        return replace(slot, use=use) if says_more else slot
+    return replace(slot, use=use, role="left" if use.kind == "scale" else "weight")
+
+
 def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
     """Return the columns that one parameter fills by itself."""
     real = values.is_floating_point()
+    integer = not real and not values.is_complex()
     values = values if real else values.abs().float()
     count = values.numel()
-    fan_in, fan_out = _fans(slot, values)
+    fan_in, fan_out = slot.fans or (0, 0)
     broken = count - int(values.isfinite().sum())
     finite = count > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
-    multiplies = fan_in > 0 and not isinstance(slot.module, TABLES)
-    drawn = fan_in > 0 and "Norm" not in type(slot.module).__name__
+    used_as = _used_as(slot, whole=not integer)
+    multiplies = used_as == "matrix" and fan_in > 0 and finite
+    stored = math.sqrt(fan_in) * rms(values) if multiplies and not integer else math.nan
     return {
         "parameter": slot.name,
         "layer": slot.path,
@@ -146,27 +186,24 @@ def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
         "mean": wide.mean().item() if finite else math.nan,
         "std": _std(wide) if finite else math.nan,
         "nonfinite": broken / count if count else 0.0,
-        "gain": math.sqrt(fan_in) * rms(values) if finite and multiplies else math.nan,
+        "gain": slot.use.gain if slot.use is not None and multiplies else stored,
+        "stored_gain": stored,
+        "used_as": used_as,
         "looks_like": looks_like(slot, values) if finite and real else "other",
-        "fault": next(_faults(values, broken, drawn), ""),
+        "fault": next(_faults(values, broken, drawn=fan_in > 0), ""),
     }
 
 
-def _fans(slot: NamedParameter, values: Tensor) -> tuple[int, int]:
-    return module_fans(slot.module, slot.attribute) if slot.role == "weight" else (0, 0)
-
-
-def rms(values: Tensor) -> float:
-    """Return √(mean |value|²) of finite values without float64, which some devices lack.
-
-    Example:
-        >>> rms(torch.tensor([3e30, -3e30])) == rms(torch.tensor(3e30))
-        True
-    """
-    size = values.detach().abs()  # of complex numbers too
-    wide = size if size.dtype == torch.float64 else size.float()
-    largest = wide.max().item() if wide.numel() else math.nan
-    return largest * math.sqrt((wide / largest).square().mean().item()) if largest else 0.0
+def _used_as(slot: NamedParameter, *, whole: bool) -> str:
+    """Return what a parameter is to its layer; ``whole``: it holds no integers."""
+    if slot.role != "weight":
+        return "scale"
+    if slot.is_table:
+        return "table"
+    if slot.use is not None:
+        return slot.use.kind
+    says = is_known(slot.module, slot.attribute) and (slot.is_torchs or slot.parametrised)
+    return "matrix" if says and whole else "unknown"
 
 
 def _std(values: Tensor) -> float:
@@ -174,7 +211,7 @@ def _std(values: Tensor) -> float:
     return (values - values.flatten()[0]).std(correction=0).item()
 
 
-def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
+def _faults(values: Tensor, broken: int, *, drawn: bool) -> Iterator[str]:
     """Yield the faults of a parameter, the worst first; ``drawn``: its values should differ."""
     if broken:
         yield f"non-finite: {broken} of {values.numel()} values"

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.layer_call import LayerCall
@@ -22,7 +23,13 @@ def dtype_hint(model: nn.Module, inputs: Any, cause: Exception) -> str:
 
 
 def check_parameters(model: nn.Module) -> None:
-    """Refuse a model without parameters."""
+    """Refuse a model without parameters, or with parameters that have no shape yet."""
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise InitBenchError(
+                f"parameter {name!r} is lazy and has no values yet: run one batch through the "
+                f"model, model(inputs), under your own seed, then diagnose it"
+            )
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
             f"{type(model).__name__} has no parameters: there is no initialization to diagnose"

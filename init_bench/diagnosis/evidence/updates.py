@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.parameters import rms
 from init_bench.hooks.module_names import own_parameters
+from init_bench.statistics.layer import rms
 
 
 def parameter_copies(model: nn.Module) -> dict[str, Tensor]:

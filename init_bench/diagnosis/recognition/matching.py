@@ -17,7 +17,7 @@ from init_bench.diagnosis.recognition.distributions import (
 )
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
-from init_bench.init import INITS, InitSpec, module_fans, parse
+from init_bench.init import INITS, InitSpec, parse
 from init_bench.init.lookup import InitRecord, record_of
 from init_bench.init.std_formulas import Size
 from init_bench.init.tensor_inits.fans import fans
@@ -179,7 +179,7 @@ def _std(spec: InitSpec, size: Size) -> float:
 def _sizes(parameter: NamedParameter, values: Tensor) -> tuple[Size, Size]:
     """Return the weight's size with its true fans, and with those that torch counts."""
     rows, columns = values.shape[0], values[0].numel()
-    own, by_shape = module_fans(parameter.module, parameter.attribute), fans(values)
+    own, by_shape = parameter.fans or (0, 0), fans(values)
     true, torchs = (
         Size(fan_in=fan_in, fan_out=fan_out, rows=rows, columns=columns)
         for fan_in, fan_out in (own, by_shape)

@@ -38,12 +38,16 @@ def zero_(network: Network) -> None:
     network.start("zeros")
     for parameter in network.weights:
         values = torch.zeros(parameter.values.shape)
-        for block in parameter.blocks(values):
-            kernel_center(block).copy_(zero_matrix(block.shape[0], block.shape[1]))
+        parameter.fill_blocks(values, _zero)
         std = values.std(correction=0).item()
         network.write(
             parameter, values.to(parameter.values), "zero", "identity or Hadamard matrix", std=std
         )
+
+
+def _zero(block: Tensor) -> Tensor:
+    kernel_center(block.zero_()).copy_(zero_matrix(block.shape[0], block.shape[1]))
+    return block
 
 
 def zero_matrix(n_out: int, n_in: int) -> Tensor:

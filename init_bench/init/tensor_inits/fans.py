@@ -6,6 +6,14 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.trial_run import uses_by_trial
+
+_KNOWN = (
+    *(nn.Linear, nn.Bilinear, _ConvNd, nn.Embedding, nn.EmbeddingBag),
+    *(nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase),
+    *(nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
+)
+"""Classes that say what their weights are."""
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -46,6 +54,8 @@ def module_fans(module: nn.Module, name: str) -> tuple[int, int]:
     - attention's packed ``in_proj_weight``: those of one of its three matrices;
     - a recurrent layer's ``weight_ih`` and ``weight_hh``: those of one gate;
     - a bilinear layer: n_in1 · n_in2 and n_out;
+    - a parameter of your own module: those of the product in which its forward function uses it;
+      where none is seen, those of its shape;
     - a bias: those of the weight beside it (``bias_hh_l0`` of ``weight_hh_l0`` …).
 
     Stride and dilation are not counted, as is the convention.
@@ -67,6 +77,10 @@ def module_fans(module: nn.Module, name: str) -> tuple[int, int]:
         (64, 64)
     """
     weight = _weight_of(module, name)
+    if not isinstance(module, _KNOWN):
+        use = uses_by_trial(module).get(name)
+        if use is not None and use.kind == "matrix":
+            return use.fan_in, use.fan_out
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return 1, weight.shape[1]
     if isinstance(module, nn.Bilinear):

@@ -259,7 +259,8 @@ def _normal_(tensor: Tensor, std: float, generator: torch.Generator | None) -> T
 
 
 def _uniform_(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    bound = math.sqrt(3.0) * std
+    parts = 2 if tensor.is_complex() else 1  # real and imaginary: E|w|² is std²
+    bound = math.sqrt(3.0 / parts) * std
     return tensor.uniform_(-bound, bound, generator=generator)
 
 

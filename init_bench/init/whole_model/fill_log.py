@@ -19,7 +19,9 @@ class Filled:
     def unchanged(cls, parameter: NamedParameter) -> "Filled":
         """Return the entry of a parameter that keeps its values."""
         kind = type(parameter.module).__name__
-        return cls(initialiser=UNCHANGED, note=f"{kind} does not say how it starts")
+        return cls(
+            initialiser=UNCHANGED, note=parameter.why or f"{kind} does not say how it starts"
+        )
 
 
 class FillLog(dict[str, Filled]):

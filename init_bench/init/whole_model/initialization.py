@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,16 +13,18 @@ from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
-from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.tensor_inits.fans import fans as fans_of_shape
 from init_bench.init.whole_model.network import Network, Override
+from init_bench.init.whole_model.parameter_roles import is_known
 from init_bench.init.whole_model.parameters import (
     NamedParameter,
     first_names,
     matching,
     named_parameters,
 )
-from init_bench.init.whole_model.report import Report, Row
+from init_bench.init.whole_model.report import UNCHANGED, Report, Row
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
+from init_bench.statistics.layer import rms
 
 MOST_NAMES = 4
 """Parameters that an error names."""
@@ -38,6 +41,8 @@ def initialize(
     batch: Any = None,
     loss_fn: Callable[..., Tensor] | None = None,
     overrides: Mapping[str, str | InitSpec] | None = None,
+    keep: Iterable[str] = (),
+    fans: Mapping[str, tuple[int, int]] | None = None,
     seed: int = 0,
     loss: Callable[..., Tensor] | None = None,
 ) -> Report:
@@ -67,6 +72,12 @@ def initialize(
         overrides: initialisers of one tensor by ``fnmatch`` pattern of qualified module or
             parameter names, the last that matches counts. A pattern whose last part names a
             bias (``head.bias``, ``*.bias``) fills it; else the biases it reaches are 0.
+        keep: ``fnmatch`` patterns of qualified module or parameter names that stay as they are.
+            Besides, what no initialiser was made for stays unless an override names it: integer
+            parameters, those marked ``_no_reinit``, and parameters of your own modules over which
+            no sum runs (temperatures, ``A_log``, layer scales).
+        fans: (fan_in, fan_out) by pattern, of parameters of your own modules whose use cannot be
+            read off their forward function, or is read wrongly; the report says how it was found.
         seed: of all streams.
         loss: deprecated name of ``loss_fn``.
 
@@ -96,7 +107,11 @@ def initialize(
         batch=batch,
         loss=loss,
         overrides=_overrides(model, overrides or {}),
+        kept=dict.fromkeys(_named(model, keep, "keep"), "keep="),
     )
+    for pattern, pair in (fans or {}).items():
+        for name in _named(model, [pattern], "fans"):
+            network.parameters[name] = _with_fans(network.parameters[name], pair)
     with rollback_on_error(model):
         if init.name in INITS:
             network.start(init)
@@ -205,14 +220,46 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
     return found
 
 
+def _named(model: nn.Module, patterns: Iterable[str], argument: str) -> list[str]:
+    """Return the parameters that patterns of module or parameter names match, by first name."""
+    if isinstance(patterns, str):
+        raise InitBenchError(f"{argument}={patterns!r}: give a list of patterns: [{patterns!r}]")
+    names = first_names(model)
+    paths = {path: None for path, _ in model.named_modules() if path}
+    hits = [hit for pattern in patterns for hit in matching(pattern, {**names, **paths})]
+    reached = [n for n in names if any(f"{n}.".startswith(f"{hit}.") for hit in hits)]
+    return list(dict.fromkeys(names[name] for name in reached))
+
+
+def _with_fans(parameter: NamedParameter, fans: tuple[int, int]) -> NamedParameter:
+    """Return the parameter with fans that the caller states: it is a weight then."""
+    if not (isinstance(fans, tuple | list) and len(fans) == 2 and min(fans) > 0):
+        raise InitBenchError(
+            f"fans of {parameter.name!r} must be (fan_in, fan_out), both above 0, got {fans!r}"
+        )
+    return replace(parameter, given=(int(fans[0]), int(fans[1])), role="weight", why="")
+
+
+def _how_fans_were_found(parameter: NamedParameter) -> str:
+    """Return in words where the fans of a weight of a user's own module come from."""
+    if parameter.given is not None:
+        return "fans as given"
+    if parameter.role != "weight" or is_known(parameter.module, parameter.attribute):
+        return ""
+    if parameter.use is not None:
+        return f"fans as {parameter.use.function.strip('_')} uses it"
+    fan_in, fan_out = fans_of_shape(parameter.values)
+    return (
+        f"use not known, drawn with the fans of its shape ({fan_in}, {fan_out}), a guess: "
+        f"give fans={{{parameter.name!r}: (fan_in, fan_out)}}"
+    )
+
+
 def _row(network: Network, parameter: NamedParameter) -> Row:
     done, values = network.filled[parameter.name], parameter.values
     nonlinearity, found_by = network.nonlinearity(parameter)
-    fan_in, fan_out = (
-        module_fans(parameter.module, parameter.attribute)
-        if parameter.role == "weight"
-        else (None, None)
-    )
+    fan_in, fan_out = parameter.fans or (None, None)
+    how = "" if done.initialiser == UNCHANGED else _how_fans_were_found(parameter)
     return Row(
         parameter=parameter.name,
         shape=tuple(values.shape),
@@ -223,9 +270,18 @@ def _row(network: Network, parameter: NamedParameter) -> Row:
         found_by=found_by,
         gain=done.nominal.gain,
         std_nominal=done.nominal.std,
-        std_measured=values.float().std(correction=0).item() if values.numel() else math.nan,
-        note=done.note,
+        std_measured=_std(values),
+        note="; ".join(part for part in (done.note, how) if part),
     )
+
+
+def _std(values: Tensor) -> float:
+    """Return √(mean \\|w − mean w\\|²), of complex values too."""
+    if not values.numel():
+        return math.nan
+    if values.is_complex():
+        return rms(values - values.mean())
+    return values.float().std(correction=0).item()
 
 
 def _how(network: Network) -> str:

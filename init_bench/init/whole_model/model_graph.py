@@ -7,7 +7,7 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
-from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.parameters import NamedParameter, matching, named_parameters
 
 
@@ -94,7 +94,7 @@ class ModelGraph:
 
     def fan_in(self, weight: NamedParameter) -> int:
         """Return how many inputs one unit of the layer sums."""
-        return module_fans(weight.module, weight.attribute)[0]
+        return (weight.fans or fans(weight.values))[0]
 
     def last_norm(self, branch: Branch) -> NamedParameter | None:
         """Return the scale γ of the norm after the last weight of a branch, if there is one."""

@@ -17,7 +17,9 @@ from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.fill_log import Filled, FillLog
 from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.objective import objective
-from init_bench.init.whole_model.parameters import NamedParameter, can_reset
+from init_bench.init.whole_model.parameter_roles import can_reset
+from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.init.whole_model.report import UNCHANGED
 from init_bench.init.whole_model.tensor_fill import (
     draw_parameter,
     fill_all,
@@ -58,6 +60,7 @@ class Network(ModelGraph):
         filled: what was done so far, by qualified name.
         batch: what ``initialize`` was given as ``batch``: inputs or (inputs, targets), which
             ``run`` and ``objective`` take apart; ``None`` without.
+        kept: why parameters keep their values, by qualified name.
         loss: what it was given as ``loss``; ``objective`` calls it. ``None`` without.
         seed: of the streams that all draws come from.
 
@@ -87,10 +90,14 @@ class Network(ModelGraph):
         batch: Any = None,
         loss: Callable[..., Tensor] | None = None,
         overrides: Mapping[str, Override] | None = None,
+        kept: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(model, activation=activation)
         self.seed, self.batch, self.loss = seed, batch, loss
         self.overrides = overrides or {}
+        marked = {p.name: p.why for p in self.parameters.values() if p.why}
+        plain = {name: why for name, why in marked.items() if name not in self.overrides}
+        self.kept = plain | dict(kept or {})
         self.filled = FillLog()
 
     def start(self, spec: str | InitSpec) -> None:
@@ -101,22 +108,40 @@ class Network(ModelGraph):
         if init.needs != "tensor":
             raise InitBenchError(f"a start is an initialiser of one tensor, not {str(init)!r}")
         found = list(self.parameters.values())
-        fill_all(self.model, found, init, self.seed, lambda p: self.nonlinearity(p)[0])
+        with self._kept_as_they_are():
+            fill_all(self.model, found, init, self.seed, lambda p: self.nonlinearity(p)[0])
         for parameter in found:
             self.filled[parameter.name] = self._started(parameter, init)
         self._fill_overrides()
 
     def reset(self) -> None:
         """Let torch fill every module as it builds it, then fill those with an override."""
-        reset_all(self.model, self.seed)
+        before = {p.name: (p.values.clone(), p.values._version) for p in self.parameters.values()}
+        with self._kept_as_they_are():
+            reset_all(self.model, self.seed)
         for parameter in self.parameters.values():
-            done = Filled(initialiser=DEFAULT)
-            if parameter.role == "left" and not can_reset(parameter.module):
-                done = Filled.unchanged(parameter)
-            self.filled[parameter.name] = done
+            values, version = before[parameter.name]
+            written = parameter.values._version != version or not _equal(parameter.values, values)
+            filled = written or (parameter.is_torchs and can_reset(parameter.module))
+            done = Filled(initialiser=DEFAULT) if filled else Filled.unchanged(parameter)
+            self.filled[parameter.name] = self._kept_entry(parameter) or done
         self._fill_overrides()
 
+    @contextmanager
+    def _kept_as_they_are(self) -> Iterator[None]:
+        """Give the parameters that are kept their values back when the block ends."""
+        kept = [(self.parameters[name], self.parameters[name].values.clone()) for name in self.kept]
+        yield
+        for parameter, values in kept:
+            parameter.write(values)
+
+    def _kept_entry(self, parameter: NamedParameter) -> Filled | None:
+        why = self.kept.get(parameter.name)
+        return None if why is None else Filled(initialiser=UNCHANGED, note=why)
+
     def _started(self, parameter: NamedParameter, init: InitSpec) -> Filled:
+        if kept := self._kept_entry(parameter):
+            return kept
         if parameter.role == "left":
             return Filled.unchanged(parameter)
         if parameter.role == "reset":
@@ -128,7 +153,8 @@ class Network(ModelGraph):
 
     def _fill_overrides(self) -> None:
         for name, override in self.overrides.items():
-            self._override(self.parameters[name], override)
+            if name not in self.kept:
+                self._override(self.parameters[name], override)
 
     def _override(self, parameter: NamedParameter, override: Override) -> None:
         init, nonlinearity = override.init, self.nonlinearity(parameter)[0]
@@ -147,8 +173,8 @@ class Network(ModelGraph):
         self.filled[parameter.name] = Filled(initialiser=name, nominal=nominal, note="override")
 
     def has_override(self, parameter: NamedParameter) -> bool:
-        """Return whether ``parameter`` has an override and must stay as it is."""
-        return parameter.name in self.overrides
+        """Return whether ``parameter`` has an override, or is kept, and must stay as it is."""
+        return parameter.name in self.overrides or parameter.name in self.kept
 
     def fill(self, parameter: NamedParameter, spec: str, note: str = "") -> None:
         """Let ``spec`` draw one parameter, from its own stream."""
@@ -221,6 +247,12 @@ class Network(ModelGraph):
     def objective(self, model: Callable[..., Any] | None = None) -> Tensor:
         """Return the scalar loss of the model, or of ``model`` in its place."""
         return objective(model or self.model, self.batch, self.loss)
+
+
+def _equal(values: Tensor, others: Tensor) -> bool:
+    """Return whether all values are the same, nan being equal to nan."""
+    same = values == others
+    return bool((same | ((values != values) & (others != others))).all())
 
 
 def _warn_renamed(old: str, new: str) -> None:

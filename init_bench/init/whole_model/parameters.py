@@ -1,9 +1,10 @@
 """List the parameters of a network: where each lives, what it is for, how it is drawn."""
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,20 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError, nearest
+from init_bench.hooks.weight_uses import WeightUse
+from init_bench.init.tensor_inits.fans import fans, module_fans
+from init_bench.init.whole_model.parameter_roles import (
+    Role,
+    UsesInModel,
+    can_reset,
+    is_bias,
+    is_known,
+    is_weight,
+    reason_to_keep,
+)
 
-Role = Literal["weight", "bias", "reset", "left"]
+Fans = tuple[int, int]
+"""fan_in and fan_out."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +40,10 @@ class NamedParameter:
         role: ``weight`` is the initialiser's, ``bias`` is 0, ``reset`` is torch's
             ``reset_parameters``, ``left`` stays unchanged.
         parametrised: ``module.attribute`` is computed from other parameters.
+        use: how a user's own module uses it; ``None`` where that is not known, or the module's
+            class says it.
+        given: the fans that the caller stated.
+        why: why it stays as it is, where that needs words.
     """
 
     name: str
@@ -35,6 +52,37 @@ class NamedParameter:
     attribute: str
     role: Role
     parametrised: bool = False
+    use: WeightUse | None = None
+    given: Fans | None = None
+    why: str = ""
+
+    @property
+    def fans(self) -> Fans | None:
+        """fan_in and fan_out as given or as it is used; ``None`` of no weight, or if unknown."""
+        if self.given is not None or self.role != "weight":
+            return self.given
+        if is_known(self.module, self.attribute):
+            return module_fans(self.module, self.attribute)
+        return None if self.use is None else (self.use.fan_in, self.use.fan_out)
+
+    @property
+    def drawn_fans(self) -> Fans:
+        """The fans that an initialiser counts in what it is given to fill."""
+        if self.use is not None and self.use.axes is not None:
+            return self.use.fan_in, self.use.fan_out
+        if is_known(self.module, self.attribute) and not self.is_table:
+            return module_fans(self.module, self.attribute)
+        return fans(self.values)
+
+    @property
+    def is_torchs(self) -> bool:
+        """Whether its module is one of torch's own classes."""
+        return type(self.module).__module__.startswith("torch.nn.")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether torch looks up its rows."""
+        return isinstance(self.module, nn.Embedding | nn.EmbeddingBag)
 
     @property
     def values(self) -> Tensor:
@@ -62,20 +110,34 @@ class NamedParameter:
         values = self.values
         in_place = values.is_cpu and not self.parametrised
         drawn = values if in_place else torch.empty_like(values, device="cpu")
-        for block in self.blocks(drawn):
-            if block.is_contiguous():
-                fill(block, generator=generator)
-            else:  # torch's orthogonal_ takes no other
-                block.copy_(fill(torch.empty(block.shape, dtype=block.dtype), generator=generator))
+        self.fill_blocks(drawn, lambda block: fill(block, generator=generator))
         if not in_place:
             self.write(drawn)
 
+    def fill_blocks(self, values: Tensor, fill: Callable[[Tensor], Tensor]) -> None:
+        """Let ``fill`` write every block of ``values``, each (n_out, n_in, *kernel)."""
+        for view, shape in self._views(values):
+            if view.is_contiguous():
+                fill(view.view(shape))
+            else:  # torch's orthogonal_ takes no other
+                view.copy_(fill(torch.empty(shape, dtype=view.dtype)).view(view.shape))
+
     def blocks(self, values: Tensor) -> list[Tensor]:
-        """Return views of ``values`` that are matrices (n_out, n_in, *kernel) of their own.
+        """Return the parts of ``values`` that are matrices (n_out, n_in, *kernel) of their own.
 
         Gates of a recurrent layer, packed query, key and value, and groups of a convolution each
         map their own inputs to their own outputs; a transposed convolution stores n_in first.
+        Of a user's own module they are as it uses them.
         """
+        return [view.reshape(shape) for view, shape in self._views(values)]
+
+    def _views(self, values: Tensor) -> list[tuple[Tensor, torch.Size]]:
+        """Return views of ``values``, one for each block, and the shape that the block has."""
+        if self.use is not None and self.use.axes is not None and self.role == "weight":
+            return list(_views_by_axes(values, self.use))
+        return [(view, view.shape) for view in self._torchs_blocks(values)]
+
+    def _torchs_blocks(self, values: Tensor) -> list[Tensor]:
         module = self.module
         if values.dim() < 2 or self.role != "weight":
             return [values]
@@ -92,6 +154,19 @@ class NamedParameter:
         return [values]
 
 
+def _views_by_axes(values: Tensor, use: WeightUse) -> Iterator[tuple[Tensor, torch.Size]]:
+    """Yield a view (*outputs, *inputs, *kernel) for each matrix of a stack, and its shape."""
+    axes = use.axes or ()
+    order = [[i for i, axis in enumerate(axes) if axis == kind] for kind in ("stack", "out", "in")]
+    kernel = [i for i, axis in enumerate(axes) if axis == "kernel"]
+    n_out, n_in = (math.prod(values.shape[i] for i in part) for part in order[1:])
+    shape = torch.Size([n_out, n_in, *(values.shape[i] for i in kernel)])
+    moved = values.permute(*order[0], *order[1], *order[2], *kernel)
+    stack = len(order[0])
+    for index in itertools.product(*(range(size) for size in moved.shape[:stack])):
+        yield moved[index], shape
+
+
 def named_parameters(model: nn.Module) -> list[NamedParameter]:
     """Return the parameters of ``model``, each once, in the order of ``named_parameters``.
 
@@ -104,15 +179,18 @@ def named_parameters(model: nn.Module) -> list[NamedParameter]:
         [('0.weight', 'weight'), ('0.bias', 'bias'), ('1.weight', 'reset'), ('1.bias', 'reset')]
     """
     seen: set[int] = set()
+    uses = UsesInModel(model)
     return [
         parameter
         for path, module in model.named_modules()
         if "parametrizations" not in path.split(".")
-        for parameter in _own_parameters(path, module, seen)
+        for parameter in _own_parameters(path, module, seen, uses)
     ]
 
 
-def _own_parameters(path: str, module: nn.Module, seen: set[int]) -> Iterator[NamedParameter]:
+def _own_parameters(
+    path: str, module: nn.Module, seen: set[int], uses: UsesInModel
+) -> Iterator[NamedParameter]:
     own = {name: value for name, value in module._parameters.items() if value is not None}
     for name, parameter in own.items():
         _check(f"{path}.{name}".lstrip("."), parameter)
@@ -123,18 +201,28 @@ def _own_parameters(path: str, module: nn.Module, seen: set[int]) -> Iterator[Na
         )
     computed = _computed(module)
     shapes: dict[str, Tensor] = {**own, **computed}
-    weights = {name for name, value in shapes.items() if is_weight(module, name, value)}
-    for name, value in shapes.items():
-        if name in own and id(value) in seen:
+    matrices = {name for name, value in shapes.items() if is_weight(module, name, value)}
+    unknown = {name for name in matrices if not is_known(module, name)}
+    used = {name: uses.find(path, name) for name in unknown}
+    keep = {
+        name: reason_to_keep(module, value, used.get(name), known=name not in unknown)
+        for name, value in shapes.items()
+    }
+    weights = {name for name in matrices if not keep[name]}
+    for name in shapes:
+        if name in own and id(own[name]) in seen:
             continue
         seen.add(id(own.get(name)))
+        role = "weight" if name in weights else _role(module, name, weights | matrices)
         yield NamedParameter(
             name=f"{path}.{name}".lstrip("."),
             path=path,
             module=module,
             attribute=name,
-            role="weight" if name in weights else _role(module, name, bool(weights)),
+            role="left" if keep[name] else role,
             parametrised=name in computed,
+            use=used.get(name),
+            why=keep[name],
         )
 
 
@@ -146,34 +234,10 @@ def _computed(module: nn.Module) -> dict[str, Tensor]:
         return {name: getattr(module, name) for name in module.parametrizations}  # type: ignore[union-attr]
 
 
-def is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
-    """Tell matrices from biases, tables of biases and single tokens.
-
-    Example:
-        >>> layer = nn.Linear(2, 3)
-        >>> is_weight(layer, "weight", layer.weight), is_weight(layer, "bias", layer.bias)
-        (True, False)
-    """
-    if value.dim() < 2 or "bias" in name:
-        return False
-    is_matrix = value.shape[0] > 1 and (value.dim() == 2 or value[0].numel() > 1)
-    return is_matrix or _is_torchs(module)
-
-
-def _role(module: nn.Module, name: str, beside_a_weight: bool) -> Role:
-    if beside_a_weight:
-        is_bias = "bias" in name and (_is_torchs(module) or getattr(module, name).dim() == 1)
-        return "bias" if is_bias else "left"
+def _role(module: nn.Module, name: str, beside: set[str]) -> Role:
+    if beside:
+        return "bias" if is_bias(module, name, beside) else "left"
     return "reset" if can_reset(module) else "left"
-
-
-def _is_torchs(module: nn.Module) -> bool:
-    return any(kind.__module__.startswith("torch.nn.modules") for kind in type(module).__mro__[:-2])
-
-
-def can_reset(module: nn.Module) -> bool:
-    """Return whether ``module`` says itself how its own parameters start."""
-    return hasattr(module, "reset_parameters") or hasattr(module, "_reset_parameters")
 
 
 def gates_of(module: nn.RNNBase | nn.RNNCellBase) -> int:

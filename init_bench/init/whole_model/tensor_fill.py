@@ -12,10 +12,11 @@ from init_bench.init.graph.structure import trace
 from init_bench.init.lookup import record_of
 from init_bench.init.spec import InitSpec
 from init_bench.init.std_formulas import NominalStd, Size
-from init_bench.init.tensor_inits.fans import module_fans
+from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
 from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
-from init_bench.init.whole_model.parameters import NamedParameter, can_reset
+from init_bench.init.whole_model.parameter_roles import can_reset
+from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.randomness import stream
 
 Nonlinearity = Callable[[NamedParameter], str]
@@ -81,30 +82,36 @@ def fill_parameter(
 def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None:
     """Let ``init`` itself draw the parameter, bias or not."""
     parameter.draw(init, stream(seed, parameter.name))
-    if isinstance(parameter.module, nn.Embedding | nn.EmbeddingBag):
-        _as_lookup(parameter, init, parameter.module.padding_idx)
+    if parameter.role == "weight":
+        _correct_fans(parameter, init)
 
 
-def _as_lookup(parameter: NamedParameter, init: InitSpec, padding: int | None) -> None:
-    """Correct the fans of an embedding: its input is one-hot, so each output sums one weight."""
-    values = parameter.values.clone()
-    if depends_on_fans(init):
-        nominal, drawn = (
-            nominal_std(init, _size(parameter)).std,
-            nominal_std(init, _size(parameter, by_shape=True)).std,
-        )
-        if nominal is not None and drawn:
-            values.mul_(nominal / drawn)
-    if padding is not None:
+def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
+    """Scale to the true fans what was drawn by the shape; an embedding's padding becomes 0.
+
+    The input of an embedding is one-hot, so each output sums one weight.
+    """
+    padding = getattr(parameter.module, "padding_idx", None)
+    if padding is not None and parameter.is_table:
+        values = parameter.values.clone()
         values[padding].zero_()
-    parameter.write(values)
+        parameter.write(values)
+    true = parameter.fans
+    if true is None or true == parameter.drawn_fans or not depends_on_fans(init):
+        return
+    nominal, drawn = (
+        nominal_std(init, _size(parameter, true)).std,
+        nominal_std(init, _size(parameter, parameter.drawn_fans)).std,
+    )
+    if nominal is not None and drawn:
+        parameter.write(parameter.values * (nominal / drawn))
 
 
 def nominal_std_of(parameter: NamedParameter, init: InitSpec, nonlinearity: str = "") -> NominalStd:
     """Return gain and std that ``init`` aims at for this parameter."""
     if parameter.role == "bias" and not record_of(init.name).fills_biases:
         return NominalStd(std=0.0)
-    return nominal_std(_told(init, nonlinearity), _size(parameter))
+    return nominal_std(_told(init, nonlinearity), _size(parameter, parameter.fans))
 
 
 def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
@@ -114,14 +121,13 @@ def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
     return InitSpec(init.name, (("nonlinearity", nonlinearity), *init.arguments))
 
 
-def _size(parameter: NamedParameter, *, by_shape: bool = False) -> Size:
+def _size(parameter: NamedParameter, counted: tuple[int, int] | None) -> Size:
+    """Return the size of a parameter with the fans ``counted``, or those of its shape."""
     values = parameter.values
     rows = values.shape[0] if values.dim() else 1
     if values.dim() < 2:
         return Size(fan_in=math.nan, fan_out=math.nan, rows=rows, columns=1)
-    fan_in, fan_out = (
-        (values.shape[1], rows) if by_shape else module_fans(parameter.module, parameter.attribute)
-    )
+    fan_in, fan_out = counted or fans(values)
     block = parameter.blocks(values)[0]
     columns = block[0].numel() if block.numel() else 0
     return Size(

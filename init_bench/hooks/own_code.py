@@ -1,0 +1,70 @@
+"""Watch what a model's own code does inside and between its layers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from init_bench.activations.recognition import NORMS
+from init_bench.hooks.attention import AttentionCalls
+from init_bench.hooks.isolation import preserved_state
+from init_bench.hooks.layer_call import LayerCall, UsedWeight
+from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight
+from init_bench.hooks.weight_uses import WeightUses
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments and keyword arguments."""
+
+
+class OwnCode:
+    """Gather how weights are used, which constants signals meet, and attentions.
+
+    Attributes:
+        uses: of the parameters and buffers.
+        factors: constants by which signals are multiplied.
+        attention: the attentions computed.
+    """
+
+    def __init__(self, view: ModelView) -> None:
+        self.uses = WeightUses({**dict(view.model.named_buffers()), **view.parameters})
+        self.factors, self.attention = ConstantFactors(), AttentionCalls()
+        self.scale_free: dict[nn.Module, bool] = {}
+
+    def see(
+        self,
+        layer: str,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        output: object,
+    ) -> list[UsedWeight]:
+        """Note a call of one of torch's functions; return the weights that it multiplied by."""
+        found = self.uses.observe(function, args, kwargs, output)
+        self.factors.observe(function, args, output)
+        name = getattr(function, "__name__", "")
+        self.attention.see(layer, name, args, kwargs, output)
+        return [] if found is None else [used_weight(*found)]
+
+    def end(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
+        """Note the end of a layer's call, and whether it normalizes."""
+        self.factors.follow(output, call)
+        if isinstance(module, nn.MultiheadAttention):
+            with preserved_state(module):
+                self.attention.note_module(call.layer, module, *arguments)
+        if module not in self.scale_free:
+            self.scale_free[module] = self._normalizes(call, module, arguments, output)
+        call.normalizes = self.scale_free[module]
+
+    def _normalizes(
+        self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor
+    ) -> bool:
+        """Return whether a module normalizes: by torch's class, or as a second call shows."""
+        if isinstance(module, NORMS) or hasattr(module, "running_var"):
+            return True
+        args, kwargs = arguments
+        simple = not any(module.children()) and not kwargs and not call.used
+        if not simple or type(module).__module__.startswith("torch.nn."):
+            return False
+        with preserved_state(module):
+            return is_scale_free(module, args, output)

@@ -1,0 +1,294 @@
+"""Follow parameters through the functions of a running model to where they multiply a signal."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.overrides import is_tensor_like
+from torch.utils.weak import WeakIdKeyDictionary
+
+from init_bench.hooks.contraction import Axis, Contraction, contraction_of, looked_up
+from init_bench.statistics.layer import rms
+
+Kind = Literal["matrix", "table", "scale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightUse:
+    """How a model uses a parameter.
+
+    Attributes:
+        kind: ``matrix`` (outputs sum over its entries), ``table`` (rows are looked up) or ``scale``
+            (it meets a signal entry by entry, or makes up a part of a weight).
+        fan_in, fan_out: of a matrix as it is used; of a table 1 and the size of a row; else 0.
+        axes: what each dimension of the parameter is; ``None`` where that is not known.
+        function: the name of torch's function.
+        gain: √(fan_in · mean \\|w\\|²) of the weight as it is used.
+    """
+
+    kind: Kind
+    fan_in: int = 0
+    fan_out: int = 0
+    axes: tuple[Axis, ...] | None = None
+    function: str = ""
+    gain: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The layout of a tensor computed from one parameter entry by entry, or of rows of one.
+
+    Attributes:
+        name: of the parameter.
+        shape, strides: the parameter's last dimensions; views share the memory at ``address``.
+        in_order: whether its dimensions are those of the parameter.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    address: int
+    in_order: bool = True
+
+    @classmethod
+    def of(cls, name: str, tensor: Tensor, *, in_order: bool = True) -> "_Image":
+        """Return the layout of ``tensor``."""
+        ordered = in_order and tensor.is_contiguous()
+        return cls(name, tuple(tensor.shape), tensor.stride(), _address(tensor), ordered)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a tensor made of weights alone was computed from.
+
+    Attributes:
+        image: the parameter that it holds entry by entry, if it does.
+        names: all parameters that it was computed from.
+    """
+
+    image: _Image | None
+    names: frozenset[str]
+
+
+_ENTRY_BY_ENTRY = frozenset(
+    "add sub rsub mul multiply div true_divide addcmul addcdiv lerp where pow cat stack concat "
+    "prelu layer_norm rms_norm group_norm batch_norm instance_norm einsum".split()
+)
+"""Functions in which a parameter meets a signal without a sum over its entries."""
+
+
+_TIMES = {"mul": 1, "rmul": 1, "imul": 1, "multiply": 1, "div": -1, "true_divide": -1}
+_TIMES |= {"truediv": -1, "itruediv": -1}
+"""Functions that multiply by a number, and its power."""
+
+
+CLOSE = 1e-3
+"""Relative error up to which a factor is called 1/E or 1/√E."""
+
+
+class WeightUses:
+    """Note how each parameter is used, call by call of torch's functions.
+
+    Attributes:
+        found: the use of each parameter seen so far.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self.found: dict[str, WeightUse] = {}
+        self.shapes = {name: value.shape for name, value in weights.items()}
+        self.origins: Any = WeakIdKeyDictionary()
+        self.products: Any = WeakIdKeyDictionary()
+        for name, value in weights.items():
+            self.origins[value] = _Origin(_Image.of(name, value), frozenset((name,)))
+
+    def observe(
+        self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: object
+    ) -> tuple[Contraction, float] | None:
+        """Note what a call does with weights; return a contraction, and its gain."""
+        name = getattr(function, "__name__", "")
+        every = list(operands((*args, *kwargs.values())))
+        known = [operand for operand in every if self._is_weight(operand)]
+        self._note_mean(name, args, every)
+        found = contraction_of(name, args, kwargs, self._is_weight) if known else None
+        if found is not None:
+            gain = gain_of(found)
+            self._note_contraction(name, found, gain, output)
+            return found, gain
+        if known and self._note_table(name, args, kwargs, output):
+            return None
+        if known and all(self._is_weight(operand) or _is_number(operand) for operand in every):
+            self._derive(known, output)
+        elif _plain(name) in _ENTRY_BY_ENTRY:
+            self._note_parts(frozenset().union(*(self.origins[x].names for x in known)), name)
+        return None
+
+    def _is_weight(self, operand: object) -> bool:
+        return isinstance(operand, Tensor) and operand in self.origins
+
+    def _derive(self, sources: Sequence[Tensor], output: object) -> None:
+        """Remember that ``output`` is computed from weights alone."""
+        origins = [self.origins[source] for source in sources]
+        names = frozenset().union(*(origin.names for origin in origins))
+        images = [origin.image for origin in origins if origin.image is not None]
+        for tensor in operands((output,)):
+            if isinstance(tensor, Tensor) and tensor not in self.origins:
+                self.origins[tensor] = _Origin(_image_of(tensor, images), names)
+
+    def _note_contraction(
+        self, function: str, found: Contraction, gain: float, output: object
+    ) -> None:
+        origin: _Origin = self.origins[found.weight]
+        image = origin.image
+        self._note_parts(origin.names - ({image.name} if image else set()), function)
+        if image is None:
+            return
+        use = WeightUse(
+            kind="matrix",
+            fan_in=found.fan_in,
+            fan_out=found.fan_out,
+            axes=_parameter_axes(image, found, len(self.shapes[image.name])),
+            function=function,
+            gain=gain,
+        )
+        before = self.found.get(image.name)
+        if before is None or before.kind != "matrix" or before.gain < gain:
+            self.found[image.name] = use
+        if is_tensor_like(output):  # type: ignore[no-untyped-call]
+            self.products[output] = image.name
+
+    def _note_parts(self, names: Iterable[str], function: str) -> None:
+        for name in names:
+            self.found.setdefault(name, WeightUse(kind="scale", function=function))
+
+    def _note_table(
+        self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any], output: object
+    ) -> bool:
+        """Note a table whose rows the signal chooses, or follow the matrices chosen of a stack."""
+        table = looked_up(function, args, kwargs)
+        index = [x for x in operands((*args, *kwargs.values())) if x is not table]
+        if not self._is_weight(table) or not index or all(map(self._is_weight, index)):
+            return False
+        image = self.origins[table].image
+        if image is None:
+            return True
+        shape = self.shapes[image.name]
+        if len(shape) > 2 and isinstance(output, Tensor):
+            names = frozenset((image.name,))
+            self.origins[output] = _Origin(_Image.of(image.name, output), names)
+        else:
+            row = math.prod(shape[1:])
+            use = WeightUse(kind="table", fan_in=1, fan_out=row, function=function)
+            self.found.setdefault(image.name, use)
+        return True
+
+    def _note_mean(self, name: str, args: Sequence[Any], every: Sequence[Any]) -> None:
+        """Count a sum over a stack of E matrices that is divided by E or √E as a mean of them."""
+        product = next((x for x in every if x in self.products), None)
+        factor = None if product is None else factor_of(name, args)
+        if factor is None:
+            return
+        parameter = self.products[product]
+        use = self.found[parameter]
+        if use.axes is None or use.axes.count("in") < 2:
+            return
+        stack = use.axes.index("in")
+        number = self.shapes[parameter][stack]
+        if any(abs(factor**power * number - 1) < CLOSE for power in (1, 2)):
+            axes = (*use.axes[:stack], "stack", *use.axes[stack + 1 :])
+            gain = use.gain * factor
+            self.found[parameter] = replace(use, axes=axes, fan_in=use.fan_in // number, gain=gain)
+
+
+def gain_of(found: Contraction) -> float:
+    """Return √(fan_in · mean \\|w\\|²) of the weight of a contraction, as it is used."""
+    if not found.weight.numel():
+        return math.nan
+    return math.sqrt(found.fan_in) * rms(found.weight)
+
+
+def factor_of(name: str, args: Sequence[Any]) -> float | None:
+    """Return the number by which a call multiplies a tensor, ``None`` where it does not.
+
+    Example:
+        >>> factor_of("__truediv__", (torch.ones(2), 4)), factor_of("add", (torch.ones(2), 4))
+        (0.25, None)
+    """
+    power = _TIMES.get(name.strip("_"))
+    if power is None or len(args) != 2:
+        return None
+    number = next((x for x in args if _is_number(x)), None)
+    if number is None or isinstance(number, torch.nn.Parameter):
+        return None
+    size = abs(float(number))
+    return size**power if 0 < size < math.inf else None
+
+
+def _plain(name: str) -> str:
+    """Return the name of a function without what marks it as in place, or as an operator."""
+    bare = name.strip("_")
+    return bare if bare in _ENTRY_BY_ENTRY else bare.lstrip("ir")
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, Tensor):
+        return value.dim() == 0 and not value.is_complex() and not value.is_meta
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def operands(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield the tensors, and what stands for a tensor, in arguments and lists of them."""
+    for value in values:
+        if is_tensor_like(value):  # type: ignore[no-untyped-call]
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from operands(value)
+
+
+def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
+    """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape."""
+    address = _address(tensor)
+    for image in images:
+        if address and address == image.address:
+            return image
+    for image in images:
+        if tensor.shape == image.shape:
+            return _Image.of(image.name, tensor, in_order=image.in_order)
+    for image in images:
+        if tensor.numel() == math.prod(image.shape):
+            return _Image.of(image.name, tensor, in_order=False)
+    return None
+
+
+def _address(tensor: Tensor) -> int:
+    """Return where the memory of ``tensor`` begins, 0 where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # as of sparse tensors
+        return 0
+
+
+def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axis, ...] | None:
+    """Return what each of the ``number`` dimensions of the parameter is, by the operand's strides.
+
+    A dimension that the operand leaves out was indexed away: a stack. ``None`` where one dimension
+    is two things, or the operand is no view of the parameter.
+    """
+    weight = found.weight
+    if not image.in_order or not image.address or _address(weight) != image.address:
+        return None
+    spans = [
+        (stride, stride * size, axis)
+        for size, stride, axis in zip(weight.shape, weight.stride(), found.axes, strict=True)
+        if size > 1
+    ]
+    axes: list[Axis] = []
+    for size, stride in zip(image.shape, image.strides, strict=True):
+        inside = {axis for low, high, axis in spans if low < stride * size and high > stride}
+        if len(inside) > 1:
+            return None
+        axes.append(inside.pop() if inside else "stack")
+    indexed: list[Axis] = ["stack"] * (number - len(axes))
+    return (*indexed, *axes[-number:])

@@ -1,0 +1,147 @@
+"""Layers of the user's own are judged by what they do: not by what they store, nor by a name."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import init_bench as ib
+from tests import own_layers as own
+
+X, Y = torch.randn(32, 64, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 10
+
+
+def around(layer: Callable[[int, int], nn.Module]) -> Any:
+    torch.manual_seed(0)
+    inner = (layer(64, 128), nn.ReLU(), layer(128, 128), nn.ReLU())
+    return nn.Sequential(*inner, nn.Linear(128, 10))
+
+
+def found(model: nn.Module, x: Tensor = X) -> list[tuple[str, str]]:
+    bad = ib.diagnose(model, x, Y).bad
+    return [(row["layer"], row["verdict"]) for row in bad.to_dict("records") if not row["cause"]]
+
+
+def old_weight_norm(n_in: int, n_out: int) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        layer: nn.Module = nn.utils.weight_norm(nn.Linear(n_in, n_out))
+    layer.get_parameter("weight_v").data.mul_(1000)
+    return layer
+
+
+def unit_rows(n_in: int, n_out: int) -> nn.Module:
+    layer = own.UnitRows(n_in, n_out)
+    nn.init.normal_(layer.weight, std=1e-4)
+    return layer
+
+
+SOUND = (
+    own.ScaledWhenUsed,
+    own.ScaledInput,
+    unit_rows,
+    own.Int8,
+    own.FourBit,
+    own.UnseenKernel,
+    old_weight_norm,
+)
+
+
+@pytest.mark.parametrize("layer", SOUND, ids=lambda layer: layer.__name__)
+def test_a_sound_effective_weight_is_healthy_whatever_is_stored(
+    layer: Callable[[int, int], nn.Module],
+) -> None:
+    assert found(around(layer)) == []
+
+
+@pytest.mark.parametrize("frequency", [30.0, 200.0])
+def test_a_sine_layer_is_judged_with_its_frequency(frequency: float) -> None:
+    torch.manual_seed(0)
+    hidden = (own.Sine(128, 128, frequency), own.Sine(128, 128, frequency))
+    model = nn.Sequential(own.Sine(2, 128, frequency, first=True), *hidden, nn.Linear(128, 1))
+    x = torch.rand(64, 2) * 2 - 1
+    assert ib.diagnose(model, x, torch.randn(64, 1), F.mse_loss).healthy
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1e-3, "vanishing"), (50.0, "exploding")])
+def test_a_wrong_effective_weight_is_found_and_the_advice_is_to_change_its_factor(
+    factor: float, verdict: str
+) -> None:
+    model = around(own.ScaledWhenUsed)
+    model[2].factor *= factor
+    bad = ib.diagnose(model, X, Y).bad
+    first = bad[bad["cause"] == ""].iloc[0]
+    assert (first["layer"], first["verdict"]) == ("2", f"{verdict}_signal")
+    assert "not the stored values" in first["advice"]
+
+
+def test_a_scale_tensor_of_a_quantized_layer_is_no_weight() -> None:
+    weights = ib.diagnose(around(own.Int8), X, Y).weights.set_index("parameter")
+    assert weights.used_as[["0.weight", "0.scale"]].tolist() == ["matrix", "scale"]
+    assert weights.fan_in[["0.weight", "0.scale"]].tolist() == [64, 0]
+    assert 0.9 < weights.gain["0.weight"] < 1.1
+
+
+def test_equal_units_of_a_transposed_weight_are_found() -> None:
+    model = around(lambda a, b: own.Product(a, b, a**-0.5))
+    first = model[0].weight
+    first.data = first.data[:, :1].expand_as(first).clone()
+    assert ("0", "symmetric") in found(model)
+
+
+PARTS: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
+    "heads": (lambda: own.ByHead(4, 64, 16), {"query": 64, "value": 64, "out": 64}),
+    "chosen experts": (lambda: own.ChosenExperts(2, 64, 96), {"up": 64, "down": 96}),
+    "product": (lambda: own.Product(64, 64, 0.125), {"weight": 64}),
+}
+
+
+class Net(nn.Module):
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part, self.head = part, nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head((x + self.part(x)).mean(1))
+        return out
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_fans_are_those_of_the_product_that_ran(name: str) -> None:
+    torch.manual_seed(0)
+    make, fans = PARTS[name]
+    model, x = Net(make()), torch.randn(32, 5, 64)
+    diagnosis = ib.diagnose(model, x, Y)
+    told = diagnosis.weights.set_index("parameter").fan_in
+    assert {k: told[f"part.{k}"] for k in fans} == fans
+    assert diagnosis.healthy
+
+
+def test_a_table_is_one_by_its_use_and_has_no_gain() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(own.Lookup(50, 512), nn.Flatten(), nn.Linear(512 * 4, 10))
+    tokens = torch.randint(0, 50, (32, 4))
+    diagnosis = ib.diagnose(model, tokens, Y)
+    assert diagnosis.healthy
+    assert diagnosis.weights.used_as[0] == "table"
+
+
+def test_what_normalizes_is_told_by_what_it_does() -> None:
+    torch.manual_seed(0)
+    layers = (own.Centred(64), own.SquashInstead(64), own.NormedEmbeddingHead(64, 64))
+    model = nn.Sequential(*layers, nn.LayerNorm(64), nn.Linear(64, 10))
+    diagnosis = ib.diagnose(model, X, Y)
+    profile = diagnosis.profile[~diagnosis.profile.layer.str.contains(":")]
+    normalizes = dict(zip(profile.layer, profile.normalizes, strict=True))
+    assert normalizes == {"0": True, "1": False, "2": False, "3": True, "4": False}
+    assert diagnosis.healthy
+
+
+def test_equal_units_are_found_in_a_class_that_is_named_after_a_norm() -> None:
+    model = around(own.NormedEmbeddingHead)
+    model[0].weight.data.fill_(0.1)
+    assert ("0", "symmetric") in found(model)
