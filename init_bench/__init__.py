@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.comparison.result import Comparison as Comparison
     from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
     from init_bench.diagnosis.coordinate_check import coord_check as coord_check
+    from init_bench.diagnosis.learning_rates.pipeline import rate_window as rate_window
+    from init_bench.diagnosis.learning_rates.result import RateWindow as RateWindow
     from init_bench.diagnosis.pipeline import diagnose as diagnose
     from init_bench.diagnosis.recommendation import recommend as recommend
     from init_bench.diagnosis.recommendation_result import Recommendation as Recommendation
@@ -48,6 +50,8 @@ _HOMES = {
     "Comparison": "comparison.result",
     "CoordCheck": "diagnosis.coordinate_check",
     "coord_check": "diagnosis.coordinate_check",
+    "rate_window": "diagnosis.learning_rates.pipeline",
+    "RateWindow": "diagnosis.learning_rates.result",
     "diagnose": "diagnosis.pipeline",
     "Recommendation": "diagnosis.recommendation_result",
     "recommend": "diagnosis.recommendation",

@@ -8,6 +8,7 @@ from init_bench.figures.histograms import activation_histograms
 from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
 from init_bench.figures.ranking import ranked_losses
+from init_bench.figures.rate_trials import rate_curves
 from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "loss_curves",
     "pair_comparison",
     "ranked_losses",
+    "rate_curves",
     "smooth",
     "symmetry",
 ]
