@@ -21,8 +21,8 @@ SMOOTH = 5
 
 
 FALLEN, BLOWN_UP, HOPELESS = 0.2, 30.0, 2.5
-"""Levels of the loss, see ``Levels``. These, ``PATIENCE`` and the two factors below were chosen on
-the training part of ``benchmarks.rate_window``; half or twice as much changes little."""
+"""Levels of the loss, see ``Levels``. They and the other numbers here were chosen on the training
+part of ``benchmarks.rate_window``."""
 
 
 EARLIEST, PATIENCE = 10, 25
