@@ -130,6 +130,14 @@ def _losses(
     return losses
 
 
+def trained(
+    model: nn.Module, data: datasets.Dataset, net: Net, rate: float, steps: int
+) -> tuple[bool, int]:
+    """Return whether a model trains at a rate, and the steps that were done."""
+    losses = _losses(model, data, net, rate, steps)
+    return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS, len(losses)
+
+
 def _latest_mean(losses: list[float]) -> float:
     return sum(losses[-WINDOW:]) / WINDOW
 

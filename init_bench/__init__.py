@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.diagnosis.checkpoint.result import Difference as Difference
     from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
     from init_bench.diagnosis.coordinate_check import coord_check as coord_check
+    from init_bench.diagnosis.learning_rates.pipeline import rate_window as rate_window
+    from init_bench.diagnosis.learning_rates.result import RateWindow as RateWindow
     from init_bench.diagnosis.pipeline import diagnose as diagnose
     from init_bench.diagnosis.recommendation import recommend as recommend
     from init_bench.diagnosis.recommendation_result import Recommendation as Recommendation
@@ -66,6 +68,8 @@ _HOMES = {
     "Difference": "diagnosis.checkpoint.result",
     "CoordCheck": "diagnosis.coordinate_check",
     "coord_check": "diagnosis.coordinate_check",
+    "rate_window": "diagnosis.learning_rates.pipeline",
+    "RateWindow": "diagnosis.learning_rates.result",
     "diagnose": "diagnosis.pipeline",
     "Recommendation": "diagnosis.recommendation_result",
     "recommend": "diagnosis.recommendation",

@@ -36,6 +36,7 @@ def diagnoses(
     *,
     steps: Sequence[int] = (0,),
     lr: float | None = None,
+    rates: bool = False,
     out: Path | None = None,
 ) -> dict[str, "Diagnosis"]:
     """Return the diagnosis of the model that ``text`` names under each of ``inits``.
@@ -44,11 +45,12 @@ def diagnoses(
     output is logits, (samples, classes), gradients are those of the cross-entropy to random
     classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
     the same inputs and that cross-entropy. The model is diagnosed after each of ``steps`` updates
-    of plain SGD at rate ``lr`` (0.1) on that one batch.
+    of plain SGD at rate ``lr`` (0.1) on that one batch. With ``rates`` the window of
+    SGD's rates is found on it too, around ``lr`` if there are steps.
 
     Raises:
         InitBenchError: the model does not run on ``inputs``, its output is no logits and
-            ``steps`` ask to train, or as ``find_factory``, ``make``, ``draw_inputs``,
+            ``steps`` or ``rates`` ask to train, or as ``find_factory``, ``make``, ``draw_inputs``,
             ``initialize`` and ``diagnose``.
 
     Example:
@@ -68,12 +70,17 @@ def diagnoses(
         targets = _targets_of(model, drawn)
         if spec:
             _initialize(model, spec, drawn, targets)
-        if max(steps, default=0) > 0:
+        trains = max(steps, default=0) > 0
+        if trains:
             _check_logits(text, targets, f"for steps {list(steps)}", "diagnose")
-        optimizer = _sgd(0.1 if lr is None else lr)
+        if rates:
+            _check_logits(text, targets, "at several rates", "rate_window")
+        optimizer = _sgd(0.1 if lr is None else lr) if trains else None
         if out:  # after all that may be refused
             make_folder(out)
-        results[name] = diagnose(model, drawn, targets, capture_at=steps, optimizer=optimizer)
+        results[name] = diagnose(
+            model, drawn, targets, capture_at=steps, optimizer=optimizer, rates=rates
+        )
     return results
 
 

@@ -3,7 +3,7 @@
 import json
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,11 @@ from init_bench.cli.console import print_json, records, say
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import DEFAULT_INPUT, AsJson, Inputs, Model, WidthModel, integers
 from init_bench.errors import InitBenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from init_bench.diagnosis.result import Diagnosis
 
 
 def diagnose(
@@ -37,6 +42,14 @@ def diagnose(
             metavar="<float>", help="Learning rate of these steps of SGD. Default: 0.1.", min=0
         ),
     ] = None,
+    rates: Annotated[
+        bool,
+        typer.Option(
+            "--rates",
+            help="Also find the learning rates of plain SGD at which the model learns its batch "
+            "within 1000 steps, by short trials.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for figure, HTML page and JSON.")] = None,
     strict: Annotated[
         bool, typer.Option(help="End with exit code 1 if a layer is unhealthy.")
@@ -53,11 +66,10 @@ def diagnose(
     at = _capture_steps(capture_at, steps, lr)
     from init_bench.cli.model_calls import diagnoses
 
-    results = diagnoses(model, inputs, init or [], steps=at, lr=lr, out=out)
+    results = diagnoses(model, inputs, init or [], steps=at, lr=lr, rates=rates, out=out)
     if as_json:
-        print_json(
-            [row for name, one in results.items() for row in records(one.verdicts, init=name)]
-        )
+        tables = [(name, table) for name, one in results.items() for table in _tables(one)]
+        print_json([row for name, table in tables for row in records(table, init=name)])
     for name, one in results.items():
         if not as_json:
             print(f"{name}\n{one}\n")
@@ -127,6 +139,12 @@ def coord_check(
         result.figure().savefig(out / "coord_check.png", dpi=120)
         say(f"wrote {out / 'coord_check.png'}")
         say(f"wrote {_write_table(out / 'coord_check.json', rows)}")
+
+
+def _tables(diagnosis: "Diagnosis") -> "list[pd.DataFrame]":
+    """Return the findings, and the table of rates if there is one."""
+    rates = diagnosis.rates
+    return [diagnosis.verdicts, rates.table] if rates else [diagnosis.verdicts]
 
 
 def _capture_steps(capture_at: str, steps: str | None, lr: float | None) -> list[int]:

@@ -11,6 +11,7 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgement import judge
+from init_bench.diagnosis.learning_rates.pipeline import rate_window
 from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
@@ -29,6 +30,7 @@ def diagnose(
     capture_at: int | Sequence[int] = (0,),
     optimizer: Optimizer | None = None,
     steps: Sequence[int] | None = None,
+    rates: bool = False,
 ) -> Diagnosis:
     """Measure ``model`` at its present weights and say what is wrong, where, and what helps.
 
@@ -57,6 +59,8 @@ def diagnose(
             ``lambda model: torch.optim.SGD(model.parameters(), lr=0.1)``. With it and a loss,
             ``.weights`` has ``update_ratio`` at step 0: ‖ΔW‖ / ‖W‖ of its first update.
         steps: the old name of ``capture_at``.
+        rates: also find the learning rates at which the model learns, of ``optimizer`` or else of
+            SGD, by short trials: ``init_bench.rate_window``, for all its settings.
 
     Returns:
         ``Diagnosis``: ``.summary``, ``.verdicts``, ``.healthy``, ``.figure()``, ``.save(folder)``.
@@ -64,8 +68,8 @@ def diagnose(
     Raises:
         InitBenchError: the model has no parameters or does not run on ``inputs``; the inputs are
             not finite or a single sample; the loss does not fit output and targets, or is not
-            finite because of the targets; or ``capture_at`` asks to train without a loss or an
-            optimizer.
+            finite because of the targets; or ``capture_at`` or ``rates`` asks to train without a
+            loss or ``capture_at`` without an optimizer.
 
     Example:
         >>> import torch, init_bench as ib
@@ -103,6 +107,9 @@ def diagnose(
         weights=_by_step({step: one.weights for step, one in evidence.items()}),
         expected=expected_of(measured, inputs),
         losses={step: one.loss for step, one in evidence.items()},
+        rates=rate_window(measured, inputs, targets, loss_fn, optimizer=optimizer or "sgd")
+        if rates
+        else None,
         notes=(*notes, *remarks_on_inputs(inputs), *on_steps),
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.diagnosis import report
+from init_bench.diagnosis.learning_rates.result import RateWindow
 from init_bench.diagnosis.verdict_rules import verdict_marks
 from init_bench.figures import diagnosis as draw
 from init_bench.figures.export import files_of
@@ -32,6 +33,7 @@ class Diagnosis:
         expected: what mean-field theory predicts of each layer at step 0; ``None`` where it does
             not cover the model.
         losses: the loss by step; nan where no loss was given.
+        rates: the learning rates at which the model learns, ``None`` unless asked for.
         notes: what was not judged, and what to read with care, as sentences.
     """
 
@@ -44,6 +46,7 @@ class Diagnosis:
     expected: pd.DataFrame | None
     losses: dict[int, float]
     notes: tuple[str, ...] = ()
+    rates: RateWindow | None = None
 
     @property
     def healthy(self) -> bool:
@@ -103,7 +106,8 @@ class Diagnosis:
             "losses": losses,
             "notes": self.notes,
         }
-        return json.dumps({**head, **tables}, ensure_ascii=False)
+        rates = {"rates": json.loads(self.rates.to_json())} if self.rates else {}
+        return json.dumps({**head, **tables, **rates}, ensure_ascii=False)
 
     def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
         """Write figure, page and JSON into ``folder``; return the paths.
@@ -115,8 +119,10 @@ class Diagnosis:
     def __str__(self) -> str:
         """Return headline, notes and findings as text."""
         modules = dict(self.profile[["layer", "module"]].to_numpy())
-        return report.text(self.headline, self.notes, self.verdicts, modules)
+        text = report.text(self.headline, self.notes, self.verdicts, modules)
+        return f"{text}\n\n{self.rates}" if self.rates else text
 
     def _repr_html_(self) -> str:
         """Return headline, findings and figure, without script."""
-        return report.page(self.headline, self.notes, self.verdicts, self.figure())
+        page = report.page(self.headline, self.notes, self.verdicts, self.figure())
+        return page + self.rates._repr_html_() if self.rates else page

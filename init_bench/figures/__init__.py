@@ -14,6 +14,7 @@ from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
 from init_bench.figures.parameter_panel import parameter_states
 from init_bench.figures.ranking import ranked_losses
+from init_bench.figures.rate_trials import rate_curves
 from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "parameter_states",
     "parameter_stds",
     "ranked_losses",
+    "rate_curves",
     "smooth",
     "symmetry",
 ]

@@ -1,5 +1,6 @@
 """``init-bench diagnose`` on bad words: exit code 2 and one screen that says what is wrong."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -129,3 +130,17 @@ def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(
     out = tmp_path / "new"
     assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,7", "--out", str(out)) == 2
     assert not out.exists()
+
+
+def test_rates_print_the_window_and_as_json_a_row_per_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"{HERE}:sound", "--input", "16,30", "--rates")
+    assert exit_code(monkeypatch, *words) == 0
+    assert "indow of rates" in capsys.readouterr().out
+    assert exit_code(monkeypatch, *words, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    rates = [row for row in rows if "lr" in row]
+    assert len(rates) == 9
+    assert {row["init"] for row in rows} == {"as built"}
+    assert {"in_window", "outcome"} <= rates[0].keys()

@@ -184,7 +184,7 @@ def assert_lines_are(ax: Axes, expected: pd.Series) -> None:
     assert found == {init: pytest.approx(expected[init].to_dict()) for init in INITS}
 
 
-ELSEWHERE = {"smooth", "pair_comparison", "forest", "parameter_states"}
+ELSEWHERE = {"smooth", "pair_comparison", "forest", "parameter_states", "rate_curves"}
 """Public names of the package that this file does not test, or that have a file of their own."""
 
 

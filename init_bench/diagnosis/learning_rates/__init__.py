@@ -1,0 +1,1 @@
+"""Learning rates that a start allows: short trials, and what the curvature says beside them."""

@@ -1,0 +1,184 @@
+"""Find the window of rates by short trials from one start, within a budget of steps."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+BUDGET = 280
+"""Most steps of all trials together; curvature takes the rest of 300."""
+
+
+LONGEST, LONGEST_BELOW = 60, 150
+"""Most steps of a trial that looks for the upper end, and of the one that looks for the lower."""
+
+
+RESERVE = 60
+"""Steps of the budget that are kept for the lower end, until nothing else is left."""
+
+
+SMOOTH = 5
+"""Steps that a mean loss is over."""
+
+
+FALLEN, BLOWN_UP, HOPELESS = 0.2, 30.0, 2.5
+"""Levels of the loss, see ``Levels``. They and the other numbers here were chosen on the training
+part of ``benchmarks.rate_window``."""
+
+
+EARLIEST, PATIENCE = 10, 25
+"""Steps before a trial is given up because the loss blew up, and because it stays high."""
+
+
+LEVELLING = 0.5
+"""A high loss that the latter half of a trial did not bring down by this factor stays high."""
+
+
+FURTHER = 2.0
+"""Steps to the goal, as a multiple of those to the first clear fall."""
+
+
+ECONOMY = 0.7
+"""A lower rate takes fewer steps than in inverse proportion: it moves with less noise."""
+
+
+AT_THE_EDGE = 10**-0.75
+"""A rate at the upper end oscillates: extrapolated from it, the lower end comes out too high."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """Losses that decide a trial.
+
+    Attributes:
+        first: the loss of the start.
+        chance: the loss of an output of zeros; inf where there is none.
+        goal: a trial that reaches it has learned.
+    """
+
+    first: float
+    chance: float
+    goal: float
+
+    @property
+    def reference(self) -> float:
+        """The lesser of the first loss and chance: what a model reaches that learned nothing."""
+        return min(self.first, self.chance)
+
+    @property
+    def fallen(self) -> float:
+        """Below this the loss clearly falls."""
+        return self.reference - FALLEN * (self.reference - self.goal)
+
+    @property
+    def blown_up(self) -> float:
+        """Above this, the model does not come back."""
+        highest = max(self.first, self.chance if math.isfinite(self.chance) else self.first)
+        return self.goal + BLOWN_UP * (highest - self.goal)
+
+    @property
+    def hopeless(self) -> float:
+        """A loss that stays above this was thrown far off."""
+        return self.goal + HOPELESS * (self.first - self.goal)
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """A short training at one rate.
+
+    Attributes:
+        lr: its rate.
+        losses: before each update.
+        outcome: ``falls``, ``does not fall`` or ``diverges``.
+    """
+
+    lr: float
+    losses: list[float] = field(default_factory=list)
+    outcome: str = "does not fall"
+
+    @property
+    def mean(self) -> float:
+        """The mean of the last losses; inf before there are enough."""
+        return self.mean_at(len(self.losses))
+
+    def mean_at(self, step: int) -> float:
+        """Return the mean of the losses that end at ``step``; inf before there are enough."""
+        return math.inf if step < SMOOTH else sum(self.losses[step - SMOOTH : step]) / SMOOTH
+
+    def steps_to(self, level: float) -> int | None:
+        """Return the steps to a mean loss below ``level``; ``None`` if it was not reached."""
+        steps = range(SMOOTH, len(self.losses) + 1)
+        return next((step for step in steps if self.mean_at(step) < level), None)
+
+    def decide(self, levels: Levels, goal: float) -> bool:
+        """Set the outcome if it is decided; return whether it is."""
+        step = len(self.losses)
+        if not math.isfinite(self.losses[-1]):
+            self.outcome = "diverges"
+        elif self.mean < goal:
+            self.outcome = "falls"
+        elif step >= EARLIEST and self.mean > levels.blown_up:
+            self.outcome = "diverges"
+        else:
+            high = step >= PATIENCE and self.mean > levels.hopeless
+            return high and self.mean > LEVELLING * self.mean_at(step // 2 + 1)
+        return True
+
+
+TrialRunner = Callable[[float, int, float], Trial]
+"""Runs a trial at a rate, for at most so many steps, until the loss is below a level."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What the trials found.
+
+    Attributes:
+        trials: in the order in which they were run.
+        low, high: the ends of the window; nan where no rate was seen to fall.
+    """
+
+    trials: list[Trial]
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def steps(self) -> int:
+        """Steps of all trials."""
+        return sum(len(trial.losses) for trial in self.trials)
+
+
+def search(run: TrialRunner, rates: list[float], levels: Levels, horizon: int) -> Search:
+    """Return the trials and the window of ``rates`` in which ``horizon`` steps reach the goal.
+
+    From the highest rate down, the first at which the loss falls is the upper end. A trial a decade
+    below counts the steps to the goal. A lower rate takes more of them, in inverse proportion; the
+    lower end is the least rate that takes no more than ``horizon``.
+    """
+    trials: list[Trial] = []
+    for lr in reversed(rates):
+        left = BUDGET - sum(len(trial.losses) for trial in trials)
+        if left < SMOOTH:
+            break
+        longest = left - RESERVE if left >= RESERVE + SMOOTH else left
+        trials.append(run(lr, min(LONGEST, longest), levels.fallen))
+        if trials[-1].outcome == "falls":
+            break
+    if not trials or trials[-1].outcome != "falls":
+        return Search(trials=trials)
+    top = trials[-1]
+    left = BUDGET - sum(len(trial.losses) for trial in trials)
+    below = min(rates, key=lambda rate: abs(math.log(rate / (top.lr / 10))))
+    if left >= SMOOTH:
+        trials.append(run(below, min(LONGEST_BELOW, left), levels.goal))
+    least = ECONOMY * _rate_steps(top, trials[-1], levels) / horizon
+    inside = (rate for rate in rates if least <= rate <= top.lr)
+    return Search(trials=trials, low=min(inside, default=top.lr), high=top.lr)
+
+
+def _rate_steps(top: Trial, below: Trial, levels: Levels) -> float:
+    """Return rate times steps to the goal, at rates too low to oscillate."""
+    if steps := below.steps_to(levels.goal):
+        return below.lr * (steps - SMOOTH / 2)
+    if steps := below.steps_to(levels.fallen):
+        return below.lr * FURTHER * steps
+    return AT_THE_EDGE * top.lr * FURTHER * len(top.losses)
