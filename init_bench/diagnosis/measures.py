@@ -14,6 +14,11 @@ BYPASS_SHARE = 1e-3
 """A layer of zeros is bypassed if the next layer receives at least this share of the spread."""
 
 
+PASSES = 0.1
+"""Small weights are undone if the next layer receives at least this share of the spread; a layer
+beyond the limit passes less than 0.02 on."""
+
+
 FEWEST_LAYERS = 4
 """A trend per layer needs this many layers."""
 
@@ -37,7 +42,7 @@ def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
     """Return by layer the share of its parameters that are not finite, where any is."""
     weights = evidence.weights[evidence.weights["nonfinite"] > 0]
     shares = weights.groupby("layer", sort=False)["nonfinite"].max()
-    indices = _indices(evidence)
+    indices = indices_of(evidence)
     return pd.DataFrame(
         {
             "layer": shares.index,
@@ -61,15 +66,48 @@ def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
 
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
-    """Return √(fan_in · mean W²) of layers with a weight matrix, without bypassed layers of zeros.
+    """Return √(fan_in · mean W²) of layers with a weight matrix, where later layers meet it.
 
-    ``target`` is that of the recommended std.
+    ``target`` is that of the recommended std. Left out are bypassed layers of zeros, small output
+    layers, which are a choice, and those of ``undone_weight_gain``.
     """
     rows = _multiplying(evidence)
-    last = rows["index"] == rows["index"].max()
-    harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
-    gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
+    meant = _bypassed_zero_layers(rows) | _small_outputs(rows)
+    return _with_targets(rows, rows["weight_gain"].mask(meant | _undone(rows, evidence)), evidence)
+
+
+def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
+    """Return √(fan_in · mean W²) of layers whose scale is undone before the next layer meets it.
+
+    By a normalization behind the layer, or, where the weights are small, by a way around it.
+    """
+    rows = _multiplying(evidence)
+    meant = _bypassed_zero_layers(rows) | _small_outputs(rows)
+    gain = rows["weight_gain"].where(_undone(rows, evidence) & ~meant)
+    return _with_targets(rows, gain, evidence)
+
+
+def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd.DataFrame:
+    gained = _as_rows(rows, gain)
     return gained.assign(target=gained["layer"].map(_recommended_gains(evidence)))
+
+
+def _small_outputs(rows: pd.DataFrame) -> pd.Series:
+    """Return which layers make the output and reduce it; of a layer of several matrices, such as
+    attention, not all make the output."""
+    last = rows["index"] == rows["index"].max()
+    one_matrix = rows["kind"] == "pre_activation"
+    small: pd.Series = (last | rows["is_output"]) & one_matrix & (rows["weight_gain"] < 1)
+    return small
+
+
+def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Return for which layers the scale of the weights is undone before the next one."""
+    normalized = _norms(evidence).shift(-1, fill_value=False)[rows.index]
+    arrived = rows["input_sample_std"]
+    small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
+    undone: pd.Series = (small & passes) | (~small & normalized)
+    return undone
 
 
 def _recommended_gains(evidence: Evidence) -> pd.Series:
@@ -124,8 +162,9 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
 
 
 def saturated_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of activations near an end of their range."""
-    return _as_rows(evidence.profile, evidence.profile["saturated"])
+    """Return the share of activations near an end of their range, those of outputs left out."""
+    hidden = evidence.profile[~evidence.profile["is_output"]]
+    return _as_rows(hidden, hidden["saturated"])
 
 
 def sample_share(evidence: Evidence) -> pd.DataFrame:
@@ -244,7 +283,8 @@ def _from_here_on(values: pd.Series, running: str) -> pd.Series:
 
 
 def _activations(evidence: Evidence) -> pd.DataFrame:
-    return evidence.profile[evidence.profile["nonlinear"]]
+    """Return the nonlinearities, without those of the output: that is meant to lie anywhere."""
+    return evidence.profile[evidence.profile["nonlinear"] & ~evidence.profile["is_output"]]
 
 
 def _as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
@@ -252,6 +292,7 @@ def _as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     return frame.dropna(subset=["value"])
 
 
-def _indices(evidence: Evidence) -> dict[str, int]:
+def indices_of(evidence: Evidence) -> dict[str, int]:
+    """Return by layer the index of its first call."""
     first = evidence.profile.drop_duplicates("layer")
     return dict(zip(first["layer"], first["index"], strict=True))

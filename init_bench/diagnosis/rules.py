@@ -7,6 +7,7 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures
+from init_bench.diagnosis.learning_rules import LARGE, LEARNING_RULES, SMALL
 from init_bench.diagnosis.rule import Rule
 from init_bench.errors import InitBenchError
 
@@ -64,7 +65,7 @@ RULES: list[Rule] = [
         verdict="exploding_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
         measure=measures.weight_gain,
-        threshold=12.0,  # torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10
+        threshold=LARGE,
         above=True,
         local=True,
         meaning="its weights are {size}",
@@ -75,7 +76,7 @@ RULES: list[Rule] = [
         verdict="vanishing_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
         measure=measures.weight_gain,
-        threshold=0.02,  # he_normal × 0.01 has 0.014; by default GPT-2 XL 0.08, Inception 0.028
+        threshold=SMALL,
         above=False,
         local=True,
         meaning="its weights are {size}",
@@ -262,6 +263,7 @@ RULES: list[Rule] = [
         "depth may not; he_normal before a ReLU keeps them level",
         mark=("#0072B2", "v"),
     ),
+    *LEARNING_RULES,
 ]
 """Local rules first, then those about what builds up over depth."""
 

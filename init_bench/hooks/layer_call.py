@@ -32,6 +32,7 @@ class LayerCall:
         weight: statistics of the module's weight, ``None`` where it has no weight matrix.
         gradients: statistics of the gradient with respect to the output, one per backward pass.
         histogram: share of the output's values in each bin, ``None`` unless asked for.
+        returned: whether the model returns the output as it is, or a view of it.
     """
 
     layer: str
@@ -45,6 +46,7 @@ class LayerCall:
     weight: Statistics | None = None
     gradients: list[Statistics] = field(default_factory=list)
     histogram: list[float] | None = None
+    returned: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Yield the row of the output, then those of the weight and of the gradients."""

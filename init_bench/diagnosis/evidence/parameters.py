@@ -31,6 +31,7 @@ COLUMNS = (
     "nonfinite",
     "gain",
     "gradient_ratio",
+    "gradient_state",
     "looks_like",
     "fault",
 )
@@ -45,7 +46,10 @@ SMALL_SHARE = 0.01
 
 
 def parameter_table(
-    view: ModelView, order: Sequence[str] = (), gradients: Mapping[str, Tensor] | None = None
+    view: ModelView,
+    order: Sequence[str] = (),
+    gradients: Mapping[str, Tensor] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return a row per parameter of a model, and one per weight that a parametrization computes.
 
@@ -55,8 +59,9 @@ def parameter_table(
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight multiplies an incoherent signal; ``gradient_ratio`` =
-    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules that could have drawn it, ``other`` where none
-    could); ``fault``: what is plainly wrong, or empty.
+    ‖∂loss/∂W‖ / ‖W‖; ``gradient_state``, empty where there is no loss and of what is frozen, see
+    ``learning.gradient_states``; ``looks_like`` (the rules that could have drawn it, ``other``
+    where none could); ``fault``: what is plainly wrong, or empty.
 
     The weight of ``weight_norm`` and the like has a row under the name by which the module holds
     it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
@@ -66,6 +71,7 @@ def parameter_table(
         view: of the model.
         order: names of the layers in order of execution; without, no ``recommended_std``.
         gradients: by qualified name.
+        states: of the gradients, by qualified name.
 
     Example:
         >>> layer = nn.Linear(100, 50)
@@ -74,11 +80,15 @@ def parameter_table(
         ['weight', 100, 'torch.default']
     """
     with frozen_parametrizations(view.model):
-        return pd.DataFrame(_rows(view, order, gradients or {}), columns=list(COLUMNS))
+        rows = _rows(view, order, gradients or {}, states or {})
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(
-    view: ModelView, order: Sequence[str], gradients: Mapping[str, Tensor]
+    view: ModelView,
+    order: Sequence[str],
+    gradients: Mapping[str, Tensor],
+    states: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per parameter and per parametrized weight."""
     modules = view.modules_by_every_name
@@ -94,6 +104,7 @@ def _rows(
             "recommended_std": recommended_std,
             "wanted_std": recommended_std,
             "gradient_ratio": _ratio(gradients.get(first), values),
+            "gradient_state": states.get(first, ""),
             "fault": f"tied to {first}" if first != slot.name else row["fault"],
         }
 
