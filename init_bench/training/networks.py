@@ -70,7 +70,7 @@ def check(cell: Cell, data: Dataset) -> None:
     network = network_of(replace(cell, init=DEFAULT) if needs_data else cell, data).eval()
     shape = (2, *input_shape(cell, data))
     try:
-        with drawing_from(stream(cell.seed, "check")):
+        with torch.no_grad(), drawing_from(stream(cell.seed, "check")):
             logits = network(data.test_inputs[:2].cpu().view(shape))
     except Exception as cause:
         raise InitBenchError(
