@@ -238,7 +238,8 @@ def _signal(evidence: Evidence) -> pd.DataFrame:
 def _weighted(evidence: Evidence) -> pd.DataFrame:
     """Return the hidden layers with weights, without bypassed layers of zeros."""
     rows = _multiplying(evidence)
-    return rows[~_bypassed_zero_layers(rows)].iloc[:-1]
+    rows = rows[~_bypassed_zero_layers(rows)].iloc[:-1]
+    return rows[~rows["is_output"]]
 
 
 def _norms(evidence: Evidence) -> pd.Series:

@@ -84,7 +84,7 @@ def gradient_states(
         silent -= woken
     if silent:
         with again.restored():
-            used = _used({name: trainable[name] for name in silent}, again)
+            used = _used({n: p for n, p in trainable.items() if n in silent}, again)
         states |= dict.fromkeys(silent - used, UNUSED)
     return states
 
@@ -168,17 +168,22 @@ def _rms(values: Tensor) -> float:
 def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
     """Return which parameters the loss depends on, those of a layer together.
 
-    All are drawn anew at once. If the loss is another then, each layer's are given back in turn:
-    two factors that are both zero move the loss only together.
+    All are drawn anew at once, and again the other way, as a gate may open in one only. If the
+    loss is another then, each layer's are given back in turn: two factors that are both zero move
+    the loss only together.
     """
     first, repeated = again.value(), again.value()
     if not math.isfinite(first + repeated):
         return set()
     least = max(RESPONSE * abs(first), 4 * abs(first - repeated))
     given = {name: p.detach().clone() for name, p in parameters.items()}
-    _redraw(parameters)
-    redrawn = again.value()
-    if abs(redrawn - first) <= least:
+    for sign in (1, -1):
+        _write(parameters, given)
+        _redraw(parameters, sign)
+        redrawn = again.value()
+        if not abs(redrawn - first) <= least:  # nor where it is nan
+            break
+    else:
         return set()
     layers: defaultdict[str, list[str]] = defaultdict(list)
     for name in parameters:
@@ -193,11 +198,11 @@ def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
     return set(parameters) - unused
 
 
-def _redraw(parameters: Mapping[str, Tensor]) -> None:
+def _redraw(parameters: Mapping[str, Tensor], sign: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in parameters.values():
         noise = torch.randn(parameter.shape, generator=generator)
-        noise = noise * (REDRAWN * (_rms(parameter.detach()) or ZERO))
+        noise = noise * (sign * REDRAWN * (_rms(parameter.detach()) or ZERO))
         parameter.data.add_(noise.to(parameter.device, parameter.dtype))
 
 

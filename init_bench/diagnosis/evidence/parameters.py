@@ -195,7 +195,7 @@ def _faults(values: Tensor, broken: int, drawn: bool) -> Iterator[str]:
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: the values look like unwritten memory"
     if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
-        yield f"all equal: {values.flatten()[0].item():g}"
+        yield f"all equal: {values.flatten()[0].item() + 0.0:g}"  # -0 is 0
 
 
 def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:
