@@ -98,8 +98,9 @@ def remarks_on_steps(
     if not with_loss:
         yield "no loss was given: gradients are not judged"
     yield from _faults(evidence[0].weights)
-    yield from _far_above_chance(evidence[0])
-    yield from _tiny_gradients(evidence[0].weights)
+    if not (verdicts[0]["severity"] == "bad").any():  # else they follow from what is bad
+        yield from _far_above_chance(evidence[0])
+        yield from _tiny_gradients(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
         yield f"the loss rose from {first:#.3g} to {evidence[worst].loss:#.3g} at step {worst}"
     if end < last:

@@ -64,7 +64,7 @@ def test_two_factors_of_zeros_never_learn() -> None:
 
 def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     model = adapted(0.2, 0.0)
-    nn.init.zeros_(model[4].weight)  # type: ignore[index,arg-type]
+    nn.init.zeros_(model[4].weight)  # type: ignore[index]
     found = ib.diagnose(model, X, Y)
     assert found.healthy, str(found)
     waiting = {name for name, state in states(found).items() if state == learning.LATER}

@@ -23,19 +23,15 @@ def watched(found: Diagnosis) -> set[tuple[str, str]]:
     return {(str(layer), str(verdict)) for layer, verdict in rows[["layer", "verdict"]].to_numpy()}
 
 
-def told(found: Diagnosis) -> set[tuple[str, str]]:
-    return watched(found) | set(found.bad[["layer", "verdict"]].itertuples(index=False, name=None))
-
-
 class Tagger(nn.Module):
-    """A class for each token; ``wrap`` puts the logits into what it returns."""
+    """A token for each token, by the same table; ``wrap`` puts the logits into what it returns."""
 
     def __init__(self, std: float, wrap: Callable[[Tensor], Any] = lambda z: z) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.table, self.norm = nn.Embedding(300, 48), nn.LayerNorm(48)
         self.inner, self.head = nn.Linear(48, 48), nn.Linear(48, 300, bias=False)
-        nn.init.normal_(self.table.weight, std=0.02)
+        self.head.weight = self.table.weight
         nn.init.normal_(self.head.weight, std=std)
         self.wrap = wrap
 
@@ -69,9 +65,9 @@ def test_a_loss_far_above_chance_is_told_at_the_head(name: str) -> None:
         loss = F.nll_loss if "log" in name else F.cross_entropy
         return loss(logits(output), targets.flatten())
 
-    found = ib.diagnose(Tagger(4.0, wrap), IDS, IDS.flip(0), loss_fn)
+    found = ib.diagnose(Tagger(1.5, wrap), IDS, IDS.flip(0), loss_fn)
     assert found.loss > FAR * math.log(300)
-    assert ("head", "exploding_signal") in told(found), str(found)
+    assert watched(found) == {("head", "exploding_signal")}, str(found)
     assert [f"chance ({math.log(300):#.3g}); head" in note for note in found.notes] == [True]
     quiet = ib.diagnose(Tagger(0.02, wrap), IDS, IDS.flip(0), loss_fn)
     assert quiet.healthy and quiet.notes == () and not watched(quiet), str(quiet)
@@ -87,10 +83,10 @@ def test_a_model_that_returns_its_loss_is_compared_with_its_own_chance() -> None
             logits = self.inner(ids).flatten(0, 1)
             return {"loss": F.cross_entropy(logits, labels.flatten()), "logits": logits}
 
-    for std, far in ((4.0, True), (0.02, False)):
+    for std, far in ((1.5, True), (0.02, False)):
         inputs = {"ids": IDS, "labels": IDS.flip(0)}
         found = ib.diagnose(WithLoss(std), inputs, None, lambda out, _: out["loss"])
-        assert (("inner.head", "exploding_signal") in told(found)) == far
+        assert (("inner.head", "exploding_signal") in watched(found)) == far
 
 
 def negative(output: Tensor, targets: object) -> Tensor:
