@@ -73,6 +73,8 @@ SPOILS: dict[str, tuple[Callable[[nn.Module], None], str]] = {
     "one nan": (_one_nan, "nonfinite"),
 }
 """Each way to spoil a layer and the verdict that is right."""
+SMALL = ("zeroed", "weights x 0.01")
+"""Those that are no fault at the end."""
 
 
 def sound_net(number: int) -> tuple[Net, nn.Module]:
@@ -95,8 +97,8 @@ def sound_net(number: int) -> tuple[Net, nn.Module]:
 def spoilable(model: nn.Module, spoil: str) -> list[str]:
     """Return the layers in which this fault is one.
 
-    A low bias kills units before a ReLU only; zeros are no fault in the last layer, which learns
-    from them, nor at the end of a residual branch, which the signal bypasses.
+    A low bias kills units before a ReLU only; zeros and small weights are no fault in the last
+    layer, which learns from them, nor at the end of a residual branch, which the signal bypasses.
     """
     found = []
     for path, module in model.named_modules():
@@ -111,15 +113,19 @@ def spoilable(model: nn.Module, spoil: str) -> list[str]:
             if spoil == "bias -10 before a ReLU":
                 fits = isinstance(after, nn.ReLU)
             else:
-                fits = weighs and not (spoil == "zeroed" and [name] == last)
+                fits = weighs and not (spoil in SMALL and [name] == last)
             if fits:
                 found.append(f"{path}.{name}".lstrip("."))
     return found
 
 
 def found_at(diagnosis: Diagnosis, layer: str, verdict: str) -> bool:
-    """Return whether the first root cause is this layer with this verdict."""
-    starts = diagnosis.bad[diagnosis.bad["cause"] == ""]
+    """Return whether the first root cause is this layer with this verdict.
+
+    A scale that a normalization undoes is to be watched; any other fault here is bad.
+    """
+    found = diagnosis.verdicts[diagnosis.verdicts["severity"] != "ok"]
+    starts = found[found["cause"] == ""]
     right = (starts["layer"] == layer) & (starts["verdict"] == verdict)
     return bool(right.any()) and starts["layer"].iloc[0] == layer
 

@@ -177,7 +177,7 @@ def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
     from init_bench.hooks.model_call import call
 
     try:
-        with isolated_pass(model), torch.no_grad():
+        with isolated_pass(model):
             return random_classes(call(model, inputs))
     except Exception:
         try:

@@ -101,7 +101,8 @@ def attribute(findings: Sequence[Finding]) -> list[Finding]:
 
     Those of values that are not finite stay: no other number is left of such a layer.
     """
-    faults = sorted((f for f in findings if f.rule.local), key=lambda fault: fault.index)
+    local = (f for f in findings if f.rule.local and f.rule.severity == "bad")
+    faults = sorted(local, key=lambda fault: fault.index)
     attributed = [replace(finding, cause=_cause(finding, faults)) for finding in findings]
     return [
         finding
@@ -177,11 +178,14 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
 def _cause(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
     """Return the fault that ``finding`` follows from, ``None`` where it originates.
 
-    A local fault originates in its layer. Any other follows from the nearest local fault before
-    it, if there is one; a gradient, which runs backwards, from the last local fault anywhere.
+    A local fault originates in its layer. Any other follows from that of its own layer, else from
+    the nearest local fault before it, if there is one; a gradient, which runs backwards, from the
+    last local fault anywhere.
     """
     if finding.rule.local:
         return None
+    if own := [fault for fault in faults if fault.layer == finding.layer]:
+        return own[0]
     before = [f for f in faults if finding.rule.backward or f.index <= finding.index]
     return before[-1] if before else None
 

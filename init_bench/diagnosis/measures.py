@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.use_measures import remedy_of
 
 NO_ROWS = pd.DataFrame({"layer": pd.Series(dtype=str), "index": pd.Series(dtype=int), "value": 0.0})
 
@@ -21,7 +20,7 @@ FEWEST_LAYERS = 4
 
 def is_normalised(evidence: Evidence) -> bool:
     """Return whether some layer is a normalisation."""
-    return bool(_norms(evidence).any())
+    return bool(normalizations(evidence).any())
 
 
 def is_plain(evidence: Evidence) -> bool:
@@ -38,7 +37,7 @@ def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
     """Return by layer the share of its parameters that are not finite, where any is."""
     weights = evidence.weights[evidence.weights["nonfinite"] > 0]
     shares = weights.groupby("layer", sort=False)["nonfinite"].max()
-    indices = _indices(evidence)
+    indices = indices_of(evidence)
     return pd.DataFrame(
         {
             "layer": shares.index,
@@ -50,7 +49,7 @@ def nonfinite_weights(evidence: Evidence) -> pd.DataFrame:
 
 def nonfinite_signal(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each output that is not finite."""
-    return _as_rows(evidence.profile, evidence.profile["nonfinite"])
+    return as_rows(evidence.profile, evidence.profile["nonfinite"])
 
 
 def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
@@ -58,29 +57,7 @@ def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
     profile = evidence.profile
     if (profile["nonfinite"] > 0).any():
         return NO_ROWS
-    return _as_rows(profile, profile["gradient_nonfinite"])
-
-
-def weight_gain(evidence: Evidence) -> pd.DataFrame:
-    """Return √(fan_in · mean W²) of layers with a weight matrix, without bypassed layers of zeros.
-
-    ``target`` is that of the recommended std.
-    """
-    rows = _multiplying(evidence)
-    last = rows["index"] == rows["index"].max()
-    harmless = _bypassed_zero_layers(rows) | (last & (rows["weight_gain"] == 0))
-    gained = _as_rows(rows, rows["weight_gain"].mask(harmless))
-    remedies = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
-    return gained.assign(
-        target=gained["layer"].map(_recommended_gains(evidence)),
-        remedy=gained["layer"].map(remedies).fillna(""),
-    )
-
-
-def _recommended_gains(evidence: Evidence) -> pd.Series:
-    """Return by layer the gain that its weights would have at the recommended std."""
-    weights = evidence.weights.dropna(subset=["gain", "wanted_std"]).drop_duplicates("layer")
-    return (weights["wanted_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
+    return as_rows(profile, profile["gradient_nonfinite"])
 
 
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
@@ -89,29 +66,29 @@ def norm_scale(evidence: Evidence) -> pd.DataFrame:
     After them neither a layer nor the output receives a signal, or no gradient comes back although
     a bypass has one.
     """
-    norms = evidence.profile[_norms(evidence)]
+    norms = evidence.profile[normalizations(evidence)]
     weights = evidence.weights.set_index("parameter")
     scale = (weights["mean"] ** 2 + weights["std"] ** 2) ** 0.5
-    later = _multiplying(evidence).set_index("index")["input_sample_std"]
+    later = multiplying(evidence).set_index("index")["input_sample_std"]
     end = evidence.output.get("sample_std", math.nan)
     arrives = [np.fmax(later[later.index > index].max(), end) for index in norms["index"]]
     forwards = pd.Series(arrives, norms.index, float) <= BYPASS_SHARE * norms["input_sample_std"]
     backwards = (norms["gradient"] == 0) & (_max_gradient_upstream(evidence)[norms.index] > 0)
-    return _as_rows(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
+    return as_rows(norms, (norms["layer"] + ".weight").map(scale).where(forwards | backwards))
 
 
 def nonlinearity_factor(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std after a nonlinearity divided by that before, where neither is constant."""
     rows = _activations(evidence)
     before = rows["input_sample_std"]
-    return _as_rows(rows, (rows["sample_std"] / before).where((before > 0) & (rows["dead"] < 1)))
+    return as_rows(rows, (rows["sample_std"] / before).where((before > 0) & (rows["dead"] < 1)))
 
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:
     """Return the share of units whose weights are distinct; layers of zeros are left out."""
-    rows = evidence.profile[evidence.profile["distinct"].notna() & ~_norms(evidence)]
+    rows = evidence.profile[evidence.profile["distinct"].notna() & ~normalizations(evidence)]
     share = rows["distinct"] / rows["units"]
-    return _as_rows(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
+    return as_rows(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
 
 
 def dead_share(evidence: Evidence) -> pd.DataFrame:
@@ -129,8 +106,9 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
 
 
 def saturated_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of activations near an end of their range."""
-    return _as_rows(evidence.profile, evidence.profile["saturated"])
+    """Return the share of activations near an end of their range, those of outputs left out."""
+    hidden = evidence.profile[~evidence.profile["is_output"]]
+    return as_rows(hidden, hidden["saturated"])
 
 
 def sample_share(evidence: Evidence) -> pd.DataFrame:
@@ -140,19 +118,19 @@ def sample_share(evidence: Evidence) -> pd.DataFrame:
     """
     rows = _signal(evidence)
     rms = (rows["mean"] ** 2 + rows["std"] ** 2) ** 0.5
-    return _as_rows(rows, _from_here_on((rows["sample_std"] / rms).where(rms > 0), "cummax"))
+    return as_rows(rows, _from_here_on((rows["sample_std"] / rms).where(rms > 0), "cummax"))
 
 
 def most_signal_left(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std divided by that of the first hidden layer: maximum from each layer on."""
     rows = _signal(evidence)
-    return _as_rows(rows, _from_here_on(_over_first(rows), "cummax"))
+    return as_rows(rows, _from_here_on(_over_first(rows), "cummax"))
 
 
 def least_signal_left(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std divided by that of the first hidden layer: minimum from each layer on."""
     rows = _signal(evidence)
-    return _as_rows(rows, _from_here_on(_over_first(rows), "cummin"))
+    return as_rows(rows, _from_here_on(_over_first(rows), "cummin"))
 
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
@@ -165,7 +143,7 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     size = rows["gradient"] * rows["outputs"] ** 0.5
     ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
-    return _as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+    return as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
 
 
 def output_spread(evidence: Evidence) -> pd.DataFrame:
@@ -177,12 +155,14 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     one = evidence.output["tensors"] == 1 and evidence.output.get("dimensions", 2) == 2
     if math.isnan(evidence.loss) or not one:
         return NO_ROWS
-    rows = _multiplying(evidence).tail(1)
+    rows = multiplying(evidence).tail(1)
     spread = evidence.output.get("sample_std", np.nan)
     if rows.empty or rows["weight_gain"].iloc[0] == 0:
         return NO_ROWS
-    rows = evidence.profile[evidence.profile["weight_gain"].notna() | _norms(evidence)].tail(1)
-    return _as_rows(rows, pd.Series([spread], index=rows.index))
+    rows = evidence.profile[
+        evidence.profile["weight_gain"].notna() | normalizations(evidence)
+    ].tail(1)
+    return as_rows(rows, pd.Series([spread], index=rows.index))
 
 
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
@@ -192,7 +172,7 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     spread = rows["sample_std"].to_numpy()
     factor = (spread[-1] / spread[0]) ** (1 / (len(spread) - 1))
-    return _as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    return as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
 
 
 def _signal(evidence: Evidence) -> pd.DataFrame:
@@ -203,21 +183,22 @@ def _signal(evidence: Evidence) -> pd.DataFrame:
 
 def _weighted(evidence: Evidence) -> pd.DataFrame:
     """Return the hidden layers with weights, without bypassed layers of zeros."""
-    rows = _multiplying(evidence)
-    return rows[~_bypassed_zero_layers(rows)].iloc[:-1]
+    rows = multiplying(evidence)
+    rows = rows[~bypassed_zero_layers(rows)].iloc[:-1]
+    return rows[~rows["is_output"]]
 
 
-def _norms(evidence: Evidence) -> pd.Series:
+def normalizations(evidence: Evidence) -> pd.Series:
     """Return which rows of the profile are normalisations."""
     normalizes: pd.Series = evidence.profile["normalizes"].astype(bool)
     return normalizes
 
 
-def _multiplying(evidence: Evidence) -> pd.DataFrame:
+def multiplying(evidence: Evidence) -> pd.DataFrame:
     return evidence.profile[evidence.profile["weight_gain"].notna()]
 
 
-def _bypassed_zero_layers(rows: pd.DataFrame) -> pd.Series:
+def bypassed_zero_layers(rows: pd.DataFrame) -> pd.Series:
     """Return which layers of zeros the signal bypasses, as at the end of a residual branch."""
     arrived = rows["input_sample_std"]
     return (rows["weight_gain"] == 0) & (arrived.shift(-1) > BYPASS_SHARE * arrived)
@@ -225,7 +206,7 @@ def _bypassed_zero_layers(rows: pd.DataFrame) -> pd.Series:
 
 def _on_gradient_path(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
     """Leave out the inside of residual branches that end in zeros: no gradient reaches them yet."""
-    around_zeros = bool(_bypassed_zero_layers(_multiplying(evidence)).any())
+    around_zeros = bool(bypassed_zero_layers(multiplying(evidence)).any())
     closed = (rows["gradient"] == 0) & (
         (_max_gradient_upstream(evidence)[rows.index] > 0) | around_zeros
     )
@@ -250,14 +231,16 @@ def _from_here_on(values: pd.Series, running: str) -> pd.Series:
 
 
 def _activations(evidence: Evidence) -> pd.DataFrame:
-    return evidence.profile[evidence.profile["nonlinear"]]
+    """Return the nonlinearities, without those of the output: that is meant to lie anywhere."""
+    return evidence.profile[evidence.profile["nonlinear"] & ~evidence.profile["is_output"]]
 
 
-def _as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
+def as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
     return frame.dropna(subset=["value"])
 
 
-def _indices(evidence: Evidence) -> dict[str, int]:
+def indices_of(evidence: Evidence) -> dict[str, int]:
+    """Return by layer the index of its first call."""
     first = evidence.profile.drop_duplicates("layer")
     return dict(zip(first["layer"], first["index"], strict=True))

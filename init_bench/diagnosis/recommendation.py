@@ -164,8 +164,7 @@ class _Learner:
                     return math.inf
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-            with torch.no_grad():
-                last = self._measured().item()
+            last = self._measured().item()
         return last if math.isfinite(last) else math.inf
 
     def _fill(self, spec: str, seed: int) -> None:

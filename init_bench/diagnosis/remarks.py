@@ -8,7 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -34,6 +36,10 @@ FEWEST_VALUES = 16
 
 NEVER_ZERO = ("Embedding", "EmbeddingBag", "LSTM", "GRU", "RNN")
 """Layers whose weights are never 0 on purpose."""
+
+
+TINY = 1e-6
+"""A ratio of gradient to weight this small beside the median is rounding, or next to it."""
 
 
 USUAL_RMS = (0.01, 10.0)
@@ -102,6 +108,9 @@ def remarks_on_steps(
     yield from _faults(evidence[0].weights)
     if (verdicts[0]["severity"] == "bad").any():
         yield from _far_from_recommended(evidence[0].weights)
+    else:  # with what is bad, the loss and tiny gradients follow from it
+        yield from _far_above_chance(evidence[0])
+        yield from _tiny_gradients(evidence[0].weights)
     yield from _copies(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
         yield f"the loss rose from {first:#.3g} to {evidence[worst].loss:#.3g} at step {worst}"
@@ -135,12 +144,39 @@ def _span(factors: pd.Series) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def _far_above_chance(evidence: Evidence) -> Iterator[str]:
+    """Compare the first loss with that of constant outputs, where it is far above."""
+    times = evidence.loss / evidence.chance
+    if FAR_ABOVE_CHANCE < times < math.inf:
+        yield (
+            f"the loss starts at {evidence.loss:#.3g}, {times:.2g} times that of constant outputs, "
+            f"which is chance ({evidence.chance:#.3g}); {heads_of(evidence.profile)[-1]} makes "
+            f"this output"
+        )
+
+
+def _tiny_gradients(weights: pd.DataFrame) -> Iterator[str]:
+    """Name the weight matrices that hardly learn beside the others, such as a router of one."""
+    matrices = weights[weights["shape"].map(len) > 1]
+    ratios = matrices["gradient_ratio"]
+    tiny = matrices[(ratios > 0) & (ratios < TINY * ratios[ratios > 0].median())]
+    if len(tiny):
+        named = ", ".join(tiny["parameter"][:MOST_NAMED])
+        more = f" and {len(tiny) - MOST_NAMED} more" if len(tiny) > MOST_NAMED else ""
+        yield (
+            f"gradient tiny beside the weight, next to those of the others: {named}{more}; "
+            "see gradient_ratio in .weights"
+        )
+
+
 def _faults(weights: pd.DataFrame) -> Iterator[str]:
     """Name the parameters that are wrong at any scale.
 
-    Tied ones may be intended. So may zeros in a weight matrix: verdicts judge them by their effect.
+    Tied ones may be intended. So may zeros: verdicts judge them by what comes of them.
     """
-    zeros = (weights["fault"] == "all equal: 0") & ~weights["module"].isin(NEVER_ZERO)
+    own = weights["parameter"].str.rpartition(".")[2].str.startswith("weight")
+    never_zero = weights["module"].isin(NEVER_ZERO) & own
+    zeros = (weights["fault"] == "all equal: 0") & ~never_zero
     meant = weights["fault"].str.startswith("tied") | zeros
     wrong = weights[(weights["fault"] != "") & ~meant]
     named = [f"{name} ({fault})" for name, fault in wrong[["parameter", "fault"]].to_numpy()]

@@ -25,7 +25,7 @@ FEWEST_ROWS = 5
 """Findings shown of each step, however many steps there are."""
 
 
-WATCH = "watch (works at this depth, may fail at a greater one)"
+WATCH = "watch (trains, but slower or at fewer learning rates)"
 """How the text names what is to be watched."""
 
 

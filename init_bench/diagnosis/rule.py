@@ -29,7 +29,8 @@ class Rule:
         local: whether the layer itself causes the value, whatever its input.
         backward: whether the value depends on later layers, as gradients do.
         first_only: report only the first layer beyond the limit: later ones follow from it.
-        severity: ``bad``, or ``watch`` for what works at this depth but fails at a greater one.
+        severity: ``bad`` for what does not train at any usual learning rate, or ``watch`` for what
+            trains, but at fewer rates, slower, or not at a greater depth.
         where: the networks that the rule applies to.
         mark: color and marker of the verdict in the figure, as matplotlib names them.
     """

@@ -1,4 +1,4 @@
-"""Measure how layers use their weights: concentrated attention, weights rescaled when used."""
+"""Measure how layers use their weights: their gain as used, concentrated attention."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -6,9 +6,75 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.measures import (
+    as_rows,
+    bypassed_zero_layers,
+    multiplying,
+    normalizations,
+)
 
 AGREE = 1.5
 """Up to this factor the stored weight is taken for what multiplies the signal."""
+
+
+PASSES = 0.1
+"""Small weights are undone if the next layer receives at least this share of the spread; a layer
+beyond the limit passes less than 0.02 on."""
+
+
+def weight_gain(evidence: Evidence) -> pd.DataFrame:
+    """Return √(fan_in · mean W²) of layers with a weight matrix, where later layers meet it.
+
+    ``target`` is that of the recommended std. Left out are bypassed layers of zeros, small output
+    layers, which are a choice, and those of ``undone_weight_gain``.
+    """
+    rows = multiplying(evidence)
+    meant = bypassed_zero_layers(rows) | _small_outputs(rows)
+    return _with_targets(rows, rows["weight_gain"].mask(meant | _undone(rows, evidence)), evidence)
+
+
+def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
+    """Return √(fan_in · mean W²) of layers whose scale is undone before the next layer meets it.
+
+    By a normalization behind the layer, or, where the weights are small, by a way around it.
+    """
+    rows = multiplying(evidence)
+    meant = bypassed_zero_layers(rows) | _small_outputs(rows)
+    gain = rows["weight_gain"].where(_undone(rows, evidence) & ~meant)
+    return _with_targets(rows, gain, evidence)
+
+
+def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd.DataFrame:
+    gained = as_rows(rows, gain)
+    remedies = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
+    return gained.assign(
+        target=gained["layer"].map(_recommended_gains(evidence)),
+        remedy=gained["layer"].map(remedies).fillna(""),
+    )
+
+
+def _small_outputs(rows: pd.DataFrame) -> pd.Series:
+    """Return which layers make the output and reduce it; of a layer of several matrices, such as
+    attention, not all make the output."""
+    last = rows["index"] == rows["index"].max()
+    one_matrix = rows["kind"] == "pre_activation"
+    small: pd.Series = (last | rows["is_output"]) & one_matrix & (rows["weight_gain"] < 1)
+    return small
+
+
+def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Return for which layers the scale of the weights is undone before the next one."""
+    normalized = normalizations(evidence).shift(-1, fill_value=False)[rows.index]
+    arrived = rows["input_sample_std"]
+    small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
+    undone: pd.Series = (small & passes) | (~small & normalized)
+    return undone
+
+
+def _recommended_gains(evidence: Evidence) -> pd.Series:
+    """Return by layer the gain that its weights would have at the recommended std."""
+    weights = evidence.weights.dropna(subset=["gain", "wanted_std"]).drop_duplicates("layer")
+    return (weights["wanted_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
 
 
 def largest_attention(evidence: Evidence) -> pd.DataFrame:

@@ -7,21 +7,18 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures
+from init_bench.diagnosis.learning_rules import LARGE, LEARNING_RULES, SMALL
 from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.use_measures import largest_attention
+from init_bench.diagnosis.use_measures import largest_attention, weight_gain
 from init_bench.errors import InitBenchError
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
 
 
 OUTPUT_SPREAD = "sample_std of the output, a tensor (samples, classes) that goes into a loss"
-"""Quantities that several rules judge."""
-
 
 EXPLODES_NORMALISED = 10**4.5
-"""Before a normalisation the scale of weights does nothing and gradients may differ more: by up to
-10^3.9 in torchvision's models (its Faster R-CNN), by 10^3.7 in its ResNet-152 on four
-images of 64²."""
+"""Before a normalization gradients may differ more: by up to 10^3.9 in torchvision's models."""
 
 
 RULES: list[Rule] = [
@@ -64,8 +61,8 @@ RULES: list[Rule] = [
     Rule(
         verdict="exploding_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
-        measure=measures.weight_gain,
-        threshold=12.0,  # torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10
+        measure=weight_gain,
+        threshold=LARGE,
         above=True,
         local=True,
         meaning="its weights are {size}",
@@ -75,8 +72,8 @@ RULES: list[Rule] = [
     Rule(
         verdict="vanishing_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal",
-        measure=measures.weight_gain,
-        threshold=0.02,  # he_normal × 0.01 has 0.014; by default GPT-2 XL 0.08, Inception 0.028
+        measure=weight_gain,
+        threshold=SMALL,
         above=False,
         local=True,
         meaning="its weights are {size}",
@@ -274,6 +271,7 @@ RULES: list[Rule] = [
         "depth may not; he_normal before a ReLU keeps them level",
         mark=("#0072B2", "v"),
     ),
+    *LEARNING_RULES,
 ]
 """Local rules first, then those about what builds up over depth."""
 
@@ -287,8 +285,8 @@ def register_rule(rule: Rule) -> None:
     names = [(known.verdict, known.severity, known.quantity) for known in RULES]
     if (rule.verdict, rule.severity, rule.quantity) in names:
         raise InitBenchError(
-            f"a rule {rule.verdict!r} of {rule.quantity!r} is registered already; "
-            f"give this one another quantity, or remove the other from RULES"
+            f"a rule {rule.verdict!r} of {rule.quantity!r} is registered already; give this one "
+            f"another quantity, or remove the other from RULES"
         )
     RULES.append(rule)
 

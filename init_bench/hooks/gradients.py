@@ -1,6 +1,6 @@
 """Describe gradients of outputs and add up those of parametrized weights, in a backward pass."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -25,10 +25,13 @@ class GradientHook:
         call: the layer call to which the statistics are added.
         output: its output.
         batch_dim: the batch dimension of the module's tensors.
+        counts: whether the backward pass that runs is one whose gradients are recorded.
     """
 
-    def __init__(self, call: LayerCall, output: Tensor, batch_dim: int) -> None:
-        self.call, self.shape = call, output.shape
+    def __init__(
+        self, call: LayerCall, output: Tensor, batch_dim: int, counts: Callable[[], bool]
+    ) -> None:
+        self.call, self.shape, self.counts = call, output.shape, counts
         self.batch_dim = batch_dim_of(output, batch_dim)
         self.described = False
 
@@ -42,6 +45,8 @@ class GradientHook:
 
     def on_gradient(self, gradient: Tensor) -> None:
         """Describe the gradient with respect to the output."""
+        if not self.counts():
+            return
         self.described = True
         with torch.no_grad():
             samples = gradient.reshape(self.shape).transpose(0, self.batch_dim)
@@ -55,13 +60,21 @@ class GradientHook:
 
 
 @contextmanager
-def parametrized_gradients(view: ModelView) -> Iterator[dict[str, Tensor]]:
-    """Add up the gradients of the weights that parametrizations compute, by qualified name."""
+def parametrized_gradients(
+    view: ModelView, counts: Callable[[], bool]
+) -> Iterator[dict[str, Tensor]]:
+    """Add up the gradients of the weights that parametrizations compute, by qualified name.
+
+    Args:
+        view: of the model.
+        counts: whether the backward pass that runs is one whose gradients are added.
+    """
     gradients: dict[str, Tensor] = {}
 
     def hook(name: str) -> Any:
         def add(gradient: Tensor) -> None:
-            gradients[name] = gradients[name] + gradient if name in gradients else gradient
+            if counts():
+                gradients[name] = gradients[name] + gradient if name in gradients else gradient
 
         def on_weight(module: nn.Module, inputs: object, weight: Tensor) -> None:
             if weight.requires_grad:

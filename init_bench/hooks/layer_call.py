@@ -50,6 +50,7 @@ class LayerCall:
         used: the weights that a layer of the user's own multiplied by.
         factor_before, factor_after: constants by which the model multiplied its input and output.
         normalizes: whether it gives the same for larger input.
+        returned: whether the model returns the output as it is, or a view of it.
     """
 
     layer: str
@@ -67,6 +68,7 @@ class LayerCall:
     factor_before: float = 1.0
     factor_after: float = 1.0
     normalizes: bool = False
+    returned: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Yield the row of the output, then those of the weight and of the gradients."""

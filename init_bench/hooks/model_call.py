@@ -22,6 +22,21 @@ def call(model: Model, inputs: Any) -> Any:
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
+def needs_graph(error: BaseException | None) -> bool:
+    """Return whether a model failed because it differentiates while gradients are off.
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(2)
+        >>> try:
+        ...     torch.autograd.grad(x.sum(), x)
+        ... except RuntimeError as error:
+        ...     print(needs_graph(error))
+        True
+    """
+    return isinstance(error, RuntimeError) and "does not require grad" in str(error)
+
+
 def shapes(value: object) -> str:
     """Return the shapes and types of the tensors in ``value``, for a message.
 

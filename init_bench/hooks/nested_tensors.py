@@ -1,6 +1,7 @@
 """Find the tensors inside a model's inputs and outputs, however these are nested."""
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -25,6 +26,34 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif is_dataclass(value) and not isinstance(value, type):
         parts = [getattr(value, field.name) for field in fields(value)]
         yield from tensors_in(parts)
+
+
+def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Return ``value`` with each tensor replaced by what ``change`` makes of it.
+
+    Lists, tuples, mappings and dataclasses are copied; whatever else they hold stays.
+
+    Example:
+        >>> map_tensors(lambda x: 0 * x, {"a": torch.ones(2), "b": (3, [torch.ones(1)])})
+        {'a': tensor([0., 0.]), 'b': (3, [tensor([0.])])}
+    """
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, MutableMapping):
+        mapping = copy.copy(value)
+        for key, part in value.items():
+            mapping[key] = map_tensors(change, part)
+        return mapping
+    if isinstance(value, tuple | list):
+        parts = [map_tensors(change, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = copy.copy(value)
+        for field in fields(value):
+            part = map_tensors(change, getattr(value, field.name))
+            object.__setattr__(changed, field.name, part)
+        return changed
+    return value
 
 
 def dense_tensors(value: Any) -> Iterator[Tensor]:

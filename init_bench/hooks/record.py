@@ -165,10 +165,11 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
     children's work itself, like ``nn.MultiheadAttention``. A nonlinearity called as a function is a
     layer named after the module that calls it: ``layer1.0:relu`` (``:relu`` in the model's own
     ``forward``). Forward runs fill ``pre_activation``, ``activation`` and ``weight`` rows; a
-    backward pass inside the block adds ``gradient`` rows. Of an output of several tensors (tuple,
-    mapping, dataclass) the first is described. Samples lie along the first dimension, except in
-    modules with ``batch_first=False`` and what is inside them. A forward run that gradient
-    checkpointing repeats does not count as another call.
+    backward pass inside the block adds ``gradient`` rows. A derivative that the model or its loss
+    takes on the way, inside a forward run or with ``create_graph=True``, adds none. Of an output of
+    several tensors (tuple, mapping, dataclass) the first is described. Samples lie along the first
+    dimension, except in modules with ``batch_first=False`` and what is inside them. A forward run
+    that gradient checkpointing repeats does not count as another call.
 
     Nothing is kept but numbers. Outputs, gradients, buffers, random streams and mode of the model
     are what they would be without, bit for bit, with two exceptions: a compiled model runs as it

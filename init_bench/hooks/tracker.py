@@ -4,6 +4,7 @@ A layer is a module inside which no other module ran: the call of such a module 
 A nonlinearity that the model's own code calls as a function is a layer too.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,7 @@ from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
 from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
 from init_bench.statistics.histogram import relative_histogram
@@ -73,6 +74,8 @@ class LayerTracker:
         calls: the layer calls, in order of execution.
         outputs: each layer's last output, where they are kept.
         compiled: whether the model is compiled; the module underneath is tracked.
+        listens: whether backward passes are recorded. Never is one that builds a graph of its own
+            or runs inside the model: such a derivative is a part of the model or of the loss.
     """
 
     def __init__(
@@ -83,12 +86,14 @@ class LayerTracker:
         self.calls: list[LayerCall] = []
         self.outputs: dict[str, Tensor] = {}
         self.compiled = False
+        self.listens = True
         self.running: list[_RunningModule] = []
         self.leaf_paths: set[str] = set()
         self.last_position: tuple[str, str] | None = None
         self.function_input: LayerInput | None = None
         self.calls_of: Counter[str] = Counter()
         self.without_gradient: dict[str, list[LayerCall]] = {}
+        self.alive: list[tuple[LayerCall, weakref.ref[Tensor]]] = []
         self.statistics = StatisticsCache()
         self.own_code = OwnCode(view) if inputs else None
         sees = self._see_function if inputs else None
@@ -102,6 +107,17 @@ class LayerTracker:
             return "before its first layer"
         where, layer = self.last_position
         return f"{where} layer {layer!r}"
+
+    def counts(self) -> bool:
+        """Return whether the backward pass that runs is that of a loss, which is recorded."""
+        return self.listens and not self.running and not torch.is_grad_enabled()
+
+    def mark_returned(self, output: object) -> None:
+        """Mark the calls whose output, or a view of it, is a tensor of the model's ``output``."""
+        returned = {id(_viewed(x)) for x in dense_tensors(output)}
+        for call, of_call in self.alive:
+            tensor = of_call()
+            call.returned = tensor is not None and id(_viewed(tensor)) in returned
 
     def hook(self, path: str, module: nn.Module) -> None:
         """Track ``module`` until ``hooks`` closes."""
@@ -242,8 +258,10 @@ class LayerTracker:
             histogram=relative_histogram(output, statistics) if self.histogram else None,
         )
         self.calls.append(call)
+        self.alive.append((call, weakref.ref(output)))
         if output.requires_grad:
-            GradientHook(call, output, module_batch_dim).register(output, self.hooks)
+            hook = GradientHook(call, output, module_batch_dim, self.counts)
+            hook.register(output, self.hooks)
         else:
             self.without_gradient.setdefault(layer, []).append(call)
         return call
@@ -257,7 +275,13 @@ class LayerTracker:
         if waiting := self.without_gradient.get(layer):
             call = waiting.pop()
             if output.requires_grad:
-                GradientHook(call, output, module_batch_dim).register(output, self.hooks)
+                hook = GradientHook(call, output, module_batch_dim, self.counts)
+                hook.register(output, self.hooks)
+
+
+def _viewed(tensor: Tensor) -> Tensor:
+    """Return the tensor that ``tensor`` is a view of, itself where it is none."""
+    return tensor if tensor._base is None else tensor._base
 
 
 def _is_opaque(module: nn.Module) -> bool:

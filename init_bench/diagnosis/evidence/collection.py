@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.layers import profile_of
+from init_bench.diagnosis.evidence.chance import chance_loss, loss_of_zeros
+from init_bench.diagnosis.evidence.layers import heads_of, profile_of
+from init_bench.diagnosis.evidence.learning import gradient_states
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
     check_attached,
@@ -22,9 +25,9 @@ from init_bench.diagnosis.evidence.preconditions import (
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.gradients import parametrized_gradients
-from init_bench.hooks.isolation import isolated_pass
+from init_bench.hooks.isolation import isolated_pass, seed_rng
 from init_bench.hooks.layer_call import describe_signal
-from init_bench.hooks.model_call import call, check_scalar, shapes
+from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
@@ -61,6 +64,7 @@ class Evidence:
         loss: the loss, nan where none was asked for.
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
+        chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
     """
 
     layers: pd.DataFrame
@@ -70,12 +74,17 @@ class Evidence:
     output: dict[str, float]
     loss: float
     attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
+    chance: float = math.nan
 
 
 def collect_evidence(
     model: nn.Module, inputs: Any, targets: Any = None, loss_fn: Loss | None = None
 ) -> Evidence:
     """Run ``model`` once on ``inputs``, backward too where a loss is given, and keep statistics.
+
+    It runs again where a parameter has no gradient (see ``learning.gradient_states``), where the
+    loss is far above that of zeros (see ``chance.chance_loss``), and with a graph where it cannot
+    do without one, as a model that returns forces.
 
     Parameters, their ``.grad``, buffers, the mode of the model and the global random streams are
     restored. Dropout and stochastic depth are disabled, as a mask would make even equal samples
@@ -87,21 +96,42 @@ def collect_evidence(
     """
     check_parameters(model)
     check_loss_fn(loss_fn)
+    try:
+        return _collect(model, inputs, targets, loss_fn, with_graph=loss_fn is not None)
+    except InitBenchError as error:
+        if loss_fn is not None or not needs_graph(error.__cause__):
+            raise
+    return _collect(model, inputs, targets, None, with_graph=True)
+
+
+def _collect(
+    model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss | None, *, with_graph: bool
+) -> Evidence:
     view = ModelView(model)
-    with (
-        isolated_pass(model, inputs),
-        dropout_disabled(model),
-        track(view, histogram=True, inputs=True) as tracker,
-        parametrized_gradients(view) as gradients,
-    ):
-        with torch.set_grad_enabled(loss_fn is not None):
+    loss = chance = math.nan
+    states: dict[str, str] = {}
+    with isolated_pass(model, inputs), dropout_disabled(model):
+        with (
+            track(view, histogram=True, inputs=True) as tracker,
+            parametrized_gradients(view, tracker.counts) as gradients,
+            torch.set_grad_enabled(with_graph),
+        ):
+            tracker.listens = False
             output = _run(model, inputs, tracker)
-            loss = math.nan if loss_fn is None else _backward(model, loss_fn, output, targets)
+            tracker.mark_returned(output)
+            if loss_fn is not None:
+                loss, chance = _backward(tracker, loss_fn, output, targets)
         check_layers(model, tracker.calls)
         gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
+        if loss_fn is not None:
+            again = partial(_loss_again, model, inputs, targets, loss_fn)
+            states = gradient_states(view, gradients, again)
         order = [call.layer for call in tracker.calls]
-        weights = parameter_table(view, order, gradients, _uses(tracker))
+        weights = parameter_table(view, order, gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
+        if loss_fn is not None:
+            heads = [view.modules[name] for name in heads_of(profile)]
+            chance = chance_loss(loss, chance, heads, again)
     record = Record(tracker.calls)
     signal = describe_signal(output, view.batch_dims[""])
     return Evidence(
@@ -112,6 +142,7 @@ def collect_evidence(
         output=signal | {"tensors": len(list(tensors_in(output)))},
         loss=loss,
         attention=_attention_table(tracker),
+        chance=chance,
     )
 
 
@@ -147,8 +178,17 @@ def _run(model: nn.Module, inputs: Any, tracker: LayerTracker) -> Any:
         ) from cause
 
 
-def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> float:
-    """Run the backward pass and return the loss."""
+def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> Tensor:
+    """Run the model and return its loss, with the draws of the first run."""
+    seed_rng(model, 0)
+    return loss_fn(call(model, inputs), targets)
+
+
+def _backward(
+    tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any
+) -> tuple[float, float]:
+    """Run the backward pass of the loss alone; return the loss, and that of an output of zeros."""
+    model = tracker.view.model
     try:
         loss = loss_fn(output, targets)
         check_scalar(loss)
@@ -156,6 +196,10 @@ def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> flo
             check_attached(model, output)
             raise ValueError("no gradient leads from the loss back to a parameter")
         check_targets(loss, output, targets)
+        of_zeros = loss_of_zeros(loss_fn, output, targets)
+        for parameter in model.parameters():
+            parameter.grad = None  # of a derivative that the model or the loss took on the way
+        tracker.listens = True
         loss.backward()  # type: ignore[no-untyped-call]
     except InitBenchError:
         raise
@@ -164,4 +208,4 @@ def _backward(model: nn.Module, loss_fn: Loss, output: Any, targets: Any) -> flo
             f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
-    return loss.item()
+    return loss.item(), of_zeros

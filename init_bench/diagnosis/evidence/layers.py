@@ -1,6 +1,7 @@
 """Tabulate layer calls for verdict rules: input, output, gradient and weight side by side."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ PROFILE = (
     "weight_gain",
     "stored_gain",
     "normalizes",
+    "is_output",
 )
 """Columns of a profile, see ``collection.Evidence``."""
 
@@ -58,8 +60,15 @@ def profile_of(view: ModelView, calls: Sequence[LayerCall], weights: pd.DataFram
     modules = {call.layer: view.modules[call.layer] for call in calls if call.layer in view.modules}
     with frozen_parametrizations(view.model), torch.no_grad():
         rows = _with_weights(rows, weights, worst_matrices(modules), modules)
-    rows = _hidden(_with_modules(rows, modules), modules)
+    rows = _hidden(_with_modules(_with_outputs(rows), modules), modules)
     return rows.reindex(columns=list(PROFILE)).reset_index(drop=True)
+
+
+def heads_of(profile: pd.DataFrame) -> list[str]:
+    """Return the layers with weights that make the output, in order of execution; at least one."""
+    weighted = profile[profile["weight_gain"].notna()]
+    last = weighted["index"] == weighted["index"].max()
+    return list(dict.fromkeys(weighted.loc[weighted["is_output"] | last, "layer"]))
 
 
 def _row(call: LayerCall) -> dict[str, object]:
@@ -71,6 +80,7 @@ def _row(call: LayerCall) -> dict[str, object]:
         "kind": call.kind,
         "samples": call.samples,
         "outputs": call.outputs,
+        "returned": call.returned,
         **call.output,
         "distinct": call.weight["distinct"] if call.weight else math.nan,
         "normalizes": call.normalizes,
@@ -120,7 +130,8 @@ def _as_used(
     if used:
         worst = max((weight.gain for weight in used), key=_distance_from_1)
         gain = min(worst, _ratio(row), key=_distance_from_1)
-        fewest = min(used, key=lambda weight: weight.distinct / max(weight.units, 1))
+        drawn = [weight for weight in used if weight.gain > 0] or used  # zeros may be one factor
+        fewest = min(drawn, key=lambda weight: weight.distinct / max(weight.units, 1))
         own = {"weight_gain": gain, "units": fewest.units, "distinct": fewest.distinct}
     elif module is not None and _product_unseen(module, row["layer"], weights):
         own |= {"weight_gain": _ratio(row), "distinct": math.nan}
@@ -154,6 +165,23 @@ def _distance_from_1(gain: float) -> float:
     if math.isnan(gain):
         return math.inf
     return abs(math.log(gain)) if 0 < gain < math.inf else math.inf
+
+
+def _with_outputs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add which rows are outputs: those after the last weights, and what the model returns.
+
+    What a layer with weights takes is none, though the model may return it too.
+    """
+    ends = (_after_last_weight(rows) | rows["returned"]).tolist()
+    weighted = rows["weight_gain"].notna().tolist()
+    arrived = zip(rows["input_std"], rows["input_sample_std"], strict=True)
+    left = list(zip(rows["std"], rows["sample_std"], strict=True))
+    calls_on: defaultdict[tuple[float, float], list[int]] = defaultdict(list)
+    for i, signal in reversed(list(enumerate(arrived))):
+        if takers := calls_on[left[i]]:
+            ends[i] = all(ends[k] and not weighted[k] for k in takers)
+        calls_on[signal].append(i)
+    return rows.assign(is_output=ends)
 
 
 def _with_modules(rows: pd.DataFrame, modules: Mapping[str, nn.Module]) -> pd.DataFrame:

@@ -34,6 +34,7 @@ COLUMNS = (
     "stored_gain",
     "used_as",
     "gradient_ratio",
+    "gradient_state",
     "looks_like",
     "fault",
 )
@@ -52,6 +53,7 @@ def parameter_table(
     order: Sequence[str] = (),
     gradients: Mapping[str, Tensor] | None = None,
     uses: Mapping[str, WeightUse] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return a row per parameter of a model, and one per weight that a parametrization computes.
 
@@ -63,9 +65,9 @@ def parameter_table(
     runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight as it is used multiplies an incoherent signal, and
     ``stored_gain`` the same of the stored values; ``used_as`` (``matrix``, ``table``, ``scale`` or
-    ``unknown``); ``gradient_ratio`` =
-    ‖∂loss/∂W‖ / ‖W‖; ``looks_like`` (the rules that could have drawn it, ``other`` where none
-    could); ``fault``: what is plainly wrong, or empty.
+    ``unknown``); ``gradient_ratio`` = ‖∂loss/∂W‖ / ‖W‖; ``gradient_state``, empty where there is
+    no loss and of what is frozen, see ``learning.gradient_states``; ``looks_like`` (the rules that
+    could have drawn it, ``other`` where none could); ``fault``: what is plainly wrong, or empty.
 
     The weight of ``weight_norm`` and the like has a row under the name by which the module holds
     it, ``0.weight``; the parameters that it is computed from follow, without fans and gain.
@@ -76,6 +78,7 @@ def parameter_table(
         order: names of the layers in order of execution; without, no ``recommended_std``.
         gradients: by qualified name.
         uses: how the pass used each parameter, by qualified name.
+        states: of the gradients, by qualified name.
 
     Example:
         >>> layer = nn.Linear(100, 50)
@@ -84,7 +87,8 @@ def parameter_table(
         ['weight', 100, 'torch.default']
     """
     with frozen_parametrizations(view.model):
-        return pd.DataFrame(_rows(view, order, gradients or {}, uses or {}), columns=list(COLUMNS))
+        rows = _rows(view, order, gradients or {}, uses or {}, states or {})
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(
@@ -92,6 +96,7 @@ def _rows(
     order: Sequence[str],
     gradients: Mapping[str, Tensor],
     uses: Mapping[str, WeightUse],
+    states: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per parameter and per parametrized weight."""
     modules = view.modules_by_every_name
@@ -108,6 +113,7 @@ def _rows(
             "recommended_std": recommended_std,
             "wanted_std": recommended_std,
             "gradient_ratio": _ratio(gradients.get(first), values),
+            "gradient_state": states.get(first, ""),
             "fault": f"tied to {first}" if first != slot.name else row["fault"],
         }
 
@@ -221,7 +227,7 @@ def _faults(values: Tensor, broken: int, *, drawn: bool) -> Iterator[str]:
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
         yield "never initialised: the values look like unwritten memory"
     if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
-        yield f"all equal: {values.flatten()[0].item():g}"
+        yield f"all equal: {values.flatten()[0].item() + 0.0:g}"  # -0 is 0
 
 
 def _ratio(gradient: Tensor | None, parameter: Tensor) -> float:

@@ -103,7 +103,7 @@ class RateWindow:
 
     def save(self, folder: str | Path, name: str = "rates") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
-        return write_files(folder, files_of(self, name))
+        return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
         """Return summary, notes and trials as text."""

@@ -1,6 +1,6 @@
 """Find the layers that are affine in their weight, and change them while they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from init_bench.errors import InitBenchError
+from init_bench.hooks.model_call import needs_graph
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -93,29 +95,66 @@ def while_running(
 ) -> None:
     """Run the batch once; ``change`` sees each layer's first output and returns what goes on.
 
-    Layers whose weight has an override pass as they are. Layers that never run are noted.
+    A model that differentiates in its forward runs once for each layer, with gradients on, because
+    a weight must not change under its graph. Layers whose weight has an override pass as they are.
+    Layers that never run are noted.
     """
     waiting = {layer.path: layer for layer in layers}
-    with network.preserved_state(), torch.no_grad(), ExitStack() as hooks:
-        for layer in layers:
-            handle = layer.module.register_forward_hook(_hook(network, layer, waiting, change))
-            hooks.callback(handle.remove)
-        network.run()
+
+    def change_first(layer: Affine, output: Tensor) -> Tensor | None:
+        if waiting.pop(layer.path, None) is None or network.has_override(layer.weight):
+            return None
+        return change(layer, output)
+
+    try:
+        with torch.no_grad():
+            _run_with(network, layers, change_first)
+    except InitBenchError as error:
+        if not needs_graph(error.__cause__):
+            raise
+        _change_between_runs(network, waiting, change_first)
     for layer in waiting.values():
         network.note(layer.weight, "not scaled: the batch does not reach it")
 
 
-def _hook(
+def _change_between_runs(
     network: Network,
-    layer: Affine,
-    waiting: dict[str, Affine],
-    change: Callable[[Affine, Tensor], Tensor],
-) -> Any:
+    waiting: Mapping[str, Affine],
+    change_first: Callable[[Affine, Tensor], Tensor | None],
+) -> None:
+    """Run the batch with gradients on until no layer waits, and change one after each run."""
+    while waiting:
+        seen: list[tuple[Affine, Tensor]] = []
+
+        def note(layer: Affine, output: Tensor, seen: Any = seen) -> None:
+            if not seen:
+                seen.append((layer, output.detach().clone()))
+
+        with torch.enable_grad():
+            _run_with(network, list(waiting.values()), note)
+        if not seen:
+            break
+        with torch.no_grad():
+            change_first(*seen[0])
+
+
+def _run_with(
+    network: Network, layers: list[Affine], on_output: Callable[[Affine, Tensor], Tensor | None]
+) -> None:
+    """Run the batch; what ``on_output`` returns replaces a layer's output, unless it is None."""
+    with network.preserved_state(), ExitStack() as hooks:
+        for layer in layers:
+            handle = layer.module.register_forward_hook(_hook(layer, on_output))
+            hooks.callback(handle.remove)
+        network.run()
+
+
+def _hook(layer: Affine, on_output: Callable[[Affine, Tensor], Tensor | None]) -> Any:
     def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-        if waiting.pop(layer.path, None) is None or network.has_override(layer.weight):
+        first = output[0] if isinstance(output, tuple) else output
+        changed = on_output(layer, first)
+        if changed is None:
             return None
-        if isinstance(output, tuple):
-            return (change(layer, output[0]), *output[1:])
-        return change(layer, output)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     return hook

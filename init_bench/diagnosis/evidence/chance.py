@@ -1,0 +1,70 @@
+"""Measure the loss of constant outputs, which the first loss of a sound start is near."""
+
+import math
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from init_bench.hooks.nested_tensors import map_tensors
+
+FAR = 5.0
+"""A loss this many times that of constant outputs is far above chance."""
+
+
+def loss_of_zeros(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> float:
+    """Return the loss of an output of zeros, however nested it is; nan where there is none.
+
+    A loss that differentiates the output gets it with its graph.
+
+    Example:
+        >>> targets = torch.tensor([0, 1])
+        >>> round(loss_of_zeros(nn.functional.cross_entropy, torch.randn(2, 10), targets), 4)
+        2.3026
+    """
+    for with_graph in (False, True):
+        try:
+            with torch.set_grad_enabled(with_graph):
+                return loss_fn(map_tensors(_zeros, output), targets).item()
+        except Exception:  # whatever the user's loss raises
+            continue
+    return math.nan
+
+
+def chance_loss(
+    loss: float, of_zeros: float, heads: Iterable[nn.Module], again: Callable[[], Tensor]
+) -> float:
+    """Return the loss of constant outputs; nan where neither way leads to a positive one.
+
+    That is the loss of zeros where the first loss is near it. Where it is not, zeros may mean
+    something: they are a certainty as log-probabilities, and no loss where the output is one. So
+    the model runs again with zeros behind its last weights, and the larger one counts.
+
+    Args:
+        loss: the first loss.
+        of_zeros: that of an output of zeros.
+        heads: the layers that make the output.
+        again: runs the model and returns its loss.
+    """
+    if not 0 < loss < math.inf or (0 < of_zeros and loss <= FAR * of_zeros):
+        return of_zeros if of_zeros > 0 else math.nan
+    with ExitStack() as hooks:
+        for head in heads:
+            hooks.callback(head.register_forward_hook(_silence).remove)
+        try:
+            silenced = again().item()
+        except Exception:  # whatever the user's model raises without a signal
+            silenced = math.nan
+    return max((value for value in (of_zeros, silenced) if 0 < value < math.inf), default=math.nan)
+
+
+def _zeros(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor * 0 if torch.is_grad_enabled() else torch.zeros_like(tensor)
+
+
+def _silence(module: nn.Module, inputs: object, output: Any) -> Any:
+    return map_tensors(_zeros, output)

@@ -1,0 +1,59 @@
+"""Measure what learns: whether gradients arrive, and how far the first loss is above chance."""
+
+import math
+
+import pandas as pd
+
+from init_bench.diagnosis.evidence import learning
+from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.layers import heads_of
+from init_bench.diagnosis.measures import NO_ROWS, indices_of
+
+
+def cut_off(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights that no gradient leads to, where there are any."""
+    return _share_in_state(evidence, learning.NONE)
+
+
+def stuck(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights that are stuck at zero, where any is."""
+    return _share_in_state(evidence, learning.STUCK)
+
+
+def nonfinite_weight_gradient(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights whose gradient is not finite, where any is.
+
+    Only where all outputs are finite: else the gradients follow from them.
+    """
+    if (evidence.profile["nonfinite"] > 0).any():
+        return NO_ROWS
+    return _share_in_state(evidence, learning.NONFINITE)
+
+
+def loss_over_chance(evidence: Evidence) -> pd.DataFrame:
+    """Return the loss divided by that of constant outputs, at the last layer of the output."""
+    ratio = evidence.loss / evidence.chance
+    heads = heads_of(evidence.profile)
+    if not heads or not math.isfinite(ratio):
+        return NO_ROWS
+    index = indices_of(evidence)[heads[-1]]
+    return pd.DataFrame({"layer": heads[-1:], "index": [index], "value": [ratio]})
+
+
+def _share_in_state(evidence: Evidence, state: str) -> pd.DataFrame:
+    """Return the share of a layer's trainable matrices whose gradient is in ``state``.
+
+    A layer that has no matrix is in it where all of its parameters are: a bias alone, in front of
+    a normalization or a softmax, may well have no gradient.
+    """
+    judged = evidence.weights[evidence.weights["gradient_state"] != ""]
+    indices = indices_of(evidence)
+    rows = []
+    for layer, own in judged.groupby("layer", sort=False):
+        matrices = own[own["shape"].map(len) > 1]
+        share = float((matrices["gradient_state"] == state).mean()) if len(matrices) else 0.0
+        if matrices.empty and (own["gradient_state"] == state).all():
+            share = 1.0
+        if share:
+            rows.append({"layer": layer, "index": indices.get(str(layer), 0), "value": share})
+    return pd.DataFrame(rows) if rows else NO_ROWS

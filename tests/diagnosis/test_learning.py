@@ -1,0 +1,312 @@
+"""What can learn and what cannot: the states of a gradient, told apart for every parameter."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+import init_bench as ib
+from init_bench.diagnosis.evidence import learning
+from init_bench.diagnosis.result import Diagnosis
+from tests.models_to_diagnose import batch, sound
+
+X, Y = batch()
+
+
+def states(found: Diagnosis) -> dict[str, str]:
+    return dict(found.weights[["parameter", "gradient_state"]].to_numpy())
+
+
+def origins(found: Diagnosis) -> set[tuple[str, str]]:
+    bad = found.bad[found.bad["cause"] == ""]
+    return {(str(layer), str(verdict)) for layer, verdict in bad[["layer", "verdict"]].to_numpy()}
+
+
+class Adapted(nn.Linear):
+    """A frozen layer with two trainable factors beside it, x A B."""
+
+    def __init__(self, down: float, up: float) -> None:
+        super().__init__(30, 30)
+        self.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(30, 3) * down)
+        self.up = nn.Parameter(torch.randn(3, 30) * up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x @ self.down @ self.up
+
+
+def adapted(down: float, up: float) -> nn.Module:
+    torch.manual_seed(0)
+    layers = [part for _ in range(2) for part in (Adapted(down, up), nn.Tanh())]
+    return nn.Sequential(*layers, nn.Linear(30, 4))
+
+
+def test_one_factor_of_zeros_learns_and_wakes_the_other() -> None:
+    found = ib.diagnose(adapted(0.2, 0.0), X, Y)
+    assert found.healthy and found.notes == (), str(found)
+    seen = states(found)
+    assert (seen["0.up"], seen["0.down"]) == (learning.ARRIVES, learning.LATER)
+    assert seen["0.weight"] == ""  # frozen
+
+
+def test_two_factors_of_zeros_never_learn() -> None:
+    found = ib.diagnose(adapted(0.0, 0.0), X, Y)
+    assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}
+    seen = states(found)
+    assert {seen[f"{k}.{name}"] for k in (0, 2) for name in ("down", "up")} == {learning.STUCK}
+    assert "stays so" in found.headline
+
+
+def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
+    model = adapted(0.2, 0.0)
+    nn.init.zeros_(model[4].weight)  # type: ignore[index]
+    found = ib.diagnose(model, X, Y)
+    assert found.healthy, str(found)
+    waiting = {name for name, state in states(found).items() if state == learning.LATER}
+    assert waiting == {f"{k}.{name}" for k in (0, 2) for name in ("down", "up")}
+
+
+class Modulated(nn.Module):
+    """A branch whose shift, scale and gate are computed, and start as 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(30, elementwise_affine=False)
+        self.branch = nn.Sequential(nn.Linear(30, 60), nn.GELU(), nn.Linear(60, 30))
+        self.modulation, self.head = nn.Linear(30, 90), nn.Linear(30, 4)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shift, scale, gate = self.modulation(F.silu(x)).chunk(3, -1)
+        x = x + gate * self.branch(self.norm(x) * (1 + scale) + shift)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def test_a_branch_whose_gate_is_shut_learns_later() -> None:
+    found = ib.diagnose(Modulated(), X, Y)
+    assert found.healthy, str(found)
+    assert states(found)["branch.0.weight"] == learning.LATER
+
+
+class Residuals(nn.Module):
+    """Blocks around which the signal goes; ``cut`` says how their gradient is lost."""
+
+    def __init__(self, cut: str) -> None:
+        super().__init__()
+        self.table = nn.Embedding(40, 16).requires_grad_(False)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(16, 16), nn.Tanh()) for _ in range(2))
+        self.head, self.aside, self.cut = nn.Linear(16, 4), nn.Linear(16, 2), cut
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.table(ids)
+        for block in self.blocks:
+            if self.cut == "checkpoint":
+                x = x + checkpoint(block, x, use_reentrant=True)
+            elif self.cut == "no_grad":
+                with torch.no_grad():
+                    x = x + block(x)
+            else:
+                x = x + block(x)
+        x = x.detach() if self.cut == "detach" else x
+        return self.head(x.mean(1)), self.aside(x.mean(1))
+
+
+def first_loss(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+    return F.cross_entropy(output[0], targets)
+
+
+IDS = torch.randint(40, (16, 5), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("cut", ["checkpoint", "no_grad", "detach"])
+def test_layers_that_the_graph_leaves_out_are_named(cut: str) -> None:
+    found = ib.diagnose(Residuals(cut), IDS, torch.arange(16) % 4, first_loss)
+    blocks = {("blocks.0.0", "vanishing_gradient"), ("blocks.1.0", "vanishing_gradient")}
+    assert origins(found) == blocks
+    seen = states(found)
+    assert seen["blocks.0.0.weight"] == seen["blocks.1.0.bias"] == learning.NONE
+    assert (seen["head.weight"], seen["aside.weight"]) == (learning.ARRIVES, learning.UNUSED)
+
+
+def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
+    class Routed(nn.Module):
+        """Two experts, of which all samples take the first; a third layer that never runs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts = nn.ModuleList(nn.Linear(30, 4) for _ in range(2))
+            self.never = nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            shares = torch.tensor([1.0, 0.0])
+            mixed = [share * part(x) for share, part in zip(shares, self.experts, strict=True)]
+            return torch.stack(mixed).sum(0)
+
+    found = ib.diagnose(Routed(), X, Y)
+    assert found.healthy and found.notes == (), str(found)
+    seen = states(found)
+    assert seen["experts.1.weight"] == seen["never.weight"] == learning.UNUSED
+
+
+def test_what_is_frozen_on_purpose_is_not_judged() -> None:
+    model = Residuals("detach")
+    model.blocks.requires_grad_(False)
+    found = ib.diagnose(model, IDS, torch.arange(16) % 4, first_loss)
+    assert found.healthy and states(found)["blocks.0.0.weight"] == ""
+
+
+def test_a_network_without_any_gradient_is_not_healthy() -> None:
+    model = nn.Sequential(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 4), nn.ReLU())
+    nn.init.constant_(model[2].bias, -20.0)  # type: ignore[arg-type]
+    found = ib.diagnose(model, X, Y)
+    assert not found.healthy
+    assert set(states(found).values()) == {learning.STUCK}
+
+
+def test_a_gate_that_is_shut_for_ever_is_found() -> None:
+    class Gated(nn.Module):
+        def __init__(self, gate: float) -> None:
+            super().__init__()
+            self.gate, self.inner = nn.Parameter(torch.full((1,), gate)), nn.Linear(30, 30)
+            self.head = nn.Linear(30, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.head(x + torch.relu(self.gate) * self.inner(x))
+            return logits
+
+    assert ib.diagnose(Gated(0.5), X, Y).healthy
+    assert ("inner", "vanishing_gradient") in origins(ib.diagnose(Gated(-1.0), X, Y))
+
+
+def test_a_gradient_of_a_weight_that_is_no_number_is_found() -> None:
+    def penalty(score: Tensor, x: Tensor) -> Tensor:
+        (slope,) = torch.autograd.grad(score.sum(), x, create_graph=True)
+        return score.mean() + (slope.square().sum(1).sqrt() - 1).square().mean()
+
+    critic = nn.Sequential(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 1))
+    x = X.clone().requires_grad_()
+    assert ib.diagnose(critic, x, x, penalty).healthy
+    nn.init.zeros_(critic[2].weight)  # type: ignore[arg-type]
+    found = ib.diagnose(critic, x, x, penalty)
+    assert math.isfinite(found.loss)
+    assert "nonfinite" in {verdict for _, verdict in origins(found)}
+    assert states(found)["0.weight"] == learning.NONFINITE
+
+
+def test_a_router_that_only_scales_by_one_is_told() -> None:
+    class OneOf(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.router = nn.Linear(30, 4, bias=False)
+            self.experts = nn.ModuleList(nn.Linear(30, 4) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            shares, chosen = self.router(x).softmax(-1).topk(1)
+            shares = shares / shares.sum(-1, keepdim=True)
+            outputs = torch.stack([part(x) for part in self.experts], 1)
+            picked: Tensor = outputs[torch.arange(len(x)), chosen[:, 0]] * shares
+            return picked
+
+    found = ib.diagnose(OneOf(), X, Y)
+    assert "router.weight" in " ".join(found.notes) or ("router", "vanishing_gradient") in origins(
+        found
+    )
+
+
+def test_looking_again_changes_nothing() -> None:
+    model = adapted(0.0, 0.0)
+    model.add_module("norm", nn.BatchNorm1d(4))
+    before = [value.clone() for value in model.state_dict().values()]
+    random = torch.get_rng_state()
+    ib.diagnose(model, X, Y)
+    after = model.state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("make", [sound, lambda: adapted(0.2, 0.2)])
+def test_a_model_whose_gradients_all_arrive_runs_once(make: Callable[[], nn.Module]) -> None:
+    model, runs = make(), []
+    model.register_forward_hook(lambda *_: runs.append(1))
+    ib.diagnose(model, X, Y)
+    assert len(runs) == 1
+
+
+class Forces(nn.Module):
+    """An energy and its slope, taken while the model runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.energy = nn.Sequential(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.detach().requires_grad_()
+        energy = self.energy(x)
+        (slope,) = torch.autograd.grad(energy.sum(), x, create_graph=self.training)
+        return energy, -slope
+
+
+def on_forces(output: tuple[Tensor, Tensor], targets: Any) -> Tensor:
+    return output[1].square().mean()
+
+
+def true_gradients(model: Forces) -> dict[str, float]:
+    """Return the RMS of the loss's gradient with respect to each layer's output."""
+    kept: dict[str, Tensor] = {}
+    handles = [
+        part.register_forward_hook(lambda _, __, z, name=name: kept.update({name: z}))
+        for name, part in model.named_modules()
+        if not any(part.children())
+    ]
+    loss = on_forces(model(X), None)
+    grads = torch.autograd.grad(loss, list(kept.values()), allow_unused=True)
+    for handle in handles:
+        handle.remove()
+    named = zip(kept, grads, strict=True)
+    return {name: z.square().mean().sqrt().item() for name, z in named if z is not None}
+
+
+def test_only_the_gradients_of_the_loss_are_counted() -> None:
+    torch.manual_seed(0)
+    model = Forces()
+    profile = ib.diagnose(model, X, None, on_forces).profile.dropna(subset=["gradient"])
+    told = dict(profile[["layer", "gradient"]].to_numpy())
+    assert told == pytest.approx(true_gradients(model), rel=1e-4)
+
+
+def test_capture_adds_no_row_of_a_derivative_inside_the_model() -> None:
+    model = Forces()
+    for training, rows in ((False, 0), (True, len(true_gradients(model)))):
+        with ib.capture(model.train(training)) as record:
+            _, forces = model(X)
+            if training:
+                forces.square().mean().backward()
+        assert (record.table()["kind"] == "gradient").sum() == rows
+
+
+def test_a_model_that_differentiates_is_diagnosed_without_a_loss() -> None:
+    for training in (True, False):
+        found = ib.diagnose(Forces().train(training), X)
+        assert found.healthy and len(found.profile) == 3
+
+
+@pytest.mark.parametrize("init", ["lsuv", "krahenbuhl"])
+def test_a_model_that_differentiates_is_scaled_by_a_batch(init: str) -> None:
+    model = Forces()
+    ib.initialize(model, init, batch=X)
+    hidden = model.energy[0](X)
+    assert hidden.var(correction=0).item() == pytest.approx(1, rel=0.6 if init != "lsuv" else 1e-3)
+
+
+def test_recommend_takes_a_model_and_a_loss_that_differentiate() -> None:
+    result = ib.recommend(Forces(), X, None, on_forces, inits=["lecun_normal"], seeds=3)
+    assert result.table["loss"].notna().all()
