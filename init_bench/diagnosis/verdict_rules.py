@@ -13,9 +13,8 @@ from init_bench.diagnosis.use_measures import largest_attention, weight_gain
 from init_bench.errors import InitBenchError
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
-
-
 OUTPUT_SPREAD = "sample_std of the output, a tensor (samples, classes) that goes into a loss"
+
 
 EXPLODES_NORMALISED = 10**4.5
 """Before a normalization gradients may differ more: by up to 10^3.9 in torchvision's models."""
