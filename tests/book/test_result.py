@@ -29,9 +29,8 @@ def test_the_figure_has_a_row_per_claim_with_its_number(book: Book) -> None:
     (ax,) = book.figure().axes
     assert [label.get_text()[:7] for label in ax.get_yticklabels()] == ["neuron:"] * 2
     assert ax.texts[0].get_text() == "0.32  (0.315 to 0.325)"
-    assert [np.asarray(line.get_xydata())[0].tolist() for line in ax.lines] == [[0, 0], [0, 1]], (
-        "in the column of what holds"
-    )
+    columns = [np.asarray(line.get_xdata()).tolist() for line in ax.lines]
+    assert columns == [[0], [0]], "both in the column of what holds"
 
 
 def test_json_and_page_hold_the_claims(book: Book) -> None:
