@@ -37,7 +37,7 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which parameters are still as initialized, copied, constant or never filled.
+    """Say which parameters of a checkpoint are still as drawn.
 
     Nothing is run but a factory: of a file the values alone are read, tensor by tensor.
     """
