@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from init_bench import datasets
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, first_line
 from init_bench.training.devices import available_devices
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
@@ -83,7 +83,7 @@ def _self_test(device: torch.device) -> Check:
                 train_chunk(cells, data, each) for each in (torch.device("cpu"), device)
             )
     except (InitBenchError, RuntimeError) as error:
-        return Check(name, f"fails: {str(error).splitlines()[0]}", fit=False)
+        return Check(name, f"fails: {first_line(error)}", fit=False)
     apart = float(np.abs(here.losses - there.losses).max())
     close = apart <= SELF_TEST_TOLERANCE
     text = f"{SELF_TEST_STEPS} losses differ from the CPU's by at most {apart:.1e}"

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import torch
 
+from init_bench.errors import first_line
+
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +73,7 @@ class StepGraph:
             log.warning(
                 "No CUDA graph of this step: %s. Its kernels are launched one by one, which is "
                 "slower.",
-                str(cause).splitlines()[0],
+                first_line(cause),
             )
             torch.cuda.synchronize()
         else:
