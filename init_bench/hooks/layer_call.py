@@ -1,6 +1,5 @@
 """Hold the statistics of one call of a layer: its input, output, weight and gradients."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,8 +125,7 @@ def describe_signal(value: Any, batch_dim: int = 0) -> Statistics:
     return {
         "samples": float(len(samples)),
         "dimensions": float(tensor.dim()),
-        "rms": math.hypot(statistics["mean"], statistics["std"]),
-        **{name: statistics[name] for name in ("std", "sample_std", "dead", "nonfinite")},
+        **{name: statistics[name] for name in ("rms", "std", "sample_std", "dead", "nonfinite")},
     }
 
 

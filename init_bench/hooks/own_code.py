@@ -10,6 +10,7 @@ from init_bench.hooks.attention import AttentionCalls
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight
 from init_bench.hooks.weight_uses import WeightUses
 
@@ -64,7 +65,7 @@ class OwnCode:
             return True
         args, kwargs = arguments
         simple = not any(module.children()) and not kwargs and not call.used
-        if not simple or type(module).__module__.startswith("torch.nn."):
+        if not simple or is_torchs(module):
             return False
         with preserved_state(module):
             return is_scale_free(module, args, output)

@@ -21,6 +21,7 @@ from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
 from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
@@ -288,4 +289,4 @@ def _is_opaque(module: nn.Module) -> bool:
     """Return whether ``module`` is a layer of torch's, whose nonlinearities are its own."""
     if isinstance(module, nn.MultiheadAttention) or name_of(module):
         return True
-    return type(module).__module__.startswith("torch.nn.") and not any(module.children())
+    return is_torchs(module) and not any(module.children())

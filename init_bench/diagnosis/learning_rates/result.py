@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.diagnosis.learning_rates.trials import LONGEST
 from init_bench.figures import rate_curves
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import write_files
@@ -122,7 +123,7 @@ class RateWindow:
             return (
                 f"No window of rates found for {self.optimizer}: at none of the rates tried, "
                 f"{tried.min():.2g} to {tried.max():.2g}, did the loss fall clearly below "
-                f"{min(self.first_loss, self.chance_loss):.3g} within 60 steps."
+                f"{min(self.first_loss, self.chance_loss):.3g} within {LONGEST} steps."
             )
         lower = " or lower" if self.low == least else ""
         higher = " or higher" if self.high == most else ""

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError, nearest
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.init.tensor_inits.fans import fans, module_fans
 from init_bench.init.whole_model.parameter_roles import (
@@ -77,7 +78,7 @@ class NamedParameter:
     @property
     def is_torchs(self) -> bool:
         """Whether its module is one of torch's own classes."""
-        return type(self.module).__module__.startswith("torch.nn.")
+        return is_torchs(self.module)
 
     @property
     def is_table(self) -> bool:
