@@ -16,7 +16,7 @@ from init_bench.files import write_files
 from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.tracker import track
-from init_bench.statistics.histogram import CENTRES
+from init_bench.statistics.histogram import CENTERS
 from init_bench.statistics.layer import STATISTICS
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
 
@@ -137,7 +137,7 @@ class Record:
             {"layer": call.layer, "index": call.index, "centre": centre, "share": share}
             for call in self.layer_calls
             if call.histogram is not None
-            for centre, share in zip(CENTRES, call.histogram, strict=True)
+            for centre, share in zip(CENTERS, call.histogram, strict=True)
         ]
         return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
 

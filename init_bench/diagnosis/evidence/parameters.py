@@ -103,7 +103,7 @@ def _rows(
     gains = recommended_gains(modules, order)
     first_names: dict[int, str] = {}
     for slot, values in (own for path in modules for own in _parameters_of(path, modules[path])):
-        first = slot.name if slot.parametrised else first_names.setdefault(id(values), slot.name)
+        first = slot.name if slot.parametrized else first_names.setdefault(id(values), slot.name)
         slot = _with_use(slot, uses.get(first))
         row = _row(slot, values.detach())
         fan_in = row["fan_in"] or math.nan
@@ -123,7 +123,7 @@ def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParamete
     computed = _computed_by_hooks(module)
     for name in computed:
         weight = getattr(module, name)
-        yield _slot(path, module, name, weight, parametrised=True), weight
+        yield _slot(path, module, name, weight, parametrized=True), weight
     for name, own in module._parameters.items():
         if own is not None:
             slot = _slot(path, module, name, own)
@@ -131,7 +131,7 @@ def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParamete
             yield replace(slot, role="left") if part else slot, own
     for name, parts in getattr(module, "parametrizations", {}).items():
         weight = getattr(module, name)
-        yield _slot(path, module, name, weight, parametrised=True), weight
+        yield _slot(path, module, name, weight, parametrized=True), weight
         for part, own in parts.named_parameters():
             attribute = f"parametrizations.{name}.{part}"
             slot = _slot(path, module, attribute, own)
@@ -147,7 +147,7 @@ def _computed_by_hooks(module: nn.Module) -> list[str]:
 
 
 def _slot(
-    path: str, module: nn.Module, name: str, value: Tensor, *, parametrised: bool = False
+    path: str, module: nn.Module, name: str, value: Tensor, *, parametrized: bool = False
 ) -> NamedParameter:
     return NamedParameter(
         name=f"{path}.{name}".lstrip("."),
@@ -155,7 +155,7 @@ def _slot(
         module=module,
         attribute=name,
         role="weight" if is_weight(module, name, value) else "left",
-        parametrised=parametrised,
+        parametrized=parametrized,
     )
 
 
@@ -208,7 +208,7 @@ def _used_as(slot: NamedParameter, *, whole: bool) -> str:
         return "table"
     if slot.use is not None:
         return slot.use.kind
-    says = is_known(slot.module, slot.attribute) and (slot.is_torchs or slot.parametrised)
+    says = is_known(slot.module, slot.attribute) and (slot.is_torchs or slot.parametrized)
     return "matrix" if says and whole else "unknown"
 
 

@@ -29,7 +29,7 @@ EARLIEST, PATIENCE = 10, 25
 """Steps before a trial is given up because the loss blew up, and because it stays high."""
 
 
-LEVELLING = 0.5
+LEVELING = 0.5
 """A high loss that the latter half of a trial did not bring down by this factor stays high."""
 
 
@@ -120,7 +120,7 @@ class Trial:
             self.outcome = "diverges"
         else:
             high = step >= PATIENCE and self.mean > levels.hopeless
-            return high and self.mean > LEVELLING * self.mean_at(step // 2 + 1)
+            return high and self.mean > LEVELING * self.mean_at(step // 2 + 1)
         return True
 
 

@@ -75,7 +75,7 @@ def can_reset(module: nn.Module) -> bool:
 
 
 def reason_to_keep(module: nn.Module, value: Tensor, use: WeightUse | None, *, known: bool) -> str:
-    """Return why an initialiser leaves a parameter as it is, empty where it fills it.
+    """Return why an initializer leaves a parameter as it is, empty where it fills it.
 
     Args:
         module: that holds it.

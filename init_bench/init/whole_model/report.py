@@ -173,7 +173,7 @@ class Report:
 
     @property
     def _meaning(self) -> str:
-        """Explain the columns; say so where the initialiser starts from another one."""
+        """Explain the columns; say so where the initializer starts from another one."""
         if self.spec in {row.initialiser for row in self.rows}:
             return MEANING
         return f"initialiser: what {self.spec} starts from; note: what it then did.\n{MEANING}"
