@@ -16,7 +16,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class UsedWeight:
-    """A weight as a call of a layer used it.
+    """Describe a weight as a call of a layer used it.
 
     Attributes:
         gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
@@ -31,7 +31,7 @@ class UsedWeight:
 
 @dataclass(kw_only=True)
 class LayerCall:
-    """One call of a layer.
+    """Hold what is known of one call of a layer.
 
     Attributes:
         layer: qualified name of the module; ``module:function`` of a nonlinearity that is called

@@ -32,7 +32,7 @@ class OwnCode:
         self.factors, self.attention = ConstantFactors(), AttentionCalls()
         self.scale_free: dict[nn.Module, bool] = {}
 
-    def see(
+    def observe(
         self,
         layer: str,
         function: Any,
@@ -44,10 +44,10 @@ class OwnCode:
         found = self.uses.observe(function, args, kwargs, output)
         self.factors.observe(function, args, output)
         name = getattr(function, "__name__", "")
-        self.attention.see(layer, name, args, kwargs, output)
+        self.attention.observe(layer, name, args, kwargs, output)
         return [] if found is None else [used_weight(*found)]
 
-    def end(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
+    def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
         """Note the end of a layer's call, and whether it normalizes."""
         self.factors.follow(output, call)
         if isinstance(module, nn.MultiheadAttention):

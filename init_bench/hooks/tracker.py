@@ -190,7 +190,7 @@ class LayerTracker:
         call.weight = self.statistics.of_weight(ended.module)
         call.used, call.factor_before = ended.used, ended.factor_before
         if self.own_code is not None:
-            self.own_code.end(call, ended.module, ended.arguments, output)
+            self.own_code.end_call(call, ended.module, ended.arguments, output)
 
     def _see_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
@@ -200,7 +200,7 @@ class LayerTracker:
             return
         caller = self.running[-1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            caller.used += self.own_code.see(caller.path, function, args, kwargs, output)
+            caller.used += self.own_code.observe(caller.path, function, args, kwargs, output)
 
     def _begin_function(self, name: str, inputs: object) -> None:
         """Describe the input of a nonlinearity, which may overwrite it."""

@@ -43,7 +43,7 @@ def used_weight(found: Contraction, gain: float) -> UsedWeight:
 
 @dataclass
 class _Scaled:
-    """By what a tensor was multiplied since ``call`` returned it, or since it came into being."""
+    """Hold by what a tensor was multiplied since ``call`` returned it, or since it was made."""
 
     factor: float
     call: LayerCall | None

@@ -30,7 +30,7 @@ FEWEST = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one tensor became.
+    """Describe what became of one tensor.
 
     Attributes:
         state: ``equal`` (the same bits), ``rounded`` (the same bits, cast to another type),

@@ -16,7 +16,7 @@ from init_bench.files import write_files
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What changed between two states of a model.
+    """Hold what changed between two states of a model.
 
     Attributes:
         name: of the later state.
@@ -71,7 +71,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What the values of a model's parameters say of where they are from.
+    """Hold what the values of a model's parameters say of where they are from.
 
     Attributes:
         name: of the model or the file.

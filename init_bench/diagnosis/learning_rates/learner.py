@@ -26,7 +26,7 @@ GOAL = 0.65
 
 @dataclass(frozen=True)
 class Learner:
-    """The model and its data; the model is restored after each trial."""
+    """Train a model on its data, trial by trial; restore it after each."""
 
     model: nn.Module
     batches: Minibatches
@@ -44,7 +44,7 @@ class Learner:
             chance = _chance(self.loss_fn, output, targets)
         if not math.isfinite(first):
             raise InitBenchError(
-                f"the loss of the start is {first:g}: no rate can be told from another; "
+                f"the loss of the start is {first:g}: no rate can be judged; "
                 f"init_bench.diagnose says which layer makes it so"
             )
         reference = min(first, chance)

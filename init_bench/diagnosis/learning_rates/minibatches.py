@@ -24,7 +24,7 @@ Batch = tuple[Any, Any]
 
 
 class Minibatches:
-    """Minibatches by step: the same for every trial.
+    """Give the minibatch of a step: the same in every trial.
 
     Args:
         inputs: inputs as ``diagnose`` takes them, or a loader: an iterable of (inputs, targets).

@@ -63,7 +63,7 @@ def rate_window(
         optimizer: ``sgd``, ``momentum``, ``adagrad``, ``adam`` or ``adamw``, or a function that
             builds one of the model, as in ``lambda model: torch.optim.SGD(model.parameters(),
             lr=0.1)``; then its own rate is in the middle of those tried.
-        rates: 3 or more rates to look at. Default: nine over four decades.
+        rates: 3 or more rates to try. Default: nine over four decades.
         steps: training steps that the window speaks of.
         goal: a loss that counts as learned, below that of the start.
 

@@ -19,7 +19,7 @@ NEXT_TO_NONE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class RateWindow:
-    """The learning rates that a start allows.
+    """Hold the learning rates that a start allows.
 
     Attributes:
         optimizer: its name.
@@ -134,7 +134,7 @@ class RateWindow:
         head = "Next to no window of rates:" if narrow else "Window of rates:"
         return (
             f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} decades of {math.log10(most / least):.1f} looked at)."
+            f"({self.decades:.1f} decades of {math.log10(most / least):.1f} tried)."
         )
 
     def _beside(self) -> list[str]:

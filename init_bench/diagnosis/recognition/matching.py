@@ -108,7 +108,7 @@ def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """A rule that draws independent values: its name, their distribution and its std."""
+    """Describe a rule that draws independent values: its name, their distribution and std."""
 
     name: str
     family: Family

@@ -1,4 +1,4 @@
-"""What torch itself writes when it builds a module, parameter by parameter."""
+"""Say what torch itself writes when it builds a module, parameter by parameter."""
 
 import math
 
