@@ -1,4 +1,4 @@
-"""Measure what verdicts judge: each function reads the evidence and returns layer, index, value."""
+"""Measure what verdicts judge: each measure reads the evidence; its rows: layer, index, value."""
 
 import math
 
@@ -195,6 +195,7 @@ def normalizations(evidence: Evidence) -> pd.Series:
 
 
 def multiplying(evidence: Evidence) -> pd.DataFrame:
+    """Return the rows of the profile that have weights."""
     return evidence.profile[evidence.profile["weight_gain"].notna()]
 
 
@@ -236,6 +237,7 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
 
 
 def as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
+    """Return layer, index and value of the rows that have a value."""
     frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
     return frame.dropna(subset=["value"])
 

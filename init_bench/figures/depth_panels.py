@@ -117,6 +117,11 @@ def draw_strip(ax: Axes, layers: pd.DataFrame, histograms: pd.DataFrame, title: 
     ax.grid(visible=False)
 
 
+def width_for(number: int) -> float:
+    """Return the width, in inches, of a figure with so many layers or parameters in a row."""
+    return min(16.0, max(8.0, 0.16 * number + 4))
+
+
 def name_layers(ax: Axes, layers: pd.DataFrame, colors: Mapping[int, str], *, width: float) -> None:
     """Name layers below the axis: those at fault in their color, others where there is room.
 

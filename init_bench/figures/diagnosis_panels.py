@@ -17,6 +17,7 @@ from init_bench.figures.depth_panels import (
     draw_whole_spread,
     log_safe,
     name_layers,
+    width_for,
 )
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
@@ -74,7 +75,7 @@ def diagnosis(
     marks = _complete(marks or {}, verdicts["verdict"].unique())
     graded = bool(profile["gradient"].notna().any())
     heights = [2.6, *[1.9 for _ in steps_drawn], *[2.2] * graded]
-    width = min(16.0, max(8.0, 0.16 * len(steps_drawn[0]) + 4))
+    width = width_for(len(steps_drawn[0]))
     figure = new_figure(width, sum(heights) + 1.6)
     with mpl.rc_context(RC):
         panels = figure.subplots(

@@ -24,7 +24,7 @@ TOGETHER = 64
 
 
 TESTED_SAMPLES = 2000
-"""Test samples that go through them together."""
+"""Test samples that go through the networks together at most, which bounds the memory."""
 
 
 Statistics = list[dict[str, float]]
