@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError, nearest
 from init_bench.files import write_files
 from init_bench.hooks.layer_call import LayerCall, Row
+from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.tracker import track
 from init_bench.statistics.histogram import CENTERS
@@ -195,8 +196,7 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_is_module(model)
     view = ModelView(model)
     with track(view, keep=keep, histogram=histogram) as tracker:
         record = Record(tracker.calls, tracker.outputs, compiled=tracker.compiled)

@@ -97,8 +97,8 @@ class LayerTracker:
         self.alive: list[tuple[LayerCall, weakref.ref[Tensor]]] = []
         self.statistics = StatisticsCache()
         self.own_code = OwnCode(view) if inputs else None
-        sees = self._see_function if inputs else None
-        self.functions = FunctionalActivations(self._begin_function, self._end_function, sees)
+        observes = self._observe_function if inputs else None
+        self.functions = FunctionalActivations(self._begin_function, self._end_function, observes)
         hooks.callback(self.functions.switch, False)
 
     @property
@@ -192,7 +192,7 @@ class LayerTracker:
         if self.own_code is not None:
             self.own_code.end_call(call, ended.module, ended.arguments, output)
 
-    def _see_function(
+    def _observe_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
     ) -> None:
         """Note what a function that the model's own code called does with weights."""

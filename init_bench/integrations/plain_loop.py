@@ -9,7 +9,7 @@ from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.errors import InitBenchError
+from init_bench.hooks.model_call import check_is_module
 from init_bench.integrations.monitor import Monitor, NumberSink
 
 
@@ -60,8 +60,7 @@ class TrainingMonitor(Monitor):
         log: logging.Logger | None = None,
         numbers: NumberSink | None = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        check_is_module(model)
         super().__init__(every=every, on_bad=on_bad, log=log, numbers=numbers)
         self.model, self.loss_fn, self.steps = model, loss_fn, 0
 

@@ -20,6 +20,7 @@ from init_bench.diagnosis.learning_rates.trials import BUDGET, SMOOTH, Search, T
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import preserved_state
+from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
 
 HORIZON = 1000
@@ -84,8 +85,7 @@ def rate_window(
         >>> 0 < window.low < window.high, int(window.trials["steps"].sum()) <= 280
         (True, True)
     """
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_is_module(model)
     if not is_loader(inputs) and targets is None and loss_fn is None:
         raise InitBenchError(
             "rate_window trains the model: pass targets, loss_fn or both, or a loader of pairs "

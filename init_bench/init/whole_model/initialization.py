@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
+from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
@@ -167,8 +168,7 @@ def _check(
     loss: Callable[..., Tensor] | None,
 ) -> None:
     """Refuse what cannot work before anything is touched."""
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"a model is an nn.Module, got {model!r}")
+    check_is_module(model)
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
     if activation is not None:
