@@ -19,7 +19,7 @@ from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int, misfit
 from init_bench.figures import coordinate_curves
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.record import capture
 from init_bench.models import check_module
@@ -105,7 +105,7 @@ class CoordCheck:
     def to_json(self) -> str:
         """Return verdict, slopes and changes as JSON."""
         tables = {
-            name: json.loads(frame.to_json(orient="records"))
+            name: json_records(frame)
             for name, frame in (("slopes", self.slopes), ("changes", self.changes))
         }
         return json.dumps({"verdict": self.worst, "summary": self.summary, **tables})

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from init_bench.figures import ranked_losses
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 STEPS = 40
 """Training steps of each initialiser."""
@@ -79,7 +79,7 @@ class Recommendation:
 
     def to_json(self) -> str:
         """Return summary, table and refused initializers as JSON."""
-        table = json.loads(self.table.to_json(orient="records"))
+        table = json_records(self.table)
         head = {"summary": self.summary, "best": self.best, "refused": self.refused}
         return json.dumps({**head, "table": table}, ensure_ascii=False)
 

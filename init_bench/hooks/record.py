@@ -12,7 +12,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
@@ -73,7 +73,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return ``layers`` (the rows of the table) and ``never_ran`` as JSON."""
-        layers = json.loads(self.table().to_json(orient="records"))
+        layers = json_records(self.table())
         return json.dumps({"layers": layers, "never_ran": self.never_ran}, ensure_ascii=False)
 
     def figure(self) -> "Figure":

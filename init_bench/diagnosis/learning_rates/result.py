@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from init_bench.diagnosis.learning_rates.trials import LONGEST
 from init_bench.figures import rate_curves
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 NEXT_TO_NONE = 0.5
 """A window of at most this many decades is called next to none."""
@@ -97,8 +97,7 @@ class RateWindow:
             "notes": self.notes,
         }
         tables = {
-            name: json.loads(getattr(self, name).to_json(orient="records"))
-            for name in ("trials", "curves", "scale_free")
+            name: json_records(getattr(self, name)) for name in ("trials", "curves", "scale_free")
         }
         return json.dumps({**head, **tables}, ensure_ascii=False)
 
