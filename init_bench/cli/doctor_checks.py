@@ -59,7 +59,7 @@ def accelerator_checks(device: torch.device) -> Iterator[Check]:
 def _memory(device: torch.device) -> str:
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):
-        return "not told by torch"
+        return "unknown to torch"
     free, total = module.mem_get_info(device)
     return f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free, {module.get_device_name(device)}"
 

@@ -1,4 +1,4 @@
-"""Calls of the library on a model and inputs that a command line describes."""
+"""Call the library on a model and inputs that a command line describes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

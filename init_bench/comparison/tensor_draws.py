@@ -33,7 +33,7 @@ BIT_SEEDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Statistics of ``DRAWS`` independent weights of one initializer and shape.
+    """Hold the statistics of ``DRAWS`` independent weights of one initializer and shape.
 
     Attributes:
         entries: all entries, in ascending order.

@@ -51,7 +51,7 @@ def track(
 
 @dataclass
 class _RunningModule:
-    """A module between its start and its end.
+    """Hold a module between its start and its end.
 
     ``opaque``: nonlinearities that it calls are its own. ``is_leaf_call``: no other module ran
     inside it so far.

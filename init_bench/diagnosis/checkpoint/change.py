@@ -13,7 +13,7 @@ from init_bench.diagnosis.checkpoint.stored_tensor import StoredTensor
 from init_bench.randomness import stream
 
 HIGHEST_RANK = 64
-"""A change of a higher rank is given none: low ranks are what adapters and merges leave."""
+"""Highest rank of a change that is reported: adapters and merges leave low ranks."""
 
 
 MOST_VALUES = 2**24
@@ -21,7 +21,7 @@ MOST_VALUES = 2**24
 
 
 SIGMAS = 5.0
-"""Values whose correlation is within this many standard errors of 0 were replaced."""
+"""Standard errors: values whose correlation is nearer to 0 than this were replaced."""
 
 
 FEWEST = 20

@@ -144,7 +144,7 @@ def _number(value: float) -> str:
 
 
 def _hint(table: pd.DataFrame) -> str:
-    """Say which prefix makes names of one side those of the other, if one does."""
+    """Return a remark on the prefix that turns names of one side into the other's, if any."""
     removed, added = (
         table.loc[table["state"] == state, "parameter"].tolist() for state in ("removed", "added")
     )

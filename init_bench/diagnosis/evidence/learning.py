@@ -1,4 +1,4 @@
-"""Tell which parameters can learn: one that no gradient reaches now may be reached later.
+"""Find which parameters can learn: one that no gradient reaches now may be reached later.
 
 A gradient that is zero or absent says little by itself. Virtual updates, steps of descent on the
 weights that are undone afterwards, show which zeros last; weights drawn anew, undone too, show
@@ -48,7 +48,7 @@ RESPONSE = 1e-4
 
 
 MOST_LAYERS = 32
-"""Layers tried one by one; those after them are taken to be used as the tried ones are."""
+"""Layers that are tried one by one; those after them count as used."""
 
 
 def gradient_states(

@@ -29,7 +29,7 @@ _CONTAINERS = (nn.ParameterList, nn.ParameterDict)
 
 
 def is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
-    """Tell matrices by their shape from biases, tables of biases and single tokens.
+    """Return whether a parameter is a matrix: no bias, table of biases or single token.
 
     Example:
         >>> layer = nn.Linear(2, 3)

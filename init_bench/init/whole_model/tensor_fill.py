@@ -1,4 +1,4 @@
-"""One initializer of one tensor over all parameters of a network, each from its own stream."""
+"""Fill all parameters of a network by one initializer, each from its own stream."""
 
 import math
 from collections.abc import Callable, Iterable

@@ -13,8 +13,8 @@ from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumu
 from init_bench.training.engine.runs import run_length, runs
 
 ALIGNED = 8
-"""Dimensions of products are rounded up to a multiple of this: 16 bytes of bfloat16, below which
-an accelerator's matrix units take a slower path."""
+"""Dimensions of products are rounded up to a multiple of this, 16 bytes of bfloat16: for others an
+accelerator's matrix units take a slower path."""
 
 
 class AcceleratorMLP:
