@@ -18,7 +18,7 @@ from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis import measures
 from init_bench.diagnosis.judgement import judge
-from init_bench.diagnosis.verdict_rules import EXPLODES_NORMALISED, RULES
+from init_bench.diagnosis.verdict_rules import EXPLODES_NORMALIZED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
 SIDES = ("gradient, either way", "output vanishes", "output explodes")
@@ -79,7 +79,7 @@ def table(found: list[NetworkEvidence]) -> pd.DataFrame:
         verdicts = judge(network.evidence)
         bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
         said = {"verdicts": ", ".join(bad)}
-        normalised = {"normalised": measures.is_normalised(network.evidence)}
+        normalised = {"normalised": measures.is_normalized(network.evidence)}
         numbers = {**decades(network), **single_rules(network)}
         rows.append({**described(network), **normalised, **said, **numbers})
     return pd.DataFrame(rows)
@@ -125,7 +125,7 @@ def score(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
 def excused(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
     """Return the same margin with the rules' exception: in normalised networks gradients may grow
     up to a threshold of their own."""
-    own = np.array([math.log10(EXPLODES_NORMALISED), *thresholds[1:]])
+    own = np.array([math.log10(EXPLODES_NORMALIZED), *thresholds[1:]])
     grows = frame["normalised"] & (frame["gradient"] > 0)
     return np.where(grows, score(frame, own), score(frame, thresholds))
 

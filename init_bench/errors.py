@@ -132,3 +132,14 @@ def misfit(function: Callable[..., object], *arguments: object) -> str:
     except TypeError as cause:
         return str(cause)
     return ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; the name of its class where it has no text.
+
+    Example:
+        >>> first_line(RuntimeError("bad\\nmore")), first_line(NotImplementedError())
+        ('bad', 'NotImplementedError')
+    """
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,12 +1,17 @@
-"""Write files atomically, make output folders, hash files."""
+"""Write files atomically, make output folders, hash files, turn tables into JSON."""
 
 import functools
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from init_bench.errors import InitBenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def sha256(path: Path) -> str:
@@ -62,3 +67,16 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
         paths.append(folder / name)
         write_atomic(paths[-1], functools.partial(Path.write_bytes, data=content))
     return paths
+
+
+def json_records(table: "pd.DataFrame", *, digits: int = 10) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON values, rounded to so many decimals; nan becomes None.
+
+    Example:
+        >>> import pandas as pd
+        >>> json_records(pd.DataFrame({"layer": ["fc1", "fc2"], "std": [0.5, float("nan")]}))
+        [{'layer': 'fc1', 'std': 0.5}, {'layer': 'fc2', 'std': None}]
+    """
+    text = table.to_json(orient="records", double_precision=digits)
+    records: list[dict[str, Any]] = json.loads(text)
+    return records

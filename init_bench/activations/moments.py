@@ -111,9 +111,9 @@ class GaussianMoments:
         own = np.sqrt(d)
 
         def variance(s: Array) -> Array:
-            centre = gaussian_mean(self.phi, own, mean=s, kinks=self._kinks)[..., None, None]
+            center = gaussian_mean(self.phi, own, mean=s, kinks=self._kinks)[..., None, None]
             return gaussian_mean(
-                lambda a: (self.phi(a) - centre) ** 2, own, mean=s, kinks=self._kinks
+                lambda a: (self.phi(a) - center) ** 2, own, mean=s, kinks=self._kinks
             )
 
         return float(

@@ -1,4 +1,4 @@
-"""The verb audit: where the parameters of a checkpoint or of a factory's model are from."""
+"""Audit the parameters of a checkpoint, or of a factory's model, from the command line."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,9 +37,10 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which parameters of a checkpoint are still as drawn.
+    """Find parameters that are untrained, copied or never filled.
 
-    Nothing is run but a factory: of a file the values alone are read, tensor by tensor.
+    Untrained is what still is as initialized. Nothing is run but a factory: of a file the values
+    alone are read, tensor by tensor.
     """
     from init_bench.diagnosis.checkpoint.pipeline import audit as audit_source
     from init_bench.files import make_folder
@@ -71,7 +72,7 @@ def _source(text: str) -> "Path | nn.Module":
 
 
 def _with_changes(result: "Audit") -> "pd.DataFrame":
-    """Return the audit's table, with what changed beside it."""
+    """Return the audit's table, joined with the columns of what changed."""
     if result.difference is None:
         return result.table
     changes = result.difference.table.rename(columns={"state": "change"})

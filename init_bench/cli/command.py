@@ -13,7 +13,8 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help; only then are menus loaded."""
-        for parameter in map(_as_any, self.params):
+        parameters: list[Any] = list(self.params)
+        for parameter in parameters:
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = lambda ctx: None  # the metavar says it
             elif parameter.metavar == EXECUTOR:
@@ -21,7 +22,3 @@ class Command(TyperCommand):
 
                 parameter.metavar = f"[{'|'.join(EXECUTORS)}]"
         super().format_help(ctx, formatter)
-
-
-def _as_any(parameter: Any) -> Any:
-    return parameter

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from init_bench import datasets
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, first_line
 from init_bench.training.devices import available_devices
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
@@ -59,7 +59,7 @@ def accelerator_checks(device: torch.device) -> Iterator[Check]:
 def _memory(device: torch.device) -> str:
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):
-        return "not told by torch"
+        return "unknown to torch"
     free, total = module.mem_get_info(device)
     return f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free, {module.get_device_name(device)}"
 
@@ -83,7 +83,7 @@ def _self_test(device: torch.device) -> Check:
                 train_chunk(cells, data, each) for each in (torch.device("cpu"), device)
             )
     except (InitBenchError, RuntimeError) as error:
-        return Check(name, f"fails: {str(error).splitlines()[0]}", fit=False)
+        return Check(name, f"fails: {first_line(error)}", fit=False)
     apart = float(np.abs(here.losses - there.losses).max())
     close = apart <= SELF_TEST_TOLERANCE
     text = f"{SELF_TEST_STEPS} losses differ from the CPU's by at most {apart:.1e}"

@@ -12,7 +12,7 @@ MENU = Path(__file__).parents[1] / "init" / "menu.py"
 
 
 def check_inits(specs: Iterable[str]) -> None:
-    """Refuse a spec that begins with a name which is no initialiser.
+    """Refuse a spec that begins with a name which is no initializer.
 
     All else about a spec is checked when it is parsed, and so are the names of torch's functions.
 

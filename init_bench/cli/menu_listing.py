@@ -33,7 +33,7 @@ def _family(row: Row) -> str:
 
 
 def _init_text(row: Row) -> list[str]:
-    """Return how a spec calls the initialiser, its other names, formula and source."""
+    """Return how a spec calls the initializer, its other names, formula and source."""
     from init_bench.init import ALIASES
     from init_bench.init.menu import signature_of
 

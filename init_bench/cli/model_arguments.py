@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError, misfit
+from init_bench.errors import InitBenchError, first_line, misfit
 from init_bench.hooks.nested_tensors import first_tensor
 from init_bench.models import check_module
 from init_bench.randomness import drawing_from, stream
@@ -135,6 +135,6 @@ def _drawn(text: str, high: int, generator: torch.Generator) -> Tensor:
         return torch.randint(high, sizes, generator=generator).to(dtype)
     except (RuntimeError, TypeError) as cause:  # no memory for it, or no values of that type
         raise InitBenchError(
-            f"input {text!r} cannot be made: {str(cause).splitlines()[0]}; give smaller sizes or "
+            f"input {text!r} cannot be made: {first_line(cause)}; give smaller sizes or "
             f"another type"
         ) from cause

@@ -1,4 +1,4 @@
-"""Calls of the library on a model and inputs that a command line describes."""
+"""Call the library on a model and inputs that a command line describes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -151,7 +151,7 @@ def _check_logits(text: str, targets: Tensor | None, aim: str, function: str) ->
 
 
 def _initialize(model: nn.Module, spec: InitSpec, inputs: object, targets: Tensor | None) -> None:
-    """Fill the model; an initialiser that needs a batch or a loss gets those of the diagnosis."""
+    """Fill the model; an initializer that needs a batch or a loss gets those of the diagnosis."""
     from init_bench.diagnosis.default_loss import cross_entropy
 
     if targets is None and spec.needs == "loss":

@@ -1,4 +1,4 @@
-"""Verbs about a model of the user's: diagnose, recommend, coord-check."""
+"""Run the verbs about a model of the user's: diagnose, recommend, coord-check."""
 
 import json
 import warnings

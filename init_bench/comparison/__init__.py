@@ -1,1 +1,1 @@
-"""Compare initialisers: pairs, draws, training, timing, and the verdicts on them."""
+"""Compare initializers: pairs, draws, training, timing, and the verdicts on them."""

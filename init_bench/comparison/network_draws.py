@@ -1,4 +1,4 @@
-"""Compare the weights that two initialisers draw into one network, layer by layer."""
+"""Compare the weights that two initializers draw into one network, layer by layer."""
 
 import functools
 import math

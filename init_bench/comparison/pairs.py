@@ -1,4 +1,4 @@
-"""Turn names into pairs to compare: those named, or an initialiser and torch's counterpart."""
+"""Turn names into pairs to compare: those named, or an initializer and torch's counterpart."""
 
 import inspect
 import itertools
@@ -22,7 +22,7 @@ STAND_IN = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two initialisers ``a`` and ``b``: differences are a − b, ratios a / b."""
+    """Two initializers ``a`` and ``b``: differences are a − b, ratios a / b."""
 
     a: InitSpec
     b: InitSpec
@@ -57,7 +57,7 @@ def pairs_of(names: Sequence[str]) -> list[Pair]:
 
 
 def counterpart_name(name: str) -> str | None:
-    """Return the name of torch's counterpart of an initialiser, ``None`` where there is none.
+    """Return the name of torch's counterpart of an initializer, ``None`` where there is none.
 
     Example:
         >>> counterpart_name("he_normal"), counterpart_name("variance_scaling")
@@ -69,7 +69,7 @@ def counterpart_name(name: str) -> str | None:
 
 
 def without_counterpart() -> tuple[str, ...]:
-    """Return the initialisers of the menu, of any kind, that have no counterpart in torch.
+    """Return the initializers of the menu, of any kind, that have no counterpart in torch.
 
     Example:
         >>> "variance_scaling" in without_counterpart(), "he_normal" in without_counterpart()
@@ -100,12 +100,12 @@ def _with_counterpart(spec: InitSpec) -> Pair:
 
 
 def _with_stand_ins(name: str) -> InitSpec:
-    """Return the initialiser with ``STAND_IN`` for each argument that has no default."""
+    """Return the initializer with ``STAND_IN`` for each argument that has no default."""
     required = [key for key, default in _parameters(name).items() if default is inspect._empty]
     return InitSpec(name, tuple((key, STAND_IN) for key in required))
 
 
 def _parameters(name: str) -> dict[str, object]:
-    """Return the arguments of an initialiser and their defaults, in order."""
+    """Return the arguments of an initializer and their defaults, in order."""
     parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
     return {p.name: p.default for p in parameters if p.name != "generator"}

@@ -1,4 +1,4 @@
-"""Compare initialisers: draws, training and speed of each pair, with a verdict in words."""
+"""Compare initializers: draws, training and speed of each pair, with a verdict in words."""
 
 import contextlib
 import tempfile
@@ -34,7 +34,7 @@ def compare(
     progress: bool = True,
     **axes: Unpack[GridAxes],
 ) -> Comparison:
-    """Compare initialisers: do they draw the same, train the same, and how fast is each?
+    """Compare initializers: do they draw the same, train the same, and how fast is each?
 
     *Draws*: bits from the same generator; entries by two-sample Kolmogorov-Smirnov; standard
     deviation and spectrum of whole weights; moments against the distribution that each states, on

@@ -1,4 +1,4 @@
-"""Test draws against the distribution that their initialiser states."""
+"""Test draws against the distribution that their initializer states."""
 
 import math
 from collections.abc import Callable, Mapping

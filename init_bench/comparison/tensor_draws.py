@@ -1,4 +1,4 @@
-"""Compare the tensors that two initialisers draw: bits, entries, matrices, stated moments."""
+"""Compare the tensors that two initializers draw: bits, entries, matrices, stated moments."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ BIT_SEEDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Statistics of ``DRAWS`` independent weights of one initialiser and shape.
+    """Hold the statistics of ``DRAWS`` independent weights of one initializer and shape.
 
     Attributes:
         entries: all entries, in ascending order.

@@ -131,7 +131,7 @@ def _starts(pairs: Iterable[Pair], cell: Cell, seeds: Sequence[int]) -> dict[Pai
 
 
 def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
-    """Return why a grid refuses an initialiser, empty where it takes it."""
+    """Return why a grid refuses an initializer, empty where it takes it."""
     try:
         Grid(**axes, init=str(spec))
     except InitBenchError as reason:
@@ -140,7 +140,7 @@ def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
 
 
 def _run(pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions) -> Results | None:
-    """Train every initialiser of the pairs from every seed; ``None`` where there is no pair."""
+    """Train every initializer of the pairs from every seed; ``None`` where there is no pair."""
     names = list(dict.fromkeys(str(spec) for pair in pairs for spec in (pair.a, pair.b)))
     if not names:
         return None

@@ -37,7 +37,7 @@ class RunOptions:
 
 
 def cell_of(axes: Mapping[str, Any]) -> Cell:
-    """Return the cell that all sides train, with the default seed and initialiser.
+    """Return the cell that all sides train, with the default seed and initializer.
 
     Raises:
         InitBenchError: an unknown axis, a bad value, or more than one value of an axis.

@@ -1,7 +1,6 @@
 """Check coordinates: do a few training steps change outputs equally at every width?"""
 
 import json
-import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -20,11 +19,12 @@ from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int, misfit
 from init_bench.figures import coordinate_curves
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.record import capture
 from init_bench.models import check_module
 from init_bench.randomness import drawing_from, stream
+from init_bench.statistics.layer import rms
 from init_bench.training.seeds import seeds_from
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
@@ -105,7 +105,7 @@ class CoordCheck:
     def to_json(self) -> str:
         """Return verdict, slopes and changes as JSON."""
         tables = {
-            name: json.loads(frame.to_json(orient="records"))
+            name: json_records(frame)
             for name, frame in (("slopes", self.slopes), ("changes", self.changes))
         }
         return json.dumps({"verdict": self.worst, "summary": self.summary, **tables})
@@ -277,7 +277,7 @@ def _trained(
             loss = loss_fn(model(inputs), targets)
         start = start or dict(record.outputs)
         for index, (layer, output) in enumerate(record.outputs.items(), start=1):
-            size, change = _rms(output), _rms(output - start[layer])
+            size, change = rms(output), rms(output - start[layer])
             yield {"step": step, "layer": layer, "index": index, "size": size, "change": change}
         update.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -288,7 +288,3 @@ def _noise(inputs: Tensor, seed: int) -> Any:
     """Return a context in which dropout draws the same at every step, on the CPU."""
     on_cpu = inputs.device.type == "cpu"
     return drawing_from(stream(seed, "noise")) if on_cpu else nullcontext()
-
-
-def _rms(values: Tensor) -> float:
-    return math.sqrt(values.detach().cpu().double().square().mean().item())

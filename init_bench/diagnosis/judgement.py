@@ -26,7 +26,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A layer that is beyond the limit of a rule.
+    """Record a layer that is beyond the limit of a rule.
 
     Attributes:
         rule: the rule.

@@ -1,4 +1,4 @@
-"""Measure what verdicts judge: each function reads the evidence and returns layer, index, value."""
+"""Measure what verdicts judge: each measure reads the evidence; its rows: layer, index, value."""
 
 import math
 
@@ -18,14 +18,14 @@ FEWEST_LAYERS = 4
 """A trend per layer needs this many layers."""
 
 
-def is_normalised(evidence: Evidence) -> bool:
-    """Return whether some layer is a normalisation."""
+def is_normalized(evidence: Evidence) -> bool:
+    """Return whether some layer is a normalization."""
     return bool(normalizations(evidence).any())
 
 
 def is_plain(evidence: Evidence) -> bool:
-    """Return whether no layer is a normalisation."""
-    return not is_normalised(evidence)
+    """Return whether no layer is a normalization."""
+    return not is_normalized(evidence)
 
 
 def always(evidence: Evidence) -> bool:
@@ -61,7 +61,7 @@ def nonfinite_gradient(evidence: Evidence) -> pd.DataFrame:
 
 
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
-    """Return √(mean weight²) of normalisations that let nothing through.
+    """Return √(mean weight²) of normalizations that let nothing through.
 
     After them neither a layer nor the output receives a signal, or no gradient comes back although
     a bypass has one.
@@ -189,12 +189,13 @@ def _weighted(evidence: Evidence) -> pd.DataFrame:
 
 
 def normalizations(evidence: Evidence) -> pd.Series:
-    """Return which rows of the profile are normalisations."""
+    """Return which rows of the profile are normalizations."""
     normalizes: pd.Series = evidence.profile["normalizes"].astype(bool)
     return normalizes
 
 
 def multiplying(evidence: Evidence) -> pd.DataFrame:
+    """Return the rows of the profile that have weights."""
     return evidence.profile[evidence.profile["weight_gain"].notna()]
 
 
@@ -236,6 +237,7 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
 
 
 def as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
+    """Return layer, index and value of the rows that have a value."""
     frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
     return frame.dropna(subset=["value"])
 

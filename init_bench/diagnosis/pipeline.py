@@ -15,8 +15,8 @@ from init_bench.diagnosis.learning_rates.pipeline import rate_window
 from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
-from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import is_compiled
+from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
 from init_bench.theory.coverage import expected_of
 
@@ -84,8 +84,7 @@ def diagnose(
         >>> ib.diagnose(model, x).verdicts[["layer", "verdict"]].to_numpy().tolist()[0]
         ['2', 'vanishing_signal']
     """
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_is_module(model)
     if steps is not None:
         warnings.warn("steps= is now called capture_at=", FutureWarning, stacklevel=2)
         capture_at = steps

@@ -1,4 +1,4 @@
-"""Recommend initialisers for a model by short trainings."""
+"""Recommend initializers for a model by short trainings."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -67,7 +67,7 @@ def recommend(
     inits: Sequence[str] = CANDIDATES,
     seeds: int | Iterable[int] = SEEDS,
 ) -> Recommendation:
-    """Try initialisers on ``model`` for a short, fixed budget and rank them by the loss reached.
+    """Try initializers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
     Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
     the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
@@ -156,14 +156,14 @@ class _Learner:
         with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
             self._fill(spec, seed)
             parameters = [p for p in self.model.parameters() if p.requires_grad]
-            optimiser = torch.optim.SGD(parameters, lr=rate)
+            update = torch.optim.SGD(parameters, lr=rate)
             for _ in range(STEPS):
-                optimiser.zero_grad()
+                update.zero_grad()
                 loss = self._measured()
                 if not loss.isfinite():
                     return math.inf
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                update.step()
             last = self._measured().item()
         return last if math.isfinite(last) else math.inf
 

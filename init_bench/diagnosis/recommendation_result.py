@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from init_bench.figures import ranked_losses
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 STEPS = 40
 """Training steps of each initialiser."""
@@ -29,7 +29,7 @@ MEANING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """Initialisers of one model, ranked by measurement.
+    """Initializers of one model, ranked by measurement.
 
     Attributes:
         table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
@@ -73,13 +73,13 @@ class Recommendation:
         )
 
     def figure(self) -> Figure:
-        """Draw the loss of each initialiser with its 95 % interval, best first."""
+        """Draw the loss of each initializer with its 95 % interval, best first."""
         caption = f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over {self.seeds} seeds."
         return ranked_losses(self.table, caption=caption)
 
     def to_json(self) -> str:
-        """Return summary, table and refused initialisers as JSON."""
-        table = json.loads(self.table.to_json(orient="records"))
+        """Return summary, table and refused initializers as JSON."""
+        table = json_records(self.table)
         head = {"summary": self.summary, "best": self.best, "refused": self.refused}
         return json.dumps({**head, "table": table}, ensure_ascii=False)
 
@@ -92,7 +92,7 @@ class Recommendation:
         return page_of(self.summary, self._printed(), self.figure())
 
     def __str__(self) -> str:
-        """Return summary, table and refused initialisers as text."""
+        """Return summary, table and refused initializers as text."""
         refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
         table = self._printed().to_string(index=False)
         return "\n".join([self.summary, table, MEANING, *refused])

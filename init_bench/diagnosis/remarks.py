@@ -1,7 +1,7 @@
 """Remark on what verdicts do not cover: what was not judged, what is not the weights' fault."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from torch import Tensor
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
+from init_bench.diagnosis.name_lists import listed
 from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -161,11 +162,10 @@ def _tiny_gradients(weights: pd.DataFrame) -> Iterator[str]:
     ratios = matrices["gradient_ratio"]
     tiny = matrices[(ratios > 0) & (ratios < TINY * ratios[ratios > 0].median())]
     if len(tiny):
-        named = ", ".join(tiny["parameter"][:MOST_NAMED])
-        more = f" and {len(tiny) - MOST_NAMED} more" if len(tiny) > MOST_NAMED else ""
+        named = listed(tiny["parameter"].tolist(), MOST_NAMED)
         yield (
-            f"gradient tiny beside the weight, next to those of the others: {named}{more}; "
-            "see gradient_ratio in .weights"
+            f"tiny gradients, below {TINY:g} of the median ratio of gradient to weight: {named}; "
+            f"see gradient_ratio in .weights"
         )
 
 
@@ -181,8 +181,7 @@ def _faults(weights: pd.DataFrame) -> Iterator[str]:
     wrong = weights[(weights["fault"] != "") & ~meant]
     named = [f"{name} ({fault})" for name, fault in wrong[["parameter", "fault"]].to_numpy()]
     if named:
-        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-        yield f"wrong at any scale: {', '.join(named[:MOST_NAMED])}{more}; see .weights"
+        yield f"wrong at any scale: {listed(named, MOST_NAMED)}; see .weights"
 
 
 def _copies(weights: pd.DataFrame) -> Iterator[str]:
@@ -196,7 +195,7 @@ def _copies(weights: pd.DataFrame) -> Iterator[str]:
     shared = owners.isin(matrices["parameter"])
     pairs = [f"{name} is {owner}" for name, owner in zip(tied["parameter"], owners, strict=True)]
     if named := [pair for pair, both in zip(pairs, shared, strict=True) if both]:
-        yield f"one parameter under several names: {_some(named)}; is it meant?"
+        yield f"one parameter under several names: {listed(named, MOST_NAMED)}; is it meant?"
     own = matrices.drop(tied.index)
     own = own[(own["std"] > 0) & (own["shape"].map(math.prod) >= FEWEST_VALUES)]
     groups = own.groupby(["shape", "mean", "std"], sort=False)["parameter"].agg(list)
@@ -204,11 +203,6 @@ def _copies(weights: pd.DataFrame) -> Iterator[str]:
     if equal:
         others = f" and {len(equal) - 1} more groups" if len(equal) > 1 else ""
         yield (
-            f"equal values at the start: {_some(equal[0])}{others}, as copy.deepcopy makes (in "
-            f"nn.TransformerEncoder too); draw them anew where each should be its own"
+            f"equal values at the start: {listed(equal[0], MOST_NAMED)}{others}, as copy.deepcopy "
+            f"makes (in nn.TransformerEncoder too); draw them anew where each should be its own"
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

@@ -13,7 +13,7 @@ from init_bench.diagnosis.learning_rates.result import RateWindow
 from init_bench.diagnosis.verdict_rules import verdict_marks
 from init_bench.figures import diagnosis as draw
 from init_bench.figures.export import files_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,7 @@ class Diagnosis:
     def to_json(self) -> str:
         """Return everything as JSON: ``name``, ``healthy``, ``loss``, ``notes`` and the tables."""
         tables = {
-            name: json.loads(getattr(self, name).to_json(orient="records"))
-            for name in ("verdicts", "layers", "weights")
+            name: json_records(getattr(self, name)) for name in ("verdicts", "layers", "weights")
         }
         losses = {s: loss if math.isfinite(loss) else None for s, loss in self.losses.items()}
         head = {

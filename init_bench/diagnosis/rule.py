@@ -14,7 +14,7 @@ from init_bench.diagnosis.evidence.collection import Evidence
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One way in which an initialization can fail.
+    """Describe one way in which an initialization can fail.
 
     Attributes:
         verdict: its name; several rules may share one.

@@ -14,19 +14,19 @@ from init_bench.diagnosis.measures import (
 )
 
 AGREE = 1.5
-"""Up to this factor the stored weight is taken for what multiplies the signal."""
+"""Factor up to which the stored weight counts as what multiplies the signal."""
 
 
 PASSES = 0.1
-"""Small weights are undone if the next layer receives at least this share of the spread; a layer
-beyond the limit passes less than 0.02 on."""
+"""Small weights are undone if the next layer receives at least this share of the spread; without a
+way around it, a layer beyond the limit would pass on less than 0.02."""
 
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
-    """Return √(fan_in · mean W²) of layers with a weight matrix, where later layers meet it.
+    """Return √(fan_in · mean W²) of layers with a weight matrix, where it reaches later layers.
 
-    ``target`` is that of the recommended std. Left out are bypassed layers of zeros, small output
-    layers, which are a choice, and those of ``undone_weight_gain``.
+    ``target`` is the gain at the recommended std. Left out are bypassed layers of zeros, small
+    output layers, which are a choice, and the layers of ``undone_weight_gain``.
     """
     rows = multiplying(evidence)
     meant = bypassed_zero_layers(rows) | _small_outputs(rows)
@@ -34,9 +34,9 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
 
 
 def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
-    """Return √(fan_in · mean W²) of layers whose scale is undone before the next layer meets it.
+    """Return √(fan_in · mean W²) of layers whose scale is undone before the next layer.
 
-    By a normalization behind the layer, or, where the weights are small, by a way around it.
+    A normalization after the layer undoes it or, where the weights are small, a way around it.
     """
     rows = multiplying(evidence)
     meant = bypassed_zero_layers(rows) | _small_outputs(rows)
@@ -54,8 +54,10 @@ def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd
 
 
 def _small_outputs(rows: pd.DataFrame) -> pd.Series:
-    """Return which layers make the output and reduce it; of a layer of several matrices, such as
-    attention, not all make the output."""
+    """Return which layers make the output and reduce it.
+
+    Layers of several matrices, such as attention, are none: not all of them make the output.
+    """
     last = rows["index"] == rows["index"].max()
     one_matrix = rows["kind"] == "pre_activation"
     small: pd.Series = (last | rows["is_output"]) & one_matrix & (rows["weight_gain"] < 1)

@@ -16,7 +16,7 @@ GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at th
 OUTPUT_SPREAD = "sample_std of the output, a tensor (samples, classes) that goes into a loss"
 
 
-EXPLODES_NORMALISED = 10**4.5
+EXPLODES_NORMALIZED = 10**4.5
 """Before a normalization gradients may differ more: by up to 10^3.9 in torchvision's models."""
 
 
@@ -237,9 +237,9 @@ RULES: list[Rule] = [
         quantity=f"{GRADIENT_LEFT}, in a normalised network",
         measure=measures.gradient_left,
         backward=True,
-        threshold=EXPLODES_NORMALISED,
+        threshold=EXPLODES_NORMALIZED,
         above=True,
-        where=measures.is_normalised,
+        where=measures.is_normalized,
         meaning="its gradient is far larger than that of the last layer",
         advice="fewer layers between shortcuts, or a larger batch",
         mark=("#D55E00", ">"),
@@ -252,7 +252,7 @@ RULES: list[Rule] = [
         threshold=10**2.0,
         above=True,
         severity="watch",
-        where=measures.is_normalised,
+        where=measures.is_normalized,
         meaning="its gradient grows with depth",
         advice="normalisation hides it in the forward pass, but the gradient grows with depth: "
         "warm the learning rate up; without shortcuts, use fewer layers",

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.depth_panels import log_safe, name_layers
+from init_bench.figures.depth_panels import log_safe, name_layers, width_for
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
 OUTPUTS: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ def captured_layers(layers: pd.DataFrame, *, caption: str) -> Figure:
     outputs = outputs.assign(place=np.arange(1, len(outputs) + 1))
     gradients = layers[layers["kind"] == "gradient"]
     rows = 1 if gradients.empty else 2
-    width = min(16.0, max(8.0, 0.16 * len(outputs) + 4))
+    width = width_for(len(outputs))
     figure = new_figure(width, 2.6 * rows + 1.2)
     with mpl.rc_context(RC):
         panels = figure.subplots(rows, sharex=True, squeeze=False)[:, 0]

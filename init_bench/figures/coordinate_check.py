@@ -66,15 +66,15 @@ def coordinate_curves(
     need(rows, "width", "seed", "step", "layer", "index", "change")
     need(slopes, "layer", "slope", "low", "high", "verdict")
     last = rows[rows["step"] == rows["step"].max()]
-    colours = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
+    colors = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
     with mpl.rc_context(RC):
         figure = new_figure(10.5, max(4.8, 0.17 * len(slopes) + 1.6))
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
-        _draw_changes(left, last, list(slopes["layer"]), colours)
+        _draw_changes(left, last, list(slopes["layer"]), colors)
         _draw_slopes(right, slopes, tolerance)
         right.set_yticks(range(len(slopes)), slopes["layer"], fontsize=8)
-        for tick, colour in zip(right.get_yticklabels(), colours, strict=True):
-            tick.set_bbox({"facecolor": "none", "edgecolor": colour, "pad": 1.2, "linewidth": 1.2})
+        for tick, color in zip(right.get_yticklabels(), colors, strict=True):
+            tick.set_bbox({"facecolor": "none", "edgecolor": color, "pad": 1.2, "linewidth": 1.2})
         figure.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
         add_caption(figure, f"{caption} {_legend(slopes['layer'], seeds_of(rows))}")
     return figure
@@ -92,13 +92,13 @@ def _legend(layers: pd.Series, seeds: str) -> str:
 
 
 def _draw_changes(
-    ax: Axes, last: pd.DataFrame, layers: Sequence[str], colours: Sequence[Any]
+    ax: Axes, last: pd.DataFrame, layers: Sequence[str], colors: Sequence[Any]
 ) -> None:
     """Draw change against width, a line per layer."""
-    for layer, colour in zip(layers, colours, strict=True):
+    for layer, color in zip(layers, colors, strict=True):
         part = last[(last["layer"] == layer) & np.isfinite(last["change"])]
         few = len(layers) <= FEW_LAYERS
-        style = {"color": colour, "marker": "o", "markersize": 4, "linewidth": 1.3}
+        style = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1.3}
         draw_over_seeds(ax, part, "width", "change", band=few, **style)
     drawable = "log" if (last["change"] > 0).any() else "linear"
     ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the layer's output")

@@ -153,7 +153,7 @@ def draw_losses(
     *,
     classes: int = 10,
 ) -> None:
-    """Draw each initialiser's loss over steps, mean and band, with its own line or ``lines``."""
+    """Draw each initializer's loss over steps, mean and band, with its own line or ``lines``."""
     if frame.duplicated(["init", "seed", "step"]).any():
         raise InitBenchError(
             "the frame has several curves for one init and seed; choose the rows of one value of "
@@ -175,7 +175,7 @@ def draw_losses(
 def _draw_loss(
     ax: Axes, by_seed: pd.DataFrame, label: str, line: Mapping[str, Any], dashes: list[Any]
 ) -> None:
-    """Draw one initialiser's loss, a column per seed: its mean, smoothed too, and a band."""
+    """Draw one initializer's loss, a column per seed: its mean, smoothed too, and a band."""
     raw, spread = by_seed.mean(axis=1), by_seed.std(axis=1, ddof=1).fillna(0)
     mean, sd = smooth(raw.to_numpy()), smooth(spread.to_numpy())
     every = max(1, math.ceil(len(raw) / MARKERS_PER_LINE))

@@ -28,7 +28,7 @@ THEORY: dict[str, Any] = {
 """A wide pale line: where theory is right, the measured line runs on it."""
 
 
-STRIP_COLOURS = "Greys"
+STRIP_COLORS = "Greys"
 
 
 NOT_FINITE = "#7F0000"
@@ -107,7 +107,7 @@ def draw_strip(ax: Axes, layers: pd.DataFrame, histograms: pd.DataFrame, title: 
         origin="lower",
         aspect="auto",
         interpolation="none",
-        cmap=mpl.colormaps[STRIP_COLOURS].with_extremes(bad=NOT_FINITE),
+        cmap=mpl.colormaps[STRIP_COLORS].with_extremes(bad=NOT_FINITE),
         norm=PowerNorm(0.5, vmin=0, vmax=1),
     )
     scale = ax.inset_axes((1.015, 0.0, 0.012, 1.0))
@@ -117,9 +117,12 @@ def draw_strip(ax: Axes, layers: pd.DataFrame, histograms: pd.DataFrame, title: 
     ax.grid(visible=False)
 
 
-def name_layers(
-    ax: Axes, layers: pd.DataFrame, colours: Mapping[int, str], *, width: float
-) -> None:
+def width_for(number: int) -> float:
+    """Return the width, in inches, of a figure with so many layers or parameters in a row."""
+    return min(16.0, max(8.0, 0.16 * number + 4))
+
+
+def name_layers(ax: Axes, layers: pd.DataFrame, colors: Mapping[int, str], *, width: float) -> None:
     """Name layers below the axis: those at fault in their color, others where there is room.
 
     Where there is no room for all at fault, the first ones are named.
@@ -127,21 +130,21 @@ def name_layers(
     Args:
         ax: the lowest panel.
         layers: a row per layer with its ``place``.
-        colours: color of each layer at fault, by place.
+        colors: color of each layer at fault, by place.
         width: of the figure, in inches.
     """
     points = 72 * AXIS_SHARE * width
     gap = max(1, round(len(layers) * NAME_SPACE / points))
     every = max(gap, -(-len(layers) // NAMED_LAYERS))
     named: list[int] = []
-    for place in (*sorted(colours), *layers["place"][::every]):
+    for place in (*sorted(colors), *layers["place"][::every]):
         if all(abs(place - other) >= gap for other in named):
             named.append(int(place))
     names = layers.set_index("place")["layer"]
     ax.set_xticks(named, [_short(names[place]) for place in named], rotation=90)
     for place, tick in zip(named, ax.get_xticklabels(), strict=True):
-        tick.set(fontsize=6.5, color=colours.get(place, "#333333"))
-        tick.set_fontweight("bold" if place in colours else "normal")
+        tick.set(fontsize=6.5, color=colors.get(place, "#333333"))
+        tick.set_fontweight("bold" if place in colors else "normal")
     ax.set_xlabel("; ".join(["layer, in order of execution", *explained_names(layers["layer"])]))
 
 

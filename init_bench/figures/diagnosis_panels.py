@@ -17,6 +17,7 @@ from init_bench.figures.depth_panels import (
     draw_whole_spread,
     log_safe,
     name_layers,
+    width_for,
 )
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
@@ -74,7 +75,7 @@ def diagnosis(
     marks = _complete(marks or {}, verdicts["verdict"].unique())
     graded = bool(profile["gradient"].notna().any())
     heights = [2.6, *[1.9 for _ in steps_drawn], *[2.2] * graded]
-    width = min(16.0, max(8.0, 0.16 * len(steps_drawn[0]) + 4))
+    width = width_for(len(steps_drawn[0]))
     figure = new_figure(width, sum(heights) + 1.6)
     with mpl.rc_context(RC):
         panels = figure.subplots(
@@ -90,8 +91,8 @@ def diagnosis(
         if graded:
             _draw_gradient(panels[-1], steps_drawn, expected)
             _mark(panels[-1], steps_drawn, verdicts[gradients], "gradient", marks)
-        colours = _shade(list(panels), steps_drawn, verdicts, marks)
-        name_layers(panels[-1], steps_drawn[0], colours, width=width)
+        colors = _shade(list(panels), steps_drawn, verdicts, marks)
+        name_layers(panels[-1], steps_drawn[0], colors, width=width)
         add_caption(figure, f"{caption}{_legend_of(steps_drawn, verdicts)}")
     return figure
 
@@ -186,14 +187,14 @@ def _shade(
     steps = {at: layers["step"].iloc[0] for at, layers in enumerate(steps_drawn, start=1)}
     for at, ax in enumerate(panels):
         shown = found[found["step"] == steps[at]] if at in steps else found
-        for place, colour in _colours(shown, marks).items():
-            ax.axvspan(place - 0.5, place + 0.5, color=colour, alpha=0.15, linewidth=0)
+        for place, color in _colors(shown, marks).items():
+            ax.axvspan(place - 0.5, place + 0.5, color=color, alpha=0.15, linewidth=0)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _colours(found, marks)
+    return _colors(found, marks)
 
 
-def _colours(starts: pd.DataFrame, marks: Marks) -> dict[int, str]:
+def _colors(starts: pd.DataFrame, marks: Marks) -> dict[int, str]:
     """Return the color of the first fault at each position."""
     first = starts.drop_duplicates("place")
     return {

@@ -1,4 +1,4 @@
-"""Draw the differences of many pairs of initialisers, a row per pair."""
+"""Draw the differences of many pairs of initializers, a row per pair."""
 
 import math
 from collections.abc import Mapping

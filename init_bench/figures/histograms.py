@@ -15,7 +15,7 @@ RANGES = {"book": "the book's range, 0 to 1", "full": "full range, signed"}
 
 
 def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
-    """Draw the share of activations by value, a panel per layer, a row per initialiser.
+    """Draw the share of activations by value, a panel per layer, a row per initializer.
 
     Args:
         frame: columns ``init``, ``activation``, ``layer``, ``range`` (``book`` or ``full``; a

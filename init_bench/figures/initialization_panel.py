@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.figures.depth_panels import log_safe, name_layers
+from init_bench.figures.depth_panels import log_safe, name_layers, width_for
 from init_bench.figures.style import RC, add_caption, need, new_figure
 
 
@@ -32,7 +32,7 @@ def parameter_stds(parameters: pd.DataFrame, *, caption: str) -> Figure:
     drawn = parameters.assign(place=np.arange(1, len(parameters) + 1))
     stated = drawn[drawn["std_nominal"] > 0]
     filled = drawn[drawn["std_measured"] > 0]
-    width = min(16.0, max(8.0, 0.16 * len(drawn) + 4))
+    width = width_for(len(drawn))
     figure = new_figure(width, 3.8)
     with mpl.rc_context(RC):
         ax = figure.subplots()

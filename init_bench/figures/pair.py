@@ -1,4 +1,4 @@
-"""Draw two initialisers side by side: weights, quantiles, loss curves, differences by seed."""
+"""Draw two initializers side by side: weights, quantiles, loss curves, differences by seed."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Draw a number of every parameter, in order, colored by the parameter's state."""
+"""Draw one value per parameter, in order, colored by the parameter's state."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from init_bench.figures.style import RC, add_caption, need, new_figure
 
 
 def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
-    """Draw a row per initialiser: its mean loss and interval, the best on top.
+    """Draw a row per initializer: its mean loss and interval, the best on top.
 
     Filled markers: no difference from the best was measured. Hollow ones are worse. An initialiser
     that diverged has no marker.

@@ -57,7 +57,7 @@ RC: dict[Any, Any] = {
 
 
 def line_of(init: str, position: int = 0) -> dict[str, Any]:
-    """Return color, dash and marker of an initialiser, by ``position`` if it has no own ones."""
+    """Return color, dash and marker of an initializer, by ``position`` if it has no own ones."""
     other = {
         "color": _OTHERS[position % len(_OTHERS)],
         "linestyle": _DASHES[position % len(_DASHES)],
@@ -67,7 +67,7 @@ def line_of(init: str, position: int = 0) -> dict[str, Any]:
 
 
 def label_of(init: str) -> str:
-    """Return the initialiser's spec, with the book's name for it if that is another."""
+    """Return the initializer's spec, with the book's name for it if that is another."""
     return GLOSS.get(init, init)
 
 

@@ -95,7 +95,7 @@ def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
 
 
 def _lines(inits: list[str]) -> dict[str, dict[str, Any]]:
-    """Return each initialiser's line; one without a line of its own takes an unused color."""
+    """Return each initializer's line; one without a line of its own takes an unused color."""
     taken = [LINES[init]["color"] for init in inits if init in LINES]
     spare = [line for line in LINES.values() if line["color"] not in taken]
     others = [init for init in inits if init not in LINES]

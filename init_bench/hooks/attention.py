@@ -20,7 +20,7 @@ MOST_WEIGHTS = 2**24
 
 @dataclass(frozen=True)
 class AttentionCall:
-    """How concentrated one attention is.
+    """Describe how concentrated one attention is.
 
     Attributes:
         layer: qualified name of the module that computes it.
@@ -40,7 +40,7 @@ class AttentionCalls:
         self.calls: list[AttentionCall] = []
         self.softmaxes: Any = WeakIdKeyDictionary()
 
-    def see(
+    def observe(
         self,
         layer: str,
         name: str,

@@ -1,6 +1,5 @@
 """Hold the statistics of one call of a layer: its input, output, weight and gradients."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class UsedWeight:
-    """A weight as a call of a layer used it.
+    """Describe a weight as a call of a layer used it.
 
     Attributes:
         gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
@@ -32,7 +31,7 @@ class UsedWeight:
 
 @dataclass(kw_only=True)
 class LayerCall:
-    """One call of a layer.
+    """Hold what is known of one call of a layer.
 
     Attributes:
         layer: qualified name of the module; ``module:function`` of a nonlinearity that is called
@@ -126,8 +125,7 @@ def describe_signal(value: Any, batch_dim: int = 0) -> Statistics:
     return {
         "samples": float(len(samples)),
         "dimensions": float(tensor.dim()),
-        "rms": math.hypot(statistics["mean"], statistics["std"]),
-        **{name: statistics[name] for name in ("std", "sample_std", "dead", "nonfinite")},
+        **{name: statistics[name] for name in ("rms", "std", "sample_std", "dead", "nonfinite")},
     }
 
 

@@ -17,7 +17,7 @@ IsWeight = Callable[[object], bool]
 
 @dataclass(frozen=True)
 class Contraction:
-    """A product that sums over inputs, with a weight as one operand.
+    """Describe a product that sums over inputs, with a weight as one operand.
 
     Attributes:
         weight: the operand, as it is used.
@@ -118,8 +118,8 @@ _PRODUCTS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], tuple[object, 
 """Which two operands a function multiplies as matrices."""
 
 
-def _argument(args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name)
+def _argument(args: Sequence[Any], kwargs: Mapping[str, Any], position: int, name: str) -> Any:
+    return args[position] if len(args) > position else kwargs.get(name)
 
 
 def _product(left: object, right: object, is_weight: IsWeight) -> Contraction | None:
@@ -146,7 +146,7 @@ def _einsum(args: Sequence[Any], is_weight: IsWeight) -> Contraction | None:
     operands = list(args[1] if several else args[1:])
     left, arrow, output = args[0].replace(" ", "").partition("->")
     terms = left.split(",")
-    weights = [place for place, operand in enumerate(operands) if is_weight(operand)]
+    weights = [i for i, operand in enumerate(operands) if is_weight(operand)]
     if len(weights) != 1 or len(terms) != len(operands):
         return None
     weight, term = operands[weights[0]], terms.pop(weights[0])

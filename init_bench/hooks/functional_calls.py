@@ -8,14 +8,14 @@ from torch.overrides import TorchFunctionMode
 
 from init_bench.activations.recognition import FUNCTIONS
 
-Sees = Callable[[Any, tuple[Any, ...], Mapping[str, Any], object], None]
+Observes = Callable[[Any, tuple[Any, ...], Mapping[str, Any], object], None]
 """Is shown a function that is no nonlinearity: its arguments and its output."""
 
 
 class FunctionalActivations(TorchFunctionMode):
     """Call ``begins(name, inputs)`` and ``ends(name, output)`` around each nonlinearity.
 
-    ``sees`` is shown every other function.
+    ``observes`` is shown every other function.
 
     A nonlinearity that another one calls is not reported: torch switches the mode off while it
     handles a function.
@@ -25,10 +25,10 @@ class FunctionalActivations(TorchFunctionMode):
         self,
         begins: Callable[[str, object], None],
         ends: Callable[[str, object], None],
-        sees: Sees | None = None,
+        observes: Observes | None = None,
     ) -> None:
         super().__init__()
-        self.begins, self.ends, self.sees, self.active = begins, ends, sees, False
+        self.begins, self.ends, self.observes, self.active = begins, ends, observes, False
 
     def __torch_function__(
         self,
@@ -41,8 +41,8 @@ class FunctionalActivations(TorchFunctionMode):
         name = FUNCTIONS.get(func)
         if name is None:
             output = func(*args, **kwargs)
-            if self.sees is not None:
-                self.sees(func, args, kwargs, output)
+            if self.observes is not None:
+                self.observes(func, args, kwargs, output)
             return output
         self.begins(name, args or kwargs)
         output = func(*args, **kwargs)

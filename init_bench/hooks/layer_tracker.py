@@ -21,6 +21,7 @@ from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
 from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
@@ -50,7 +51,7 @@ def track(
 
 @dataclass
 class _RunningModule:
-    """A module between its start and its end.
+    """Hold a module between its start and its end.
 
     ``opaque``: nonlinearities that it calls are its own. ``is_leaf_call``: no other module ran
     inside it so far.
@@ -96,8 +97,8 @@ class LayerTracker:
         self.alive: list[tuple[LayerCall, weakref.ref[Tensor]]] = []
         self.statistics = StatisticsCache()
         self.own_code = OwnCode(view) if inputs else None
-        sees = self._see_function if inputs else None
-        self.functions = FunctionalActivations(self._begin_function, self._end_function, sees)
+        observes = self._observe_function if inputs else None
+        self.functions = FunctionalActivations(self._begin_function, self._end_function, observes)
         hooks.callback(self.functions.switch, False)
 
     @property
@@ -189,9 +190,9 @@ class LayerTracker:
         call.weight = self.statistics.of_weight(ended.module)
         call.used, call.factor_before = ended.used, ended.factor_before
         if self.own_code is not None:
-            self.own_code.end(call, ended.module, ended.arguments, output)
+            self.own_code.end_call(call, ended.module, ended.arguments, output)
 
-    def _see_function(
+    def _observe_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
     ) -> None:
         """Note what a function that the model's own code called does with weights."""
@@ -199,7 +200,7 @@ class LayerTracker:
             return
         caller = self.running[-1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            caller.used += self.own_code.see(caller.path, function, args, kwargs, output)
+            caller.used += self.own_code.observe(caller.path, function, args, kwargs, output)
 
     def _begin_function(self, name: str, inputs: object) -> None:
         """Describe the input of a nonlinearity, which may overwrite it."""
@@ -288,4 +289,4 @@ def _is_opaque(module: nn.Module) -> bool:
     """Return whether ``module`` is a layer of torch's, whose nonlinearities are its own."""
     if isinstance(module, nn.MultiheadAttention) or name_of(module):
         return True
-    return type(module).__module__.startswith("torch.nn.") and not any(module.children())
+    return is_torchs(module) and not any(module.children())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -13,6 +13,22 @@ MOST_SHAPES = 6
 
 
 Model = Callable[..., Any]
+
+
+def check_is_module(model: object) -> None:
+    """Refuse a model that is no module.
+
+    Example:
+        >>> check_is_module(nn.Linear)
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: model must be a torch.nn.Module, got the class Linear: pass an object of it, Linear(...)
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    if isinstance(model, nn.Module):
+        return
+    got = type(model).__name__
+    if isinstance(model, type):
+        got = f"the class {model.__name__}: pass an object of it, {model.__name__}(...)"
+    raise InitBenchError(f"model must be a torch.nn.Module, got {got}")
 
 
 def call(model: Model, inputs: Any) -> Any:

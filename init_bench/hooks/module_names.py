@@ -60,3 +60,13 @@ def own_name(path: str) -> str:
         '0.weight'
     """
     return ".".join(part for part in path.split(".") if part not in _ATTRIBUTES)
+
+
+def is_torchs(module: nn.Module) -> bool:
+    """Return whether the class of ``module`` is torch's own, not the user's or derived from one.
+
+    Example:
+        >>> is_torchs(nn.Linear(2, 1)), is_torchs(type("Mine", (nn.Linear,), {})(2, 1))
+        (True, False)
+    """
+    return type(module).__module__.startswith("torch.nn.")

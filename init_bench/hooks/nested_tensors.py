@@ -39,8 +39,8 @@ def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
     """
     if isinstance(value, Tensor):
         return change(value)
-    if isinstance(value, MutableMapping):
-        mapping = copy.copy(value)
+    if isinstance(value, Mapping):
+        mapping = copy.copy(value) if isinstance(value, MutableMapping) else dict(value)
         for key, part in value.items():
             mapping[key] = map_tensors(change, part)
         return mapping

@@ -10,6 +10,7 @@ from init_bench.hooks.attention import AttentionCalls
 from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight
 from init_bench.hooks.weight_uses import WeightUses
 
@@ -31,7 +32,7 @@ class OwnCode:
         self.factors, self.attention = ConstantFactors(), AttentionCalls()
         self.scale_free: dict[nn.Module, bool] = {}
 
-    def see(
+    def observe(
         self,
         layer: str,
         function: Any,
@@ -43,10 +44,10 @@ class OwnCode:
         found = self.uses.observe(function, args, kwargs, output)
         self.factors.observe(function, args, output)
         name = getattr(function, "__name__", "")
-        self.attention.see(layer, name, args, kwargs, output)
+        self.attention.observe(layer, name, args, kwargs, output)
         return [] if found is None else [used_weight(*found)]
 
-    def end(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
+    def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
         """Note the end of a layer's call, and whether it normalizes."""
         self.factors.follow(output, call)
         if isinstance(module, nn.MultiheadAttention):
@@ -64,7 +65,7 @@ class OwnCode:
             return True
         args, kwargs = arguments
         simple = not any(module.children()) and not kwargs and not call.used
-        if not simple or type(module).__module__.startswith("torch.nn."):
+        if not simple or is_torchs(module):
             return False
         with preserved_state(module):
             return is_scale_free(module, args, output)

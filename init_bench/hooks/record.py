@@ -12,11 +12,12 @@ import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 from init_bench.hooks.call_statistics import LayerCall, Row
 from init_bench.hooks.layer_tracker import track
+from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
-from init_bench.statistics.histogram import CENTRES
+from init_bench.statistics.histogram import CENTERS
 from init_bench.statistics.layer import STATISTICS
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
 
@@ -72,7 +73,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return ``layers`` (the rows of the table) and ``never_ran`` as JSON."""
-        layers = json.loads(self.table().to_json(orient="records"))
+        layers = json_records(self.table())
         return json.dumps({"layers": layers, "never_ran": self.never_ran}, ensure_ascii=False)
 
     def figure(self) -> "Figure":
@@ -137,7 +138,7 @@ class Record:
             {"layer": call.layer, "index": call.index, "centre": centre, "share": share}
             for call in self.layer_calls
             if call.histogram is not None
-            for centre, share in zip(CENTRES, call.histogram, strict=True)
+            for centre, share in zip(CENTERS, call.histogram, strict=True)
         ]
         return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
 
@@ -195,8 +196,7 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_is_module(model)
     view = ModelView(model)
     with track(view, keep=keep, histogram=histogram) as tracker:
         record = Record(tracker.calls, tracker.outputs, compiled=tracker.compiled)

@@ -93,7 +93,7 @@ class UnknownSignal:
 
 
 class _DeniedSignal(UnknownSignal):
-    """An unknown tensor on which conditions count as false."""
+    """Stand for an unknown tensor on which conditions count as false."""
 
     truth = False
 

@@ -13,10 +13,14 @@ from torch.utils.weak import WeakIdKeyDictionary
 from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.contraction import Contraction
 from init_bench.hooks.weight_uses import factor_of, operands
-from init_bench.statistics.layer import describe_weight
+from init_bench.statistics.layer import describe_weight, rms
 
 MOST_OF_A_STACK = 8
 """Matrices of a stack whose equal units are counted."""
+
+
+CLOSE = 0.02
+"""Relative difference that the ε of a normalization may make."""
 
 
 def used_weight(found: Contraction, gain: float) -> UsedWeight:
@@ -39,7 +43,7 @@ def used_weight(found: Contraction, gain: float) -> UsedWeight:
 
 @dataclass
 class _Scaled:
-    """By what a tensor was multiplied since ``call`` returned it, or since it came into being."""
+    """Hold by what a tensor was multiplied since ``call`` returned it, or since it was made."""
 
     factor: float
     call: LayerCall | None
@@ -86,9 +90,4 @@ def is_scale_free(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor
         return False
     if not isinstance(again, Tensor) or again.shape != output.shape:
         return False
-    size = output.float().square().mean().sqrt()
-    return bool((again - output).float().square().mean().sqrt() < CLOSE * size)
-
-
-CLOSE = 0.02
-"""Relative difference that the ε of a normalization may make."""
+    return rms(again - output) < CLOSE * rms(output)

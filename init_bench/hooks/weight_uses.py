@@ -18,7 +18,7 @@ Kind = Literal["matrix", "table", "scale"]
 
 @dataclass(frozen=True, kw_only=True)
 class WeightUse:
-    """How a model uses a parameter.
+    """Describe how a model uses a parameter.
 
     Attributes:
         kind: ``matrix`` (outputs sum over its entries), ``table`` (rows are looked up) or ``scale``
@@ -39,7 +39,7 @@ class WeightUse:
 
 @dataclass(frozen=True)
 class _Image:
-    """The layout of a tensor computed from one parameter entry by entry, or of rows of one.
+    """Describe the layout of a tensor that is one parameter, entry by entry, or rows of one.
 
     Attributes:
         name: of the parameter.
@@ -62,7 +62,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a tensor made of weights alone was computed from.
+    """Record what a tensor made of weights alone was computed from.
 
     Attributes:
         image: the parameter that it holds entry by entry, if it does.

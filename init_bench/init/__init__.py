@@ -1,4 +1,4 @@
-"""Initialisers in the dialect of ``torch.nn.init``: in place, trailing underscore, returned.
+"""Initializers in the dialect of ``torch.nn.init``: in place, trailing underscore, returned.
 
 Every public function of ``torch.nn.init`` is here under its name, with its arguments and, drawn
 from the same generator, its bits; ``from init_bench import init`` can stand wherever

@@ -1,4 +1,4 @@
-"""Look initialisers up by name, and register those of plug-ins.
+"""Look initializers up by name, and register those of plug-ins.
 
 This file lists none: a new initialiser of ours gets its record in ``init/menu.py``.
 """
@@ -64,7 +64,7 @@ class InitFields(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class InitRecord:
-    """Hold all that the package knows of one initialiser.
+    """Hold all that the package knows of one initializer.
 
     Attributes:
         name: how specs call it.
@@ -149,14 +149,14 @@ def register_init(name: str, init: Callable[..., Any], **fields: Unpack[InitFiel
 
 
 def add_record(record: InitRecord) -> None:
-    """Put an initialiser on the menu, unchecked."""
+    """Put an initializer on the menu, unchecked."""
     RECORDS[record.name] = record
     KINDS[record.needs][record.name] = record.init
     ALIASES.update(dict.fromkeys(record.aliases, record.name))
 
 
 def record_of(name: str) -> InitRecord:
-    """Return the record of the initialiser called ``name``.
+    """Return the record of the initializer called ``name``.
 
     Example:
         >>> record_of("he_normal").distribution
@@ -198,7 +198,7 @@ def _holder(name: str) -> str:
 
 
 def all_inits() -> dict[str, Callable[..., Any]]:
-    """Return the initialisers of all kinds by name.
+    """Return the initializers of all kinds by name.
 
     Example:
         >>> import init_bench.init
@@ -209,7 +209,7 @@ def all_inits() -> dict[str, Callable[..., Any]]:
 
 
 def needs_of(name: str) -> str:
-    """Return what the initialiser called ``name`` must see.
+    """Return what the initializer called ``name`` must see.
 
     Raises:
         InitBenchError: there is none of that name.
@@ -226,7 +226,7 @@ def needs_of(name: str) -> str:
 
 
 def _check_call(name: str, init: Callable[..., Any], needs: str) -> None:
-    """Refuse what cannot be called as an initialiser of its kind is."""
+    """Refuse what cannot be called as an initializer of its kind is."""
     keywords = {"generator": None} if needs == "tensor" else {}
     form = "(tensor, *, generator=None)" if needs == "tensor" else "(network)"
     try:

@@ -1,4 +1,4 @@
-"""List the initialisers of the package, one record each, in the order of every table.
+"""List the initializers of the package, one record each, in the order of every table.
 
 To add one, write its function in the folder of what it must see (``tensor_inits`` …) and its
 record here. Specs, reports, tests of draws, CLI and docs take all from these records.
@@ -182,7 +182,7 @@ for _record in (*_OF_TENSORS, *_torchs_own(), *_OF_NETWORKS):
 
 
 def signature_of(name: str) -> str:
-    """Return how a spec calls the initialiser, its defaults as they are.
+    """Return how a spec calls the initializer, its defaults as they are.
 
     Example:
         >>> signature_of("normal"), signature_of("constant"), signature_of("zeros")
@@ -195,7 +195,7 @@ def signature_of(name: str) -> str:
 
 
 def menu_rows() -> list[dict[str, str]]:
-    """Return a row per initialiser: name, formula, needs, source, as its docstring states them.
+    """Return a row per initializer: name, formula, needs, source, as its docstring states them.
 
     Example:
         >>> [row["formula"] for row in menu_rows() if row["name"] == "zeros"]

@@ -1,4 +1,4 @@
-"""Load initialisers that other packages bring, by an entry point of ``init_bench.inits``."""
+"""Load initializers that other packages bring, by an entry point of ``init_bench.inits``."""
 
 import warnings
 from importlib.metadata import EntryPoint, entry_points

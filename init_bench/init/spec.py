@@ -17,7 +17,7 @@ Value = float | int | str | bool | None
 
 @dataclass(frozen=True)
 class InitSpec:
-    """An initialiser and its arguments.
+    """An initializer and its arguments.
 
     Attributes:
         name: canonical name on the menu, aliases resolved.
@@ -62,7 +62,7 @@ class InitSpec:
 
 
 def parse(text: str) -> InitSpec:
-    """Return the initialiser that ``text`` names.
+    """Return the initializer that ``text`` names.
 
     Raises:
         InitBenchError: ``text`` is malformed, names no initialiser, or gives arguments that the
@@ -142,7 +142,7 @@ def _value(node: ast.expr, text: str) -> Value:
 
 
 def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
-    """Check ``arguments`` against the initialiser's signature; return its parameters in order."""
+    """Check ``arguments`` against the initializer's signature; return its parameters in order."""
     parameters = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
     taken = {p.name: p for p in parameters if p.name not in NOT_IN_SPECS}
     listed = ", ".join(taken) or "no arguments"

@@ -1,4 +1,4 @@
-"""State the standard deviation that each initialiser of one tensor aims at.
+"""State the standard deviation that each initializer of one tensor aims at.
 
 Every function here takes the initialiser's arguments and the size of a weight. ``init.menu`` says
 which initialiser has which.
@@ -26,7 +26,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class NominalStd:
-    """Gain and standard deviation of the entries; ``None`` where an initialiser states none.
+    """Gain and standard deviation of the entries; ``None`` where an initializer states none.
 
     The standard deviation is √(E[w²] − E[w]²) over entries and draws: of a constant it is 0, of
     a fixed pattern such as ``dirac`` that of the pattern's own entries, zeros included, of
@@ -102,7 +102,7 @@ def orthogonal(given: Mapping[str, Any], size: Size) -> NominalStd:
 
 
 def delta_orthogonal(given: Mapping[str, Any], size: Size) -> NominalStd:
-    """State the std of an orthogonal matrix at the kernel's centre and zeros around it."""
+    """State the std of an orthogonal matrix at the kernel's center and zeros around it."""
     gain = float(given["gain"])
     return NominalStd(gain=gain, std=abs(gain) / math.sqrt(size.rows * size.positions))
 

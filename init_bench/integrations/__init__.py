@@ -1,4 +1,4 @@
-"""Look at a model where it is trained: in plain loops, Hugging Face's and Lightning's trainers.
+"""Diagnose a model while it is trained: in plain loops, Hugging Face's and Lightning's trainers.
 
 ``TrainingMonitor`` is for loops of your own. The callbacks live in modules named after the library
 that they need: ``integrations.huggingface``, ``integrations.pytorch_lightning`` and

@@ -14,19 +14,19 @@ from init_bench.integrations.monitor import Monitor
 class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
     """Diagnose the model that a ``Trainer`` trains, and measure its updates.
 
-    The first batch of a step that is looked at is the one that the model is called with then. The
-    loss is the model's own (``output.loss``); where the ``Trainer`` computes it outside of the
-    model, as for label smoothing, gradients are not judged. Texts go to the logger
+    At step 0, and then every ``every`` steps, the model is diagnosed on the first batch that it is
+    called with. The loss is the model's own (``output.loss``); where the ``Trainer`` computes it
+    outside of the model, as for label smoothing, gradients are not judged. Texts go to the logger
     ``transformers.trainer``, numbers into ``trainer.state.log_history``. The training goes on with
     the same bits as without. Mixed precision with a gradient scaler does not matter to the
     gradients judged: they come from a pass of the unscaled loss.
 
-    Of several processes only the main one looks. Where parameters are sharded (FSDP, DeepSpeed's
-    ZeRO-3), call ``init_bench.diagnose`` before the training instead. A compiled model is not
-    looked at.
+    Of several processes only the main one diagnoses and measures. Where parameters are sharded
+    (FSDP, DeepSpeed's ZeRO-3), call ``init_bench.diagnose`` before the training instead. A compiled
+    model is not diagnosed.
 
     Args:
-        every: steps between two looks; 0 for the first alone.
+        every: steps between two diagnoses; 0 for the first alone.
         on_bad: ``warn`` or ``raise``, as for ``init_bench.integrations.monitor.Monitor``.
 
     Attributes:
@@ -45,14 +45,14 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
         self._remove: Callable[[], None] = lambda: None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Wait for the model to be called, if it is time to look."""
+        """Diagnose the model when it is called next, if that is due."""
         model, step = kwargs["model"], state.global_step
         self._remove()
         if not (self.monitor.is_due(step) and state.is_world_process_zero):
             return
         self.monitor.numbers = lambda numbers, at: state.log_history.append({**numbers, "step": at})
 
-        def look(module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        def diagnose(module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
             if torch.compiler.is_compiling() or not module.training:
                 return
             self._remove()
@@ -60,11 +60,11 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
             has_loss = named.get("labels") is not None
             self.monitor.diagnose(step, module, inputs, None, _loss if has_loss else None)
 
-        handle = model.register_forward_pre_hook(look, with_kwargs=True)
+        handle = model.register_forward_pre_hook(diagnose, with_kwargs=True)
         self._remove = handle.remove
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Copy the parameters, if it is time to look."""
+        """Copy the parameters, if this update is to be measured."""
         if self.monitor.is_due(state.global_step) and state.is_world_process_zero:
             self.monitor.before_update(kwargs["model"])
 

@@ -21,10 +21,10 @@ class LightningHooks:
     are those of the unscaled loss, whatever the precision.
 
     Texts go to the library's own Python logger, numbers to the loggers of the trainer. Of several
-    processes only the main one looks.
+    processes only the main one diagnoses and measures.
 
     Args:
-        every: steps between two looks; 0 for the first alone.
+        every: steps between two diagnoses; 0 for the first alone.
         on_bad: ``warn`` or ``raise``, as for ``init_bench.integrations.monitor.Monitor``.
 
     Attributes:
@@ -37,14 +37,15 @@ class LightningHooks:
     def __init__(self, *, every: int = 0, on_bad: str = "warn") -> None:
         super().__init__()
         self.monitor = Monitor(every=every, on_bad=on_bad, log=logging.getLogger(self.library))
-        self._looked = -1
+        self._diagnosed_step = -1
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
-        """Diagnose the model, if it is time to look."""
+        """Diagnose the model, if it is due; once per step, which may have several batches."""
         step = trainer.global_step
-        if step == self._looked or not (self.monitor.is_due(step) and trainer.is_global_zero):
+        is_due = self.monitor.is_due(step) and step != self._diagnosed_step
+        if not (is_due and trainer.is_global_zero):
             return
-        self._looked = step
+        self._diagnosed_step = step
         self.monitor.numbers = lambda numbers, at: [
             logger.log_metrics(dict(numbers), at) for logger in trainer.loggers
         ]
@@ -55,7 +56,7 @@ class LightningHooks:
             self.monitor.diagnose(step, module, (batch,), None, _loss)
 
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
-        """Copy the parameters, if it is time to look."""
+        """Copy the parameters, if this update is to be measured."""
         if self.monitor.is_due(trainer.global_step) and trainer.is_global_zero:
             self.monitor.before_update(module)
 

@@ -17,25 +17,25 @@ from init_bench.integrations.python_state import preserved_python_state
 
 ON_BAD = ("warn", "raise")
 
-Numbers = Callable[[Mapping[str, float], int], object]
-"""Takes numbers by name and the step they belong to."""
+NumberSink = Callable[[Mapping[str, float], int], object]
+"""Takes numbers by name, and the step that they belong to."""
 
 
 class Monitor:
-    """Look at a model before chosen updates of its training.
+    """Diagnose a model before chosen updates of its training, and measure these updates.
 
-    A look is a diagnosis before the update and the size ‖ΔW‖ / ‖W‖ of that update. The first is
-    at step 0; the others come every so many steps.
+    The first is that at step 0; the others come every so many steps. The size of an update is
+    ‖ΔW‖ / ‖W‖.
 
     Args:
-        every: steps between two looks; 0 for the first alone.
+        every: steps between two diagnoses; 0 for the first alone.
         on_bad: ``warn`` writes bad findings as warnings; ``raise`` stops the training at step 0,
             before its first update. Later findings only warn, as limits were calibrated at step 0.
         log: where texts go.
         numbers: where numbers go, if anywhere.
 
     Attributes:
-        diagnoses: the ``Diagnosis`` of each step that was looked at.
+        diagnoses: the ``Diagnosis`` of each such step.
 
     Raises:
         InitBenchError: an argument is none of these.
@@ -47,7 +47,7 @@ class Monitor:
         every: int = 0,
         on_bad: str = "warn",
         log: logging.Logger | None = None,
-        numbers: Numbers | None = None,
+        numbers: NumberSink | None = None,
     ) -> None:
         if on_bad not in ON_BAD:
             raise InitBenchError(f"on_bad must be 'warn' or 'raise', got {on_bad!r}")
@@ -69,13 +69,13 @@ class Monitor:
         return pd.DataFrame(self._updates, columns=["step", "parameter", "update_ratio"])
 
     def is_due(self, step: int) -> bool:
-        """Return whether to look before the update that follows ``step`` others."""
+        """Return whether the update that follows ``step`` others is one to diagnose and measure."""
         return step == 0 or (self.every > 0 and step % self.every == 0)
 
     def diagnose(
         self, step: int, model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss | None
     ) -> None:
-        """Diagnose ``model`` before the update that follows ``step`` others, and tell.
+        """Diagnose ``model`` before the update that follows ``step`` others, and report.
 
         Raises:
             InitBenchError: a finding at step 0 is bad, and ``on_bad`` is ``raise``.
@@ -100,7 +100,7 @@ class Monitor:
         self._before = self._before or parameter_copies(model)
 
     def after_update(self, step: int, model: nn.Module) -> None:
-        """Compare with the copy, ``step`` being the number of updates done; tell the sizes.
+        """Compare with the copy after ``step`` updates; report the sizes of the last one.
 
         Where nothing moved, the copy waits for the next update: gradients were accumulated, or a
         gradient scaler skipped the step because they overflowed.
@@ -115,12 +115,12 @@ class Monitor:
             return
         self._before, self._waits = {}, False
         self._updates += [(step, name, ratio) for name, ratio in ratios.items()]
-        self._tell_updates(step, model, ratios)
+        self._report_updates(step, model, ratios)
 
-    def _tell_updates(self, step: int, model: nn.Module, ratios: Mapping[str, float]) -> None:
-        """Tell median, least and greatest update of the matrices, and what did not move."""
+    def _report_updates(self, step: int, model: nn.Module, ratios: Mapping[str, float]) -> None:
+        """Report median, least and greatest update of the matrices, and what did not move."""
         shapes = {name: value.dim() for name, value in own_parameters(model).items()}
-        still = [name for name, ratio in ratios.items() if ratio == 0]
+        unmoved = [name for name, ratio in ratios.items() if ratio == 0]
         moved = pd.Series({n: r for n, r in ratios.items() if r and shapes[n] > 1}, dtype=float)
         moved = moved[moved < float("inf")]
         if len(moved):
@@ -130,13 +130,13 @@ class Monitor:
                 "greatest": float(moved.max()),
             }
             self.log.info(
-                "step %d: update sizes ‖ΔW‖/‖W‖: median %.2g, least %.2g (%s), greatest %.2g (%s)",
-                *(step, sizes["median"], sizes["least"], moved.idxmin()),
-                *(sizes["greatest"], moved.idxmax()),
+                f"step {step}: update sizes ‖ΔW‖/‖W‖: median {sizes['median']:.2g}, "
+                f"least {sizes['least']:.2g} ({moved.idxmin()}), "
+                f"greatest {sizes['greatest']:.2g} ({moved.idxmax()})"
             )
             self._send({f"init_bench/update_{name}": size for name, size in sizes.items()}, step)
-        if still:
-            self.log.info("step %d: these parameters did not move: %s", step, ", ".join(still))
+        if unmoved:
+            self.log.info("step %d: these parameters did not move: %s", step, ", ".join(unmoved))
 
     def _send(self, numbers: Mapping[str, float], step: int) -> None:
         if self.numbers is not None:

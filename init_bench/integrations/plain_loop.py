@@ -9,8 +9,8 @@ from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.errors import InitBenchError
-from init_bench.integrations.monitor import Monitor, Numbers
+from init_bench.hooks.model_call import check_is_module
+from init_bench.integrations.monitor import Monitor, NumberSink
 
 
 class TrainingMonitor(Monitor):
@@ -58,16 +58,15 @@ class TrainingMonitor(Monitor):
         every: int = 0,
         on_bad: str = "warn",
         log: logging.Logger | None = None,
-        numbers: Numbers | None = None,
+        numbers: NumberSink | None = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        check_is_module(model)
         super().__init__(every=every, on_bad=on_bad, log=log, numbers=numbers)
         self.model, self.loss_fn, self.steps = model, loss_fn, 0
 
     @contextmanager
     def step(self, inputs: Any, targets: Any = None) -> Iterator[None]:
-        """Look at the model before the block, if it is time, and at its update after it.
+        """Diagnose the model before the block, if it is due, and measure its update after it.
 
         Args:
             inputs, targets: what the block trains on, as for ``init_bench.diagnose``.

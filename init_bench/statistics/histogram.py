@@ -13,7 +13,7 @@ REACH, BINS = 4.0, 41
 so that what a ReLU sets to 0 is not split over two."""
 
 
-CENTRES = tuple(REACH * (2 * at + 1 - BINS) / BINS for at in range(BINS))
+CENTERS = tuple(REACH * (2 * at + 1 - BINS) / BINS for at in range(BINS))
 """Middle of each bin, in multiples of the RMS."""
 
 

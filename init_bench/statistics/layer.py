@@ -115,10 +115,10 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         return _nothing_but_nonfinite(z)
     units = z.shape[1]
     compared = _compared(z)
-    centred = compared - compared.mean(dim=1, keepdim=True)
+    centered = compared - compared.mean(dim=1, keepdim=True)
     moments = _moments(found, scale, z.numel())
     powers = power_sums(compared, moments["mean"], moments["std"])
-    sums_of_powers, products, centred_products = _transferred(powers, compared, centred)
+    sums_of_powers, products, centered_products = _transferred(powers, compared, centered)
     return dict.fromkeys(_ALL, math.nan) | {
         **moments,
         **format_statistics(z, moments, sums_of_powers, compared.numel()),
@@ -126,7 +126,7 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
         "dead": found.constant_units / units,
         "sample_std": math.sqrt(found.within) / scale,
         "unit_std": math.sqrt(found.between) / scale,
-        "correlation": _correlation(products, centred_products),
+        "correlation": _correlation(products, centered_products),
         "effective_rank": _effective_rank(products),
         "nonfinite": 0.0,
     }
@@ -268,15 +268,15 @@ def _transferred(powers: Sequence[float] | Tensor, *chosen: Tensor) -> tuple[Any
     return flat[: len(powers)].tolist(), *flat[len(powers) :].reshape(parts.shape)
 
 
-def _correlation(products: Array, centred: Array) -> float:
-    """Return the mean |cosine| of the centred samples that vary over units beyond rounding."""
-    size, variance = np.diagonal(products), np.diagonal(centred)
+def _correlation(products: Array, centered: Array) -> float:
+    """Return the mean |cosine| of the centered samples that vary over units beyond rounding."""
+    size, variance = np.diagonal(products), np.diagonal(centered)
     varies = variance > ROUNDING**2 * size
     number = int(varies.sum())
     if number < 2:
         return math.nan
     norm = np.sqrt(np.where(varies, variance, np.inf))
-    cosine = centred / norm
+    cosine = centered / norm
     cosine /= norm[:, None]
     return (float(np.abs(cosine, out=cosine).sum()) - number) / (number * (number - 1))
 

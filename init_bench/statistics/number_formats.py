@@ -12,8 +12,8 @@ FORMATS = {
     "float8_e4m3": (2.0**-10, math.nextafter(464.0, math.inf)),
     "float8_e5m2": (2.0**-17, 61440.0),
 }
-"""Of each format the greatest size that rounds to 0, half its least number, and the least that
-rounds beyond its greatest number, half a step above it. Ties go to the even one."""
+"""Of each format, the greatest magnitude that rounds to 0 (half its least number), and the least
+that rounds beyond its greatest number (half a step above that). Ties go to the even neighbor."""
 
 
 UNDERFLOWS = tuple(f"{name}_underflow" for name in FORMATS)
@@ -38,7 +38,7 @@ def power_sums(values: Tensor, mean: float, std: float) -> Sequence[float] | Ten
     """
     inverse, flat = 1 / std if std else 0.0, values.reshape(-1)
     if values.device.type == "cpu":
-        # Here, as Numba takes 0.4 s to import, which only who looks should pay.
+        # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.sums.cpu import loop_power_sums
 
         found: tuple[float, ...] = loop_power_sums(flat.numpy(), mean, inverse, SMALL)

@@ -1,4 +1,4 @@
-"""Compute the statistics of many equal layers at once: an accelerator pays for each launch."""
+"""Compute the statistics of many layers of one shape at once, to save launches of kernels."""
 
 import math
 import os
@@ -17,15 +17,16 @@ from init_bench.statistics.layer import (
     saturation_ends,
 )
 
-COLUMNS = 8
-"""Columns of a weight in which two rows are compared first; drawn values differ in one of them."""
+FIRST_COLUMNS = 8
+"""Columns of a weight in which rows are compared first: drawn rows differ in one of them."""
 
 
 EIGENVALUES_TOGETHER = 8
 """Matrices whose eigenvalues a thread computes in one call."""
 
 
-Numbers = dict[str, Tensor]
+StackStatistics = dict[str, Tensor]
+"""By name, the value of each layer of a stack."""
 
 
 def describe_stack(
@@ -44,7 +45,7 @@ def describe_stack(
     z = values.detach().double()
     within, between = _variances(z)
     compared = _compared(z)
-    numbers = _moments(z, within, between) | {
+    statistics = _moments(z, within, between) | {
         "dead": (z.amin(dim=1) == z.amax(dim=1)).double().mean(dim=1),
         "sample_std": within.sqrt(),
         "unit_std": between.sqrt(),
@@ -53,8 +54,8 @@ def describe_stack(
     }
     if bounds is not None:
         low, high = saturation_ends(bounds)
-        numbers["saturated"] = ((z <= low) | (z >= high)).double().mean(dim=(1, 2))
-    return _per_layer(numbers)
+        statistics["saturated"] = ((z <= low) | (z >= high)).double().mean(dim=(1, 2))
+    return _per_layer(statistics)
 
 
 def describe_weight_stack(weights: Tensor) -> list[dict[str, float]]:
@@ -68,11 +69,11 @@ def describe_weight_stack(weights: Tensor) -> list[dict[str, float]]:
         [1.0, 1.0]
     """
     rows = weights.detach().double()
-    numbers = _moments(rows, *_variances(rows))
-    numbers["effective_rank"] = _effective_rank(_compared(rows))
+    statistics = _moments(rows, *_variances(rows))
+    statistics["effective_rank"] = _effective_rank(_compared(rows))
     tolerance = SAME_ROWS * rows.abs().amax(dim=(1, 2))
-    numbers["distinct"] = _all_distinct(rows, tolerance) * float(rows.shape[1])
-    found = _per_layer(numbers)
+    statistics["distinct"] = _all_distinct(rows, tolerance) * float(rows.shape[1])
+    found = _per_layer(statistics)
     for i, layer in enumerate(found):
         if layer["distinct"] == 0:
             size = max(abs(layer["min"]), abs(layer["max"]))
@@ -86,7 +87,7 @@ def _variances(z: Tensor) -> tuple[Tensor, Tensor]:
     return (z - of_units).square().mean(dim=(1, 2)), of_units.var(dim=(1, 2), correction=0)
 
 
-def _moments(z: Tensor, within: Tensor, between: Tensor) -> Numbers:
+def _moments(z: Tensor, within: Tensor, between: Tensor) -> StackStatistics:
     """Return the statistics that outputs and weights share."""
     return {
         "mean": z.mean(dim=(1, 2)),
@@ -99,8 +100,8 @@ def _moments(z: Tensor, within: Tensor, between: Tensor) -> Numbers:
 
 
 def _all_distinct(rows: Tensor, tolerance: Tensor) -> Tensor:
-    """Return for each weight whether its first columns tell every row from every other."""
-    columns = rows[:, :, :COLUMNS]
+    """Return for each weight whether its first columns differ between any two rows."""
+    columns = rows[:, :, :FIRST_COLUMNS]
     apart = (columns.unsqueeze(2) - columns.unsqueeze(1)).abs().amax(dim=3)
     apart.diagonal(dim1=1, dim2=2).fill_(math.inf)
     return (apart.amin(dim=(1, 2)) > tolerance).double()
@@ -133,20 +134,20 @@ def _effective_rank(compared: Tensor) -> Tensor:
 
 
 def _eigenvalues(products: Tensor) -> Tensor:
-    """Return the eigenvalues of each, computed by threads of the CPU.
+    """Return the eigenvalues of each matrix, computed by threads of the CPU.
 
-    An H100 takes 0.3 ms for one of 64 × 64, one after another; so does a core of a CPU, and a
-    machine with a GPU has many cores.
+    An H100 computes those of one 64 × 64 matrix after another, 0.3 ms each. A core of a CPU is as
+    fast, and a machine with a GPU has many cores.
     """
     pieces = torch.split(products.cpu(), EIGENVALUES_TOGETHER)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return torch.cat(list(pool.map(torch.linalg.eigvalsh, pieces))).to(products.device)
 
 
-def _per_layer(numbers: Numbers) -> list[dict[str, float]]:
-    """Bring the numbers over in one transfer; a layer that is not finite has no others."""
-    names = list(numbers)
-    table = torch.stack([numbers[name] for name in names], dim=1).cpu().tolist()
+def _per_layer(statistics: StackStatistics) -> list[dict[str, float]]:
+    """Return the statistics layer by layer, after one transfer; nan where values are not finite."""
+    names = list(statistics)
+    table = torch.stack([statistics[name] for name in names], dim=1).cpu().tolist()
     nothing = dict.fromkeys(STATISTICS, math.nan)
     found = [nothing | dict(zip(names, row, strict=True)) for row in table]
     return [

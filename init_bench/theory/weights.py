@@ -52,7 +52,7 @@ def _measured(
 
 
 def _module(activation: Phi) -> nn.Module:
-    """Return φ as a module, for an initialiser that asks which φ follows a layer."""
+    """Return φ as a module, for an initializer that asks which φ follows a layer."""
     if isinstance(activation, str):
         activation = lookup(ACTIVATIONS, activation, kind="activation")
     return activation.module() if isinstance(activation, Activation) else nn.Identity()

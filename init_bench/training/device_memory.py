@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 
 
 MOST_CELLS = 2000
-"""Cells of a chunk at most: beyond it a step is no faster per cell, and a chunk is stored whole."""
+"""Cells of a chunk at most: more make a step no faster per cell, and until a chunk is done nothing
+of it is stored."""
 
 
 UNKNOWN = 100
-"""Cells of a chunk on a device that does not tell its free memory."""
+"""Cells of a chunk on a device of which torch does not know the free memory."""
 
 
 USED_SHARE = 0.5
@@ -30,7 +31,7 @@ USED_SHARE = 0.5
 
 PARAMETER_COPIES = 8
 """Tensors of a parameter's size that a cell needs: the network, its stacked copy, the gradient,
-two states of the optimizer, and as much for capture and temporaries."""
+two states of the optimizer, and three more for capture and temporaries."""
 
 
 OUTPUT_COPIES = 3
@@ -63,7 +64,7 @@ def _free_bytes(device: torch.device) -> int | None:
 
 
 def _bytes_of(cell: Cell, data: Dataset) -> int:
-    """Return the memory that one cell takes, by running its network without numbers."""
+    """Return the memory that one cell takes, found by a run of its network on the meta device."""
     network = network_of(cell, data)
     parameters = sum(p.numel() * p.element_size() for p in network.parameters())
     shape = (cell.batch_size, *input_shape(cell, data))

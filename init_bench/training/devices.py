@@ -2,7 +2,7 @@
 
 import torch
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, first_line
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -22,7 +22,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as cause:
-        reason = str(cause).splitlines()[0]
+        reason = first_line(cause)
         if name.lower().startswith("gpu"):
             reason = "torch calls a GPU 'cuda'"
         elif reason.startswith("Expected one of"):  # then torch lists all that exist anywhere

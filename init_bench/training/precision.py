@@ -9,7 +9,7 @@ import torch
 from init_bench.errors import InitBenchError
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-"""Of the matrix products of a grid."""
+"""Precisions of the matrix products of a grid."""
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -32,7 +32,7 @@ def float32_products(precision: str, device: torch.device) -> Iterator[None]:
     """Round float32 products and convolutions to TF32 on CUDA only if ``precision`` is tf32.
 
     Torch's own default uses TF32 for convolutions. The setting is global: it holds for every
-    thread, and is given back when the block ends.
+    thread, and is restored when the block ends.
     """
     if device.type != "cuda":
         yield

@@ -1,11 +1,12 @@
 """Tensors are found wherever models keep them, and those without statistics are passed by."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 import torch
 
-from init_bench.hooks.nested_tensors import dense_tensors, first_tensor, tensors_in
+from init_bench.hooks.nested_tensors import dense_tensors, first_tensor, map_tensors, tensors_in
 
 DENSE = torch.ones(2, 3)
 
@@ -44,3 +45,8 @@ def test_what_has_no_statistics_is_passed_by(without: torch.Tensor) -> None:
 
 def test_a_class_of_dataclasses_holds_no_tensor() -> None:
     assert list(tensors_in(Output)) == []
+
+
+def test_the_tensors_of_a_read_only_mapping_are_mapped_too() -> None:
+    inputs = MappingProxyType({"x": torch.ones(2), "name": "first"})
+    assert map_tensors(lambda x: x[:1], inputs) == {"x": torch.ones(1), "name": "first"}

@@ -11,7 +11,7 @@ from torch import nn
 
 from init_bench.hooks.record import capture
 from init_bench.randomness import stream
-from init_bench.statistics.histogram import BINS, CENTRES, REACH, relative_histogram
+from init_bench.statistics.histogram import BINS, CENTERS, REACH, relative_histogram
 from init_bench.statistics.layer import describe
 
 SCALES = [1e-30, 1.0, 1e30]
@@ -56,7 +56,7 @@ def test_values_outside_count_in_the_outermost_bins() -> None:
 @pytest.mark.parametrize("values", [torch.zeros(3, 2), normal(9, 8).relu()], ids=["all", "half"])
 def test_zeros_lie_in_the_middle_bin(values: torch.Tensor) -> None:
     found = relative_histogram(values, describe(values))
-    assert CENTRES[BINS // 2] == 0
+    assert CENTERS[BINS // 2] == 0
     assert found[BINS // 2] >= (values == 0).double().mean()
 
 

@@ -1,1 +1,1 @@
-"""Parameters as they are stored: which rule drew them, and what changed between two states."""
+"""Audit stored parameters: which rule drew them, and what changed between two states."""

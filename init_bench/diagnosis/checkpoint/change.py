@@ -13,7 +13,7 @@ from init_bench.diagnosis.checkpoint.tensor_scan import BLOCK
 from init_bench.randomness import stream
 
 HIGHEST_RANK = 64
-"""A change of a higher rank is given none: low ranks are what adapters and merges leave."""
+"""Highest rank of a change that is reported: adapters and merges leave low ranks."""
 
 
 MOST_VALUES = 2**24
@@ -21,7 +21,7 @@ MOST_VALUES = 2**24
 
 
 SIGMAS = 5.0
-"""Values whose correlation is within this many standard errors of 0 were replaced."""
+"""Standard errors: values whose correlation is nearer to 0 than this were replaced."""
 
 
 FEWEST = 20
@@ -30,7 +30,7 @@ FEWEST = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one tensor became.
+    """Describe what became of one tensor.
 
     Attributes:
         state: ``equal`` (the same bits), ``rounded`` (the same bits, cast to another type),

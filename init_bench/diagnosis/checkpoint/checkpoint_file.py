@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, first_line
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 
@@ -96,7 +96,8 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
         ) from cause
     except Exception as cause:  # a damaged archive fails in many ways
         raise InitBenchError(
-            f"{path} cannot be read, it is damaged or no file of torch.save: {_first_line(cause)}"
+            f"{path} cannot be read, it is damaged or no file of torch.save: "
+            f"{type(cause).__name__}: {first_line(cause)}"
         ) from cause
     if not isinstance(held, Mapping):
         raise InitBenchError(
@@ -141,7 +142,7 @@ def _opened(path: Path) -> Any:
         safetensors = importlib.import_module("safetensors")
     except ImportError:
         raise InitBenchError(
-            f"to read {path} needs the package safetensors: pip install safetensors"
+            f"reading {path} needs the package safetensors: pip install safetensors"
         ) from None
     return safetensors.safe_open(path, framework="pt")
 
@@ -157,13 +158,9 @@ def _headers(path: Path) -> Iterator[Header]:
         raise
     except Exception as cause:  # safetensors has an error of its own, and the package is optional
         raise InitBenchError(
-            f"{path} cannot be read, it is cut off or no safetensors file: {_first_line(cause)}; "
-            f"copy or download it again"
+            f"{path} cannot be read, it is cut off or no safetensors file: "
+            f"{type(cause).__name__}: {first_line(cause)}; copy or download it again"
         ) from cause
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _endings() -> str:

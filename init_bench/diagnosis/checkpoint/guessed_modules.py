@@ -11,9 +11,11 @@ Shape = tuple[int, ...]
 
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+"""By the number of dimensions of the weight."""
 
 
-_GATES = {1: nn.RNNCell, 3: nn.GRUCell, 4: nn.LSTMCell}
+_CELLS = {1: nn.RNNCell, 3: nn.GRUCell, 4: nn.LSTMCell}
+"""By the number of gates."""
 
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh)(.*)")
@@ -63,9 +65,9 @@ def _layer(attribute: str, beside: Mapping[str, Shape]) -> nn.Module | None:
 def _recurrent(attribute: str, beside: Mapping[str, Shape]) -> nn.Module | None:
     match = _RECURRENT.fullmatch(attribute)
     hidden = beside.get(f"weight_hh{match[3]}", ()) if match else ()
-    if len(hidden) != 2 or not hidden[1] or hidden[0] // hidden[1] not in _GATES:
+    if len(hidden) != 2 or not hidden[1] or hidden[0] // hidden[1] not in _CELLS:
         return None
-    cell: nn.Module = _GATES[hidden[0] // hidden[1]](1, hidden[1], device="meta")
+    cell: nn.Module = _CELLS[hidden[0] // hidden[1]](1, hidden[1], device="meta")
     _hold(cell, attribute, beside[attribute])
     return cell
 

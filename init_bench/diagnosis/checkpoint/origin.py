@@ -1,4 +1,4 @@
-"""Say of one tensor which rule could have written it, and whether it is still as written."""
+"""Find which rule could have written a tensor, and whether it is still as written."""
 
 import math
 import re
@@ -38,7 +38,7 @@ ROUND = (0.01, 0.05, 0.1, 1.0, 0.001, 0.005, 0.002, 0.006, 0.03, 0.2, 0.5)
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What is known of a tensor by its values alone.
+    """State where a tensor is from, as far as its values show.
 
     Attributes:
         state: ``non-finite``, ``never filled``, ``all zero``, ``all equal``, ``fresh``, ``unsure``
@@ -96,10 +96,9 @@ def numbered(names: Iterable[str]) -> dict[str, int]:
 
 
 def _constant(tensor: StoredTensor, found: Scan) -> Origin:
-    """Say of equal values: a fault of a weight, else as written.
+    """Return the origin of equal values: in a weight they are a fault, elsewhere as written.
 
-    A value that training moved is some other one of its type: that n of them are the same again
-    has a chance of about eps^n.
+    After training, n values that were moved are equal by chance only, a chance of about eps^n.
     """
     value = found.high
     name = {0.0: "zeros", 1.0: "ones"}.get(value, f"constant(value={value:g})")

@@ -133,7 +133,7 @@ def _name(source: Source) -> str:
 
 
 def _rows(tensors: Mapping[str, StoredTensor]) -> tuple[list[dict[str, Any]], dict[str, Scan]]:
-    """Return a row per tensor, and the sums over each that is no second name of another."""
+    """Return a row per name, and a scan of each tensor under the first of its names."""
     depths, firsts = numbered(tensors), dict[Hashable, str]()
     rows: dict[str, dict[str, Any]] = {}
     scans: dict[str, Scan] = {}

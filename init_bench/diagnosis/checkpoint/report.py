@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from init_bench.diagnosis.name_lists import listed
+
 FINDINGS = {
     "non-finite": ("not finite", "load an earlier checkpoint, or draw them anew"),
     "never filled": (
@@ -53,8 +55,7 @@ def answer(table: pd.DataFrame) -> str:
         few = f", {small} of them too small to be sure" if small else ""
         return f"All {number} parameters are as initialized{few}: nothing trained was loaded."
     said = [
-        f"{_counted((states == state).sum(), number)} {words}: "
-        f"{listed(table.loc[states == state, 'parameter'])}."
+        f"{_counted((states == state).sum(), number)} {words}: {_names_in(table, state)}."
         for state, (words, _) in FINDINGS.items()
         if (states == state).any()
     ]
@@ -70,7 +71,7 @@ def advice(table: pd.DataFrame) -> list[str]:
 
 def shown_findings(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are findings or ties, worst first, in the columns that explain them."""
-    order = {state: place for place, state in enumerate([*FINDINGS, "unsure", "tied"])}
+    order = {state: rank for rank, state in enumerate([*FINDINGS, "unsure", "tied"])}
     rows = table[table["state"].isin(order)]
     rows = rows.sort_values("state", key=lambda states: states.map(order), kind="stable")
     return pd.DataFrame(
@@ -93,7 +94,7 @@ def change_answer(table: pd.DataFrame) -> str:
     if equal == number:
         return f"All {number} parameters have equal bits."
     said = [
-        f"{(states == state).sum()} {words} ({listed(table.loc[states == state, 'parameter'])})"
+        f"{(states == state).sum()} {words} ({_names_in(table, state)})"
         for state, words in CHANGES.items()
         if (states == state).any()
     ]
@@ -123,15 +124,9 @@ def text(lines: Sequence[str], rows: pd.DataFrame, last: Sequence[str]) -> str:
     return "\n".join([*lines, *table, *more, *last])
 
 
-def listed(names: pd.Series) -> str:
-    """Return the first names, and how many more there are.
-
-    Example:
-        >>> listed(pd.Series(list("abcdefghij")))
-        'a, b, c, d, e, f, g, h and 2 more'
-    """
-    more = len(names) - MOST_NAMES
-    return ", ".join(names.head(MOST_NAMES)) + (f" and {more} more" if more > 0 else "")
+def _names_in(table: pd.DataFrame, state: str) -> str:
+    """Return the names of the parameters in a state, for a sentence."""
+    return listed(table.loc[table["state"] == state, "parameter"].tolist(), MOST_NAMES)
 
 
 def _counted(part: int, number: int) -> str:
@@ -149,7 +144,7 @@ def _number(value: float) -> str:
 
 
 def _hint(table: pd.DataFrame) -> str:
-    """Say which prefix makes names of one side those of the other, if one does."""
+    """Return a remark on the prefix that turns names of one side into the other's, if any."""
     removed, added = (
         table.loc[table["state"] == state, "parameter"].tolist() for state in ("removed", "added")
     )

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,12 +10,12 @@ from matplotlib.figure import Figure
 from init_bench.diagnosis.checkpoint import report
 from init_bench.figures import parameter_states
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What changed between two states of a model.
+    """Hold what changed between two states of a model.
 
     Attributes:
         name: of the later state.
@@ -53,7 +52,9 @@ class Difference:
     def to_json(self) -> str:
         """Return names, summary and table as JSON."""
         head = {"name": self.name, "before": self.before, "summary": self.summary}
-        return json.dumps({**head, "table": _records(self.table)}, ensure_ascii=False)
+        return json.dumps(
+            {**head, "table": json_records(self.table, digits=15)}, ensure_ascii=False
+        )
 
     def save(self, folder: str | Path, name: str = "difference") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
@@ -71,7 +72,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What the values of a model's parameters say of where they are from.
+    """Hold what the values of a model's parameters say of where they are from.
 
     Attributes:
         name: of the model or the file.
@@ -116,7 +117,7 @@ class Audit:
         """Return name, summary, table and difference as JSON."""
         head = {"name": self.name, "summary": self.summary, "fresh": self.fresh}
         difference = None if self.difference is None else json.loads(self.difference.to_json())
-        tables = {"table": _records(self.table), "difference": difference}
+        tables = {"table": json_records(self.table, digits=15), "difference": difference}
         return json.dumps({**head, **tables}, ensure_ascii=False)
 
     def save(self, folder: str | Path, name: str = "audit") -> list[Path]:
@@ -134,8 +135,3 @@ class Audit:
         rows = report.shown_findings(self.table).head(report.MOST_ROWS)
         page = page_of(self.summary, rows, self.figure())
         return page if self.difference is None else page + self.difference._repr_html_()
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return records

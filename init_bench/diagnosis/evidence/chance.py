@@ -1,4 +1,4 @@
-"""Measure the loss of constant outputs, which the first loss of a sound start is near."""
+"""Measure the loss of constant outputs: the first loss of a sound start is near it."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -38,9 +38,10 @@ def chance_loss(
 ) -> float:
     """Return the loss of constant outputs; nan where neither way leads to a positive one.
 
-    That is the loss of zeros where the first loss is near it. Where it is not, zeros may mean
-    something: they are a certainty as log-probabilities, and no loss where the output is one. So
-    the model runs again with zeros behind its last weights, and the larger one counts.
+    That is the loss of zeros where the first loss is near it. Where it is not, zeros may be no
+    neutral output: as log-probabilities they mean certainty, and of a model that returns its loss
+    they are a loss of 0. So the model runs again with zeros after its last weights, and the larger
+    of the two losses counts.
 
     Args:
         loss: the first loss.

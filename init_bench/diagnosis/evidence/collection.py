@@ -55,8 +55,8 @@ class Evidence:
             ``weight_gain`` = √(fan_in · mean W²), the factor by which its weights multiply an
             incoherent signal; ``units``, the rows of its weight, and ``distinct``, how many of
             them differ (of a layer of several matrices, such as attention, see
-            ``evidence.matrices``); ``outputs``, the values per sample; ``nonlinear``, whether it
-            is an elementwise nonlinearity.
+            ``evidence.worst_matrix``); ``outputs``, the values per sample; ``nonlinear``, whether
+            it is an elementwise nonlinearity.
         histograms: the histogram of each output, see ``Record.histograms``.
         weights: a row per parameter; ``gradient_ratio`` is ‖∂loss/∂W‖ / ‖W‖.
         output: how many ``tensors`` the model returns, and of the first how many ``samples`` and

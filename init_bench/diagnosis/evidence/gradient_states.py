@@ -1,4 +1,4 @@
-"""Tell which parameters can learn: one that no gradient reaches now may be reached later.
+"""Find which parameters can learn: one that no gradient reaches now may be reached later.
 
 A gradient that is zero or absent says little by itself. Virtual updates, steps of descent on the
 weights that are undone afterwards, show which zeros last; weights drawn anew, undone too, show
@@ -15,11 +15,14 @@ from torch import Tensor, nn
 
 from init_bench.hooks.isolation import restored_parameters
 from init_bench.hooks.model_view import ModelView
+from init_bench.statistics.layer import rms
 
-ARRIVES, LATER, STUCK, NONE, UNUSED, NONFINITE = (
-    *("arrives", "zero, learns next", "stuck at zero"),
-    *("none", "unused", "not finite"),
-)
+ARRIVES = "arrives"
+LATER = "zero, learns next"
+STUCK = "stuck at zero"
+NONE = "none"
+UNUSED = "unused"
+NONFINITE = "not finite"
 """States of a trainable parameter's gradient, see ``gradient_states``."""
 
 
@@ -45,7 +48,7 @@ RESPONSE = 1e-4
 
 
 MOST_LAYERS = 32
-"""Layers tried one by one; those after them are taken to be used as the tried ones are."""
+"""Layers that are tried one by one; those after them count as used."""
 
 
 def gradient_states(
@@ -156,21 +159,18 @@ def _woken(
 
 def _descend(values: Tensor, gradient: Tensor) -> None:
     gradient = gradient.to_dense() if gradient.is_sparse else gradient
-    size = _rms(gradient)
+    size = rms(gradient)
     if 0 < size < math.inf:
-        values.sub_((gradient / size * (STEP * (_rms(values) or ZERO))).to(values.dtype))
-
-
-def _rms(values: Tensor) -> float:
-    return values.abs().float().square().mean().sqrt().item()
+        values.sub_((gradient / size * (STEP * (rms(values) or ZERO))).to(values.dtype))
 
 
 def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
     """Return which parameters the loss depends on, those of a layer together.
 
-    All are drawn anew at once, and again the other way, as a gate may open in one only. If the
-    loss is another then, each layer's are given back in turn: two factors that are both zero move
-    the loss only together.
+    All are drawn anew at once, since two factors that are both zero change the loss only together;
+    then again with the opposite sign, since a gate may open in one direction only. If the loss
+    changes, the layers get their values back one at a time: a layer without effect on the changed
+    loss is unused.
     """
     first, repeated = again.value(), again.value()
     if not math.isfinite(first + repeated):
@@ -181,7 +181,7 @@ def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
         _write(parameters, given)
         _redraw(parameters, sign)
         redrawn = again.value()
-        if not abs(redrawn - first) <= least:  # nor where it is nan
+        if not abs(redrawn - first) <= least:  # so written, nan counts as another loss
             break
     else:
         return set()
@@ -202,7 +202,7 @@ def _redraw(parameters: Mapping[str, Tensor], sign: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in parameters.values():
         noise = torch.randn(parameter.shape, generator=generator)
-        noise = noise * (sign * REDRAWN * (_rms(parameter.detach()) or ZERO))
+        noise = noise * (sign * REDRAWN * (rms(parameter) or ZERO))
         parameter.data.add_(noise.to(parameter.device, parameter.dtype))
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from init_bench.activations.recognition import is_nonlinearity
-from init_bench.diagnosis.evidence.worst_matrix import worst_matrices
+from init_bench.diagnosis.evidence.worst_matrix import distance_from_1, worst_matrices
 from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.module_names import is_torchs
 
 PROFILE = (
     "layer",
@@ -128,8 +129,8 @@ def _as_used(
     own = {name: row[name] for name in ("weight_gain", "units", "distinct")}
     used: list[UsedWeight] = row["used"]
     if used:
-        worst = max((weight.gain for weight in used), key=_distance_from_1)
-        gain = min(worst, _ratio(row), key=_distance_from_1)
+        worst = max((weight.gain for weight in used), key=distance_from_1)
+        gain = min(worst, _ratio(row), key=distance_from_1)
         drawn = [weight for weight in used if weight.gain > 0] or used  # zeros may be one factor
         fewest = min(drawn, key=lambda weight: weight.distinct / max(weight.units, 1))
         own = {"weight_gain": gain, "units": fewest.units, "distinct": fewest.distinct}
@@ -146,7 +147,7 @@ def _ratio(row: Mapping[Any, Any]) -> float:
 
 def _product_unseen(module: nn.Module, layer: str, weights: pd.DataFrame) -> bool:
     """Return whether a user's layer holds a matrix of which nothing shows how it is used."""
-    if type(module).__module__.startswith("torch.nn."):
+    if is_torchs(module):
         return False
     inside = weights[(weights["layer"] == layer) & (weights["used_as"] == "unknown")]
     return len(inside) > 0
@@ -158,13 +159,7 @@ def _nearest_to_1(gain: float, before: float, after: float) -> float:
     A weight that is small because its output is multiplied by a constant does no harm.
     """
     readings = (gain, gain * before, gain * after, gain * before * after)
-    return min(readings, key=_distance_from_1)
-
-
-def _distance_from_1(gain: float) -> float:
-    if math.isnan(gain):
-        return math.inf
-    return abs(math.log(gain)) if 0 < gain < math.inf else math.inf
+    return min(readings, key=distance_from_1)
 
 
 def _with_outputs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Describe each parameter: its values, the recommended std, and which init could have drawn it."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -102,19 +103,23 @@ def _rows(
     modules = view.modules_by_every_name
     gains = recommended_gains(modules, order)
     first_names: dict[int, str] = {}
-    for slot, values in (own for path in modules for own in _parameters_of(path, modules[path])):
-        first = slot.name if slot.parametrised else first_names.setdefault(id(values), slot.name)
-        slot = _with_use(slot, uses.get(first))
-        row = _row(slot, values.detach())
+    for parameter, values in itertools.chain.from_iterable(
+        itertools.starmap(_parameters_of, modules.items())
+    ):
+        first = parameter.name
+        if not parameter.parametrized:
+            first = first_names.setdefault(id(values), first)
+        parameter = _with_use(parameter, uses.get(first))
+        row = _row(parameter, values.detach())
         fan_in = row["fan_in"] or math.nan
-        recommended_std = gains.get(slot.path, math.nan) / math.sqrt(fan_in)
+        recommended_std = gains.get(parameter.path, math.nan) / math.sqrt(fan_in)
         yield {
             **row,
             "recommended_std": recommended_std,
             "wanted_std": recommended_std,
             "gradient_ratio": _ratio(gradients.get(first), values),
             "gradient_state": states.get(first, ""),
-            "fault": f"tied to {first}" if first != slot.name else row["fault"],
+            "fault": f"tied to {first}" if first != parameter.name else row["fault"],
         }
 
 
@@ -123,19 +128,19 @@ def _parameters_of(path: str, module: nn.Module) -> Iterator[tuple[NamedParamete
     computed = _computed_by_hooks(module)
     for name in computed:
         weight = getattr(module, name)
-        yield _slot(path, module, name, weight, parametrised=True), weight
+        yield _named(path, module, name, weight, parametrized=True), weight
     for name, own in module._parameters.items():
         if own is not None:
-            slot = _slot(path, module, name, own)
+            parameter = _named(path, module, name, own)
             part = name.rpartition("_")[0] in computed
-            yield replace(slot, role="left") if part else slot, own
+            yield replace(parameter, role="left") if part else parameter, own
     for name, parts in getattr(module, "parametrizations", {}).items():
         weight = getattr(module, name)
-        yield _slot(path, module, name, weight, parametrised=True), weight
+        yield _named(path, module, name, weight, parametrized=True), weight
         for part, own in parts.named_parameters():
             attribute = f"parametrizations.{name}.{part}"
-            slot = _slot(path, module, attribute, own)
-            yield replace(slot, role="left"), own
+            parameter = _named(path, module, attribute, own)
+            yield replace(parameter, role="left"), own
 
 
 def _computed_by_hooks(module: nn.Module) -> list[str]:
@@ -146,8 +151,8 @@ def _computed_by_hooks(module: nn.Module) -> list[str]:
     return [stem for stem in kinds if isinstance(getattr(module, stem, None), Tensor)]
 
 
-def _slot(
-    path: str, module: nn.Module, name: str, value: Tensor, *, parametrised: bool = False
+def _named(
+    path: str, module: nn.Module, name: str, value: Tensor, *, parametrized: bool = False
 ) -> NamedParameter:
     return NamedParameter(
         name=f"{path}.{name}".lstrip("."),
@@ -155,61 +160,62 @@ def _slot(
         module=module,
         attribute=name,
         role="weight" if is_weight(module, name, value) else "left",
-        parametrised=parametrised,
+        parametrized=parametrized,
     )
 
 
-def _with_use(slot: NamedParameter, use: WeightUse | None) -> NamedParameter:
+def _with_use(parameter: NamedParameter, use: WeightUse | None) -> NamedParameter:
     """Return the parameter with its use: what meets the signal entry by entry is no weight."""
-    if slot.role != "weight" or use is None:
-        return slot
-    if is_known(slot.module, slot.attribute):
-        says_more = use.kind == "matrix" and not slot.is_torchs
-        return replace(slot, use=use) if says_more else slot
-    return replace(slot, use=use, role="left" if use.kind == "scale" else "weight")
+    if parameter.role != "weight" or use is None:
+        return parameter
+    if is_known(parameter.module, parameter.attribute):
+        says_more = use.kind == "matrix" and not parameter.is_torchs
+        return replace(parameter, use=use) if says_more else parameter
+    return replace(parameter, use=use, role="left" if use.kind == "scale" else "weight")
 
 
-def _row(slot: NamedParameter, values: Tensor) -> dict[str, Any]:
+def _row(parameter: NamedParameter, values: Tensor) -> dict[str, Any]:
     """Return the columns that one parameter fills by itself."""
     real = values.is_floating_point()
     integer = not real and not values.is_complex()
     values = values if real else values.abs().float()
     count = values.numel()
-    fan_in, fan_out = slot.fans or (0, 0)
+    fan_in, fan_out = parameter.fans or (0, 0)
     broken = count - int(values.isfinite().sum())
     finite = count > 0 and not broken
     wide = values if values.dtype == torch.float64 else values.float()
-    used_as = _used_as(slot, whole=not integer)
+    used_as = _used_as(parameter, whole=not integer)
     multiplies = used_as == "matrix" and fan_in > 0 and finite
     stored = math.sqrt(fan_in) * rms(values) if multiplies and not integer else math.nan
     return {
-        "parameter": slot.name,
-        "layer": slot.path,
-        "module": type(slot.module).__name__,
+        "parameter": parameter.name,
+        "layer": parameter.path,
+        "module": type(parameter.module).__name__,
         "shape": tuple(values.shape),
         "fan_in": fan_in,
         "fan_out": fan_out,
         "mean": wide.mean().item() if finite else math.nan,
         "std": _std(wide) if finite else math.nan,
         "nonfinite": broken / count if count else 0.0,
-        "gain": slot.use.gain if slot.use is not None and multiplies else stored,
+        "gain": parameter.use.gain if parameter.use is not None and multiplies else stored,
         "stored_gain": stored,
         "used_as": used_as,
-        "looks_like": looks_like(slot, values) if finite and real else "other",
+        "looks_like": looks_like(parameter, values) if finite and real else "other",
         "fault": next(_faults(values, broken, drawn=fan_in > 0), ""),
     }
 
 
-def _used_as(slot: NamedParameter, *, whole: bool) -> str:
+def _used_as(parameter: NamedParameter, *, whole: bool) -> str:
     """Return what a parameter is to its layer; ``whole``: it holds no integers."""
-    if slot.role != "weight":
+    if parameter.role != "weight":
         return "scale"
-    if slot.is_table:
+    if parameter.is_table:
         return "table"
-    if slot.use is not None:
-        return slot.use.kind
-    says = is_known(slot.module, slot.attribute) and (slot.is_torchs or slot.parametrised)
-    return "matrix" if says and whole else "unknown"
+    if parameter.use is not None:
+        return parameter.use.kind
+    known = is_known(parameter.module, parameter.attribute)
+    by_torch = parameter.is_torchs or parameter.parametrized
+    return "matrix" if known and by_torch and whole else "unknown"
 
 
 def _std(values: Tensor) -> float:

@@ -49,17 +49,17 @@ def _worst(module: nn.Module) -> tuple[float, int, float] | None:
     gains = [gain for _, gain, _ in rows]
     units, _, distinct = min(rows, key=lambda row: row[2] / row[0])
     finite = not any(map(math.isnan, gains))
-    return max(gains, key=_distance_from_1) if finite else math.nan, units, distinct
+    return max(gains, key=distance_from_1) if finite else math.nan, units, distinct
 
 
-def _distance_from_1(gain: float) -> float:
-    return abs(math.log(gain)) if gain else math.inf
+def distance_from_1(gain: float) -> float:
+    """Return |log gain|; inf of a gain that is 0 or not finite."""
+    return abs(math.log(gain)) if 0 < gain < math.inf else math.inf
 
 
 def _gain_and_distinct(matrix: Tensor) -> tuple[float, float]:
     statistics = describe_weight(matrix)
-    mean_square = statistics["mean"] ** 2 + statistics["std"] ** 2
-    return math.sqrt(matrix.shape[1] * mean_square), statistics["distinct"]
+    return math.sqrt(matrix.shape[1]) * statistics["rms"], statistics["distinct"]
 
 
 def _matrices(module: nn.Module) -> Iterator[Tensor]:

@@ -1,1 +1,1 @@
-"""Learning rates that a start allows: short trials, and what the curvature says beside them."""
+"""Find the learning rates that a start allows, by short trials; report its curvature too."""

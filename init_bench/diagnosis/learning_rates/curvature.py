@@ -1,4 +1,4 @@
-"""Measure what the curvature at the start says about rates."""
+"""Measure the curvature at the start, and find the weights whose size does not matter."""
 
 import math
 from collections.abc import Callable, Sequence

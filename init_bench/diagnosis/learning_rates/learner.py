@@ -1,7 +1,6 @@
 """Train a model for a few steps from its start, and restore it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from init_bench.diagnosis.evidence.chance import loss_of_zeros
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.learning_rates.curvature import largest_curvature, scale_free_weights
@@ -26,7 +26,7 @@ GOAL = 0.65
 
 @dataclass(frozen=True)
 class Learner:
-    """The model and its data; the model is restored after each trial."""
+    """Train a model on its data, trial by trial; restore it after each."""
 
     model: nn.Module
     batches: Minibatches
@@ -44,7 +44,7 @@ class Learner:
             chance = _chance(self.loss_fn, output, targets)
         if not math.isfinite(first):
             raise InitBenchError(
-                f"the loss of the start is {first:g}: no rate can be told from another; "
+                f"the loss of the start is {first:g}: no rate can be judged; "
                 f"init_bench.diagnose says which layer makes it so"
             )
         reference = min(first, chance)
@@ -104,17 +104,5 @@ def _chance(loss_fn: Loss, output: Any, targets: Any) -> float:
 
     A loss of 0 means nothing: zeros are no logarithms of probabilities.
     """
-    try:
-        chance = loss_fn(_zeros(output), targets).item()
-    except Exception:  # whatever the user's loss raises at what no model returns
-        return math.inf
+    chance = loss_of_zeros(loss_fn, output, targets)
     return chance if 0 < chance < math.inf else math.inf
-
-
-def _zeros(output: Any) -> Any:
-    """Return ``output`` with zeros in place of its numbers."""
-    if isinstance(output, Tensor):
-        return torch.zeros_like(output)
-    if isinstance(output, Mapping):
-        return {key: _zeros(part) for key, part in output.items()}
-    return type(output)(_zeros(part) for part in output)

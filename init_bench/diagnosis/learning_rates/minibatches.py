@@ -8,7 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_call import number_of_samples, shapes
-from init_bench.hooks.nested_tensors import dense_tensors, tensors_in
+from init_bench.hooks.nested_tensors import dense_tensors, map_tensors, tensors_in
 from init_bench.randomness import stream
 
 BATCH = 128
@@ -24,7 +24,7 @@ Batch = tuple[Any, Any]
 
 
 class Minibatches:
-    """Minibatches by step: the same for every trial.
+    """Give the minibatch of a step: the same in every trial.
 
     Args:
         inputs: inputs as ``diagnose`` takes them, or a loader: an iterable of (inputs, targets).
@@ -52,7 +52,11 @@ class Minibatches:
         while len(self.drawn) <= step:
             self.drawn.append(torch.randint(self.samples, (BATCH,), generator=self.draws))
         chosen = self.drawn[step]
-        return _rows(self.inputs, chosen), _rows(self.targets, chosen)
+
+        def rows(tensor: Tensor) -> Tensor:
+            return tensor[chosen.to(tensor.device)]
+
+        return map_tensors(rows, self.inputs), map_tensors(rows, self.targets)
 
     def _load(self, step: int) -> None:
         """Read the loader as far as ``step``, at most ``MOST_KEPT`` minibatches."""
@@ -89,14 +93,3 @@ def _divisible_samples(inputs: Any, targets: Any) -> int:
     dense = len(tensors) == len(list(dense_tensors(tensors)))
     divisible = dense and all(tensor.dim() and len(tensor) == samples for tensor in tensors)
     return samples if divisible else 0
-
-
-def _rows(value: Any, chosen: Tensor) -> Any:
-    """Return the chosen samples of every tensor in a tensor, tuple, list or mapping."""
-    if isinstance(value, Tensor):
-        return value[chosen.to(value.device)]
-    if isinstance(value, Mapping):
-        return {key: _rows(part, chosen) for key, part in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_rows(part, chosen) for part in value)
-    return value

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from init_bench.diagnosis.training_steps import Optimizer, optimizer_of
+from init_bench.diagnosis.training_steps import SUCH_AS, Optimizer, optimizer_of
 from init_bench.errors import InitBenchError, lookup
 from init_bench.training.engine.optimizers import OPTIMIZERS
 
@@ -64,7 +64,7 @@ def _named(name: str) -> Optimizer:
     if torch_class is None or middle is None:
         raise InitBenchError(
             f"optimizer {name!r} has no counterpart in torch.optim; pass a function that builds "
-            f"it, such as optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
+            f"it, {SUCH_AS}"
         )
     settings: dict[str, Any] = {"lr": middle}
     if name == "momentum":
@@ -78,8 +78,7 @@ def _rate_of(update: torch.optim.Optimizer) -> float:
     if len(rates) < len(update.param_groups) or not max(rates) > 0:
         raise InitBenchError(
             f"the {type(update).__name__} that optimizer(model) returns has no learning rate above "
-            f"0 (lr in its param_groups): rates to try are multiples of it; pass lr=, such as "
-            f"optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)"
+            f"0 (lr in its param_groups): rates to try are multiples of it; pass lr=, {SUCH_AS}"
         )
     return next(rate for rate in rates if rate > 0)
 

@@ -20,6 +20,7 @@ from init_bench.diagnosis.learning_rates.trials import BUDGET, SMOOTH, Search, T
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import preserved_state
+from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
 
 HORIZON = 1000
@@ -63,7 +64,7 @@ def rate_window(
         optimizer: ``sgd``, ``momentum``, ``adagrad``, ``adam`` or ``adamw``, or a function that
             builds one of the model, as in ``lambda model: torch.optim.SGD(model.parameters(),
             lr=0.1)``; then its own rate is in the middle of those tried.
-        rates: 3 or more rates to look at. Default: nine over four decades.
+        rates: 3 or more rates to try. Default: nine over four decades.
         steps: training steps that the window speaks of.
         goal: a loss that counts as learned, below that of the start.
 
@@ -84,8 +85,7 @@ def rate_window(
         >>> 0 < window.low < window.high, int(window.trials["steps"].sum()) <= 280
         (True, True)
     """
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_is_module(model)
     if not is_loader(inputs) and targets is None and loss_fn is None:
         raise InitBenchError(
             "rate_window trains the model: pass targets, loss_fn or both, or a loader of pairs "

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.diagnosis.learning_rates.trials import LONGEST
 from init_bench.figures import rate_curves
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 NEXT_TO_NONE = 0.5
 """A window of at most this many decades is called next to none."""
@@ -18,7 +19,7 @@ NEXT_TO_NONE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class RateWindow:
-    """The learning rates that a start allows.
+    """Hold the learning rates that a start allows.
 
     Attributes:
         optimizer: its name.
@@ -96,8 +97,7 @@ class RateWindow:
             "notes": self.notes,
         }
         tables = {
-            name: json.loads(getattr(self, name).to_json(orient="records"))
-            for name in ("trials", "curves", "scale_free")
+            name: json_records(getattr(self, name)) for name in ("trials", "curves", "scale_free")
         }
         return json.dumps({**head, **tables}, ensure_ascii=False)
 
@@ -122,7 +122,7 @@ class RateWindow:
             return (
                 f"No window of rates found for {self.optimizer}: at none of the rates tried, "
                 f"{tried.min():.2g} to {tried.max():.2g}, did the loss fall clearly below "
-                f"{min(self.first_loss, self.chance_loss):.3g} within 60 steps."
+                f"{min(self.first_loss, self.chance_loss):.3g} within {LONGEST} steps."
             )
         lower = " or lower" if self.low == least else ""
         higher = " or higher" if self.high == most else ""
@@ -133,7 +133,7 @@ class RateWindow:
         head = "Next to no window of rates:" if narrow else "Window of rates:"
         return (
             f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} decades of {math.log10(most / least):.1f} looked at)."
+            f"({self.decades:.1f} decades of {math.log10(most / least):.1f} tried)."
         )
 
     def _beside(self) -> list[str]:

@@ -17,7 +17,7 @@ RESERVE = 60
 
 
 SMOOTH = 5
-"""Steps that a mean loss is over."""
+"""Steps over which losses are averaged."""
 
 
 FALLEN, BLOWN_UP, HOPELESS = 0.2, 30.0, 2.5
@@ -29,7 +29,7 @@ EARLIEST, PATIENCE = 10, 25
 """Steps before a trial is given up because the loss blew up, and because it stays high."""
 
 
-LEVELLING = 0.5
+LEVELING = 0.5
 """A high loss that the latter half of a trial did not bring down by this factor stays high."""
 
 
@@ -47,7 +47,7 @@ AT_THE_EDGE = 10**-0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """Losses that decide a trial.
+    """Hold the losses that decide a trial.
 
     Attributes:
         first: the loss of the start.
@@ -66,24 +66,24 @@ class Levels:
 
     @property
     def fallen(self) -> float:
-        """Below this the loss clearly falls."""
+        """Level of the mean loss below which it has clearly fallen."""
         return self.reference - FALLEN * (self.reference - self.goal)
 
     @property
     def blown_up(self) -> float:
-        """Above this, the model does not come back."""
+        """Level above which the loss does not come back down."""
         highest = max(self.first, self.chance if math.isfinite(self.chance) else self.first)
         return self.goal + BLOWN_UP * (highest - self.goal)
 
     @property
     def hopeless(self) -> float:
-        """A loss that stays above this was thrown far off."""
+        """Level above which a loss that stays there will not come down in time."""
         return self.goal + HOPELESS * (self.first - self.goal)
 
 
 @dataclass(kw_only=True)
 class Trial:
-    """A short training at one rate.
+    """Hold a short training at one rate.
 
     Attributes:
         lr: its rate.
@@ -120,7 +120,7 @@ class Trial:
             self.outcome = "diverges"
         else:
             high = step >= PATIENCE and self.mean > levels.hopeless
-            return high and self.mean > LEVELLING * self.mean_at(step // 2 + 1)
+            return high and self.mean > LEVELING * self.mean_at(step // 2 + 1)
         return True
 
 
@@ -130,7 +130,7 @@ TrialRunner = Callable[[float, int, float], Trial]
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What the trials found.
+    """Hold what the trials found.
 
     Attributes:
         trials: in the order in which they were run.

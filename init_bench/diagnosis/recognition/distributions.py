@@ -1,4 +1,4 @@
-"""Distributions about 0, and whether a sample could be from one: by its mean, size and extreme."""
+"""Test if a sample could be from a distribution about 0: by its mean, size and extreme."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ ALPHA = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the tests ask of a sample.
+    """Hold what the tests ask of a sample.
 
     Attributes:
         number: of values.
@@ -49,7 +49,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """What the tests ask of the rows, or the columns, of a matrix.
+    """Hold what the tests ask of the rows, or the columns, of a matrix.
 
     Attributes:
         count: of groups.
@@ -64,7 +64,7 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A distribution about 0, scaled to a standard deviation of 1.
+    """Describe a distribution about 0, scaled to a standard deviation of 1.
 
     Attributes:
         kurtosis: E[z⁴].

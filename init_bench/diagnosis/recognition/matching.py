@@ -1,4 +1,4 @@
-"""Name the initialisers that could have drawn the values of a parameter."""
+"""Name the initializers that could have drawn the values of a parameter."""
 
 import functools
 import math
@@ -108,7 +108,7 @@ def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """A rule that draws independent values: its name, their distribution and its std."""
+    """Describe a rule that draws independent values: its name, their distribution and std."""
 
     name: str
     family: Family
@@ -138,7 +138,7 @@ def weight_draws(parameter: NamedParameter, values: Tensor) -> Iterator[Draw]:
 
 @functools.lru_cache(maxsize=256)  # the layers of a deep model share few sizes
 def _draws_of(records: tuple[InitRecord, ...], size: Size) -> tuple[Draw, ...]:
-    """Return what the initialisers draw a weight of one size from."""
+    """Return what the initializers draw a weight of one size from."""
     return tuple(
         Draw(name=name, family=FAMILIES[kind], std=_std(spec, size))
         for name, spec in _candidates(records).items()
@@ -147,7 +147,7 @@ def _draws_of(records: tuple[InitRecord, ...], size: Size) -> tuple[Draw, ...]:
 
 
 def _records(*, torchs: bool = False) -> tuple[InitRecord, ...]:
-    """Return the initialisers of one tensor: torch's own functions, or all others."""
+    """Return the initializers of one tensor: torch's own functions, or all others."""
     return tuple(record_of(name) for name in INITS if name.startswith("torch.") == torchs)
 
 
@@ -163,7 +163,7 @@ def _candidates(records: tuple[InitRecord, ...]) -> dict[str, InitSpec]:
 
 
 def _recognized_as(record: InitRecord) -> tuple[str, ...]:
-    """Return the specs by which draws of an initialiser are recognized."""
+    """Return the specs by which draws of an initializer are recognized."""
     if record.recognized_as is not None:
         return record.recognized_as
     spec = InitSpec(record.name)

@@ -1,4 +1,4 @@
-"""Recognize initialisers by the structure of a weight: orthogonal, mirrored, diagonal, sparse."""
+"""Recognize initializers by the structure of a weight: orthogonal, mirrored, diagonal, sparse."""
 
 from collections.abc import Iterator, Sequence
 
@@ -36,14 +36,14 @@ def patterns(blocks: Sequence[Tensor]) -> Iterator[str]:
 def _patterns(block: Tensor) -> Iterator[str]:
     if block.shape[0] < 2 or not block[0].numel() or min(block.shape[:2]) > LARGEST:
         return
-    centre = kernel_center(block)
-    only_centre = block.dim() > 2 and int(block.count_nonzero()) == int(centre.count_nonzero())
-    if block.dim() == 2 or only_centre:
-        yield from _diagonal(centre, "identity" if block.dim() == 2 else "dirac or identity")
-        yield from _sparse(centre) if block.dim() == 2 else ()
-    if only_centre and _is_orthogonal(centre):
+    center = kernel_center(block)
+    only_center = block.dim() > 2 and int(block.count_nonzero()) == int(center.count_nonzero())
+    if block.dim() == 2 or only_center:
+        yield from _diagonal(center, "identity" if block.dim() == 2 else "dirac or identity")
+        yield from _sparse(center) if block.dim() == 2 else ()
+    if only_center and _is_orthogonal(center):
         yield "delta_orthogonal"
-    if _is_mirrored(centre if only_centre else block):
+    if _is_mirrored(center if only_center else block):
         yield "looks_linear"
     if _is_orthogonal(block.flatten(1)):
         yield "orthogonal"

@@ -1,4 +1,4 @@
-"""What torch itself writes when it builds a module, parameter by parameter."""
+"""Say what torch itself writes when it builds a module, parameter by parameter."""
 
 import math
 
@@ -13,7 +13,7 @@ Draws = tuple[Family, float]
 """A distribution and its standard deviation."""
 
 
-_NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 _ATTENTION = {
@@ -59,7 +59,7 @@ def default_of(module: nn.Module, name: str, values: Tensor) -> float | Draws | 
 
 def _constant(module: nn.Module, name: str) -> float | None:
     """Return the constant that torch writes, ``None`` where it draws or nothing is known."""
-    if isinstance(module, _NORMALISATIONS):
+    if isinstance(module, _NORMALIZATIONS):
         return {"weight": 1.0, "bias": 0.0}.get(name)
     if isinstance(module, nn.PReLU) and name == "weight":
         return float(module.init)

@@ -66,7 +66,7 @@ def affine_layers(network: Network) -> list[Affine]:
 
 def _keeps_a_scale(parameter: NamedParameter) -> bool:
     """Return whether a weight twice as large stays so: under spectral norm it does not."""
-    if not parameter.parametrised:
+    if not parameter.parametrized:
         return True
     before = parameter.values.clone()
     parameter.write(before * 2)

@@ -106,7 +106,7 @@ def is_plain_sequence(model: nn.Module) -> bool:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Return whether ``module`` normalises and then scales by its weight γ."""
+    """Return whether ``module`` normalizes and then scales by its weight γ."""
     return isinstance(module, _NORMS)
 
 

@@ -1,1 +1,1 @@
-"""Initialisers that see a batch and its loss."""
+"""Initializers that see a batch and its loss."""

@@ -1,4 +1,4 @@
-"""MetaInit: norms of the weights are tuned until one step barely changes the gradient."""
+"""Fill by MetaInit: tune the weights' norms until one step barely changes the gradient."""
 
 from collections.abc import Sequence
 

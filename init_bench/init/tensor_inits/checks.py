@@ -1,4 +1,4 @@
-"""Refuse what an initialiser cannot fill, and say what to do instead."""
+"""Refuse what an initializer cannot fill, and say what to do instead."""
 
 import sys
 import warnings
@@ -95,7 +95,7 @@ def check_draws(tensor: Tensor) -> None:
 
 
 def warn_if_empty(tensor: Tensor) -> None:
-    """Warn of a tensor without elements, as torch does, at the line that called its initialiser."""
+    """Warn of a tensor without elements, as torch does, at the line that called its initializer."""
     if not tensor.numel():
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
 

@@ -1,4 +1,4 @@
-"""Wrap torch's own initialisers: same names, drawing from a given generator."""
+"""Wrap torch's own initializers: same names, drawing from a given generator."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ DEFAULT = "torch.default"
 
 
 def _builtins() -> dict[str, Callable[..., Tensor]]:
-    """Return every in-place initialiser of ``torch.nn.init`` under ``torch.NAME``."""
+    """Return every in-place initializer of ``torch.nn.init`` under ``torch.NAME``."""
     named = inspect.getmembers(nn.init, inspect.isfunction)
     public = {name: fill for name, fill in named if name[0] != "_" and name.endswith("_")}
     return {f"torch.{name[:-1]}": _wrapped(fill) for name, fill in public.items()}

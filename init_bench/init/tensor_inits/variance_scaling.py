@@ -237,7 +237,7 @@ def _scaled_(
     generator: torch.Generator | None,
     known: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Fill ``tensor`` with std = gain / √fan; the arithmetic every named initialiser shares."""
+    """Fill ``tensor`` with std = gain / √fan; the arithmetic every named initializer shares."""
     check_draws(tensor)
     scaled = lookup(_STD, str(mode).lower(), kind="mode")
     draw = lookup(_DISTRIBUTIONS, distribution, kind="distribution")

@@ -1,4 +1,4 @@
-"""Record what was done to each parameter while a network is initialised."""
+"""Record what was done to each parameter while a network is initialized."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Fill a whole network by one initialiser, completely or not at all, and report it."""
+"""Fill a whole network by one initializer, completely or not at all, and report it."""
 
 import math
 import warnings
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.isolation import rollback_on_error
+from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
@@ -52,7 +53,7 @@ def initialize(
     modules without a weight (normalisation layers) by their own ``reset_parameters``, which
     ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
     value, and groups of a convolution are drawn each with its own fans; a transposed convolution
-    and an embedding with their true ones; a tied weight once; a parametrised one (``weight_norm``)
+    and an embedding with their true ones; a tied weight once; a parametrized one (``weight_norm``)
     through its parametrisation. If anything fails the model is as it was.
 
     Each parameter draws from a stream of (seed, qualified name): its values depend on no other
@@ -167,8 +168,7 @@ def _check(
     loss: Callable[..., Tensor] | None,
 ) -> None:
     """Refuse what cannot work before anything is touched."""
-    if not isinstance(model, nn.Module):
-        raise InitBenchError(f"a model is an nn.Module, got {model!r}")
+    check_is_module(model)
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
     if activation is not None:
@@ -178,7 +178,7 @@ def _check(
 
 
 def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | None) -> None:
-    """Refuse an initialiser that must see what was not given."""
+    """Refuse an initializer that must see what was not given."""
     missing = {"batch": batch is None, "loss": loss is None}.get(init.needs, False)
     if missing:
         raise InitBenchError(
@@ -188,7 +188,7 @@ def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | No
 
 
 def _refuse_unfilled(network: Network, init: InitSpec) -> None:
-    """Refuse what an initialiser did not say anything about: it would stay as it was built."""
+    """Refuse what an initializer did not say anything about: it would stay as it was built."""
     unfilled = [name for name in network.parameters if name not in network.filled]
     if unfilled:
         shown = ", ".join(unfilled[:MOST_NAMES]) + ", …" * (len(unfilled) > MOST_NAMES)

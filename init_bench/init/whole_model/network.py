@@ -1,4 +1,4 @@
-"""Give an initialiser of a whole network what it works with: fill, write, scale, run."""
+"""Give an initializer of a whole network what it works with: fill, write, scale, run."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ class NetworkInit(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """Replace the initialiser of one parameter; ``by_name`` if its pattern names the parameter."""
+    """Replace the initializer of one parameter; ``by_name`` if its pattern names the parameter."""
 
     init: InitSpec
     by_name: bool
@@ -101,7 +101,7 @@ class Network(ModelGraph):
         self.filled = FillLog()
 
     def start(self, spec: str | InitSpec) -> None:
-        """Fill every parameter by an initialiser of one tensor, then those with an override."""
+        """Fill every parameter by an initializer of one tensor, then those with an override."""
         init = parse(spec) if isinstance(spec, str) else spec
         if init.resets_modules:
             return self.reset()
@@ -193,7 +193,7 @@ class Network(ModelGraph):
         *,
         std: float | None = None,
     ) -> None:
-        """Give one parameter ``values`` of the initialiser's own making, which aim at ``std``."""
+        """Give one parameter ``values`` of the initializer's own making, which aim at ``std``."""
         if not self.has_override(parameter):
             parameter.write(values)
             self.filled[parameter.name] = Filled(
@@ -214,7 +214,7 @@ class Network(ModelGraph):
     def trainable(self, *, with_overrides: bool = False) -> list[NamedParameter]:
         """Return the parameters that take gradients, with an override only on request."""
         plain = [
-            s for s in self.parameters.values() if not s.parametrised and s.parameter.requires_grad
+            s for s in self.parameters.values() if not s.parametrized and s.parameter.requires_grad
         ]
         return [s for s in plain if with_overrides or not self.has_override(s)]
 

@@ -51,7 +51,7 @@ def arguments(spec: InitSpec) -> dict[str, Any]:
 
 
 def has_all_defaults(spec: InitSpec) -> bool:
-    """Return whether ``spec`` leaves out no argument that its initialiser cannot do without.
+    """Return whether ``spec`` leaves out no argument that its initializer cannot do without.
 
     Example:
         >>> has_all_defaults(InitSpec("he_normal")), has_all_defaults(InitSpec("sparse"))

@@ -29,7 +29,7 @@ _CONTAINERS = (nn.ParameterList, nn.ParameterDict)
 
 
 def is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
-    """Tell matrices by their shape from biases, tables of biases and single tokens.
+    """Return whether a parameter is a matrix: no bias, table of biases or single token.
 
     Example:
         >>> layer = nn.Linear(2, 3)
@@ -41,7 +41,7 @@ def is_weight(module: nn.Module, name: str, value: Tensor) -> bool:
     if is_known(module, name):
         return True
     is_matrix = value.shape[0] > 1 and (value.dim() == 2 or value[0].numel() > 1)
-    return is_matrix and (isinstance(module, _CONTAINERS) or not _is_torchs(module))
+    return is_matrix and (isinstance(module, _CONTAINERS) or not _derives_from_torchs(module))
 
 
 def is_known(module: nn.Module, name: str) -> bool:
@@ -62,7 +62,7 @@ def is_bias(module: nn.Module, name: str, beside: set[str]) -> bool:
     """
     if "bias" not in name:
         return False
-    if _is_torchs(module):
+    if _derives_from_torchs(module):
         return True
     stem = name.replace("bias", "").strip("_")
     weights = {weight.replace("weight", "").strip("_") for weight in beside}
@@ -75,7 +75,7 @@ def can_reset(module: nn.Module) -> bool:
 
 
 def reason_to_keep(module: nn.Module, value: Tensor, use: WeightUse | None, *, known: bool) -> str:
-    """Return why an initialiser leaves a parameter as it is, empty where it fills it.
+    """Return why an initializer leaves a parameter as it is, empty where it fills it.
 
     Args:
         module: that holds it.
@@ -132,5 +132,5 @@ def _is_number(value: Tensor) -> bool:
     return value.is_floating_point() or value.is_complex()
 
 
-def _is_torchs(module: nn.Module) -> bool:
+def _derives_from_torchs(module: nn.Module) -> bool:
     return any(kind.__module__.startswith("torch.nn.modules") for kind in type(module).__mro__[:-2])

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError, nearest
+from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.init.tensor_inits.fans import fans, module_fans
 from init_bench.init.whole_model.parameter_roles import (
@@ -39,7 +40,7 @@ class NamedParameter:
         attribute: its name there.
         role: ``weight`` is the initialiser's, ``bias`` is 0, ``reset`` is torch's
             ``reset_parameters``, ``left`` stays unchanged.
-        parametrised: ``module.attribute`` is computed from other parameters.
+        parametrized: ``module.attribute`` is computed from other parameters.
         use: how a user's own module uses it; ``None`` where that is not known, or the module's
             class says it.
         given: the fans that the caller stated.
@@ -51,7 +52,7 @@ class NamedParameter:
     module: nn.Module
     attribute: str
     role: Role
-    parametrised: bool = False
+    parametrized: bool = False
     use: WeightUse | None = None
     given: Fans | None = None
     why: str = ""
@@ -67,7 +68,7 @@ class NamedParameter:
 
     @property
     def drawn_fans(self) -> Fans:
-        """The fans that an initialiser counts in what it is given to fill."""
+        """The fans that an initializer counts in what it is given to fill."""
         if self.use is not None and self.use.axes is not None:
             return self.use.fan_in, self.use.fan_out
         if is_known(self.module, self.attribute) and not self.is_table:
@@ -77,7 +78,7 @@ class NamedParameter:
     @property
     def is_torchs(self) -> bool:
         """Whether its module is one of torch's own classes."""
-        return type(self.module).__module__.startswith("torch.nn.")
+        return is_torchs(self.module)
 
     @property
     def is_table(self) -> bool:
@@ -86,21 +87,21 @@ class NamedParameter:
 
     @property
     def values(self) -> Tensor:
-        """The values, without history; the parameter's own memory unless ``parametrised``."""
+        """The values, without history; the parameter's own memory unless ``parametrized``."""
         with torch.no_grad():
             value: Tensor = getattr(self.module, self.attribute)
             return value.detach()
 
     @property
     def parameter(self) -> nn.Parameter:
-        """The parameter itself; of a parametrised one what the module computes."""
+        """The parameter itself; of a parametrized one what the module computes."""
         value: nn.Parameter = getattr(self.module, self.attribute)
         return value
 
     def write(self, values: Tensor) -> None:
-        """Give the parameter ``values``, through its parametrisation if it has one."""
+        """Give the parameter ``values``, through its parametrization if it has one."""
         with torch.no_grad():
-            if self.parametrised:
+            if self.parametrized:
                 setattr(self.module, self.attribute, values.to(self.values))
             else:
                 self.values.copy_(values)
@@ -108,7 +109,7 @@ class NamedParameter:
     def draw(self, fill: Callable[..., Tensor], generator: torch.Generator) -> None:
         """Fill every block of the parameter, on the CPU: the same values on any device."""
         values = self.values
-        in_place = values.is_cpu and not self.parametrised
+        in_place = values.is_cpu and not self.parametrized
         drawn = values if in_place else torch.empty_like(values, device="cpu")
         self.fill_blocks(drawn, lambda block: fill(block, generator=generator))
         if not in_place:
@@ -220,7 +221,7 @@ def _own_parameters(
             module=module,
             attribute=name,
             role="left" if keep[name] else role,
-            parametrised=name in computed,
+            parametrized=name in computed,
             use=used.get(name),
             why=keep[name],
         )

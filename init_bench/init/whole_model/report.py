@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return ``spec``, ``seed``, ``summary`` and ``rows`` as JSON."""
-        rows = json.loads(self.table.drop(columns=list(RENAMED)).to_json(orient="records"))
+        rows = json_records(self.table.drop(columns=list(RENAMED)))
         head = {"spec": self.spec, "seed": self.seed, "summary": self.summary}
         return json.dumps({**head, "rows": rows}, ensure_ascii=False)
 
@@ -173,7 +173,7 @@ class Report:
 
     @property
     def _meaning(self) -> str:
-        """Explain the columns; say so where the initialiser starts from another one."""
+        """Explain the columns; say so where the initializer starts from another one."""
         if self.spec in {row.initialiser for row in self.rows}:
             return MEANING
         return f"initialiser: what {self.spec} starts from; note: what it then did.\n{MEANING}"

@@ -1,4 +1,4 @@
-"""One initialiser of one tensor over all parameters of a network, each from its own stream."""
+"""Fill all parameters of a network by one initializer, each from its own stream."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -74,7 +74,7 @@ def fill_parameter(
     if parameter.role == "bias" and not record_of(init.name).fills_biases:
         parameter.write(
             torch.zeros_like(parameter.values)
-        ) if parameter.parametrised else parameter.values.zero_()
+        ) if parameter.parametrized else parameter.values.zero_()
         return
     draw_parameter(parameter, _told(init, nonlinearity), seed)
 
@@ -140,7 +140,7 @@ def _size(parameter: NamedParameter, counted: tuple[int, int] | None) -> Size:
 
 
 def reset_module(module: nn.Module, path: str, seed: int) -> None:
-    """Let torch fill ``module``'s own parameters, computed ones through their parametrisation."""
+    """Let torch fill ``module``'s own parameters, computed ones through their parametrization."""
     generator = stream(seed, f"{path}.weight".lstrip("."))
     if not parametrize.is_parametrized(module):
         return reset_(module, generator=generator)

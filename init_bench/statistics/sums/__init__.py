@@ -19,7 +19,7 @@ def sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     """
     if z.device.type != "cpu":
         return tile_sums(z, ends)
-    # Here, as Numba takes 0.4 s to import, which only who looks should pay.
+    # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
     from init_bench.statistics.sums.cpu import loop_sums
 
     return loop_sums(z, ends)

@@ -13,23 +13,23 @@ from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumu
 from init_bench.training.engine.runs import run_length, runs
 
 ALIGNED = 8
-"""Dimensions of products are rounded up to a multiple of this: 16 bytes of bfloat16, below which
-an accelerator's matrix units take a slower path."""
+"""Dimensions of products are rounded up to a multiple of this, 16 bytes of bfloat16: for others an
+accelerator's matrix units take a slower path."""
 
 
 class AcceleratorMLP:
     """Train the MLPs of one chunk side by side, the bias a column of the weight.
 
-    G cells stand in S slots of g neighbors that share seed and nonlinearity, and so a minibatch
-    of B samples; the fan-in of a product has a row of ones, for the bias, and is padded with
-    zeros. Shapes, with P the padded number of units:
+    The G cells form S slots of g neighbors. Cells of a slot share nonlinearity, seed and so the
+    minibatch of B samples. The inputs of every product have a row of ones, for the bias, and are
+    padded with zeros to P rows. Shapes:
         first: ``(S, columns, g, P)``, columns sorted by use, the bias after those that are used;
         weights[l]: ``(G, n_out, P)``, the bias after the units;
         a and z, feature-major: ``(G, P, B)``.
 
-    No cell is ever dropped and no number read, so that a step can be recorded and replayed. With
-    ``precision="bfloat16"`` operands and results of the products are bfloat16; weights, what is
-    added to them and the loss stay float32.
+    No cell is ever dropped and no value is read by the host, so that a step can be recorded and
+    replayed. With ``precision="bfloat16"`` operands and results of the products are bfloat16;
+    weights, updates and the loss stay float32.
     """
 
     def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset) -> None:
@@ -64,7 +64,7 @@ class AcceleratorMLP:
             return torch.stack([state[name] for state in states]).to(device)
 
         def with_bias(i: int, weights: Tensor) -> Tensor:
-            """Return ``(G, n_out, fan_in)`` with the bias behind it, padded."""
+            """Append the bias to ``(G, n_out, fan_in)``, then zeros to alignment."""
             count, outputs, inputs = weights.shape
             wide = weights.new_zeros((count, outputs, _aligned(inputs + 1)))
             wide[:, :, :inputs] = weights
@@ -85,7 +85,7 @@ class AcceleratorMLP:
         ]
 
     def _allocate(self, classes: int) -> None:
-        """Make the buffers of a step."""
+        """Make the buffers of a step, once: a recorded step reads and writes the same memory."""
         values, cell, count = self.first.values, self.cells[0], len(self.cells)
         self.widths = [*(cell.width for _ in range(self.depth - 1)), classes]
         self.dtype = torch.bfloat16 if cell.precision == "bfloat16" else values.dtype
@@ -129,8 +129,8 @@ class AcceleratorMLP:
     def load_into(self, network: nn.Module, index: int) -> None:
         """Copy the weights of cell ``index`` into its own network."""
         own = dict(network.named_parameters())
-        slot, place = divmod(index, self.group)
-        first = self.first.values[slot, :, place, : self.widths[0]]
+        slot, member = divmod(index, self.group)
+        first = self.first.values[slot, :, member, : self.widths[0]]
         with torch.no_grad():
             own["fc1.weight"][:, self.order[: self.used]] = first[: self.used].mT
             if self.one:
@@ -182,4 +182,5 @@ class AcceleratorMLP:
 
 
 def _aligned(size: int) -> int:
+    """Round up to a multiple of ``ALIGNED``."""
     return -(-size // ALIGNED) * ALIGNED

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import torch
 
+from init_bench.errors import first_line
+
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +59,7 @@ class StepGraph:
                 count -= 1
 
     def _record(self) -> None:
-        """Record the graph. Nothing is computed while it is; a failure changes nothing either."""
+        """Record the graph; nothing is computed meanwhile, so a failure changes nothing."""
         self.records = False
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
@@ -69,9 +71,9 @@ class StepGraph:
             if isinstance(cause, torch.OutOfMemoryError):
                 raise
             log.warning(
-                "No CUDA graph of this step: %s. Its kernels are launched one by one, which is "
-                "slower.",
-                str(cause).splitlines()[0],
+                "This step cannot be recorded as a CUDA graph: %s. Its kernels are launched one by "
+                "one, which is slower.",
+                first_line(cause),
             )
             torch.cuda.synchronize()
         else:

@@ -1,4 +1,4 @@
-"""Do the steps of a stack on an accelerator: the host gives indices and reads losses, no more."""
+"""Do the steps of a stack on an accelerator; the host only sends indices and reads losses."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -44,7 +44,7 @@ class DeviceSteps:
     up: nothing waits for the host, and on CUDA steps are replayed as a graph.
 
     Args:
-        positions: for each cell, its place in the stack.
+        positions: of each cell in the stack.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class DeviceSteps:
         self.keep(range(len(positions)))
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Report from now on only the cells at ``indices``; the others run along unseen."""
+        """Report only the cells at ``indices``; the others go on training, as a graph is fixed."""
         self.positions = [self.positions[i] for i in indices]
         self.reported = torch.tensor(self.positions).to(self.losses.device)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
+from init_bench.errors import first_line
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch
@@ -55,7 +56,7 @@ def stack_modules(
             stack.gradients(inputs[:2], targets[:2], shared=True)
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as cause:
             where = running[-1] if running else type(stack.base).__name__
-            reason = str(cause).splitlines()[0]
+            reason = first_line(cause)
             log.warning(
                 "%s cannot be stacked: layer %s: %s Its cells are trained one at a time.",
                 cells[0].model,

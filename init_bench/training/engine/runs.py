@@ -1,4 +1,4 @@
-"""Find runs of equal neighbors: cells of one seed or nonlinearity share a product or a kernel."""
+"""Find runs of equal neighbors: cells of one seed share a product, of one nonlinearity a kernel."""
 
 import itertools
 from collections.abc import Sequence

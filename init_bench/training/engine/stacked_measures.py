@@ -1,7 +1,7 @@
 """Capture the layers of many plain MLPs at once, and test them, on an accelerator.
 
-One network of the book has 23 tensors to describe, some hundred small kernels, for each of which
-the device waits. For a stack of networks they are as many in all.
+To describe the 23 tensors of one network of the book takes some hundred small kernels, and each
+waits for its launch. A stack of networks takes no more of them than one network.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 TOGETHER = 64
-"""Networks measured together: bounds the memory."""
+"""Networks measured together at most, which bounds the memory."""
 
 
 TESTED_SAMPLES = 2000
-"""Test samples that go through them together."""
+"""Test samples that go through the networks together at most, which bounds the memory."""
 
 
 Statistics = list[dict[str, float]]
@@ -104,7 +104,7 @@ def layer_tables(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[pd.Da
     by_row = list(_rows(stack, inputs, targets))
     columns = [*COLUMNS, "call"]
     return [
-        pd.DataFrame([place | found[i] for place, found in by_row], columns=columns)
+        pd.DataFrame([key | found[i] for key, found in by_row], columns=columns)
         for i in range(len(stack))
     ]
 
@@ -112,7 +112,7 @@ def layer_tables(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[pd.Da
 def _rows(
     stack: MLPStack, inputs: Tensor, targets: Tensor
 ) -> Iterator[tuple[dict[str, object], Statistics]]:
-    """Yield the place of each row, and its statistics for every network, in order of execution."""
+    """Yield the key of each row, and its statistics for every network, in order of execution."""
     with torch.enable_grad():
         outputs = stack.outputs(inputs)
         classes = targets.expand(len(stack), -1)
@@ -121,10 +121,10 @@ def _rows(
     for k, (output, gradient) in enumerate(zip(outputs, gradients, strict=True)):
         is_activation = bool(k % 2)
         layer = f"{'act' if is_activation else 'fc'}{k // 2 + 1}"
-        place: dict[str, object] = {"layer": layer, "index": k + 1, "call": 1}
+        key: dict[str, object] = {"layer": layer, "index": k + 1, "call": 1}
         if is_activation:
-            yield place | {"kind": "activation"}, describe_stack(output, stack.bounds)
+            yield key | {"kind": "activation"}, describe_stack(output, stack.bounds)
         else:
-            yield place | {"kind": "pre_activation"}, describe_stack(output)
-            yield place | {"kind": "weight"}, describe_weight_stack(stack.weights[k // 2])
-        yield place | {"kind": "gradient"}, describe_stack(gradient)
+            yield key | {"kind": "pre_activation"}, describe_stack(output)
+            yield key | {"kind": "weight"}, describe_weight_stack(stack.weights[k // 2])
+        yield key | {"kind": "gradient"}, describe_stack(gradient)

@@ -22,7 +22,12 @@ from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
 from init_bench.training.engine.minibatches import minibatches, padded_minibatches
 from init_bench.training.engine.modules import StackedModules, stack_modules
-from init_bench.training.engine.stacked_measures import accuracies, by_activation, layer_tables
+from init_bench.training.engine.stacked_measures import (
+    TESTED_SAMPLES,
+    accuracies,
+    by_activation,
+    layer_tables,
+)
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.networks import input_shape, network_of
 from init_bench.training.progress import ProgressCallback
@@ -38,10 +43,6 @@ CAPTURED_SAMPLES = 512
 MEASURED_ALONE = ("cpu", "mps")
 """Kinds of device on which networks are captured and tested one by one: a CPU is faster so, and
 Apple's GPUs have no float64, which the statistics of a stack are computed in."""
-
-
-TESTED_SAMPLES = 2000
-"""Test samples that go through the network together: bounds the memory."""
 
 
 SHARED_UNITS = 16

@@ -530,7 +530,7 @@ def test_what_fails_leaves_the_model_exactly_as_it_was(
     ("model", "message"),
     [
         (nn.ReLU(), "this ReLU has no parameters to initialise"),
-        (nn.Linear, "a model is an nn.Module, got <class"),
+        (nn.Linear, "must be a torch.nn.Module, got the class Linear: pass an object"),
         (nn.Linear(2, 2, device="meta"), r"'weight' is on the meta device .* model\.to_empty"),
         (nn.LazyLinear(3), r"'weight' is lazy .* run one batch through the model"),
     ],
