@@ -46,7 +46,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
     "training": (
         {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"},
         {"networks", "chunks", "tables"},
-        {"init_check", "device_memory", "engine", "store"},
+        {"init_check", "device_memory", "engine", "store", "shards"},
         {"axes", "executors", "results"},
         {"grid"},
         {"manifest"},

@@ -10,7 +10,7 @@ import typer
 
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
-from init_bench.cli.options import AsJson, Device, Executor, Out, Workers
+from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -92,16 +92,24 @@ def run(
     device: Device = "auto",
     executor: Executor = "local",
     workers: Workers = None,
+    shard: Shard = None,
     as_json: AsJson = False,
 ) -> None:
     """Train all cells of a grid, or resume an earlier run."""
     from init_bench.training.grid import read_grid
     from init_bench.training.pipeline import run as run_grid
+    from init_bench.training.shards import shard_from
 
     folder = out or Path("results") / grid.stem
+    share = shard_from(shard) if shard else None
     with stoppable():
         results = run_grid(
-            read_grid(grid), folder, device=device, executor=executor, workers=workers
+            read_grid(grid),
+            folder,
+            device=device,
+            executor=executor,
+            workers=workers,
+            shard=share,
         )
     summary = results.table
     if as_json:

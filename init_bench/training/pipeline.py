@@ -24,6 +24,7 @@ from init_bench.training.networks import check
 from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import Progress, ProgressCallback
 from init_bench.training.results import Results, load
+from init_bench.training.shards import cells_of_shard, check_shard
 from init_bench.training.store import Store
 from init_bench.training.tables import CellResult
 
@@ -37,6 +38,7 @@ def run(
     device: str = "auto",
     executor: str = "local",
     workers: int | None = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> Results:
     """Train every cell of ``grid`` that ``out`` does not hold yet; return the grid's results.
@@ -52,10 +54,12 @@ def run(
         device: ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1`` (that one), ``mps`` …
         executor: ``local`` (worker threads) or ``serial``.
         workers: worker threads; ``None`` is one per core on the CPU, one per accelerator.
+        shard: ``(i, n)`` trains and returns the i-th of n shares of the cells, counted from 1: n
+            calls anywhere, on one folder, train the grid, and no two of them the same cell.
         progress: show a bar on a terminal and log lines elsewhere.
 
     Raises:
-        InitBenchError: a bad device, executor or folder, before any work starts.
+        InitBenchError: a bad device, executor, shard or folder, before any work starts.
 
     Example:
         >>> import tempfile
@@ -66,6 +70,9 @@ def run(
     """
     grids = [grid] if isinstance(grid, Grid) else list(grid)
     cells = {cell.key: cell for each in grids for cell in each.cells}
+    if shard is not None:
+        mine = cells_of_shard(list(cells.values()), check_shard(shard))
+        cells = {cell.key: cell for cell in mine}
     target, devices = resolve_device(device), devices_of(device)
     for precision in dict.fromkeys(cell.precision for cell in cells.values()):
         check_precision(precision, target)

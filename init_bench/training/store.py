@@ -1,7 +1,6 @@
 """Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
-import hashlib
 import json
 import logging
 import shutil
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from init_bench.errors import InitBenchError
 from init_bench.files import check_writable, make_folder, sha256, write_atomic
 from init_bench.training.cell import Cell
+from init_bench.training.chunks import chunk_name
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
@@ -186,9 +186,3 @@ class Store:
             return all(sha256(p) == stated[p.parent.name] for p in self._files(name))
         except (OSError, ValueError, KeyError, TypeError):
             return False
-
-
-def chunk_name(cells: Iterable[Cell]) -> str:
-    """Return the name of a chunk: a hash of the keys of its cells."""
-    keys = ",".join(sorted(cell.key for cell in cells))
-    return hashlib.sha256(keys.encode()).hexdigest()[:16]

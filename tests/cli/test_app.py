@@ -244,6 +244,13 @@ def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
     _refused(_cli(*words, cwd=tmp_path), "did you mean 'serial'")
 
 
+def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = ("run", "grid.toml", "--device", "cpu", "--shard", "3/2")
+    _refused(_cli(*words, cwd=tmp_path), "shard '3/2'", "i from 1 to n")
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
 def test_run_prints_json_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     done = _cli("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)

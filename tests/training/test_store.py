@@ -15,8 +15,9 @@ from init_bench.errors import InitBenchError
 from init_bench.files import write_atomic
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
+from init_bench.training.chunks import chunk_name
 from init_bench.training.results import load
-from init_bench.training.store import MANIFEST, Store, chunk_name
+from init_bench.training.store import MANIFEST, Store
 from init_bench.training.tables import LAST_STEPS, SCHEMAS, CellResult
 
 SHA = {"mnist": "0" * 64}
