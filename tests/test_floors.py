@@ -44,7 +44,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"},
+        {"cell", "sampling", "seeds", "progress", "devices", "precision", "claims", "__init__"},
         {"networks", "chunks", "tables"},
         {"init_check", "device_memory", "engine", "store", "shards"},
         {"axes", "executors", "results"},

@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import queue
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError, lookup
 from init_bench.training.cell import Cell
 from init_bench.training.chunks import CHUNK_CELLS, chunks
+from init_bench.training.claims import Claims, holder
 from init_bench.training.device_memory import cells_that_fit
 from init_bench.training.devices import devices_of, resolve_device
 from init_bench.training.engine.trainer import train_chunk
@@ -23,12 +25,16 @@ from init_bench.training.manifest import manifest
 from init_bench.training.networks import check
 from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import Progress, ProgressCallback
-from init_bench.training.results import Results, load
+from init_bench.training.results import Results, results_of
 from init_bench.training.shards import cells_of_shard, check_shard
 from init_bench.training.store import Store
 from init_bench.training.tables import CellResult
 
 log = logging.getLogger(__name__)
+
+
+POLL_SECONDS = 1.0
+"""Time between two looks at what other drivers have stored."""
 
 
 def run(
@@ -84,10 +90,10 @@ def run(
     store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
     for path in store.set_aside_damaged():
         log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
-    missing = _missing(cells, store, logged=progress)
+    _say_stored(cells, store, logged=progress)
     trainer = _Trainer(data, devices, chosen, threads)
-    failures = _train_and_store(missing, trainer, store, shown=progress)
-    return load(store.folder).of_cells(set(cells), failures)
+    failures = _train_missing(cells, trainer, store, shown=progress)
+    return results_of(store).of_cells(set(cells), failures)
 
 
 def _worker_threads(workers: int | None, devices: Sequence[torch.device]) -> int:
@@ -105,14 +111,43 @@ def _check_networks(cells: Iterable[Cell], data: Mapping[str, Dataset]) -> None:
         check(cell, data[cell.dataset])
 
 
-def _missing(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> list[Cell]:
-    """Return the cells that the folder does not hold yet."""
-    done = store.done()
-    missing = [cell for key, cell in cells.items() if key not in done]
-    if logged and len(missing) < len(cells):
-        stored = len(cells) - len(missing)
+def _say_stored(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> None:
+    stored = len(cells.keys() & store.done())
+    if logged and stored:
         log.info("%d of %d cells are stored in %s already", stored, len(cells), store.folder)
-    return missing
+
+
+def _train_missing(
+    cells: Mapping[str, Cell], trainer: "_Trainer", store: Store, *, shown: bool
+) -> tuple[Path, ...]:
+    """Train what is not stored and no other driver trains, then wait for the others.
+
+    The cells of a driver that ends without them are taken over.
+    """
+    failures: list[Path] = []
+    tried: set[str] = set()
+    missing = cells.keys() - store.done()
+    if not missing:
+        return ()
+    with Claims(store.folder) as claims:
+        while missing := missing - tried - store.done():
+            with store.locked():
+                free = claims.take(missing - store.done())
+            mine = [cell for key, cell in cells.items() if key in free]
+            failures += _train_and_store(mine, trainer, store, shown=shown)
+            tried |= free
+            if not free:
+                _wait(claims, shown=shown)
+    return tuple(failures)
+
+
+def _wait(claims: Claims, *, shown: bool) -> None:
+    """Wait a moment for other drivers."""
+    others = claims.others()
+    if shown and others and not claims.waiting:
+        log.info("the other cells are being trained by %s", " and ".join(map(holder, others)))
+    claims.waiting = True
+    time.sleep(POLL_SECONDS)
 
 
 def _train_and_store(

@@ -125,10 +125,19 @@ def load(folder: str | Path) -> Results:
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
-    tables = Store(path).tables()
+    return results_of(Store(path, writable=False))
+
+
+def results_of(store: Store) -> Results:
+    """Return all results in an open store.
+
+    Raises:
+        InitBenchError: a file is damaged.
+    """
+    tables = store.tables()
     frames = {kind: table.to_pandas() for kind, table in tables.items()}
     cells, curves, layers = (_ordered(frames[kind]) for kind in ("cells", "curves", "layers"))
-    return Results(cells, curves, layers, folder=path)
+    return Results(cells, curves, layers, folder=store.folder)
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:

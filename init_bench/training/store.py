@@ -5,7 +5,8 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, sha256, write_atomic
 from init_bench.training.cell import Cell
 from init_bench.training.chunks import chunk_name
+from init_bench.training.claims import locked
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,11 @@ class Store:
         InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
-        check_writable(folder)
+        self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
+        if writable:
+            check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         if others and MANIFEST not in others:
             raise InitBenchError(
@@ -56,28 +60,47 @@ class Store:
             InitBenchError: the folder's results are of other data of the same name, or of another
                 version's columns.
         """
-        self._check_columns()
-        old = self.manifest()
-        if old is not None and old["dataset_sha256"] != manifest["dataset_sha256"]:
-            shared = old["dataset_sha256"].keys() & manifest["dataset_sha256"].keys()
-            changed = [
-                n for n in shared if old["dataset_sha256"][n] != manifest["dataset_sha256"][n]
-            ]
-            if changed:
-                raise InitBenchError(
-                    f"{self.folder} holds results on other data named {changed[0]!r}: the files of "
-                    f"the data set have changed since. Give a new folder"
-                )
+        self._look()
+        self._merged(manifest)  # raises before a folder is made
         for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
             make_folder(self.folder / name)
-        if old is not None:
-            manifest = manifest | {
-                "grid": [*old["grid"], *(g for g in manifest["grid"] if g not in old["grid"])],
-                "dataset_sha256": old["dataset_sha256"] | manifest["dataset_sha256"],
-            }
-        if old is None or old["grid"] != manifest["grid"]:
-            text = json.dumps(manifest, indent=1)
-            write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+        with self.locked():
+            merged = self._merged(manifest)
+            old = self.manifest()
+            if old is None or old["grid"] != merged["grid"]:
+                text = json.dumps(merged, indent=1)
+                write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+
+    def _merged(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return ``manifest`` with the grids and data of the stored one; raise on other data."""
+        old = self.manifest()
+        if old is None:
+            return manifest
+        sums, stored = manifest["dataset_sha256"], old["dataset_sha256"]
+        changed = [name for name in stored if sums.get(name, stored[name]) != stored[name]]
+        if changed:
+            raise InitBenchError(
+                f"{self.folder} holds results on other data named {changed[0]!r}: the files of "
+                f"the data set have changed since. Give a new folder"
+            )
+        grids = [*old["grid"], *(grid for grid in manifest["grid"] if grid not in old["grid"])]
+        return manifest | {"grid": grids, "dataset_sha256": stored | sums}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder while the block runs: other drivers write nothing meanwhile.
+
+        The lock stands among the checksums: to make a file there refreshes the list of the others
+        that an NFS client keeps.
+
+        Raises:
+            StorageError: the lock file cannot be written.
+        """
+        try:
+            with locked(self.folder / CHECKSUMS / ".lock"):
+                yield
+        except OSError as cause:
+            raise _cannot_write(self.folder, cause) from cause
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest, ``None`` where there is none yet or it is damaged."""
@@ -92,35 +115,62 @@ class Store:
             return None
 
     def write(self, results: Sequence[CellResult]) -> None:
-        """Store a chunk: its three tables, each atomically, then their checksums."""
-        name, tables = chunk_name([r.cell for r in results]), to_tables(results)
-        for path in self._files(name):
-            write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
-        sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
-        write_atomic(self._sums(name), lambda part: part.write_text(sums + "\n"))
-        self._failure(name).unlink(missing_ok=True)
+        """Store a chunk, without those cells that another driver has stored meanwhile.
+
+        Raises:
+            StorageError: a file cannot be written; nothing of the chunk is left.
+        """
+        with self.locked():
+            self._look()
+            stored = {key for keys in self._keys.values() for key in keys}
+            new = [result for result in results if result.cell.key not in stored]
+            if new:
+                self._write(chunk_name([result.cell for result in new]), to_tables(new))
+        self._failure(chunk_name([result.cell for result in results])).unlink(missing_ok=True)
+
+    def _write(self, name: str, tables: Mapping[str, pa.Table]) -> None:
+        """Write three tables, each atomically, then their checksums; all of them or none."""
+        try:
+            for path in self._files(name):
+                write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
+            sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
+            write_atomic(self._sums(name), lambda part: part.write_text(sums + "\n"))
+        except OSError as cause:
+            for path in self._files(name):
+                path.unlink(missing_ok=True)
+            raise _cannot_write(self.folder, cause) from cause
+        self._keys[name] = frozenset(tables["cells"]["key"].to_pylist())
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
-        """Store an error with its cells, from which the failure can be repeated."""
+        """Store an error with its cells, from which the failure can be repeated.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
         trace = "".join(traceback.format_exception(error))
         error_text = {"error": repr(error), "traceback": trace}
         failure = error_text | {"cells": [asdict(cell) for cell in cells]}
         path = self._failure(chunk_name(cells))
         text = json.dumps(failure, indent=1)
-        write_atomic(path, lambda part: part.write_text(text))
+        try:
+            write_atomic(path, lambda part: part.write_text(text))
+        except OSError as cause:
+            raise _cannot_write(self.folder, cause) from cause
         return path
 
     def set_aside_damaged(self) -> list[Path]:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
-        moved = []
-        for name in sorted(self._chunks() - self._complete_chunks()):
-            for path in (*self._files(name), self._sums(name)):
-                if path.exists():
-                    target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
-                    target.parent.mkdir(exist_ok=True)
-                    shutil.move(path, target)
-                    moved.append(path)
-        return moved
+        with self.locked():
+            # Under the lock nobody writes: a chunk without checksums is a killed driver's.
+            return [moved for name in self._look() for moved in self._set_aside(name)]
+
+    def _set_aside(self, name: str) -> list[Path]:
+        paths = [path for path in (*self._files(name), self._sums(name)) if path.exists()]
+        for path in paths:
+            target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(path, target)
+        return paths
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the three tables, all chunks of each in one.
@@ -128,7 +178,6 @@ class Store:
         Raises:
             InitBenchError: a file is damaged or missing; the message names it.
         """
-        self._check_columns()
         names = self._sound_chunks()
         return {
             kind: pa.concat_tables([schema.empty_table(), *self._read(kind, names)])
@@ -136,31 +185,47 @@ class Store:
         }
 
     def done(self) -> set[str]:
-        """Return the keys of all stored cells."""
-        tables = self._read("cells", self._sound_chunks())
-        return {key for table in tables for key in table["key"].to_pylist()}
+        """Return the keys of all stored cells.
+
+        Raises:
+            InitBenchError: a file is damaged or missing; the message names it.
+        """
+        return {key for name in self._sound_chunks() for key in self._keys[name]}
 
     def _sound_chunks(self) -> list[str]:
-        """Return the names of all chunks; raise if one is damaged."""
-        complete = self._complete_chunks()
-        bad = [p for name in sorted(self._chunks() - complete) for p in self._files(name)]
+        """Return the names of all whole chunks; raise if one is damaged.
+
+        A chunk without checksums is being written, or was when its driver was killed: left out.
+        """
+        bad = [p for name in self._look() if self._sums(name).exists() for p in self._files(name)]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
                 f"run the same command again: it moves the chunk to damaged/ and trains it again"
             )
-        return sorted(complete)
+        return sorted(self._keys)
 
-    def _check_columns(self) -> None:
+    def _look(self) -> list[str]:
+        """Find and check the chunks that are new since the last look; return those not whole."""
+        summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
+        self._keys = {name: keys for name, keys in self._keys.items() if name in summed}
+        for name in sorted(summed - self._keys.keys()):
+            if self._is_complete(name):
+                self._check_columns(name)
+                keys = pq.read_table(self._files(name)[-1], columns=["key"])["key"]
+                self._keys[name] = frozenset(keys.to_pylist())
+        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+        return sorted((tables | summed) - self._keys.keys())
+
+    def _check_columns(self, name: str) -> None:
         """Raise where a stored table has other columns than this version writes."""
-        for name in sorted(self._complete_chunks()):
-            for path in self._files(name):
-                if pq.read_schema(path) != SCHEMAS[path.parent.name]:
-                    raise InitBenchError(
-                        f"{path.parent} has other columns than this version of init_bench writes; "
-                        f"give a new folder, or read the files with pandas.read_parquet"
-                    )
+        for path in self._files(name):
+            if pq.read_schema(path) != SCHEMAS[path.parent.name]:
+                raise InitBenchError(
+                    f"{path.parent} has other columns than this version of init_bench writes; "
+                    f"give a new folder, or read the files with pandas.read_parquet"
+                )
 
     def _read(self, kind: str, names: Iterable[str]) -> list[pa.Table]:
         return [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
@@ -174,15 +239,16 @@ class Store:
     def _sums(self, name: str) -> Path:
         return self.folder / CHECKSUMS / f"{name}.json"
 
-    def _chunks(self) -> set[str]:
-        return {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
-
-    def _complete_chunks(self) -> set[str]:
-        return {name for name in self._chunks() if self._is_complete(name)}
-
     def _is_complete(self, name: str) -> bool:
         try:
             stated = json.loads(self._sums(name).read_text())
             return all(sha256(p) == stated[p.parent.name] for p in self._files(name))
         except (OSError, ValueError, KeyError, TypeError):
             return False
+
+
+def _cannot_write(folder: Path, cause: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write into {folder}: {cause}. What is stored there is whole; once there is room "
+        f"and permission, run the same command again: it trains only what is missing"
+    )
