@@ -5,13 +5,14 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError, StorageError
@@ -172,17 +173,23 @@ class Store:
             shutil.move(path, target)
         return paths
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the three tables, all chunks of each in one.
+    def dataset(self, kind: str, keys: Collection[str] | None = None) -> ds.Dataset:
+        """Return one table, not read yet, of the chunks that ``done`` found and hold these cells.
 
-        Raises:
-            InitBenchError: a file is damaged or missing; the message names it.
+        Args:
+            kind: ``cells``, ``curves`` or ``layers``.
+            keys: of cells; ``None`` is all. Other cells of their chunks are left out.
         """
-        names = self._sound_chunks()
-        return {
-            kind: pa.concat_tables([schema.empty_table(), *self._read(kind, names)])
-            for kind, schema in SCHEMAS.items()
-        }
+        schema = SCHEMAS[kind]
+        wanted = None if keys is None else set(keys)
+        names = [n for n in self._keys if wanted is None or not wanted.isdisjoint(self._keys[n])]
+        if not names:
+            return ds.dataset(schema.empty_table())
+        files = [str(self.folder / kind / f"{name}.parquet") for name in sorted(names)]
+        found = ds.dataset(files, schema=schema, format="parquet")
+        if wanted is None or all(self._keys[name] <= wanted for name in names):
+            return found
+        return found.filter(ds.field("key").isin(sorted(wanted)))
 
     def done(self) -> set[str]:
         """Return the keys of all stored cells.
@@ -226,9 +233,6 @@ class Store:
                     f"{path.parent} has other columns than this version of init_bench writes; "
                     f"give a new folder, or read the files with pandas.read_parquet"
                 )
-
-    def _read(self, kind: str, names: Iterable[str]) -> list[pa.Table]:
-        return [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
 
     def _files(self, name: str) -> list[Path]:
         return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]

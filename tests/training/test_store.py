@@ -168,7 +168,9 @@ def test_done_lists_the_stored_cells(filled: Store, cells: list[Cell]) -> None:
 
 def test_an_empty_store_has_empty_tables(store: Store) -> None:
     assert store.done() == set()
-    assert {kind: table.schema for kind, table in store.tables().items()} == SCHEMAS
+    found = {kind: store.dataset(kind).to_table() for kind in SCHEMAS}
+    assert {kind: table.schema for kind, table in found.items()} == SCHEMAS
+    assert all(len(table) == 0 for table in found.values())
 
 
 def test_a_chunks_name_is_its_cells_in_any_order(cells: list[Cell]) -> None:
@@ -379,7 +381,7 @@ def test_checksums_are_verified_once(filled: Store, monkeypatch: pytest.MonkeyPa
     later.open(manifest())
     later.set_aside_damaged()
     later.done()
-    later.tables()
+    later.dataset("curves").to_table()
     assert sorted(read) == parquet_files(filled)
 
 
