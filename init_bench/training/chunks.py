@@ -31,8 +31,12 @@ def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> 
 
 def chunk_name(cells: Iterable[Cell]) -> str:
     """Return the name of a chunk: a hash of the keys of its cells."""
-    keys = ",".join(sorted(cell.key for cell in cells))
-    return hashlib.sha256(keys.encode()).hexdigest()[:16]
+    return name_of_keys(cell.key for cell in cells)
+
+
+def name_of_keys(keys: Iterable[str]) -> str:
+    """Return the name of the chunk whose cells have these keys."""
+    return hashlib.sha256(",".join(sorted(keys)).encode()).hexdigest()[:16]
 
 
 def _equal_parts(cohort: list[Cell], workers: int, most: int) -> list[list[Cell]]:

@@ -1,11 +1,12 @@
 """Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
+import hashlib
 import json
 import logging
 import shutil
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, sha256, write_atomic
 from init_bench.training.cell import Cell
-from init_bench.training.chunks import chunk_name
+from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.claims import locked
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
@@ -32,7 +33,12 @@ COMMIT_ORDER = ("curves", "layers", "cells")
 
 
 CHECKSUMS = "checksums"
-"""A chunk is complete if its checksum file, written last, agrees with its three tables."""
+"""A chunk is complete if its checksum file, written last, agrees with its three tables. The file
+repeats the keys of its cells and a hash of the columns: it opens a folder without its tables."""
+
+
+COLUMNS = hashlib.sha256("".join(map(str, SCHEMAS.values())).encode()).hexdigest()[:16]
+"""Hash of the tables' columns."""
 
 
 class Store:
@@ -45,6 +51,7 @@ class Store:
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
         self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
+        self._stored: set[str] = set()  # all of these keys
         if writable:
             check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
@@ -123,24 +130,25 @@ class Store:
         """
         with self.locked():
             self._look()
-            stored = {key for keys in self._keys.values() for key in keys}
-            new = [result for result in results if result.cell.key not in stored]
+            new = [result for result in results if result.cell.key not in self._stored]
             if new:
                 self._write(chunk_name([result.cell for result in new]), to_tables(new))
         self._failure(chunk_name([result.cell for result in results])).unlink(missing_ok=True)
 
     def _write(self, name: str, tables: Mapping[str, pa.Table]) -> None:
         """Write three tables, each atomically, then their checksums; all of them or none."""
+        keys = tables["cells"]["key"].to_pylist()
         try:
             for path in self._files(name):
                 write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
-            sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
-            write_atomic(self._sums(name), lambda part: part.write_text(sums + "\n"))
+            sums = {path.parent.name: sha256(path) for path in self._files(name)}
+            text = json.dumps({**sums, "columns": COLUMNS, "keys": keys})
+            write_atomic(self._sums(name), lambda part: part.write_text(text + "\n"))
         except OSError as cause:
             for path in self._files(name):
                 path.unlink(missing_ok=True)
             raise _cannot_write(self.folder, cause) from cause
-        self._keys[name] = frozenset(tables["cells"]["key"].to_pylist())
+        self._add(name, keys)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
         """Store an error with its cells, from which the failure can be repeated.
@@ -163,7 +171,8 @@ class Store:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
         with self.locked():
             # Under the lock nobody writes: a chunk without checksums is a killed driver's.
-            return [moved for name in self._look() for moved in self._set_aside(name)]
+            names = sorted(self._look() | self._without_checksums())
+            return [moved for name in names for moved in self._set_aside(name)]
 
     def _set_aside(self, name: str) -> list[Path]:
         paths = [path for path in (*self._files(name), self._sums(name)) if path.exists()]
@@ -197,42 +206,56 @@ class Store:
         Raises:
             InitBenchError: a file is damaged or missing; the message names it.
         """
-        return {key for name in self._sound_chunks() for key in self._keys[name]}
-
-    def _sound_chunks(self) -> list[str]:
-        """Return the names of all whole chunks; raise if one is damaged.
-
-        A chunk without checksums is being written, or was when its driver was killed: left out.
-        """
-        bad = [p for name in self._look() if self._sums(name).exists() for p in self._files(name)]
+        # A chunk without checksums is being written, or was when its driver was killed: left out.
+        bad = [path for name in sorted(self._look()) for path in self._files(name)]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
                 f"run the same command again: it moves the chunk to damaged/ and trains it again"
             )
-        return sorted(self._keys)
+        return set(self._stored)
 
-    def _look(self) -> list[str]:
-        """Find and check the chunks that are new since the last look; return those not whole."""
+    def _look(self) -> set[str]:
+        """Find and check the chunks that are new since the last look; return the unsound ones."""
         summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
-        self._keys = {name: keys for name, keys in self._keys.items() if name in summed}
+        gone = self._keys.keys() - summed
+        if gone:
+            self._keys = {name: keys for name, keys in self._keys.items() if name not in gone}
+            self._stored = {key for keys in self._keys.values() for key in keys}
         for name in sorted(summed - self._keys.keys()):
-            if self._is_complete(name):
-                self._check_columns(name)
-                keys = pq.read_table(self._files(name)[-1], columns=["key"])["key"]
-                self._keys[name] = frozenset(keys.to_pylist())
-        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
-        return sorted((tables | summed) - self._keys.keys())
+            sums = self._sound_sums(name)
+            if sums is not None:
+                self._add(name, self._checked_keys(name, sums))
+        return summed - self._keys.keys()
 
-    def _check_columns(self, name: str) -> None:
-        """Raise where a stored table has other columns than this version writes."""
+    def _add(self, name: str, keys: Iterable[str]) -> None:
+        """Note a chunk that is whole."""
+        self._keys[name] = frozenset(keys)
+        self._stored |= self._keys[name]
+
+    def _without_checksums(self) -> set[str]:
+        """Return the names of chunks that are not written to the end."""
+        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+        return {name for name in tables - self._keys.keys() if not self._sums(name).exists()}
+
+    def _checked_keys(self, name: str, sums: dict[str, Any]) -> list[str]:
+        """Return the keys of a chunk's cells, from its tables if the checksum file is an old one.
+
+        Raises:
+            InitBenchError: its tables have other columns than this version writes.
+        """
+        keys: list[str] = sums.get("keys", [])
+        if sums.get("columns") == COLUMNS and name_of_keys(keys) == name:
+            return keys
         for path in self._files(name):
             if pq.read_schema(path) != SCHEMAS[path.parent.name]:
                 raise InitBenchError(
                     f"{path.parent} has other columns than this version of init_bench writes; "
                     f"give a new folder, or read the files with pandas.read_parquet"
                 )
+        stored: list[str] = pq.read_table(self._files(name)[-1], columns=["key"])["key"].to_pylist()
+        return stored
 
     def _files(self, name: str) -> list[Path]:
         return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
@@ -243,12 +266,14 @@ class Store:
     def _sums(self, name: str) -> Path:
         return self.folder / CHECKSUMS / f"{name}.json"
 
-    def _is_complete(self, name: str) -> bool:
+    def _sound_sums(self, name: str) -> dict[str, Any] | None:
+        """Return what a checksum file says, ``None`` if a table does not agree with it."""
         try:
-            stated = json.loads(self._sums(name).read_text())
-            return all(sha256(p) == stated[p.parent.name] for p in self._files(name))
+            stated: dict[str, Any] = json.loads(self._sums(name).read_text())
+            sound = all(sha256(p) == stated[p.parent.name] for p in self._files(name))
         except (OSError, ValueError, KeyError, TypeError):
-            return False
+            return None
+        return stated if sound else None
 
 
 def _cannot_write(folder: Path, cause: OSError) -> StorageError:

@@ -403,3 +403,27 @@ def test_a_lock_that_cannot_be_written_is_told(
     monkeypatch.setattr("init_bench.training.claims.SoftFileLease.acquire", read_only)
     with pytest.raises(StorageError, match=f"cannot write into {filled.folder}: .*Permission"):
         filled.write([result(Cell())])
+
+
+@pytest.mark.parametrize("change", [{"keys": None, "columns": None}, {"keys": ["x"]}], ids=str)
+def test_a_checksum_file_without_sound_keys_is_read_by_its_tables(
+    filled: Store, cells: list[Cell], change: dict[str, Any]
+) -> None:
+    """Older folders have no keys there."""
+    for path in (filled.folder / "checksums").glob("*.json"):
+        sums = {**json.loads(path.read_text()), **change}
+        kept = {name: value for name, value in sums.items() if value is not None}
+        path.write_text(json.dumps(kept))
+    assert Store(filled.folder).done() == {cell.key for cell in cells}
+
+
+def test_other_columns_are_told(filled: Store, cells: list[Cell]) -> None:
+    name = chunk_name(cells[2:])
+    path = filled.folder / "cells" / f"{name}.parquet"
+    swap_schema(path)
+    sums = {"cells": sha256(path)}
+    for kind in ("curves", "layers"):
+        sums[kind] = sha256(filled.folder / kind / f"{name}.parquet")
+    (filled.folder / "checksums" / f"{name}.json").write_text(json.dumps(sums))
+    with pytest.raises(InitBenchError, match="other columns than this version"):
+        load(filled.folder)
