@@ -51,6 +51,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"grid"},
         {"manifest"},
         {"pipeline"},
+        {"forecast"},
     ),
 }
 """The floors inside the two packages with the most files."""

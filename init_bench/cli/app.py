@@ -26,6 +26,10 @@ app = typer.Typer(
 )
 
 
+MANY_CELLS = 1_000_000
+"""A grid of more cells is run only if the caller says so."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -93,6 +97,12 @@ def run(
     executor: Executor = "local",
     workers: Workers = None,
     shard: Shard = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run a grid of more than a million cells.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train all cells of a grid, or resume an earlier run."""
@@ -100,17 +110,21 @@ def run(
     from init_bench.training.pipeline import run as run_grid
     from init_bench.training.shards import shard_from
 
-    folder = out or Path("results") / grid.stem
-    share = shard_from(shard) if shard else None
-    with stoppable():
-        results = run_grid(
-            read_grid(grid),
-            folder,
-            device=device,
-            executor=executor,
-            workers=workers,
-            shard=share,
+    cells, folder = read_grid(grid), out or Path("results") / grid.stem
+    if cells.size > MANY_CELLS and not yes:
+        raise InitBenchError(
+            f"{grid} multiplies out to {cells.size:,} cells; if you mean it, add --yes"
         )
+    share = shard_from(shard) if shard else None
+    words: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
+    if dry_run:
+        from init_bench.training.forecast import forecast
+
+        expected = forecast(cells, folder, shard=share, **words)
+        print_json([expected.to_dict()]) if as_json else print(expected)
+        return
+    with stoppable():
+        results = run_grid(cells, folder, shard=share, **words)
     summary = results.table
     if as_json:
         print_json(records(summary))

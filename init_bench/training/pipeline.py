@@ -5,7 +5,7 @@ import logging
 import os
 import queue
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -75,25 +75,47 @@ def run(
         (['ok'], 2)
     """
     grids = [grid] if isinstance(grid, Grid) else list(grid)
-    cells = {cell.key: cell for each in grids for cell in each.cells}
-    if shard is not None:
-        mine = cells_of_shard(list(cells.values()), check_shard(shard))
-        cells = {cell.key: cell for cell in mine}
-    target, devices = resolve_device(device), devices_of(device)
-    for precision in dict.fromkeys(cell.precision for cell in cells.values()):
-        check_precision(precision, target)
-    chosen = lookup(EXECUTORS, executor, kind="executor")
-    threads = _worker_threads(workers, devices)
+    cells = cells_of(grids, shard)
     store = Store(Path(out))
-    data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
-    _check_networks(cells.values(), data)
-    store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
+    trainer = trainer_of(cells.values(), device=device, executor=executor, workers=workers)
+    sums = {name: data.sha256 for name, data in trainer.data[trainer.first].items()}
+    store.open(manifest(grids, resolve_device(device), sums))
     for path in store.set_aside_damaged():
         log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
     _say_stored(cells, store, logged=progress)
-    trainer = _Trainer(data, devices, chosen, threads)
     failures = _train_missing(cells, trainer, store, shown=progress)
     return results_of(store).of_cells(set(cells), failures)
+
+
+def cells_of(grids: Iterable[Grid], shard: tuple[int, int] | None) -> dict[str, Cell]:
+    """Return the cells of several grids, or of one shard of them, by key.
+
+    Raises:
+        InitBenchError: a bad shard.
+    """
+    cells = {cell.key: cell for grid in grids for cell in grid.iter_cells()}
+    if shard is None:
+        return cells
+    return {cell.key: cell for cell in cells_of_shard(list(cells.values()), check_shard(shard))}
+
+
+def trainer_of(
+    cells: Collection[Cell], *, device: str, executor: str, workers: int | None
+) -> "Trainer":
+    """Return what trains these cells, after a look at the options, data and networks.
+
+    Raises:
+        InitBenchError: a bad device, executor or number of workers; a network that does not fit.
+    """
+    target, devices = resolve_device(device), devices_of(device)
+    for precision in dict.fromkeys(cell.precision for cell in cells):
+        check_precision(precision, target)
+    chosen = lookup(EXECUTORS, executor, kind="executor")
+    threads = _worker_threads(workers, devices)
+    names = dict.fromkeys(cell.dataset for cell in cells)
+    data = {name: datasets.load(name).to(target) for name in names}
+    _check_networks(cells, data)
+    return Trainer(data, devices, chosen, threads)
 
 
 def _worker_threads(workers: int | None, devices: Sequence[torch.device]) -> int:
@@ -118,7 +140,7 @@ def _say_stored(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> Non
 
 
 def _train_missing(
-    cells: Mapping[str, Cell], trainer: "_Trainer", store: Store, *, shown: bool
+    cells: Mapping[str, Cell], trainer: "Trainer", store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train what is not stored and no other driver trains, then wait for the others.
 
@@ -151,7 +173,7 @@ def _wait(claims: Claims, *, shown: bool) -> None:
 
 
 def _train_and_store(
-    cells: Sequence[Cell], trainer: "_Trainer", store: Store, *, shown: bool
+    cells: Sequence[Cell], trainer: "Trainer", store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train the cells and store each chunk when it is done; return the files about failures."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
@@ -168,7 +190,7 @@ def _train_and_store(
     return tuple(failures)
 
 
-class _Trainer:
+class Trainer:
     """Train chunks with an executor, each on a device that is free."""
 
     def __init__(
@@ -188,14 +210,21 @@ class _Trainer:
 
     def outcomes(self, cells: Sequence[Cell], progress: ProgressCallback) -> Iterator[ChunkOutcome]:
         """Yield each chunk with its results, the chunks of one precision after another."""
-        at_once = self.workers if self.executor.parallel else 1
         for precision in dict.fromkeys(cell.precision for cell in cells):
-            mine = [cell for cell in cells if cell.precision == precision]
-            on_cpu = self.first.type == "cpu"
-            most = CHUNK_CELLS if on_cpu else cells_that_fit(mine, self.data[self.first])
-            parts = chunks(mine, at_once, most)
+            parts = self.chunks([cell for cell in cells if cell.precision == precision])
             with float32_products(precision, self.first):
                 yield from _outcomes(self.executor, parts, self.train, progress, self.workers)
+
+    @property
+    def at_once(self) -> int:
+        """Chunks that are trained at the same time."""
+        return self.workers if self.executor.parallel else 1
+
+    def chunks(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+        """Cut cells of one precision into chunks that fit the device."""
+        on_cpu = self.first.type == "cpu"
+        most = CHUNK_CELLS if on_cpu else cells_that_fit(cells, self.data[self.first])
+        return chunks(cells, self.at_once, most)
 
     def train(self, chunk: Sequence[Cell], progress: ProgressCallback) -> list[CellResult]:
         """Train one chunk on the next device that is free."""

@@ -251,6 +251,24 @@ def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
 
 
+def test_a_dry_run_says_what_would_be_done(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = ("run", "grid.toml", "--device", "cpu", "--dry-run")
+    done = _cli(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cells   2: 0 stored, 2 to train\n")
+    (row,) = json.loads(_cli(*words, "--json", cwd=tmp_path).stdout)
+    assert row["cells"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
+def test_more_than_a_million_cells_ask_for_yes(tmp_path: Path) -> None:
+    many = ", ".join(map(str, range(1001)))
+    (tmp_path / "grid.toml").write_text(f"{GRID}lr = [{many}]\nseed = [{many}]\n")
+    said = "multiplies out to 2,004,002 cells; if you mean it, add --yes"
+    _refused(_cli("run", "grid.toml", "--dry-run", cwd=tmp_path), said)
+
+
 def test_run_prints_json_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     done = _cli("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)
