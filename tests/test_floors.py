@@ -46,9 +46,9 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
     "training": (
         {"cell", "sampling", "seeds", "progress", "devices", "precision", "claims", "__init__"},
         {"networks", "chunks", "tables"},
-        {"init_check", "device_memory", "engine", "store", "shards"},
-        {"axes", "executors", "results"},
-        {"grid"},
+        {"init_check", "device_memory", "engine", "chunk_files", "shards"},
+        {"axes", "executors", "store"},
+        {"grid", "results", "compaction"},
         {"manifest"},
         {"pipeline"},
         {"forecast"},

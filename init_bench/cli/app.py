@@ -135,6 +135,18 @@ def run(
 
 
 @app.command()
+def compact(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+) -> None:
+    """Merge the files of a run into fewer, larger ones; no row changes."""
+    from init_bench.training.compaction import compact as compact_run
+
+    with stoppable():
+        before, after = compact_run(folder)
+    print(f"{folder}: {before} chunks before, {after} now")
+
+
+@app.command()
 def compare(
     names: Annotated[
         list[str] | None,

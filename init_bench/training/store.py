@@ -1,24 +1,22 @@
 """Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
-import hashlib
 import json
 import logging
-import shutil
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError, StorageError
-from init_bench.files import check_writable, make_folder, sha256, write_atomic
+from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
+from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.claims import locked
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
@@ -27,18 +25,6 @@ log = logging.getLogger(__name__)
 
 
 MANIFEST = "manifest.json"
-
-
-COMMIT_ORDER = ("curves", "layers", "cells")
-
-
-CHECKSUMS = "checksums"
-"""A chunk is complete if its checksum file, written last, agrees with its three tables. The file
-repeats the keys of its cells and a hash of the columns: it opens a folder without its tables."""
-
-
-COLUMNS = hashlib.sha256("".join(map(str, SCHEMAS.values())).encode()).hexdigest()[:16]
-"""Hash of the tables' columns."""
 
 
 class Store:
@@ -52,6 +38,7 @@ class Store:
         self.folder = folder
         self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
         self._stored: set[str] = set()  # all of these keys
+        self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
         if writable:
             check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
@@ -132,23 +119,30 @@ class Store:
             self._look()
             new = [result for result in results if result.cell.key not in self._stored]
             if new:
-                self._write(chunk_name([result.cell for result in new]), to_tables(new))
-        self._failure(chunk_name([result.cell for result in results])).unlink(missing_ok=True)
+                tables = to_tables(new)
+                writers = {kind: functools.partial(pq.write_table, tables[kind]) for kind in tables}
+                self.commit(writers, [result.cell.key for result in new])
+        name = chunk_name([result.cell for result in results])
+        ChunkFiles(self.folder, name).failure.unlink(missing_ok=True)
 
-    def _write(self, name: str, tables: Mapping[str, pa.Table]) -> None:
-        """Write three tables, each atomically, then their checksums; all of them or none."""
-        keys = tables["cells"]["key"].to_pylist()
+    def commit(
+        self,
+        write_table: Mapping[str, Callable[[Path], object]],
+        keys: Sequence[str],
+        replaces: Sequence[str] = (),
+    ) -> None:
+        """Write a chunk as ``ChunkFiles.write`` does; call it under the lock.
+
+        Raises:
+            StorageError: a file cannot be written; nothing of the chunk is left.
+        """
+        chunk = ChunkFiles(self.folder, name_of_keys(keys))
         try:
-            for path in self._files(name):
-                write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
-            sums = {path.parent.name: sha256(path) for path in self._files(name)}
-            text = json.dumps({**sums, "columns": COLUMNS, "keys": keys})
-            write_atomic(self._sums(name), lambda part: part.write_text(text + "\n"))
+            chunk.write(write_table, keys, replaces)
         except OSError as cause:
-            for path in self._files(name):
-                path.unlink(missing_ok=True)
             raise _cannot_write(self.folder, cause) from cause
-        self._add(name, keys)
+        self._add(chunk.name, keys)
+        self._replaced |= set(replaces)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
         """Store an error with its cells, from which the failure can be repeated.
@@ -159,7 +153,7 @@ class Store:
         trace = "".join(traceback.format_exception(error))
         error_text = {"error": repr(error), "traceback": trace}
         failure = error_text | {"cells": [asdict(cell) for cell in cells]}
-        path = self._failure(chunk_name(cells))
+        path = ChunkFiles(self.folder, chunk_name(cells)).failure
         text = json.dumps(failure, indent=1)
         try:
             write_atomic(path, lambda part: part.write_text(text))
@@ -170,17 +164,26 @@ class Store:
     def set_aside_damaged(self) -> list[Path]:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
         with self.locked():
+            unsound = self._look()
+            self.remove_replaced()
             # Under the lock nobody writes: a chunk without checksums is a killed driver's.
-            names = sorted(self._look() | self._without_checksums())
-            return [moved for name in names for moved in self._set_aside(name)]
+            chunks = [self._chunk(name) for name in sorted(unsound | self._without_checksums())]
+            return [moved for chunk in chunks for moved in chunk.set_aside()]
 
-    def _set_aside(self, name: str) -> list[Path]:
-        paths = [path for path in (*self._files(name), self._sums(name)) if path.exists()]
-        for path in paths:
-            target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
-            target.parent.mkdir(exist_ok=True)
-            shutil.move(path, target)
-        return paths
+    def remove_replaced(self) -> None:
+        """Delete the chunks whose cells stand in a larger one; call it under the lock."""
+        for name in self._replaced:
+            self._chunk(name).remove()
+        self._replaced = set()
+
+    def chunks(self) -> dict[str, frozenset[str]]:
+        """Return the keys of the cells of each whole chunk, by its name.
+
+        Raises:
+            InitBenchError: a file is damaged or missing; the message names it.
+        """
+        self.done()
+        return dict(self._keys)
 
     def dataset(self, kind: str, keys: Collection[str] | None = None) -> ds.Dataset:
         """Return one table, not read yet, of the chunks that ``done`` found and hold these cells.
@@ -207,7 +210,7 @@ class Store:
             InitBenchError: a file is damaged or missing; the message names it.
         """
         # A chunk without checksums is being written, or was when its driver was killed: left out.
-        bad = [path for name in sorted(self._look()) for path in self._files(name)]
+        bad = [path for name in sorted(self._look()) for path in self._chunk(name).tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             raise InitBenchError(
@@ -219,15 +222,17 @@ class Store:
     def _look(self) -> set[str]:
         """Find and check the chunks that are new since the last look; return the unsound ones."""
         summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
-        gone = self._keys.keys() - summed
+        for name in sorted(summed - self._keys.keys() - self._replaced):
+            sums = self._chunk(name).sound_sums()
+            if sums is not None:
+                self._add(name, self._chunk(name).keys(sums))
+                self._replaced |= set(sums.get("replaces", ()))
+        gone = self._keys.keys() - summed | self._keys.keys() & self._replaced
         if gone:
             self._keys = {name: keys for name, keys in self._keys.items() if name not in gone}
             self._stored = {key for keys in self._keys.values() for key in keys}
-        for name in sorted(summed - self._keys.keys()):
-            sums = self._sound_sums(name)
-            if sums is not None:
-                self._add(name, self._checked_keys(name, sums))
-        return summed - self._keys.keys()
+        unsound = summed - self._keys.keys() - self._replaced
+        return {name for name in unsound if self._chunk(name).sums.exists()}  # not just removed
 
     def _add(self, name: str, keys: Iterable[str]) -> None:
         """Note a chunk that is whole."""
@@ -237,43 +242,10 @@ class Store:
     def _without_checksums(self) -> set[str]:
         """Return the names of chunks that are not written to the end."""
         tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
-        return {name for name in tables - self._keys.keys() if not self._sums(name).exists()}
+        return {name for name in tables - self._keys.keys() if not self._chunk(name).sums.exists()}
 
-    def _checked_keys(self, name: str, sums: dict[str, Any]) -> list[str]:
-        """Return the keys of a chunk's cells, from its tables if the checksum file is an old one.
-
-        Raises:
-            InitBenchError: its tables have other columns than this version writes.
-        """
-        keys: list[str] = sums.get("keys", [])
-        if sums.get("columns") == COLUMNS and name_of_keys(keys) == name:
-            return keys
-        for path in self._files(name):
-            if pq.read_schema(path) != SCHEMAS[path.parent.name]:
-                raise InitBenchError(
-                    f"{path.parent} has other columns than this version of init_bench writes; "
-                    f"give a new folder, or read the files with pandas.read_parquet"
-                )
-        stored: list[str] = pq.read_table(self._files(name)[-1], columns=["key"])["key"].to_pylist()
-        return stored
-
-    def _files(self, name: str) -> list[Path]:
-        return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
-
-    def _failure(self, name: str) -> Path:
-        return self.folder / "failures" / f"{name}.json"
-
-    def _sums(self, name: str) -> Path:
-        return self.folder / CHECKSUMS / f"{name}.json"
-
-    def _sound_sums(self, name: str) -> dict[str, Any] | None:
-        """Return what a checksum file says, ``None`` if a table does not agree with it."""
-        try:
-            stated: dict[str, Any] = json.loads(self._sums(name).read_text())
-            sound = all(sha256(p) == stated[p.parent.name] for p in self._files(name))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return stated if sound else None
+    def _chunk(self, name: str) -> ChunkFiles:
+        return ChunkFiles(self.folder, name)
 
 
 def _cannot_write(folder: Path, cause: OSError) -> StorageError:

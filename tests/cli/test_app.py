@@ -251,6 +251,14 @@ def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
 
 
+def test_compact_says_what_it_did(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _cli("run", "grid.toml", "--device", "cpu", "--workers", "2", cwd=tmp_path)
+    done = _cli("compact", "results/grid", cwd=tmp_path)
+    assert done.stdout == "results/grid: 2 chunks before, 1 now\n", done.stderr
+    _refused(_cli("compact", "nowhere", cwd=tmp_path), "nowhere holds no run of init_bench")
+
+
 def test_a_dry_run_says_what_would_be_done(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     words = ("run", "grid.toml", "--device", "cpu", "--dry-run")

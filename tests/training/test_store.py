@@ -376,7 +376,7 @@ def test_checksums_are_verified_once(filled: Store, monkeypatch: pytest.MonkeyPa
         read.append(path)
         return sha256(path)
 
-    monkeypatch.setattr("init_bench.training.store.sha256", noting)
+    monkeypatch.setattr("init_bench.training.chunk_files.sha256", noting)
     later = Store(filled.folder)
     later.open(manifest())
     later.set_aside_damaged()
