@@ -1,14 +1,18 @@
 """The files of one chunk: three tables, and the checksums that make it whole."""
 
 import hashlib
+import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from init_bench.errors import InitBenchError
 from init_bench.files import sha256, write_atomic
@@ -52,22 +56,24 @@ class ChunkFiles:
     def write(
         self,
         write_table: Mapping[str, Callable[[Path], object]],
-        keys: Iterable[str],
-        replaces: Iterable[str] = (),
+        row_groups: Sequence[Sequence[str]],
+        replaces: Sequence[str] = (),
     ) -> None:
         """Write three tables, each atomically, then their checksums; all of them or none.
 
         Args:
             write_table: writes a table into the file that it is given.
-            keys: of the cells.
+            row_groups: keys of the cells in each row group of the tables.
             replaces: names of chunks that hold the same cells: they count no more from now on.
         """
         try:
             for path in self.tables:
                 write_atomic(path, write_table[path.parent.name])
             sums: dict[str, Any] = {path.parent.name: sha256(path) for path in self.tables}
-            sums |= {"columns": COLUMNS, "keys": list(keys), "replaces": list(replaces)}
-            text = json.dumps({name: value for name, value in sums.items() if value})
+            sums |= {"columns": COLUMNS, "keys": list(itertools.chain(*row_groups))}
+            if replaces:
+                sums |= {"row_groups": [*map(len, row_groups)], "replaces": list(replaces)}
+            text = json.dumps(sums)
             write_atomic(self.sums, lambda part: part.write_text(text + "\n"))
         except OSError:
             self.remove()
@@ -96,20 +102,38 @@ class ChunkFiles:
             return None
         return stated if sound else None
 
-    def keys(self, sums: dict[str, Any]) -> list[str]:
-        """Return the keys of the cells, from the tables if the checksum file is an old one.
+    def row_groups(self, sums: dict[str, Any]) -> list[list[str]]:
+        """Return the keys of the cells in each row group of the tables.
+
+        They are read from the tables if the checksum file is an old one.
 
         Raises:
             InitBenchError: the tables have other columns than this version writes.
         """
         keys: list[str] = sums.get("keys", [])
         if sums.get("columns") == COLUMNS and name_of_keys(keys) == self.name:
-            return keys
+            edges = [0, *itertools.accumulate(sums.get("row_groups", [len(keys)]))]
+            return [keys[a:b] for a, b in itertools.pairwise(edges)]
         for path in self.tables:
             if pq.read_schema(path) != SCHEMAS[path.parent.name]:
                 raise InitBenchError(
                     f"{path.parent} has other columns than this version of init_bench writes; "
                     f"give a new folder, or read the files with pandas.read_parquet"
                 )
-        stored: list[str] = pq.read_table(self.tables[-1], columns=["key"])["key"].to_pylist()
-        return stored
+        return [pq.read_table(self.tables[-1], columns=["key"])["key"].to_pylist()]
+
+    def fragment(
+        self, kind: str, row_groups: Sequence[Collection[str]], wanted: AbstractSet[str] | None
+    ) -> ds.ParquetFileFragment:
+        """Return the part of a table, not read yet, that holds the cells wanted.
+
+        Args:
+            row_groups: keys of the cells in each row group.
+            wanted: keys of cells; ``None`` is all.
+        """
+        path = self.folder / kind / f"{self.name}.parquet"
+        whole = ds.ParquetFileFormat().make_fragment(str(path.absolute()), LocalFileSystem())
+        if wanted is None or len(row_groups) == 1 or whole.num_row_groups != len(row_groups):
+            return whole
+        held = [i for i, keys in enumerate(row_groups) if not wanted.isdisjoint(keys)]
+        return whole.subset(row_group_ids=held)

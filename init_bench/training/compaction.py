@@ -49,8 +49,8 @@ def compact(folder: str | Path) -> tuple[int, int]:
         store.remove_replaced()  # an earlier call may have been killed
         chunks = store.chunks()
         for names in _groups(path, chunks):
-            keys = sorted(key for name in names for key in chunks[name])
-            store.commit(_merging(path, names), keys, replaces=names)
+            row_groups = [sorted(chunks[name]) for name in names]
+            store.commit(_merging(path, names), row_groups, replaces=names)
         store.remove_replaced()
         return len(chunks), len(store.chunks())
 
@@ -74,7 +74,7 @@ def _merging(folder: Path, names: Sequence[str]) -> dict[str, Callable[[Path], o
 
 
 def _merge(folder: Path, kind: str, names: Sequence[str], path: Path) -> None:
-    """Write a table of several chunks into ``path``, with one of them in memory at a time."""
+    """Write a table of several chunks into ``path``: a row group of each, one at a time."""
     with pq.ParquetWriter(path, SCHEMAS[kind]) as writer:
         for name in names:
             writer.write_table(pq.read_table(folder / kind / f"{name}.parquet"))

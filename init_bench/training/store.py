@@ -1,10 +1,11 @@
 """Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
+import itertools
 import json
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, write_atomic
@@ -37,6 +39,7 @@ class Store:
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
         self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
+        self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
         if writable:
@@ -121,14 +124,14 @@ class Store:
             if new:
                 tables = to_tables(new)
                 writers = {kind: functools.partial(pq.write_table, tables[kind]) for kind in tables}
-                self.commit(writers, [result.cell.key for result in new])
+                self.commit(writers, [[result.cell.key for result in new]])
         name = chunk_name([result.cell for result in results])
         ChunkFiles(self.folder, name).failure.unlink(missing_ok=True)
 
     def commit(
         self,
         write_table: Mapping[str, Callable[[Path], object]],
-        keys: Sequence[str],
+        row_groups: Sequence[Sequence[str]],
         replaces: Sequence[str] = (),
     ) -> None:
         """Write a chunk as ``ChunkFiles.write`` does; call it under the lock.
@@ -136,12 +139,12 @@ class Store:
         Raises:
             StorageError: a file cannot be written; nothing of the chunk is left.
         """
-        chunk = ChunkFiles(self.folder, name_of_keys(keys))
+        chunk = self._chunk(name_of_keys(itertools.chain(*row_groups)))
         try:
-            chunk.write(write_table, keys, replaces)
+            chunk.write(write_table, row_groups, replaces)
         except OSError as cause:
             raise _cannot_write(self.folder, cause) from cause
-        self._add(chunk.name, keys)
+        self._add(chunk.name, row_groups)
         self._replaced |= set(replaces)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
@@ -197,8 +200,8 @@ class Store:
         names = [n for n in self._keys if wanted is None or not wanted.isdisjoint(self._keys[n])]
         if not names:
             return ds.dataset(schema.empty_table())
-        files = [str(self.folder / kind / f"{name}.parquet") for name in sorted(names)]
-        found = ds.dataset(files, schema=schema, format="parquet")
+        parts = [self._chunk(n).fragment(kind, self._row_groups[n], wanted) for n in sorted(names)]
+        found = ds.FileSystemDataset(parts, schema, ds.ParquetFileFormat(), LocalFileSystem())
         if wanted is None or all(self._keys[name] <= wanted for name in names):
             return found
         return found.filter(ds.field("key").isin(sorted(wanted)))
@@ -225,7 +228,7 @@ class Store:
         for name in sorted(summed - self._keys.keys() - self._replaced):
             sums = self._chunk(name).sound_sums()
             if sums is not None:
-                self._add(name, self._chunk(name).keys(sums))
+                self._add(name, self._chunk(name).row_groups(sums))
                 self._replaced |= set(sums.get("replaces", ()))
         gone = self._keys.keys() - summed | self._keys.keys() & self._replaced
         if gone:
@@ -234,9 +237,10 @@ class Store:
         unsound = summed - self._keys.keys() - self._replaced
         return {name for name in unsound if self._chunk(name).sums.exists()}  # not just removed
 
-    def _add(self, name: str, keys: Iterable[str]) -> None:
+    def _add(self, name: str, row_groups: Sequence[Sequence[str]]) -> None:
         """Note a chunk that is whole."""
-        self._keys[name] = frozenset(keys)
+        self._row_groups[name] = row_groups
+        self._keys[name] = frozenset(itertools.chain(*row_groups))
         self._stored |= self._keys[name]
 
     def _without_checksums(self) -> set[str]:

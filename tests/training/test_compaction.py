@@ -120,3 +120,18 @@ def test_a_folder_that_is_being_written_is_refused(folder: Path) -> None:
         ):
             compact(folder)
     assert compact(folder) == (5, 1)
+
+
+def test_some_cells_of_a_compacted_run_are_read_by_their_row_groups(folder: Path) -> None:
+    wanted = ib.load(folder, seed=[1, 3])
+    curves, layers = wanted.curves, wanted.layers
+    compact(folder)
+    found = ib.load(folder, seed=[1, 3])
+    pd.testing.assert_frame_equal(found.curves, curves)
+    pd.testing.assert_frame_equal(found.layers, layers)
+    chunk = ChunkFiles(folder, next((folder / "cells").iterdir()).stem)
+    sums = chunk.sound_sums()
+    assert sums is not None
+    part = chunk.fragment("curves", chunk.row_groups(sums), set(found.cells["key"]))
+    assert len(part.row_groups) == 2
+    assert set(part.to_table()["key"].to_pylist()) == set(found.cells["key"])
