@@ -14,6 +14,10 @@ class InitBenchError(ValueError):
     """Report what the caller can put right by changing what they asked for."""
 
 
+class StorageError(InitBenchError):
+    """Output that cannot be written: a full disk, a folder that has become read-only."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``": did you mean 'x'?"`` for the known name nearest to ``name``, else ``"."``.
 

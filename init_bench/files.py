@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from init_bench.errors import InitBenchError
 
@@ -45,7 +46,7 @@ def check_writable(folder: Path) -> None:
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")  # hosts may share the folder
     try:
         write(temporary)
         with temporary.open("rb") as file:

@@ -44,13 +44,14 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"},
+        {"cell", "sampling", "seeds", "progress", "devices", "precision", "claims", "__init__"},
         {"networks", "chunks", "tables"},
-        {"init_check", "device_memory", "engine", "store"},
-        {"axes", "executors", "results"},
-        {"grid"},
+        {"init_check", "device_memory", "engine", "chunk_files", "shards"},
+        {"axes", "executors", "store"},
+        {"grid", "results", "compaction"},
         {"manifest"},
         {"pipeline"},
+        {"forecast"},
     ),
 }
 """The floors inside the two packages with the most files."""

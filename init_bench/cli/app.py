@@ -13,7 +13,7 @@ from init_bench.cli.command import Command
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
-from init_bench.cli.options import AsJson, Device, Executor, Out, Workers
+from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers
 from init_bench.errors import InitBenchError, lookup
 
 app = typer.Typer(
@@ -23,6 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+MANY_CELLS = 1_000_000
+"""A grid of more cells is run only if the caller says so."""
 
 
 def _version(asked: bool) -> None:
@@ -103,18 +107,36 @@ def run(
     device: Device = "auto",
     executor: Executor = "local",
     workers: Workers = None,
+    shard: Shard = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run a grid of more than a million cells.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the networks of a grid file, or resume an earlier run."""
     from init_bench.training.grid import read_grid
     from init_bench.training.pipeline import run as run_grid
     from init_bench.training.results import MEANING
+    from init_bench.training.shards import shard_from
 
-    folder = out or Path("results") / grid.stem
-    with stoppable():
-        results = run_grid(
-            read_grid(grid), folder, device=device, executor=executor, workers=workers
+    cells, folder = read_grid(grid), out or Path("results") / grid.stem
+    if cells.size > MANY_CELLS and not yes:
+        raise InitBenchError(
+            f"{grid} multiplies out to {cells.size:,} cells; if you mean it, add --yes"
         )
+    share = shard_from(shard) if shard else None
+    words: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
+    if dry_run:
+        from init_bench.training.forecast import forecast
+
+        expected = forecast(cells, folder, shard=share, **words)
+        print_json([expected.to_dict()]) if as_json else print(expected)
+        return
+    with stoppable():
+        results = run_grid(cells, folder, shard=share, **words)
     summary = results.table
     if as_json:
         print_json(records(summary))
@@ -122,6 +144,18 @@ def run(
         print(summary.to_string(index=False, float_format="{:.4g}".format))
         print(f"{MEANING}\nTables: {folder}")
     end_if_failed(results.failures)
+
+
+@app.command(cls=Command)
+def compact(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+) -> None:
+    """Merge the files of a run into fewer, larger ones; no row changes."""
+    from init_bench.training.compaction import compact as compact_run
+
+    with stoppable():
+        before, after = compact_run(folder)
+    print(f"{folder}: {before} chunks before, {after} now")
 
 
 @app.command(cls=Command)

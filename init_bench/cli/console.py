@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from init_bench.errors import StorageError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -51,6 +53,9 @@ def stoppable() -> Iterator[None]:
             "\nStopped. Finished training runs are stored; those in progress are lost. "
             f"Resume with:\n  {_command()}"
         )
+        raise typer.Exit(1) from None
+    except StorageError as error:
+        say(f"error: {error}:\n  {_command()}")
         raise typer.Exit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

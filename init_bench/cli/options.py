@@ -55,6 +55,16 @@ Workers = Annotated[
 ]
 
 
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="i/n",
+        help="Train the i-th of n shares of the grid, counted from 1. slurm/n takes i from "
+        "$SLURM_ARRAY_TASK_ID.",
+    ),
+]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 
 

@@ -1,5 +1,6 @@
 """Define the axes of a grid: their types for type checkers, and the checks of their values."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, TypeAlias, TypedDict, TypeVar
 
@@ -78,7 +79,7 @@ def _check_distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     """Return ``values`` if there is at least one and none is given twice."""
     if not values:
         raise InitBenchError("an axis needs at least one value")
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
         raise InitBenchError(f"{twice[0]!r} is given twice")
     return values

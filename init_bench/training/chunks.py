@@ -1,5 +1,6 @@
 """Cut cells into cohorts and chunks."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -26,6 +27,16 @@ def chunks(cells: Iterable[Cell], workers: int = 1, most: int = CHUNK_CELLS) -> 
     for cell in cells:
         cohorts.setdefault(cell.cohort, []).append(cell)
     return [part for cohort in cohorts.values() for part in _equal_parts(cohort, workers, most)]
+
+
+def chunk_name(cells: Iterable[Cell]) -> str:
+    """Return the name of a chunk: a hash of the keys of its cells."""
+    return name_of_keys(cell.key for cell in cells)
+
+
+def name_of_keys(keys: Iterable[str]) -> str:
+    """Return the name of the chunk whose cells have these keys."""
+    return hashlib.sha256(",".join(sorted(keys)).encode()).hexdigest()[:16]
 
 
 def _equal_parts(cohort: list[Cell], workers: int, most: int) -> list[list[Cell]]:

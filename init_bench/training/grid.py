@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import math
 import tomllib
 import warnings
-from dataclasses import fields, replace
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -107,12 +109,31 @@ class Grid(BaseModel):
         not read it; ``width``, ``depth``, ``bias``, ``norm`` and ``activation`` for a model that
         does not take them.
         """
-        product = itertools.product(*(getattr(self, name) for name in AXES))
-        cells = (
-            Cell(**dict(zip(AXES, values, strict=True)), capture_at=self.capture_at)
-            for values in product
-        )
-        return list(dict.fromkeys(_without_idle_axes(cell) for cell in cells))
+        return list(self.iter_cells())
+
+    def iter_cells(self) -> Iterator[Cell]:
+        """Yield ``cells`` one at a time, so that a large grid need not be in memory.
+
+        Example:
+            >>> [cell.seed for cell in Grid(seed=range(3)).iter_cells()]
+            [0, 1, 2]
+        """
+        chosen = {name: getattr(self, name) for name in AXES}
+        idle = {
+            (model, optimizer): _idle_axes(model, optimizer)
+            for model in self.model
+            for optimizer in self.optimizer
+        }
+        for values in itertools.product(*chosen.values()):
+            axes = dict(zip(AXES, values, strict=True))
+            unread = idle[axes["model"], axes["optimizer"]]
+            if all(axes[name] == chosen[name][0] for name in unread):  # once, not for each value
+                yield Cell(**{**axes, **unread}, capture_at=self.capture_at)
+
+    @property
+    def size(self) -> int:
+        """Product of the numbers of values: no grid has more cells than this."""
+        return math.prod(len(getattr(self, name)) for name in AXES)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved axes as plain lists.
@@ -130,13 +151,12 @@ class Grid(BaseModel):
         return self.to_dict()
 
 
-def _without_idle_axes(cell: Cell) -> Cell:
-    """Return the cell with every field that cannot change it at its default."""
-    read_by_some = {name for optimizer in OPTIMIZERS.values() for name in optimizer.reads}
-    idle = set(SHAPING) - takes(factory_of(cell.model))
-    idle |= read_by_some - set(OPTIMIZERS[cell.optimizer].reads)
-    defaults: dict[str, Any] = {f.name: f.default for f in fields(Cell) if f.name in idle}
-    return replace(cell, **defaults)
+def _idle_axes(model: str, optimizer: str) -> dict[str, Any]:
+    """Return the defaults of the axes that cannot change a cell of this model and optimizer."""
+    read_by_some = {name for each in OPTIMIZERS.values() for name in each.reads}
+    idle = set(SHAPING) - takes(factory_of(model))
+    idle |= read_by_some - set(OPTIMIZERS[optimizer].reads)
+    return {f.name: f.default for f in fields(Cell) if f.name in idle}
 
 
 def read_grid(path: Path) -> Grid:

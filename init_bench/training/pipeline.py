@@ -4,7 +4,8 @@ import itertools
 import logging
 import os
 import queue
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError, lookup
 from init_bench.training.cell import Cell
 from init_bench.training.chunks import CHUNK_CELLS, chunks
+from init_bench.training.claims import Claims, holder
 from init_bench.training.device_memory import cells_that_fit
 from init_bench.training.devices import devices_of, resolve_device
 from init_bench.training.engine.trainer import train_chunk
@@ -23,11 +25,16 @@ from init_bench.training.manifest import manifest
 from init_bench.training.networks import check
 from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import Progress, ProgressCallback
-from init_bench.training.results import Results, load
+from init_bench.training.results import Results, results_of
+from init_bench.training.shards import cells_of_shard, check_shard
 from init_bench.training.store import Store
 from init_bench.training.tables import CellResult
 
 log = logging.getLogger(__name__)
+
+
+POLL_SECONDS = 1.0
+"""Time between two looks at what other drivers have stored."""
 
 
 def run(
@@ -37,6 +44,7 @@ def run(
     device: str = "auto",
     executor: str = "local",
     workers: int | None = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> Results:
     """Train every cell of ``grid`` that ``out`` does not hold yet; return the grid's results.
@@ -52,10 +60,12 @@ def run(
         device: ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1`` (that one), ``mps`` …
         executor: ``local`` (worker threads) or ``serial``.
         workers: worker threads; ``None`` is one per core on the CPU, one per accelerator.
+        shard: ``(i, n)`` trains and returns the i-th of n shares of the cells, counted from 1: n
+            calls anywhere, on one folder, train the grid, and no two of them the same cell.
         progress: show a bar on a terminal and log lines elsewhere.
 
     Raises:
-        InitBenchError: a bad device, executor or folder, before any work starts.
+        InitBenchError: a bad device, executor, shard or folder, before any work starts.
 
     Example:
         >>> import tempfile
@@ -65,22 +75,47 @@ def run(
         (['ok'], 2)
     """
     grids = [grid] if isinstance(grid, Grid) else list(grid)
-    cells = {cell.key: cell for each in grids for cell in each.cells}
+    cells = cells_of(grids, shard)
+    store = Store(Path(out))
+    trainer = trainer_of(cells.values(), device=device, executor=executor, workers=workers)
+    sums = {name: data.sha256 for name, data in trainer.data[trainer.first].items()}
+    store.open(manifest(grids, resolve_device(device), sums))
+    for path in store.set_aside_damaged():
+        log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
+    _say_stored(cells, store, logged=progress)
+    failures = _train_missing(cells, trainer, store, shown=progress)
+    return results_of(store).of_cells(set(cells), failures)
+
+
+def cells_of(grids: Iterable[Grid], shard: tuple[int, int] | None) -> dict[str, Cell]:
+    """Return the cells of several grids, or of one shard of them, by key.
+
+    Raises:
+        InitBenchError: a bad shard.
+    """
+    cells = {cell.key: cell for grid in grids for cell in grid.iter_cells()}
+    if shard is None:
+        return cells
+    return {cell.key: cell for cell in cells_of_shard(list(cells.values()), check_shard(shard))}
+
+
+def trainer_of(
+    cells: Collection[Cell], *, device: str, executor: str, workers: int | None
+) -> "Trainer":
+    """Return what trains these cells, after a look at the options, data and networks.
+
+    Raises:
+        InitBenchError: a bad device, executor or number of workers; a network that does not fit.
+    """
     target, devices = resolve_device(device), devices_of(device)
-    for precision in dict.fromkeys(cell.precision for cell in cells.values()):
+    for precision in dict.fromkeys(cell.precision for cell in cells):
         check_precision(precision, target)
     chosen = lookup(EXECUTORS, executor, kind="executor")
     threads = _worker_threads(workers, devices)
-    store = Store(Path(out))
-    data = {name: datasets.load(name).to(target) for each in grids for name in each.dataset}
-    _check_networks(cells.values(), data)
-    store.open(manifest(grids, target, {name: d.sha256 for name, d in data.items()}))
-    for path in store.set_aside_damaged():
-        log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
-    missing = _missing(cells, store, logged=progress)
-    trainer = _Trainer(data, devices, chosen, threads)
-    failures = _train_and_store(missing, trainer, store, shown=progress)
-    return load(store.folder).of_cells(set(cells), failures)
+    names = dict.fromkeys(cell.dataset for cell in cells)
+    data = {name: datasets.load(name).to(target) for name in names}
+    _check_networks(cells, data)
+    return Trainer(data, devices, chosen, threads)
 
 
 def _worker_threads(workers: int | None, devices: Sequence[torch.device]) -> int:
@@ -98,18 +133,47 @@ def _check_networks(cells: Iterable[Cell], data: Mapping[str, Dataset]) -> None:
         check(cell, data[cell.dataset])
 
 
-def _missing(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> list[Cell]:
-    """Return the cells that the folder does not hold yet."""
-    done = store.done()
-    missing = [cell for key, cell in cells.items() if key not in done]
-    if logged and len(missing) < len(cells):
-        stored = len(cells) - len(missing)
+def _say_stored(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> None:
+    stored = len(cells.keys() & store.done())
+    if logged and stored:
         log.info("%d of %d cells are stored in %s already", stored, len(cells), store.folder)
-    return missing
+
+
+def _train_missing(
+    cells: Mapping[str, Cell], trainer: "Trainer", store: Store, *, shown: bool
+) -> tuple[Path, ...]:
+    """Train what is not stored and no other driver trains, then wait for the others.
+
+    The cells of a driver that ends without them are taken over.
+    """
+    failures: list[Path] = []
+    tried: set[str] = set()
+    missing = cells.keys() - store.done()
+    if not missing:
+        return ()
+    with Claims(store.folder) as claims:
+        while missing := missing - tried - store.done():
+            with store.locked():
+                free = claims.take(missing - store.done())
+            mine = [cell for key, cell in cells.items() if key in free]
+            failures += _train_and_store(mine, trainer, store, shown=shown)
+            tried |= free
+            if not free:
+                _wait(claims, shown=shown)
+    return tuple(failures)
+
+
+def _wait(claims: Claims, *, shown: bool) -> None:
+    """Wait a moment for other drivers."""
+    others = claims.others()
+    if shown and others and not claims.waiting:
+        log.info("the other cells are being trained by %s", " and ".join(map(holder, others)))
+    claims.waiting = True
+    time.sleep(POLL_SECONDS)
 
 
 def _train_and_store(
-    cells: Sequence[Cell], trainer: "_Trainer", store: Store, *, shown: bool
+    cells: Sequence[Cell], trainer: "Trainer", store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train the cells and store each chunk when it is done; return the files about failures."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
@@ -126,7 +190,7 @@ def _train_and_store(
     return tuple(failures)
 
 
-class _Trainer:
+class Trainer:
     """Train chunks with an executor, each on a device that is free."""
 
     def __init__(
@@ -146,14 +210,21 @@ class _Trainer:
 
     def outcomes(self, cells: Sequence[Cell], progress: ProgressCallback) -> Iterator[ChunkOutcome]:
         """Yield each chunk with its results, the chunks of one precision after another."""
-        at_once = self.workers if self.executor.parallel else 1
         for precision in dict.fromkeys(cell.precision for cell in cells):
-            mine = [cell for cell in cells if cell.precision == precision]
-            on_cpu = self.first.type == "cpu"
-            most = CHUNK_CELLS if on_cpu else cells_that_fit(mine, self.data[self.first])
-            parts = chunks(mine, at_once, most)
+            parts = self.chunks([cell for cell in cells if cell.precision == precision])
             with float32_products(precision, self.first):
                 yield from _outcomes(self.executor, parts, self.train, progress, self.workers)
+
+    @property
+    def at_once(self) -> int:
+        """Chunks that are trained at the same time."""
+        return self.workers if self.executor.parallel else 1
+
+    def chunks(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+        """Cut cells of one precision into chunks that fit the device."""
+        on_cpu = self.first.type == "cpu"
+        most = CHUNK_CELLS if on_cpu else cells_that_fit(cells, self.data[self.first])
+        return chunks(cells, self.at_once, most)
 
     def train(self, chunk: Sequence[Cell], progress: ProgressCallback) -> list[CellResult]:
         """Train one chunk on the next device that is free."""

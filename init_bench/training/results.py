@@ -2,19 +2,28 @@
 
 import html
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from matplotlib.figure import Figure
+from pyarrow import acero
 
 from init_bench import figures
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import files_of
 from init_bench.files import write_files
+from init_bench.init import parse
 from init_bench.training.cell import AXES
 from init_bench.training.store import MANIFEST, Store
-from init_bench.training.tables import LAST_STEPS
+from init_bench.training.tables import LAST_STEPS, SCHEMAS
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
 """Axes that the summary table names even if they have one value."""
@@ -34,17 +43,105 @@ class Results:
 
     Attributes:
         cells: a row per cell: axes, status, final loss, test accuracy.
-        curves: loss per cell and step, before the update of that step.
-        layers: layer statistics per cell, step, layer and tensor kind.
-        folder: where they are stored.
+        store: the folder, opened; curves and layers are read when they are first used.
         failures: files about chunks that failed in this call.
     """
 
     cells: pd.DataFrame
-    curves: pd.DataFrame
-    layers: pd.DataFrame
-    folder: Path
+    store: Store
     failures: tuple[Path, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are stored."""
+        return self.store.folder
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Loss per cell and step, before the update of that step; all of them, in memory."""
+        return self._frame("curves")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """Statistics per cell, step, layer and tensor kind; all of them, in memory."""
+        return self._frame("layers")
+
+    def scan(
+        self,
+        table: str = "curves",
+        *,
+        steps: Collection[int] | None = None,
+        columns: Sequence[str] | None = None,
+        **axes: Any,
+    ) -> ds.Scanner:
+        """Return rows that are read when they are asked for: a grid may be larger than the memory.
+
+        ``.to_table().to_pandas()`` of what it returns reads the rows, ``.to_batches()`` a part at
+        a time, ``.head(n)`` the first, ``.count_rows()`` none. Their order is that of the files.
+
+        Args:
+            table: ``curves``, ``layers`` or ``cells``.
+            steps: only these; ``range(0, 2000, 10)`` is every tenth.
+            columns: only these.
+            axes: only the cells with this value, or one of these values: ``init="he_normal"``.
+
+        Raises:
+            InitBenchError: an unknown table, column or axis, or a value that no cell has.
+
+        Example:
+            >>> import tempfile
+            >>> from init_bench import Grid, run
+            >>> grid = Grid(seed=range(3), width=4, depth=2, steps=20)
+            >>> results = run(grid, tempfile.mkdtemp(), device="cpu", progress=False)
+            >>> scan = results.scan(steps=range(0, 20, 5), columns=["step", "loss"], seed=[0, 2])
+            >>> scan.count_rows(), scan.to_table().column_names
+            (8, ['step', 'loss'])
+        """
+        lookup(SCHEMAS, table, kind="table")
+        names = dict.fromkeys(SCHEMAS[table].names)
+        for name in columns or ():
+            lookup(names, name, kind="column")
+        if steps is not None:
+            lookup(names, "step", kind="column")
+        rows = self.store.dataset(table, set(_with_axes(self.cells, axes)["key"]))
+        chosen = None if steps is None else ds.field("step").isin(list(steps))
+        return rows.scanner(columns=None if columns is None else list(columns), filter=chosen)
+
+    def mean_curves(self, *, steps: Collection[int] | None = None, **axes: Any) -> pd.DataFrame:
+        """Return the mean loss over seeds at each step, without loading the curves.
+
+        Args:
+            steps: only these; ``range(0, 2000, 10)`` is every tenth.
+            axes: as in ``scan``.
+
+        Returns:
+            A row per combination of axes and step: ``loss`` is the mean, ``loss_sd`` the standard
+            deviation (dividing by n - 1), ``cells`` the number of curves.
+
+        Raises:
+            InitBenchError: an unknown axis, or a value that no cell has.
+
+        Example:
+            >>> import tempfile
+            >>> from init_bench import Grid, run
+            >>> grid = Grid(seed=range(3), width=4, depth=2, steps=20)
+            >>> results = run(grid, tempfile.mkdtemp(), device="cpu", progress=False)
+            >>> results.mean_curves(steps=[0, 19])[["init", "step", "cells"]].to_dict("list")
+            {'init': ['he_normal', 'he_normal'], 'step': [0, 19], 'cells': [3, 3]}
+        """
+        by = [*(self._varied_axes() or ["init"]), "step"]
+        rows = self.scan(steps=steps, columns=[*by, "loss"], **axes).to_reader()
+        source = acero.Declaration(
+            "record_batch_reader_source", acero.RecordBatchReaderSourceNodeOptions(rows)
+        )
+        sums = [
+            ("loss", "hash_mean", None, "loss"),
+            ("loss", "hash_stddev", pc.VarianceOptions(ddof=1), "loss_sd"),
+            ("loss", "hash_count", None, "cells"),
+        ]
+        mean = acero.Declaration("aggregate", acero.AggregateNodeOptions(sums, by), [source])
+        found: pd.DataFrame = mean.to_table().to_pandas()
+        return found.sort_values(by, ignore_index=True)
 
     @property
     def summary(self) -> str:
@@ -96,13 +193,8 @@ class Results:
 
     def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""
-        if set(self.cells["key"]) <= keys:
-            return replace(self, failures=failures)
-        cells, curves, layers = (
-            frame[frame["key"].isin(keys)].reset_index(drop=True)
-            for frame in (self.cells, self.curves, self.layers)
-        )
-        return Results(cells, curves, layers, folder=self.folder, failures=failures)
+        mine = self.cells[self.cells["key"].isin(keys)].reset_index(drop=True)
+        return Results(mine, self.store, failures)
 
     def __repr__(self) -> str:
         if self.cells.empty:
@@ -114,19 +206,30 @@ class Results:
         table = self.table.to_html(index=False, float_format="{:.4g}".format)
         return f"<p>{html.escape(self.summary)}</p>{table}<p>{html.escape(MEANING)}</p>"
 
+    def _frame(self, table: str) -> pd.DataFrame:
+        """Return a table sorted by cells as ``cells`` is, then by step and layer."""
+        rows = self.store.dataset(table, set(self.cells["key"])).to_table()
+        place = pc.index_in(rows["key"], pa.array(self.cells["key"], pa.string())).to_numpy()
+        inner = [rows[name].to_numpy() for name in ("index", "step") if name in rows.column_names]
+        frame: pd.DataFrame = rows.take(np.lexsort((*inner, place))).to_pandas()
+        return frame
+
     def _varied_axes(self) -> list[str]:
         """Return the axes with several values, the seed left out."""
         return [name for name in AXES if name != "seed" and self.cells[name].nunique() > 1]
 
 
-def load(folder: str | Path) -> Results:
+def load(folder: str | Path, **axes: Any) -> Results:
     """Return the results stored in ``folder``.
 
     Args:
         folder: ``out`` of an earlier ``run``.
+        axes: only the cells with this value, or one of these values: ``init="he_normal"``,
+            ``lr=[0.01, 0.1]``.
 
     Raises:
-        InitBenchError: ``folder`` holds no run, or a file of it is damaged.
+        InitBenchError: ``folder`` holds no run, a file of it is damaged, or ``axes`` name an
+            unknown axis or a value that no cell has.
 
     Example:
         >>> load("no/such/folder")
@@ -136,15 +239,35 @@ def load(folder: str | Path) -> Results:
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
-    tables = Store(path).tables()
-    # Taken out one by one, so that a table and its frame are not both in memory at the end.
-    cells, curves, layers = (
-        _ordered(tables.pop(kind).to_pandas()) for kind in ("cells", "curves", "layers")
-    )
-    return Results(cells, curves, layers, folder=path)
+    results = results_of(Store(path, writable=False))
+    return Results(_with_axes(results.cells, axes), results.store)
 
 
-def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows sorted by content, so that their order does not depend on the chunks."""
-    by = [name for name in ("init", "activation", "seed", "key", "step", "index") if name in frame]
-    return frame.sort_values(by, kind="stable", ignore_index=True)
+def results_of(store: Store) -> Results:
+    """Return all results in an open store.
+
+    Raises:
+        InitBenchError: a file is damaged.
+    """
+    cells = store.dataset("cells", store.done()).to_table().to_pandas()
+    by = ["init", "activation", "seed", "key"]
+    return Results(cells.sort_values(by, kind="stable", ignore_index=True), store)
+
+
+def _with_axes(cells: pd.DataFrame, axes: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the cells whose axes have one of the values given.
+
+    Raises:
+        InitBenchError: an unknown axis, or a value that no cell has.
+    """
+    for name, given in axes.items():
+        lookup(dict.fromkeys(AXES), name, kind="axis")
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        values = [str(parse(v)) if name == "init" else v for v in (given if several else [given])]
+        stored = cells[name].unique().tolist()
+        unknown = [value for value in values if value not in stored]
+        if unknown:
+            known = ", ".join(map(str, sorted(stored)[:20]))
+            raise InitBenchError(f"no cell has {name}={unknown[0]!r}. Stored: {known}.")
+        cells = cells[cells[name].isin(values)]
+    return cells.reset_index(drop=True)

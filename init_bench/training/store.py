@@ -1,35 +1,32 @@
 """Store a run in a folder: Parquet files that are complete or not there, with checksums."""
 
 import functools
-import hashlib
+import itertools
 import json
 import logging
-import shutil
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
-from init_bench.errors import InitBenchError
-from init_bench.files import check_writable, make_folder, sha256, write_atomic
+from init_bench.errors import InitBenchError, StorageError
+from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
+from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles
+from init_bench.training.chunks import chunk_name, name_of_keys
+from init_bench.training.claims import locked
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
 
 
 MANIFEST = "manifest.json"
-
-
-COMMIT_ORDER = ("curves", "layers", "cells")
-
-
-CHECKSUMS = "checksums"
-"""A chunk is complete if its checksum file, written last, agrees with its three tables."""
 
 
 class Store:
@@ -39,9 +36,14 @@ class Store:
         InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
-        check_writable(folder)
+        self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
+        self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
+        self._stored: set[str] = set()  # all of these keys
+        self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
+        if writable:
+            check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         if others and MANIFEST not in others:
             raise InitBenchError(
@@ -56,28 +58,47 @@ class Store:
             InitBenchError: the folder's results are of other data of the same name, or of another
                 version's columns.
         """
-        self._check_columns()
-        old = self.manifest()
-        if old is not None and old["dataset_sha256"] != manifest["dataset_sha256"]:
-            shared = old["dataset_sha256"].keys() & manifest["dataset_sha256"].keys()
-            changed = [
-                n for n in shared if old["dataset_sha256"][n] != manifest["dataset_sha256"][n]
-            ]
-            if changed:
-                raise InitBenchError(
-                    f"{self.folder} holds results on other data named {changed[0]!r}: the files of "
-                    f"the data set have changed since. Give a new folder"
-                )
+        self._look()
+        self._merged(manifest)  # raises before a folder is made
         for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
             make_folder(self.folder / name)
-        if old is not None:
-            manifest = manifest | {
-                "grid": [*old["grid"], *(g for g in manifest["grid"] if g not in old["grid"])],
-                "dataset_sha256": old["dataset_sha256"] | manifest["dataset_sha256"],
-            }
-        if old is None or old["grid"] != manifest["grid"]:
-            text = json.dumps(manifest, indent=1)
-            write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+        with self.locked():
+            merged = self._merged(manifest)
+            old = self.manifest()
+            if old is None or old["grid"] != merged["grid"]:
+                text = json.dumps(merged, indent=1)
+                write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
+
+    def _merged(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return ``manifest`` with the grids and data of the stored one; raise on other data."""
+        old = self.manifest()
+        if old is None:
+            return manifest
+        sums, stored = manifest["dataset_sha256"], old["dataset_sha256"]
+        changed = [name for name in stored if sums.get(name, stored[name]) != stored[name]]
+        if changed:
+            raise InitBenchError(
+                f"{self.folder} holds results on other data named {changed[0]!r}: the files of "
+                f"the data set have changed since. Give a new folder"
+            )
+        grids = [*old["grid"], *(grid for grid in manifest["grid"] if grid not in old["grid"])]
+        return manifest | {"grid": grids, "dataset_sha256": stored | sums}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder while the block runs: other drivers write nothing meanwhile.
+
+        The lock stands among the checksums: to make a file there refreshes the list of the others
+        that an NFS client keeps.
+
+        Raises:
+            StorageError: the lock file cannot be written.
+        """
+        try:
+            with locked(self.folder / CHECKSUMS / ".lock"):
+                yield
+        except OSError as cause:
+            raise _cannot_write(self.folder, cause) from cause
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest, ``None`` where there is none yet or it is damaged."""
@@ -92,103 +113,147 @@ class Store:
             return None
 
     def write(self, results: Sequence[CellResult]) -> None:
-        """Store a chunk: its three tables, each atomically, then their checksums."""
-        name, tables = chunk_name([r.cell for r in results]), to_tables(results)
-        for path in self._files(name):
-            write_atomic(path, functools.partial(pq.write_table, tables[path.parent.name]))
-        sums = json.dumps({path.parent.name: sha256(path) for path in self._files(name)})
-        write_atomic(self._sums(name), lambda part: part.write_text(sums + "\n"))
-        self._failure(name).unlink(missing_ok=True)
+        """Store a chunk, without those cells that another driver has stored meanwhile.
+
+        Raises:
+            StorageError: a file cannot be written; nothing of the chunk is left.
+        """
+        with self.locked():
+            self._look()
+            new = [result for result in results if result.cell.key not in self._stored]
+            if new:
+                tables = to_tables(new)
+                writers = {kind: functools.partial(pq.write_table, tables[kind]) for kind in tables}
+                self.commit(writers, [[result.cell.key for result in new]])
+        name = chunk_name([result.cell for result in results])
+        ChunkFiles(self.folder, name).failure.unlink(missing_ok=True)
+
+    def commit(
+        self,
+        write_table: Mapping[str, Callable[[Path], object]],
+        row_groups: Sequence[Sequence[str]],
+        replaces: Sequence[str] = (),
+    ) -> None:
+        """Write a chunk as ``ChunkFiles.write`` does; call it under the lock.
+
+        Raises:
+            StorageError: a file cannot be written; nothing of the chunk is left.
+        """
+        chunk = self._chunk(name_of_keys(itertools.chain(*row_groups)))
+        try:
+            chunk.write(write_table, row_groups, replaces)
+        except OSError as cause:
+            raise _cannot_write(self.folder, cause) from cause
+        self._add(chunk.name, row_groups)
+        self._replaced |= set(replaces)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
-        """Store an error with its cells, from which the failure can be repeated."""
+        """Store an error with its cells, from which the failure can be repeated.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
         trace = "".join(traceback.format_exception(error))
         error_text = {"error": repr(error), "traceback": trace}
         failure = error_text | {"cells": [asdict(cell) for cell in cells]}
-        path = self._failure(chunk_name(cells))
+        path = ChunkFiles(self.folder, chunk_name(cells)).failure
         text = json.dumps(failure, indent=1)
-        write_atomic(path, lambda part: part.write_text(text))
+        try:
+            write_atomic(path, lambda part: part.write_text(text))
+        except OSError as cause:
+            raise _cannot_write(self.folder, cause) from cause
         return path
 
     def set_aside_damaged(self) -> list[Path]:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
-        moved = []
-        for name in sorted(self._chunks() - self._complete_chunks()):
-            for path in (*self._files(name), self._sums(name)):
-                if path.exists():
-                    target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
-                    target.parent.mkdir(exist_ok=True)
-                    shutil.move(path, target)
-                    moved.append(path)
-        return moved
+        with self.locked():
+            unsound = self._look()
+            self.remove_replaced()
+            # Under the lock nobody writes: a chunk without checksums is a killed driver's.
+            chunks = [self._chunk(name) for name in sorted(unsound | self._without_checksums())]
+            return [moved for chunk in chunks for moved in chunk.set_aside()]
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the three tables, all chunks of each in one.
+    def remove_replaced(self) -> None:
+        """Delete the chunks whose cells stand in a larger one; call it under the lock."""
+        for name in self._replaced:
+            self._chunk(name).remove()
+        self._replaced = set()
+
+    def chunks(self) -> dict[str, frozenset[str]]:
+        """Return the keys of the cells of each whole chunk, by its name.
 
         Raises:
             InitBenchError: a file is damaged or missing; the message names it.
         """
-        self._check_columns()
-        names = self._sound_chunks()
-        return {
-            kind: pa.concat_tables([schema.empty_table(), *self._read(kind, names)])
-            for kind, schema in SCHEMAS.items()
-        }
+        self.done()
+        return dict(self._keys)
+
+    def dataset(self, kind: str, keys: Collection[str] | None = None) -> ds.Dataset:
+        """Return one table, not read yet, of the chunks that ``done`` found and hold these cells.
+
+        Args:
+            kind: ``cells``, ``curves`` or ``layers``.
+            keys: of cells; ``None`` is all. Other cells of their chunks are left out.
+        """
+        schema = SCHEMAS[kind]
+        wanted = None if keys is None else set(keys)
+        names = [n for n in self._keys if wanted is None or not wanted.isdisjoint(self._keys[n])]
+        if not names:
+            return ds.dataset(schema.empty_table())
+        parts = [self._chunk(n).fragment(kind, self._row_groups[n], wanted) for n in sorted(names)]
+        found = ds.FileSystemDataset(parts, schema, ds.ParquetFileFormat(), LocalFileSystem())
+        if wanted is None or all(self._keys[name] <= wanted for name in names):
+            return found
+        return found.filter(ds.field("key").isin(sorted(wanted)))
 
     def done(self) -> set[str]:
-        """Return the keys of all stored cells."""
-        tables = self._read("cells", self._sound_chunks())
-        return {key for table in tables for key in table["key"].to_pylist()}
+        """Return the keys of all stored cells.
 
-    def _sound_chunks(self) -> list[str]:
-        """Return the names of all chunks; raise if one is damaged."""
-        complete = self._complete_chunks()
-        bad = [p for name in sorted(self._chunks() - complete) for p in self._files(name)]
+        Raises:
+            InitBenchError: a file is damaged or missing; the message names it.
+        """
+        # A chunk without checksums is being written, or was when its driver was killed: left out.
+        bad = [path for name in sorted(self._look()) for path in self._chunk(name).tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
                 f"run the same command again: it moves the chunk to damaged/ and trains it again"
             )
-        return sorted(complete)
+        return set(self._stored)
 
-    def _check_columns(self) -> None:
-        """Raise where a stored table has other columns than this version writes."""
-        for name in sorted(self._complete_chunks()):
-            for path in self._files(name):
-                if pq.read_schema(path) != SCHEMAS[path.parent.name]:
-                    raise InitBenchError(
-                        f"{path.parent} has other columns than this version of init_bench writes; "
-                        f"give a new folder, or read the files with pandas.read_parquet"
-                    )
+    def _look(self) -> set[str]:
+        """Find and check the chunks that are new since the last look; return the unsound ones."""
+        summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
+        for name in sorted(summed - self._keys.keys() - self._replaced):
+            sums = self._chunk(name).sound_sums()
+            if sums is not None:
+                self._add(name, self._chunk(name).row_groups(sums))
+                self._replaced |= set(sums.get("replaces", ()))
+        gone = self._keys.keys() - summed | self._keys.keys() & self._replaced
+        if gone:
+            self._keys = {name: keys for name, keys in self._keys.items() if name not in gone}
+            self._stored = {key for keys in self._keys.values() for key in keys}
+        unsound = summed - self._keys.keys() - self._replaced
+        return {name for name in unsound if self._chunk(name).sums.exists()}  # not just removed
 
-    def _read(self, kind: str, names: Iterable[str]) -> list[pa.Table]:
-        return [pq.read_table(self.folder / kind / f"{name}.parquet") for name in names]
+    def _add(self, name: str, row_groups: Sequence[Sequence[str]]) -> None:
+        """Note a chunk that is whole."""
+        self._row_groups[name] = row_groups
+        self._keys[name] = frozenset(itertools.chain(*row_groups))
+        self._stored |= self._keys[name]
 
-    def _files(self, name: str) -> list[Path]:
-        return [self.folder / kind / f"{name}.parquet" for kind in COMMIT_ORDER]
+    def _without_checksums(self) -> set[str]:
+        """Return the names of chunks that are not written to the end."""
+        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+        return {name for name in tables - self._keys.keys() if not self._chunk(name).sums.exists()}
 
-    def _failure(self, name: str) -> Path:
-        return self.folder / "failures" / f"{name}.json"
-
-    def _sums(self, name: str) -> Path:
-        return self.folder / CHECKSUMS / f"{name}.json"
-
-    def _chunks(self) -> set[str]:
-        return {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
-
-    def _complete_chunks(self) -> set[str]:
-        return {name for name in self._chunks() if self._is_complete(name)}
-
-    def _is_complete(self, name: str) -> bool:
-        try:
-            stated = json.loads(self._sums(name).read_text())
-            return all(sha256(p) == stated[p.parent.name] for p in self._files(name))
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+    def _chunk(self, name: str) -> ChunkFiles:
+        return ChunkFiles(self.folder, name)
 
 
-def chunk_name(cells: Iterable[Cell]) -> str:
-    """Return the name of a chunk: a hash of the keys of its cells."""
-    keys = ",".join(sorted(cell.key for cell in cells))
-    return hashlib.sha256(keys.encode()).hexdigest()[:16]
+def _cannot_write(folder: Path, cause: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write into {folder}: {cause}. What is stored there is whole; once there is room "
+        f"and permission, run the same command again: it trains only what is missing"
+    )

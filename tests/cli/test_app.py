@@ -267,6 +267,39 @@ def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
     _refused(_cli(*words, cwd=tmp_path), "did you mean 'serial'")
 
 
+def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = ("run", "grid.toml", "--device", "cpu", "--shard", "3/2")
+    _refused(_cli(*words, cwd=tmp_path), "shard '3/2'", "i from 1 to n")
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
+def test_compact_says_what_it_did(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _cli("run", "grid.toml", "--device", "cpu", "--workers", "2", cwd=tmp_path)
+    done = _cli("compact", "results/grid", cwd=tmp_path)
+    assert done.stdout == "results/grid: 2 chunks before, 1 now\n", done.stderr
+    _refused(_cli("compact", "nowhere", cwd=tmp_path), "nowhere holds no run of init_bench")
+
+
+def test_a_dry_run_says_what_would_be_done(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = ("run", "grid.toml", "--device", "cpu", "--dry-run")
+    done = _cli(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cells   2: 0 stored, 2 to train\n")
+    (row,) = json.loads(_cli(*words, "--json", cwd=tmp_path).stdout)
+    assert row["cells"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
+def test_more_than_a_million_cells_ask_for_yes(tmp_path: Path) -> None:
+    many = ", ".join(map(str, range(1001)))
+    (tmp_path / "grid.toml").write_text(f"{GRID}lr = [{many}]\nseed = [{many}]\n")
+    said = "multiplies out to 2,004,002 cells; if you mean it, add --yes"
+    _refused(_cli("run", "grid.toml", "--dry-run", cwd=tmp_path), said)
+
+
 def test_run_prints_json_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     done = _cli("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)

@@ -1,12 +1,16 @@
 """Results: a readable summary, and the faces that every result has."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import init_bench as ib
+from init_bench.errors import InitBenchError
 
 AXES: dict[str, Any] = {"width": 8, "depth": 3, "batch_size": 16, "steps": 30}
 
@@ -68,3 +72,81 @@ def test_results_are_saved_as_picture_page_and_json(results: ib.Results, tmp_pat
     assert paths[0].read_bytes()[:4] == b"\x89PNG"
     assert "<table" in paths[1].read_text() and results.summary[:20] in paths[1].read_text()
     assert paths[2].read_text() == results.to_json()
+
+
+def test_a_scan_reads_the_cells_steps_and_columns_asked_for(results: ib.Results) -> None:
+    steps = range(5, 30, 10)
+    scan = results.scan(steps=steps, columns=["key", "step", "loss"], init="he_normal", lr=0.01)
+    found = scan.to_table().to_pandas().sort_values(["key", "step"], ignore_index=True)
+    curves = results.curves
+    wanted = curves[
+        (curves["init"] == "he_normal") & (curves["lr"] == 0.01) & curves["step"].isin(steps)
+    ]
+    wanted = wanted[["key", "step", "loss"]].sort_values(["key", "step"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, wanted)
+    assert len(found) == 2 * 3
+
+
+def test_a_scan_of_some_cells_opens_their_files_alone(results: ib.Results, tmp_path: Path) -> None:
+    shutil.copytree(results.folder, tmp_path / "run")
+    for seed in (7, 8):
+        ib.run(ib.Grid(seed=seed, **AXES), tmp_path / "run", device="cpu", progress=False)
+    found = ib.load(tmp_path / "run", seed=8)
+    for path in (tmp_path / "run" / "curves").iterdir():
+        if found.cells["key"][0] not in pq.read_table(path)["key"].to_pylist():
+            path.unlink()
+    assert found.curves["step"].tolist() == list(range(30))
+
+
+def test_mean_curves_are_the_means_over_seeds(results: ib.Results) -> None:
+    found = results.mean_curves(steps=[0, 29], lr=0.01)
+    curves = results.curves.astype({"loss": "float64"})
+    some = curves[(curves["lr"] == 0.01) & curves["step"].isin([0, 29])]
+    wanted = some.groupby(["init", "lr", "step"])["loss"].agg(["mean", "std", "size"]).reset_index()
+    assert found[["init", "step"]].equals(wanted[["init", "step"]])
+    assert found["cells"].tolist() == wanted["size"].tolist()
+    assert found["loss"].tolist() == pytest.approx(wanted["mean"].tolist(), rel=1e-6)
+    assert found["loss_sd"].tolist() == pytest.approx(wanted["std"].tolist(), rel=1e-5, abs=1e-7)
+
+
+def test_load_takes_the_values_of_axes(results: ib.Results) -> None:
+    some = ib.load(results.folder, init="kaiming_normal", seed=range(1, 2))
+    assert some.cells[["init", "seed"]].drop_duplicates().values.tolist() == [["he_normal", 1]]
+    assert set(some.curves["key"]) == set(some.layers["key"]) == set(some.cells["key"])
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"inti": "zeros"}, "unknown axis 'inti': did you mean 'init'"),
+        ({"init": "ones"}, r"no cell has init='ones'\. Stored: he_normal, zeros\."),
+        ({"lr": [0.01, "fast"]}, r"no cell has lr='fast'\. Stored: 0.01, 3e\+38\."),
+    ],
+)
+def test_what_is_not_stored_is_told(
+    results: ib.Results, axes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InitBenchError, match=message):
+        ib.load(results.folder, **axes)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"table": "curve"}, "unknown table 'curve': did you mean 'curves'"),
+        ({"columns": ["los"]}, "unknown column 'los': did you mean 'loss'"),
+        ({"table": "cells", "steps": [1]}, "unknown column 'step'"),
+    ],
+)
+def test_a_bad_scan_is_told(results: ib.Results, words: dict[str, Any], message: str) -> None:
+    with pytest.raises(InitBenchError, match=message):
+        results.scan(**words)
+
+
+def test_curves_are_read_when_they_are_used(results: ib.Results, tmp_path: Path) -> None:
+    shutil.copytree(results.folder, tmp_path / "run")
+    later = ib.load(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "curves")
+    assert len(later.layers) and later.summary.startswith("8 cells")
+    with pytest.raises(FileNotFoundError):
+        _ = later.curves

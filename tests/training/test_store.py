@@ -11,12 +11,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from init_bench.errors import InitBenchError
-from init_bench.files import write_atomic
+from init_bench.errors import InitBenchError, StorageError
+from init_bench.files import sha256, write_atomic
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
+from init_bench.training.chunks import chunk_name
 from init_bench.training.results import load
-from init_bench.training.store import MANIFEST, Store, chunk_name
+from init_bench.training.store import MANIFEST, Store
 from init_bench.training.tables import LAST_STEPS, SCHEMAS, CellResult
 
 SHA = {"mnist": "0" * 64}
@@ -167,7 +168,9 @@ def test_done_lists_the_stored_cells(filled: Store, cells: list[Cell]) -> None:
 
 def test_an_empty_store_has_empty_tables(store: Store) -> None:
     assert store.done() == set()
-    assert {kind: table.schema for kind, table in store.tables().items()} == SCHEMAS
+    found = {kind: store.dataset(kind).to_table() for kind in SCHEMAS}
+    assert {kind: table.schema for kind, table in found.items()} == SCHEMAS
+    assert all(len(table) == 0 for table in found.values())
 
 
 def test_a_chunks_name_is_its_cells_in_any_order(cells: list[Cell]) -> None:
@@ -209,35 +212,39 @@ def test_a_damaged_chunk_is_set_aside_and_the_rest_kept(
 ) -> None:
     path = filled.folder / kind / f"{chunk_name(cells[2:])}.parquet"
     damage(path)
-    moved = filled.set_aside_damaged()
+    later = Store(filled.folder)
+    moved = later.set_aside_damaged()
     assert {p.stem for p in moved} == {path.stem}
     assert (path in moved) == (damage is not Path.unlink)
     assert len({p.name for p in (filled.folder / "damaged").iterdir()}) == len(moved)
-    assert filled.done() == {cell.key for cell in cells[:2]}
+    assert later.done() == {cell.key for cell in cells[:2]}
 
 
 def test_a_chunk_set_aside_can_be_written_again(filled: Store, cells: list[Cell]) -> None:
     truncate(filled.folder / "layers" / f"{chunk_name(cells[2:])}.parquet")
-    filled.set_aside_damaged()
-    filled.write([result(cells[2], DIVERGED)])
-    assert filled.done() == {cell.key for cell in cells}
-    assert filled.set_aside_damaged() == []
+    later = Store(filled.folder)
+    later.set_aside_damaged()
+    later.write([result(cells[2], DIVERGED)])
+    assert later.done() == {cell.key for cell in cells}
+    assert Store(filled.folder).set_aside_damaged() == []
 
 
 def test_a_file_may_be_damaged_twice(filled: Store, cells: list[Cell]) -> None:
     path = filled.folder / "curves" / f"{chunk_name(cells[2:])}.parquet"
     for _ in range(2):
-        filled.set_aside_damaged()
-        filled.write([result(cells[2], DIVERGED)])
+        later = Store(filled.folder)
+        later.set_aside_damaged()
+        later.write([result(cells[2], DIVERGED)])
         truncate(path)
-    assert path in filled.set_aside_damaged()
-    assert filled.done() == {cell.key for cell in cells[:2]}
+    last = Store(filled.folder)
+    assert path in last.set_aside_damaged()
+    assert last.done() == {cell.key for cell in cells[:2]}
 
 
 def test_a_missing_chunk_file_is_not_taken_for_a_done_one(filled: Store, cells: list[Cell]) -> None:
     (filled.folder / "cells" / f"{chunk_name(cells[2:])}.parquet").unlink()
     with pytest.raises(InitBenchError, match="damaged or incomplete"):
-        filled.done()
+        Store(filled.folder).done()
 
 
 @pytest.mark.parametrize("kind", ["curves", "layers", "cells"])
@@ -253,12 +260,13 @@ def test_a_failed_write_leaves_no_file(
         whole(table, path, **words)
 
     monkeypatch.setattr(pq, "write_table", failing)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match=f"into {store.folder}: .*No space left.* is whole"):
         store.write([result(Cell())])
-    assert list((store.folder / kind).iterdir()) == []
-    monkeypatch.undo()
-    store.set_aside_damaged()
+    assert parquet_files(store) == []
     assert store.done() == set()
+    monkeypatch.undo()
+    store.write([result(Cell())])
+    assert store.done() == {Cell().key}
 
 
 def test_a_failed_write_keeps_what_stood(tmp_path: Path) -> None:
@@ -341,3 +349,81 @@ def test_a_damaged_manifest_is_named_and_written_anew(
     Store(store.folder).open(manifest())
     assert f"{path} is damaged" in caplog.text
     assert json.loads(path.read_text()) == manifest()
+
+
+def test_a_chunk_whose_checksums_are_not_written_yet_is_left_out(
+    filled: Store, cells: list[Cell]
+) -> None:
+    (filled.folder / "checksums" / f"{chunk_name(cells[2:])}.json").unlink()
+    assert set(load(filled.folder).cells["key"]) == {cell.key for cell in cells[:2]}
+    assert filled.done() == {cell.key for cell in cells[:2]}
+
+
+def test_what_another_driver_has_stored_is_not_stored_again(
+    filled: Store, cells: list[Cell]
+) -> None:
+    other = Store(filled.folder)
+    other.write([result(cells[0]), result(Cell(steps=3, seed=9))])
+    assert sorted(pd.read_parquet(filled.folder / "cells")["seed"]) == [0, 1, 2, 9]
+    assert len(pd.read_parquet(filled.folder / "curves")) == 4 * 3
+    assert filled.done() == other.done()
+
+
+def test_checksums_are_verified_once(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def noting(path: Path) -> str:
+        read.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr("init_bench.training.chunk_files.sha256", noting)
+    later = Store(filled.folder)
+    later.open(manifest())
+    later.set_aside_damaged()
+    later.done()
+    later.dataset("curves").to_table()
+    assert sorted(read) == parquet_files(filled)
+
+
+def test_a_run_in_a_folder_that_cannot_be_written_is_loaded(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert len(load(filled.folder).cells) == 3
+    with pytest.raises(InitBenchError, match="is not writable; give another folder"):
+        Store(filled.folder)
+
+
+def test_a_lock_that_cannot_be_written_is_told(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*words: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("init_bench.training.claims.SoftFileLease.acquire", read_only)
+    with pytest.raises(StorageError, match=f"cannot write into {filled.folder}: .*Permission"):
+        filled.write([result(Cell())])
+
+
+@pytest.mark.parametrize("change", [{"keys": None, "columns": None}, {"keys": ["x"]}], ids=str)
+def test_a_checksum_file_without_sound_keys_is_read_by_its_tables(
+    filled: Store, cells: list[Cell], change: dict[str, Any]
+) -> None:
+    """Older folders have no keys there."""
+    for path in (filled.folder / "checksums").glob("*.json"):
+        sums = {**json.loads(path.read_text()), **change}
+        kept = {name: value for name, value in sums.items() if value is not None}
+        path.write_text(json.dumps(kept))
+    assert Store(filled.folder).done() == {cell.key for cell in cells}
+
+
+def test_other_columns_are_told(filled: Store, cells: list[Cell]) -> None:
+    name = chunk_name(cells[2:])
+    path = filled.folder / "cells" / f"{name}.parquet"
+    swap_schema(path)
+    sums = {"cells": sha256(path)}
+    for kind in ("curves", "layers"):
+        sums[kind] = sha256(filled.folder / kind / f"{name}.parquet")
+    (filled.folder / "checksums" / f"{name}.json").write_text(json.dumps(sums))
+    with pytest.raises(InitBenchError, match="other columns than this version"):
+        load(filled.folder)

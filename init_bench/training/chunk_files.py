@@ -1,0 +1,139 @@
+"""The files of one chunk: three tables, and the checksums that make it whole."""
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
+
+from init_bench.errors import InitBenchError
+from init_bench.files import sha256, write_atomic
+from init_bench.training.chunks import name_of_keys
+from init_bench.training.tables import SCHEMAS
+
+COMMIT_ORDER = ("curves", "layers", "cells")
+
+
+CHECKSUMS = "checksums"
+"""A chunk is complete if its checksum file, written last, agrees with its three tables. The file
+repeats the keys of its cells and a hash of the columns: it opens a folder without its tables."""
+
+
+COLUMNS = hashlib.sha256("".join(map(str, SCHEMAS.values())).encode()).hexdigest()[:16]
+"""Hash of the tables' columns."""
+
+
+@dataclass(frozen=True)
+class ChunkFiles:
+    """Name, write, check and move the files of the chunk ``name`` in the folder of a run."""
+
+    folder: Path
+    name: str
+
+    @property
+    def tables(self) -> list[Path]:
+        """The three tables, in the order in which they are written."""
+        return [self.folder / kind / f"{self.name}.parquet" for kind in COMMIT_ORDER]
+
+    @property
+    def sums(self) -> Path:
+        """The checksum file."""
+        return self.folder / CHECKSUMS / f"{self.name}.json"
+
+    @property
+    def failure(self) -> Path:
+        """The file about a failure of the chunk."""
+        return self.folder / "failures" / f"{self.name}.json"
+
+    def write(
+        self,
+        write_table: Mapping[str, Callable[[Path], object]],
+        row_groups: Sequence[Sequence[str]],
+        replaces: Sequence[str] = (),
+    ) -> None:
+        """Write three tables, each atomically, then their checksums; all of them or none.
+
+        Args:
+            write_table: writes a table into the file that it is given.
+            row_groups: keys of the cells in each row group of the tables.
+            replaces: names of chunks that hold the same cells: they count no more from now on.
+        """
+        try:
+            for path in self.tables:
+                write_atomic(path, write_table[path.parent.name])
+            sums: dict[str, Any] = {path.parent.name: sha256(path) for path in self.tables}
+            sums |= {"columns": COLUMNS, "keys": list(itertools.chain(*row_groups))}
+            if replaces:
+                sums |= {"row_groups": [*map(len, row_groups)], "replaces": list(replaces)}
+            text = json.dumps(sums)
+            write_atomic(self.sums, lambda part: part.write_text(text + "\n"))
+        except OSError:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Delete the files, the checksums first: what is left of a chunk does not count."""
+        for path in (self.sums, *self.tables):
+            path.unlink(missing_ok=True)
+
+    def set_aside(self) -> list[Path]:
+        """Move the files to ``damaged/``; return where they were."""
+        paths = [path for path in (*self.tables, self.sums) if path.exists()]
+        for path in paths:
+            target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(path, target)
+        return paths
+
+    def sound_sums(self) -> dict[str, Any] | None:
+        """Return what the checksum file says, ``None`` if a table does not agree with it."""
+        try:
+            stated: dict[str, Any] = json.loads(self.sums.read_text())
+            sound = all(sha256(path) == stated[path.parent.name] for path in self.tables)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return stated if sound else None
+
+    def row_groups(self, sums: dict[str, Any]) -> list[list[str]]:
+        """Return the keys of the cells in each row group of the tables.
+
+        They are read from the tables if the checksum file is an old one.
+
+        Raises:
+            InitBenchError: the tables have other columns than this version writes.
+        """
+        keys: list[str] = sums.get("keys", [])
+        if sums.get("columns") == COLUMNS and name_of_keys(keys) == self.name:
+            edges = [0, *itertools.accumulate(sums.get("row_groups", [len(keys)]))]
+            return [keys[a:b] for a, b in itertools.pairwise(edges)]
+        for path in self.tables:
+            if pq.read_schema(path) != SCHEMAS[path.parent.name]:
+                raise InitBenchError(
+                    f"{path.parent} has other columns than this version of init_bench writes; "
+                    f"give a new folder, or read the files with pandas.read_parquet"
+                )
+        return [pq.read_table(self.tables[-1], columns=["key"])["key"].to_pylist()]
+
+    def fragment(
+        self, kind: str, row_groups: Sequence[Collection[str]], wanted: AbstractSet[str] | None
+    ) -> ds.ParquetFileFragment:
+        """Return the part of a table, not read yet, that holds the cells wanted.
+
+        Args:
+            row_groups: keys of the cells in each row group.
+            wanted: keys of cells; ``None`` is all.
+        """
+        path = self.folder / kind / f"{self.name}.parquet"
+        whole = ds.ParquetFileFormat().make_fragment(str(path.absolute()), LocalFileSystem())
+        if wanted is None or len(row_groups) == 1 or whole.num_row_groups != len(row_groups):
+            return whole
+        held = [i for i, keys in enumerate(row_groups) if not wanted.isdisjoint(keys)]
+        return whole.subset(row_group_ids=held)

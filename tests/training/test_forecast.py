@@ -1,0 +1,67 @@
+"""Forecasts: counted right, linear in the steps, and nothing is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import init_bench as ib
+from init_bench.training import forecast as module
+from init_bench.training.forecast import Forecast, forecast
+from init_bench.training.pipeline import Trainer
+
+AXES: dict[str, Any] = {"width": 4, "depth": 2, "batch_size": 8}
+
+
+def test_a_forecast_counts_what_is_stored_and_writes_nothing(tmp_path: Path) -> None:
+    ib.run(ib.Grid(seed=range(5), steps=3, **AXES), tmp_path / "run", device="cpu", progress=False)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    grid = ib.Grid(seed=range(25), steps=3, **AXES)
+    found = forecast(grid, tmp_path / "run", device="cpu", workers=2)
+    assert (found.cells, found.stored, found.chunks, found.kinds) == (25, 5, 2, 1)
+    assert found.seconds > 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert not forecast(grid, tmp_path / "new", device="cpu").stored
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_forecast_of_a_whole_folder_takes_no_time(tmp_path: Path) -> None:
+    grid = ib.Grid(steps=3, **AXES)
+    ib.run(grid, tmp_path, device="cpu", progress=False)
+    found = forecast(grid, tmp_path, device="cpu")
+    assert (found.stored, found.chunks, found.seconds) == (1, 0, 0.0)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 1.0), (2, 0.5)])
+def test_time_is_linear_in_steps_and_cells_and_shared_by_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, share: float
+) -> None:
+    def timed(chunk: list[ib.Cell], steps: int, trainer: Trainer) -> float:
+        return len(chunk) * (1.0 + 0.5 * steps)
+
+    monkeypatch.setattr(module, "_timed", timed)
+    grid = ib.Grid(seed=range(20), steps=[10, 100], **AXES)
+    found = forecast(grid, tmp_path, device="cpu", workers=workers)
+    assert found.kinds == 1
+    assert found.seconds == pytest.approx(share * 20 * (2 * 1.0 + 0.5 * 110))
+
+
+def test_a_forecast_prints_three_lines() -> None:
+    found = Forecast(cells=200, stored=40, chunks=16, kinds=2, seconds=190.0, at_once=2)
+    assert str(found).splitlines()[0] == "cells   200: 40 stored, 160 to train"
+    assert "about 3 min" in str(found) and len(str(found).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"optimizer": ["sgd", "momentum"], "momentum": [0.5, 0.9], "lr": [0.1, 0.2]},
+        {"model": ["mlp", "lenet"], "width": [3, 4], "activation": ["relu", "tanh"]},
+    ],
+    ids=["optimizer", "model"],
+)
+def test_cells_come_one_at_a_time_and_each_once(axes: dict[str, Any]) -> None:
+    grid = ib.Grid(seed=range(2), **axes)
+    cells = list(grid.iter_cells())
+    assert cells == grid.cells
+    assert len({cell.key for cell in cells}) == len(cells) < grid.size == 16
