@@ -1,8 +1,10 @@
 """Draw from named random streams: a seed and a purpose set a stream, not the order of draws."""
 
+import functools
 import hashlib
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -46,6 +48,17 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.generator = generator
         self.drew = self.repeated = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch need not keep its compiler out: it would load it for that, 140 MB."""
+        return False
+
+    def __enter__(self) -> Self:
+        if "torch._dynamo" in sys.modules:
+            _keep_compiler_out()
+        entered: Self = super().__enter__()  # type: ignore[no-untyped-call]
+        return entered
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten.native_dropout.default:
@@ -83,6 +96,13 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kwargs.get("device") is not None:
             kwargs = {**kwargs, "device": own}
         return _moved(takes(*here, **{**kwargs, "generator": self.generator}), device)
+
+
+@functools.cache
+def _keep_compiler_out() -> None:
+    """Let torch's compiler, which is loaded, leave our operations as they are."""
+    left_alone: Any = torch.compiler.disable(drawing_from.__torch_dispatch__)  # type: ignore[no-untyped-call]
+    drawing_from.__torch_dispatch__ = left_alone  # type: ignore[method-assign]
 
 
 def _moved(value: Tensor, device: torch.device) -> Tensor:

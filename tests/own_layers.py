@@ -97,7 +97,11 @@ class _Unseen(torch.autograd.Function):
 
 
 class UnseenKernel(Int8):
-    """The product runs outside torch, as in a library's own kernel."""
+    """The product runs outside torch, as in a library's own kernel; its scale is frozen."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out)
+        self.scale.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         product: Tensor = _Unseen.apply(x, self.weight, self.scale)

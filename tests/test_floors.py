@@ -275,3 +275,14 @@ def test_help_loads_no_heavy_library_and_not_torch() -> None:
     loaded = loaded_by("-m", "init_bench", "--help")
     assert "typer" in loaded
     assert not loaded & {"torchvision", "plotly", "ray", "torch"}
+
+
+def test_weights_and_bundled_data_load_no_compiler_and_no_torchvision() -> None:
+    """The two take 130 MB and two seconds, which a run that needs neither should not pay."""
+    loaded = loaded_by(
+        "-c",
+        "import init_bench as ib; ib.datasets.load('mnist'); "
+        "ib.initialize(ib.models.mlp(4, 4, 2, 2, 'relu'), 'he_normal', seed=0)",
+    )
+    assert "torch" in loaded
+    assert not loaded & {"torchvision", "sympy"}, "sympy comes with the compiler"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -151,3 +152,23 @@ def test_what_draws_nothing_is_known_not_to_draw() -> None:
     with drawing_from(stream(0, "forward")) as watched:
         torch.ones(3).mul_(2)
     assert not watched.drew
+
+
+def test_a_compiled_model_is_compiled_once_and_draws_the_same() -> None:
+    """Torch's compiler must neither trace the context nor drop what it does."""
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
+    graphs: list[torch.fx.GraphModule] = []
+
+    def compile_nothing(graph: torch.fx.GraphModule, _: object) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled: Any = torch.compile(model, backend=compile_nothing)
+    x = torch.ones(3, 4)
+    compiled(x)
+    with drawing_from(stream(0, "dropout")):
+        plain = model(x)
+    with drawing_from(stream(0, "dropout")):
+        drawn = compiled(x)
+    assert torch.equal(drawn, plain)
+    assert len(graphs) == 1

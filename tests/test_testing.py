@@ -49,7 +49,7 @@ def test_a_known_finding_passes_and_a_new_one_fails(tmp_path: Path) -> None:
     path = tmp_path / "baselines" / "net.json"
     write_baseline(path, model_with_zeros(0), batch())
     assert_healthy(model_with_zeros(0), batch(), baseline=path)
-    with pytest.raises(AssertionError, match=r"not in .*net\.json: .*\(first at 2\)"):
+    with pytest.raises(AssertionError, match=r'not in .*net\.json: .*\(first at layer "2"\)'):
         assert_healthy(model_with_zeros(2), batch(), baseline=path)
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from init_bench.book.claims import CLAIMS, RATES
 from init_bench.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.book.initial_activations import measure_initial_activations
 from init_bench.book.loss_after_update import losses_around_updates
+from init_bench.book.result import Book
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import images_of
 from init_bench.files import write_atomic, write_files
@@ -33,23 +33,6 @@ RATE_SEEDS = 3
 
 FILES = {"histograms": "histograms", "initial_layers": "look", "loss_after": "loss_after_update"}
 """Names of the stored tables beside those of the training runs."""
-
-
-@dataclass(frozen=True)
-class Book:
-    """Hold the claims and figures of the book, and where they are stored.
-
-    Attributes:
-        claims: a row per claim: value, interval, threshold, verdict.
-        folder: where all is stored.
-        figures: paths of the PNGs.
-        failures: files about chunks that failed.
-    """
-
-    claims: pd.DataFrame
-    folder: Path
-    figures: tuple[Path, ...] = ()
-    failures: tuple[Path, ...] = ()
 
 
 def reproduce_book(
@@ -90,7 +73,7 @@ def reproduce_book(
     if needs & {"cells", "curves", "layers"}:
         training, rates = _train(numbers, steps, folder, device, progress)
         if training.failures:
-            return Book(pd.DataFrame(), folder, failures=training.failures)
+            return Book(judge([], {}), folder, failures=training.failures)
         frames |= {kind: getattr(training, kind) for kind in ("cells", "curves", "layers")}
         frames["rates"] = rates
     if "loss_after" in needs:

@@ -4,7 +4,7 @@ import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +15,6 @@ from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import AsJson, Device, Executor, Out, Workers
 from init_bench.errors import InitBenchError, lookup
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
@@ -83,8 +79,7 @@ def book(
     if as_json:
         print_json(records(result.claims))
         return
-    _print_claims(result.claims)
-    print(f"{_count_of_claims(result.claims)}Tables and figures: {result.folder}")
+    print(result)
 
 
 @app.command(cls=Command)
@@ -225,21 +220,3 @@ def main() -> None:
     except InitBenchError as error:
         say(f"error: {str(error).strip()}")
         sys.exit(2)
-
-
-def _count_of_claims(claims: "pd.DataFrame") -> str:
-    held = (claims["verdict"] == "holds").sum()
-    return f"{held} of {len(claims)} claims hold. " if len(claims) else ""
-
-
-def _print_claims(claims: "pd.DataFrame") -> None:
-    """Print a claim a block: words, number, verdict."""
-    for row in claims.to_dict("records"):
-        value = f"{row['value']:.4g}"
-        if row["ci_low"] == row["ci_low"]:
-            value += f" [{row['ci_low']:.4g}, {row['ci_high']:.4g}]"
-        print(f"{row['verdict'].upper():<14} {row['figure']:<14} {row['statement']}")
-        print(f"{'':<14} {value} (threshold {row['threshold']}; {row['seeds']} seeds)")
-        print(f"{'':<14} {row['quantity']}")
-        if row["note"]:
-            print(f"{'':<14} note: {row['note']}")

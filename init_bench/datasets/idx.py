@@ -1,9 +1,11 @@
-"""Check IDX files, the format of MNIST, and read them with torchvision."""
+"""Check and read IDX files, the format of MNIST."""
 
 import math
 import struct
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
@@ -26,14 +28,7 @@ def read(folder: Path) -> dict[str, Tensor]:
         InitBenchError: a file is missing, compressed, not an IDX file of bytes, too short or
             too long, or images and labels differ in number.
     """
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    for name in FILES.values():
-        check(folder / name)
-    tensors = {
-        part: (read_image_file if "images" in part else read_label_file)(str(folder / name))
-        for part, name in FILES.items()
-    }
+    tensors = {part: _read_bytes(folder / name) for part, name in FILES.items()}
     for split in ("train", "test"):
         images, labels = len(tensors[f"{split}_images"]), len(tensors[f"{split}_labels"])
         if images != labels:
@@ -41,14 +36,21 @@ def read(folder: Path) -> dict[str, Tensor]:
     train, test = (tuple(tensors[f"{split}_images"].shape[1:]) for split in ("train", "test"))
     if train != test:
         raise InitBenchError(f"{folder}: train images are {train} pixels, test images {test}")
-    return tensors
+    return {part: each.long() if "labels" in part else each for part, each in tensors.items()}
 
 
-def check(path: Path) -> None:
-    """Raise unless ``path`` is a raw IDX file of bytes, as long as its own header says.
+def _read_bytes(path: Path) -> Tensor:
+    """Return the checked bytes of a file in the shape that its header says."""
+    sizes = check(path)
+    values = np.fromfile(path, np.uint8, offset=4 + 4 * len(sizes))
+    return torch.from_numpy(values.reshape(sizes))
+
+
+def check(path: Path) -> tuple[int, ...]:
+    """Check that ``path`` is a raw IDX file of bytes, as long as its header says; return its sizes.
 
     Raises:
-        InitBenchError: as stated, with what was found and what should be there.
+        InitBenchError: it is not, with what was found and what should be there.
     """
     expected = ", ".join(FILES.values())
     if not path.is_file():
@@ -78,3 +80,4 @@ def check(path: Path) -> None:
             f"{path} is {state}: header {' x '.join(map(str, sizes))} means {expected_size} bytes, "
             f"the file has {size}; copy it again"
         )
+    return sizes

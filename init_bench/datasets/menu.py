@@ -72,16 +72,16 @@ class Dataset:
 
 
 def _mnist() -> dict[str, Tensor]:
-    return _torchvision("MNIST", unpacked_mnist(), download=False)
+    return idx.read(unpacked_mnist() / "MNIST" / "raw")
 
 
-def _torchvision(name: str, root: Path, *, download: bool = True) -> dict[str, Tensor]:
+def _torchvision(name: str, root: Path) -> dict[str, Tensor]:
     """Return the tensors of one of torchvision's MNIST-like data sets."""
     from torchvision import datasets
 
     kind = getattr(datasets, name)
     try:
-        train, test = (kind(str(root), train=part, download=download) for part in (True, False))
+        train, test = (kind(str(root), train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError) as cause:
         raise InitBenchError(
             f"torchvision could not download {name} into {root}: {cause}; "

@@ -51,7 +51,11 @@ class Rule:
 
     def measured(self, evidence: Evidence) -> pd.DataFrame:
         """Return ``layer``, ``index`` and ``value`` of each layer that can be judged."""
-        return self.measure(evidence) if self.where(evidence) else measures.NO_ROWS
+        if not self.where(evidence):
+            return measures.NO_ROWS
+        if self.measure not in evidence.measured:
+            evidence.measured[self.measure] = self.measure(evidence)
+        return evidence.measured[self.measure]
 
     def crossed(self, evidence: Evidence) -> pd.DataFrame:
         """Return the layers beyond the limit: ``layer``, ``index``, ``value``, in order."""

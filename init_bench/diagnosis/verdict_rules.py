@@ -7,7 +7,7 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.learning_rules import LARGE, LEARNING_RULES, SMALL
+from init_bench.diagnosis.gradient_state_rules import LARGE, LEARNING_RULES, SMALL
 from init_bench.diagnosis.rule import Rule
 from init_bench.diagnosis.use_measures import largest_attention, weight_gain
 from init_bench.errors import InitBenchError

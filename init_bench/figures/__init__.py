@@ -4,6 +4,7 @@ No figure enters pyplot's state, and no function alters a frame or the global th
 """
 
 from init_bench.figures.capture_panels import captured_layers
+from init_bench.figures.claim_list import claim_verdicts
 from init_bench.figures.coordinate_check import coordinate_curves
 from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.diagnosis_panels import diagnosis
@@ -20,6 +21,7 @@ from init_bench.figures.theory_overlay import depth_profile
 __all__ = [
     "activation_histograms",
     "captured_layers",
+    "claim_verdicts",
     "coordinate_curves",
     "depth_profile",
     "diagnosis",

@@ -6,11 +6,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import (
     RC,
     add_caption,
@@ -66,7 +66,7 @@ def coordinate_curves(
     need(rows, "width", "seed", "step", "layer", "index", "change")
     need(slopes, "layer", "slope", "low", "high", "verdict")
     last = rows[rows["step"] == rows["step"].max()]
-    colors = sns.color_palette("viridis", len(slopes))
+    colors = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
     with mpl.rc_context(RC):
         figure = new_figure(10.5, max(4.8, 0.17 * len(slopes) + 1.6))
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
@@ -97,18 +97,9 @@ def _draw_changes(
     """Draw change against width, a line per layer."""
     for layer, color in zip(layers, colors, strict=True):
         part = last[(last["layer"] == layer) & np.isfinite(last["change"])]
-        sns.lineplot(
-            part,
-            x="width",
-            y="change",
-            errorbar=("pi", 100) if len(layers) <= FEW_LAYERS else None,
-            ax=ax,
-            color=color,
-            marker="o",
-            markersize=4,
-            linewidth=1.3,
-            legend=False,
-        )
+        few = len(layers) <= FEW_LAYERS
+        style = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1.3}
+        draw_over_seeds(ax, part, "width", "change", band=few, **style)
     drawable = "log" if (last["change"] > 0).any() else "linear"
     ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the layer's output")
     ax.xaxis.set_major_locator(FixedLocator(sorted(last["width"].unique())))

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from init_bench.errors import InitBenchError
 from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure, seeds_of
@@ -119,7 +119,7 @@ def smooth(losses: np.ndarray) -> np.ndarray:
         >>> smooth(np.ones(20)).round(6).tolist() == [1.0] * 20
         True
     """
-    window = signal.windows.kaiser(SMOOTHING_STEPS, SMOOTHING_BETA)
+    window = np.kaiser(SMOOTHING_STEPS, SMOOTHING_BETA)
     smoothed: np.ndarray = ndimage.convolve1d(losses, window / window.sum(), mode="mirror")
     return smoothed
 

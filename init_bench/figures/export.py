@@ -3,7 +3,8 @@
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import matplotlib as mpl
@@ -11,6 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.figures.style import RC
+
+DPI = 150
+"""Dots per inch of a PNG beside its SVG."""
+
 
 _UNDATED: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
@@ -33,14 +38,34 @@ class Result(Protocol):
 
 
 def images_of(figure: Figure, name: str) -> dict[str, bytes]:
-    """Return ``name.png``, at 150 dpi, and ``name.svg``."""
+    """Return ``name.png``, at ``DPI``, and ``name.svg``."""
     images = {}
-    for kind, metadata in _UNDATED.items():
-        image = io.BytesIO()
-        with mpl.rc_context(RC):
-            figure.savefig(image, format=kind, dpi=150, metadata=metadata)
-        images[f"{name}.{kind}"] = image.getvalue()
+    with mpl.rc_context(RC), _laid_out_once(figure):
+        for kind, metadata in _UNDATED.items():
+            image = io.BytesIO()
+            figure.savefig(image, format=kind, dpi=DPI, metadata=metadata)
+            images[f"{name}.{kind}"] = image.getvalue()
     return images
+
+
+@contextmanager
+def _laid_out_once(figure: Figure) -> Iterator[None]:
+    """Place the panels once for all files that the block saves.
+
+    A figure with a layout engine is laid out and drawn twice for each file.
+    """
+    engine, dpi = figure.get_layout_engine(), figure.dpi
+    if engine is None:
+        yield
+        return
+    figure.dpi = DPI  # text is a little wider or narrower at another resolution
+    engine.execute(figure)
+    figure.dpi = dpi
+    figure.set_layout_engine(None)
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def svg_of(figure: Figure) -> str:

@@ -67,7 +67,9 @@ def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:
 
 def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
     color = line_of(bins["init"].iloc[0])["color"]
-    ax.bar(bins["centre"], bins["share"], width=bins["width"], color=color)
+    ends = bins["centre"] + bins["width"] / 2
+    edges = [ends.iloc[0] - bins["width"].iloc[0], *ends]
+    ax.stairs(bins["share"], edges, fill=True, color=color, linewidth=0)
     ax.set_ylim(0, TALLEST)
     ax.set_yticks([0, TALLEST / 2, TALLEST])
     ax.tick_params(labelsize=7.5)

@@ -2,10 +2,10 @@
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure, seeds_of
 
 
@@ -70,10 +70,7 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
 def _panels(
     frame: pd.DataFrame, column: str, depth: str, *, width: float, faint: str | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Draw ``column`` over ``depth``, a panel per nonlinearity: line and band of each initializer.
-
-    The axes stay linear here: seaborn averages in the axis' own scale.
-    """
+    """Draw ``column`` over ``depth``, a panel per nonlinearity, a line per initializer."""
     names = list(frame["activation"].unique())
     figure = new_figure(width * len(names), 4.6)
     axes = list(figure.subplots(1, len(names), sharey=True, squeeze=False)[0])
@@ -81,10 +78,10 @@ def _panels(
         for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
             line = line_of(str(init))
             style = {**line, "label": label_of(str(init)), "linewidth": 1.8}
-            sns.lineplot(part, x=depth, y=column, errorbar=("pi", 100), ax=ax, **style)
+            draw_over_seeds(ax, part, depth, column, **style)
             if faint:
                 thin = {"color": line["color"], "alpha": 0.45, "linewidth": 1, "linestyle": ":"}
-                sns.lineplot(part, x=depth, y=faint, errorbar=None, ax=ax, **thin)
+                draw_over_seeds(ax, part, depth, faint, band=False, **thin)
         ax.set(title=name)
         ax.set_xticks(sorted(frame[depth].unique()))
     return figure, axes

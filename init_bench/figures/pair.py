@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -82,6 +81,8 @@ def pair_comparison(
 
 
 def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:
+    import seaborn as sns  # here: it loads scipy.stats, 60 MB that no other figure needs
+
     colors = {init: side["color"] for init, side in sides.items()}
     stat = "density" if quantiles["value"].max() > quantiles["value"].min() else "count"
     sns.histplot(

@@ -4,10 +4,10 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import (
     LINES,
     RC,
@@ -85,23 +85,13 @@ def _by_depth(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:
 
 
 def _draw_measured(ax: Axes, points: pd.DataFrame, column: str) -> None:
-    """Draw mean and range over seeds; to be called before the axis is made logarithmic."""
+    """Draw mean and range over seeds."""
     lines = _lines(list(points["init"].unique()))
     every = max(1, int(points["depth"].max()) // 25)
     for init, part in points.groupby("init", sort=False):
         style = {**lines[str(init)], "linestyle": "-", "markersize": 4, "markevery": every}
         label = f"{label_of(str(init))}, measured"
-        sns.lineplot(
-            part,
-            x="depth",
-            y=column,
-            errorbar=("pi", 100),
-            ax=ax,
-            label=label,
-            legend=False,
-            linewidth=1.4,
-            **style,
-        )
+        draw_over_seeds(ax, part, "depth", column, label=label, linewidth=1.4, **style)
 
 
 def _lines(inits: list[str]) -> dict[str, dict[str, Any]]:

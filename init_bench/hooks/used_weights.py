@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.contraction import Contraction
-from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.weight_uses import factor_of, operands
 from init_bench.statistics.layer import describe_weight, rms
 

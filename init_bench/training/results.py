@@ -2,7 +2,7 @@
 
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -96,6 +96,8 @@ class Results:
 
     def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""
+        if set(self.cells["key"]) <= keys:
+            return replace(self, failures=failures)
         cells, curves, layers = (
             frame[frame["key"].isin(keys)].reset_index(drop=True)
             for frame in (self.cells, self.curves, self.layers)
@@ -135,8 +137,10 @@ def load(folder: str | Path) -> Results:
     if not (path / MANIFEST).is_file():
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
     tables = Store(path).tables()
-    frames = {kind: table.to_pandas() for kind, table in tables.items()}
-    cells, curves, layers = (_ordered(frames[kind]) for kind in ("cells", "curves", "layers"))
+    # Taken out one by one, so that a table and its frame are not both in memory at the end.
+    cells, curves, layers = (
+        _ordered(tables.pop(kind).to_pandas()) for kind in ("cells", "curves", "layers")
+    )
     return Results(cells, curves, layers, folder=path)
 
 

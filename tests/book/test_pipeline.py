@@ -16,7 +16,8 @@ from init_bench.book.claims import CLAIMS, RATES
 from init_bench.book.figures import FIGURES
 from init_bench.book.initial_activations import measure_initial_activations
 from init_bench.book.loss_after_update import losses_around_updates
-from init_bench.book.pipeline import Book, reproduce_book
+from init_bench.book.pipeline import reproduce_book
+from init_bench.book.result import Book
 from init_bench.figures import smooth
 from init_bench.training.networks import network_of
 from init_bench.training.sampling import sample_indices

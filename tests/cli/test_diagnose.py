@@ -121,7 +121,7 @@ def test_indices_for_an_embedding_are_described_by_their_type(
 ) -> None:
     assert exit_code(monkeypatch, "user_words:net", "--input", "8,12:int64") == 0
     said = capsys.readouterr().out
-    assert said.startswith("as built\n") and "Sequential, 2 layers" in said
+    assert said.startswith("as built\n") and "Sequential: 2 layers" in said
 
 
 def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(

@@ -136,8 +136,8 @@ def test_a_comparison_answers_every_question_for_whole_networks() -> None:
     assert set(found.table["question"]) == {"distribution", "training", "speed"}
     assert not (found.table["verdict"] == "not compared").any()
     text = str(found)
-    assert "same bits from the same seed on 0 of 3 layers; from different seeds for a and b" in text
-    assert "; from different seeds for a and b: std of a / std of b" in text
+    assert "from the same seed, the same bits on 0 of 3 layers" in text
+    assert "; from different seeds, std of a / std of b " in text
     assert "filling mlp of width 16 and depth 3" in text
     assert list(found.quantiles["shape"].unique()) == ["16x784 fc1"]
     assert len(found.figure().axes) == 4

@@ -243,7 +243,8 @@ def test_a_sound_decoder_with_a_tied_head_is_healthy() -> None:
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     found = ib.diagnose(Decoder(), IDS, IDS.roll(-1, 1), loss_fn)
-    assert found.healthy and found.notes == () and not watched(found), str(found)
+    assert found.healthy and not watched(found), str(found)
+    assert all(note.startswith("equal values at the start") for note in found.notes)
 
 
 def test_rows_of_outputs_are_marked() -> None:

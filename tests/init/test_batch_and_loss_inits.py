@@ -236,7 +236,7 @@ def test_krahenbuhl_levels_whatever_tensors_the_output_holds() -> None:
     notes = notes_of(initialize(model, "krahenbuhl", batch=x))
     found = rates(model, x)
     assert len(found) == 3 and max(found) / min(found) < 1.03
-    assert "not levelled: no gradient reaches it" in notes["silent.weight"]
+    assert "not leveled: no gradient reaches it" in notes["silent.weight"]
 
 
 def test_krahenbuhl_levels_frozen_layers_and_leaves_overridden_ones() -> None:

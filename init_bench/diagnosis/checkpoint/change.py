@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from init_bench.diagnosis.checkpoint.scan import BLOCK
 from init_bench.diagnosis.checkpoint.stored_tensor import StoredTensor
+from init_bench.diagnosis.checkpoint.tensor_scan import BLOCK
 from init_bench.randomness import stream
 
 HIGHEST_RANK = 64

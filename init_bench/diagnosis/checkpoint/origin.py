@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from init_bench.diagnosis.checkpoint.scan import Scan
 from init_bench.diagnosis.checkpoint.stored_tensor import StoredTensor
+from init_bench.diagnosis.checkpoint.tensor_scan import Scan
 from init_bench.diagnosis.evidence.parameters import SMALL_SHARE, UNTOUCHED_LARGE
 from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UNIFORM
 from init_bench.diagnosis.recognition.matching import (

@@ -11,8 +11,8 @@ from torch import nn
 from init_bench.diagnosis.checkpoint.change import change_of, same_bits
 from init_bench.diagnosis.checkpoint.origin import Origin, numbered, origin_of
 from init_bench.diagnosis.checkpoint.result import Audit, Difference
-from init_bench.diagnosis.checkpoint.scan import Scan, scan
 from init_bench.diagnosis.checkpoint.stored_tensor import Source, StoredTensor, tensors_of
+from init_bench.diagnosis.checkpoint.tensor_scan import Scan, scan
 
 COLUMNS = (
     "parameter",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from init_bench.diagnosis.checkpoint import checkpoint_file
-from init_bench.diagnosis.checkpoint.stand_ins import stand_ins
+from init_bench.diagnosis.checkpoint.guessed_modules import stand_ins
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import own_name, unwrapped

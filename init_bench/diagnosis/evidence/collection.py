@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.chance import chance_loss, loss_of_zeros
+from init_bench.diagnosis.evidence.gradient_states import gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
-from init_bench.diagnosis.evidence.learning import gradient_states
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
     check_attached,
@@ -23,15 +23,15 @@ from init_bench.diagnosis.evidence.preconditions import (
     dtype_hint,
 )
 from init_bench.errors import InitBenchError
+from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass, seed_rng
-from init_bench.hooks.layer_call import describe_signal
+from init_bench.hooks.layer_tracker import LayerTracker, track
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
-from init_bench.hooks.tracker import LayerTracker, track
 from init_bench.hooks.weight_uses import WeightUse
 
 Loss = Callable[[Any, Any], Tensor]
@@ -65,6 +65,7 @@ class Evidence:
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
+        measured: what measures returned of it, by measure: several rules may judge one.
     """
 
     layers: pd.DataFrame
@@ -75,6 +76,7 @@ class Evidence:
     loss: float
     attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
     chance: float = math.nan
+    measured: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
 
 def collect_evidence(
@@ -82,7 +84,7 @@ def collect_evidence(
 ) -> Evidence:
     """Run ``model`` once on ``inputs``, backward too where a loss is given, and keep statistics.
 
-    It runs again where a parameter has no gradient (see ``learning.gradient_states``), where the
+    It runs again where a parameter has no gradient (see ``gradient_states``), where the
     loss is far above that of zeros (see ``chance.chance_loss``), and with a graph where it cannot
     do without one, as a model that returns forces.
 

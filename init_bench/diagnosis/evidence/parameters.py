@@ -67,7 +67,7 @@ def parameter_table(
     √(fan_in · mean W²), by which the weight as it is used multiplies an incoherent signal, and
     ``stored_gain`` the same of the stored values; ``used_as`` (``matrix``, ``table``, ``scale`` or
     ``unknown``); ``gradient_ratio`` = ‖∂loss/∂W‖ / ‖W‖; ``gradient_state``, empty where there is
-    no loss and of what is frozen, see ``learning.gradient_states``; ``looks_like`` (the rules that
+    no loss and of what is frozen, see ``gradient_states``; ``looks_like`` (the rules that
     could have drawn it, ``other`` where none could); ``fault``: what is plainly wrong, or empty.
 
     The weight of ``weight_norm`` and the like has a row under the name by which the module holds

@@ -1,6 +1,6 @@
 """List the verdict rules about what learns: parameters without a gradient, what costs steps."""
 
-from init_bench.diagnosis import learning_measures as measures
+from init_bench.diagnosis import gradient_state_measures as measures
 from init_bench.diagnosis.evidence.chance import FAR
 from init_bench.diagnosis.rule import Rule
 from init_bench.diagnosis.use_measures import undone_weight_gain

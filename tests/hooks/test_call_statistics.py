@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from init_bench.hooks.layer_call import describe_signal
+from init_bench.hooks.call_statistics import describe_signal
+from init_bench.hooks.layer_tracker import LayerTracker, track
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.tracker import LayerTracker, track
 from tests.kinds_of_network import drawn
 
 X = drawn(6, 8)

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from init_bench.diagnosis.evidence import learning
+from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.diagnosis.measures import NO_ROWS, indices_of
@@ -12,12 +12,12 @@ from init_bench.diagnosis.measures import NO_ROWS, indices_of
 
 def cut_off(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that no gradient leads to, where there are any."""
-    return _share_in_state(evidence, learning.NONE)
+    return _share_in_state(evidence, gradient_states.NONE)
 
 
 def stuck(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that are stuck at zero, where any is."""
-    return _share_in_state(evidence, learning.STUCK)
+    return _share_in_state(evidence, gradient_states.STUCK)
 
 
 def nonfinite_weight_gradient(evidence: Evidence) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def nonfinite_weight_gradient(evidence: Evidence) -> pd.DataFrame:
     """
     if (evidence.profile["nonfinite"] > 0).any():
         return NO_ROWS
-    return _share_in_state(evidence, learning.NONFINITE)
+    return _share_in_state(evidence, gradient_states.NONFINITE)
 
 
 def loss_over_chance(evidence: Evidence) -> pd.DataFrame:

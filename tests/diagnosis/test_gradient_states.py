@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import init_bench as ib
-from init_bench.diagnosis.evidence import learning
+from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.result import Diagnosis
 from tests.models_to_diagnose import batch, sound
 
@@ -50,7 +50,7 @@ def test_one_factor_of_zeros_learns_and_wakes_the_other() -> None:
     found = ib.diagnose(adapted(0.2, 0.0), X, Y)
     assert found.healthy and found.notes == (), str(found)
     seen = states(found)
-    assert (seen["0.up"], seen["0.down"]) == (learning.ARRIVES, learning.LATER)
+    assert (seen["0.up"], seen["0.down"]) == (gradient_states.ARRIVES, gradient_states.LATER)
     assert seen["0.weight"] == ""  # frozen
 
 
@@ -58,7 +58,8 @@ def test_two_factors_of_zeros_never_learn() -> None:
     found = ib.diagnose(adapted(0.0, 0.0), X, Y)
     assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}
     seen = states(found)
-    assert {seen[f"{k}.{name}"] for k in (0, 2) for name in ("down", "up")} == {learning.STUCK}
+    halves = {seen[f"{k}.{name}"] for k in (0, 2) for name in ("down", "up")}
+    assert halves == {gradient_states.STUCK}
     assert "stays so" in found.headline
 
 
@@ -67,7 +68,7 @@ def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     nn.init.zeros_(model[4].weight)  # type: ignore[index]
     found = ib.diagnose(model, X, Y)
     assert found.healthy, str(found)
-    waiting = {name for name, state in states(found).items() if state == learning.LATER}
+    waiting = {name for name, state in states(found).items() if state == gradient_states.LATER}
     assert waiting == {f"{k}.{name}" for k in (0, 2) for name in ("down", "up")}
 
 
@@ -92,7 +93,7 @@ class Modulated(nn.Module):
 def test_a_branch_whose_gate_is_shut_learns_later() -> None:
     found = ib.diagnose(Modulated(), X, Y)
     assert found.healthy, str(found)
-    assert states(found)["branch.0.weight"] == learning.LATER
+    assert states(found)["branch.0.weight"] == gradient_states.LATER
 
 
 class Residuals(nn.Module):
@@ -132,8 +133,9 @@ def test_layers_that_the_graph_leaves_out_are_named(cut: str) -> None:
     blocks = {("blocks.0.0", "vanishing_gradient"), ("blocks.1.0", "vanishing_gradient")}
     assert origins(found) == blocks
     seen = states(found)
-    assert seen["blocks.0.0.weight"] == seen["blocks.1.0.bias"] == learning.NONE
-    assert (seen["head.weight"], seen["aside.weight"]) == (learning.ARRIVES, learning.UNUSED)
+    assert seen["blocks.0.0.weight"] == seen["blocks.1.0.bias"] == gradient_states.NONE
+    assert seen["head.weight"] == gradient_states.ARRIVES
+    assert seen["aside.weight"] == gradient_states.UNUSED
 
 
 def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
@@ -153,7 +155,7 @@ def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
     found = ib.diagnose(Routed(), X, Y)
     assert found.healthy and found.notes == (), str(found)
     seen = states(found)
-    assert seen["experts.1.weight"] == seen["never.weight"] == learning.UNUSED
+    assert seen["experts.1.weight"] == seen["never.weight"] == gradient_states.UNUSED
 
 
 def test_what_is_frozen_on_purpose_is_not_judged() -> None:
@@ -168,7 +170,7 @@ def test_a_network_without_any_gradient_is_not_healthy() -> None:
     nn.init.constant_(model[2].bias, -20.0)  # type: ignore[arg-type]
     found = ib.diagnose(model, X, Y)
     assert not found.healthy
-    assert set(states(found).values()) == {learning.STUCK}
+    assert set(states(found).values()) == {gradient_states.STUCK}
 
 
 def test_a_gate_that_is_shut_for_ever_is_found() -> None:
@@ -198,7 +200,7 @@ def test_a_gradient_of_a_weight_that_is_no_number_is_found() -> None:
     found = ib.diagnose(critic, x, x, penalty)
     assert math.isfinite(found.loss)
     assert "nonfinite" in {verdict for _, verdict in origins(found)}
-    assert states(found)["0.weight"] == learning.NONFINITE
+    assert states(found)["0.weight"] == gradient_states.NONFINITE
 
 
 def test_a_router_that_only_scales_by_one_is_told() -> None:

@@ -1,0 +1,68 @@
+"""Draw the verdicts on a list of claims."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures.style import RC, add_caption, need, new_figure
+
+VERDICTS: dict[str, dict[str, Any]] = {
+    "holds": {"color": "#009E73", "marker": "o"},
+    "does not hold": {"color": "#D55E00", "marker": "X"},
+}
+
+
+def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
+    """Draw a row per claim: its statement, its verdict, and the value beside the threshold.
+
+    Args:
+        claims: ``figure``, ``statement``, ``value``, ``ci_low``, ``ci_high``, ``threshold``,
+            ``verdict`` (``holds`` or ``does not hold``); the rows from top to bottom.
+        caption: written below.
+
+    Raises:
+        InitBenchError: a column is missing or there are no rows.
+
+    Example:
+        >>> row = {"figure": "6-15", "statement": "He learns", "value": 0.2, "ci_low": 0.1,
+        ...        "ci_high": 0.3, "threshold": "<= 0.5", "verdict": "holds"}
+        >>> figure = claim_verdicts(pd.DataFrame([row]), caption="")
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['0.2 [0.1, 0.3]  (<= 0.5)']
+    """
+    need(claims, "figure", "statement", "value", "ci_low", "ci_high", "threshold", "verdict")
+    figure = new_figure(11, 1.2 + 0.34 * len(claims))
+    with mpl.rc_context(RC):
+        ax = figure.subplots()
+        for place, row in enumerate(claims.to_dict("records")):
+            at = list(VERDICTS).index(row["verdict"])
+            ax.plot(at, place, linestyle="none", markersize=8, **VERDICTS[row["verdict"]])
+            numbers = f"{number_of(row)}  ({row['threshold']})"
+            ax.annotate(numbers, (1.5, place), va="center", fontsize=8, backgroundcolor="w")
+        labels = [
+            textwrap.shorten(f"{figure_name}: {statement}", 95, placeholder=" …")
+            for figure_name, statement in zip(claims["figure"], claims["statement"], strict=True)
+        ]
+        ax.set_yticks(range(len(claims)), labels, fontsize=8)
+        ax.set_xticks([*range(len(VERDICTS)), 2.5], [*VERDICTS, "value [95 %] (threshold)"])
+        ax.set(xlim=(-0.5, 3.8), ylim=(len(claims) - 0.5, -0.5))
+        ax.xaxis.tick_top()
+        ax.grid(visible=False, axis="x")
+        ax.tick_params(length=0)
+        add_caption(figure, caption)
+    return figure
+
+
+def number_of(claim: Mapping[Any, Any]) -> str:
+    """Return the value of a claim with its interval, where it has one.
+
+    Example:
+        >>> number_of({"value": 0.25, "ci_low": 0.125, "ci_high": 0.5})
+        '0.25 [0.125, 0.5]'
+    """
+    value, low, high = claim["value"], claim["ci_low"], claim["ci_high"]
+    return f"{value:.4g}" + (f" [{low:.4g}, {high:.4g}]" if low == low else "")
