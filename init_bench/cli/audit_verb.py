@@ -37,10 +37,13 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
+<<<<<<< HEAD
     """Find parameters that are untrained, copied or never filled.
+=======
+    """Say which parameters of a checkpoint are still as drawn.
+>>>>>>> style
 
-    Untrained is what still is as initialized. Nothing is run but a factory: of a file the values
-    alone are read, tensor by tensor.
+    Nothing is run but a factory: of a file the values alone are read, tensor by tensor.
     """
     from init_bench.diagnosis.checkpoint.pipeline import audit as audit_source
     from init_bench.files import make_folder

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.recognition import TABLES
-from init_bench.init.whole_model.parameter_roles import is_weight
-from init_bench.init.whole_model.parameters import gates_of
+from init_bench.init.whole_model.parameter_roles import gates_of, is_weight
 from init_bench.statistics.layer import describe_weight
 
 

@@ -6,14 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
+from init_bench.activations.recognition import NORMS, TABLES
 from init_bench.diagnosis.recognition.distributions import NORMAL, UNIFORM, Family, Sample
 from init_bench.init.tensor_inits.fans import fans
 
 Draws = tuple[Family, float]
 """A distribution and its standard deviation."""
-
-
-_NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 _ATTENTION = {
@@ -59,7 +57,7 @@ def default_of(module: nn.Module, name: str, values: Tensor) -> float | Draws | 
 
 def _constant(module: nn.Module, name: str) -> float | None:
     """Return the constant that torch writes, ``None`` where it draws or nothing is known."""
-    if isinstance(module, _NORMALIZATIONS):
+    if isinstance(module, NORMS):
         return {"weight": 1.0, "bias": 0.0}.get(name)
     if isinstance(module, nn.PReLU) and name == "weight":
         return float(module.init)
@@ -71,7 +69,7 @@ def _constant(module: nn.Module, name: str) -> float | None:
 
 def _draws(module: nn.Module, name: str, values: Tensor) -> Draws | None:
     """Return what torch draws from, ``None`` where it does not or nothing is known."""
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+    if isinstance(module, TABLES):
         return (NORMAL, 1.0) if name == "weight" else None
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return _within(1 / math.sqrt(module.hidden_size))

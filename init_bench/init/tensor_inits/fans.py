@@ -5,13 +5,13 @@ import math
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from init_bench.activations.recognition import NORMS, TABLES
 from init_bench.errors import InitBenchError
 from init_bench.hooks.trial_run import uses_by_trial
 
 _KNOWN = (
-    *(nn.Linear, nn.Bilinear, _ConvNd, nn.Embedding, nn.EmbeddingBag),
+    *(nn.Linear, nn.Bilinear, _ConvNd, *TABLES, *NORMS),
     *(nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase),
-    *(nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
 )
 """Classes that say what their weights are."""
 
@@ -81,7 +81,7 @@ def module_fans(module: nn.Module, name: str) -> tuple[int, int]:
         use = uses_by_trial(module).get(name)
         if use is not None and use.kind == "matrix":
             return use.fan_in, use.fan_out
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+    if isinstance(module, TABLES):
         return 1, weight.shape[1]
     if isinstance(module, nn.Bilinear):
         return weight.shape[1] * weight.shape[2], weight.shape[0]

@@ -4,19 +4,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from init_bench.activations.recognition import TABLES
 from init_bench.hooks.trial_run import uses_by_trial
 from init_bench.hooks.weight_uses import WeightUse
 
 Role = Literal["weight", "bias", "reset", "left"]
 
 
-_LAYERS = (
-    nn.Linear,
-    nn.Bilinear,
-    nn.modules.conv._ConvNd,
-    nn.Embedding,
-    nn.EmbeddingBag,
-)
+_LAYERS = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, *TABLES)
 """Classes whose ``weight`` says by its place what it is."""
 
 
@@ -72,6 +67,11 @@ def is_bias(module: nn.Module, name: str, beside: set[str]) -> bool:
 def can_reset(module: nn.Module) -> bool:
     """Return whether ``module`` says itself how its own parameters start."""
     return hasattr(module, "reset_parameters") or hasattr(module, "_reset_parameters")
+
+
+def gates_of(module: nn.RNNBase | nn.RNNCellBase) -> int:
+    """Return how many gates a recurrent layer stacks: 4 of an LSTM, 3 of a GRU, else 1."""
+    return {"LSTM": 4, "GRU": 3}.get(getattr(module, "mode", type(module).__name__[:-4]), 1)
 
 
 def reason_to_keep(module: nn.Module, value: Tensor, use: WeightUse | None, *, known: bool) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
+from init_bench.activations.recognition import TABLES
 from init_bench.errors import InitBenchError, nearest
 from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.weight_uses import WeightUse
@@ -19,6 +20,7 @@ from init_bench.init.whole_model.parameter_roles import (
     Role,
     UsesInModel,
     can_reset,
+    gates_of,
     is_bias,
     is_known,
     is_weight,
@@ -83,7 +85,7 @@ class NamedParameter:
     @property
     def is_table(self) -> bool:
         """Whether torch looks up its rows."""
-        return isinstance(self.module, nn.Embedding | nn.EmbeddingBag)
+        return isinstance(self.module, TABLES)
 
     @property
     def values(self) -> Tensor:
@@ -239,11 +241,6 @@ def _role(module: nn.Module, name: str, beside: set[str]) -> Role:
     if beside:
         return "bias" if is_bias(module, name, beside) else "left"
     return "reset" if can_reset(module) else "left"
-
-
-def gates_of(module: nn.RNNBase | nn.RNNCellBase) -> int:
-    """Return how many gates a recurrent layer stacks: 4 of an LSTM, 3 of a GRU, else 1."""
-    return {"LSTM": 4, "GRU": 3}.get(getattr(module, "mode", type(module).__name__[:-4]), 1)
 
 
 def _check(name: str, value: Tensor) -> None:
