@@ -37,11 +37,7 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-<<<<<<< HEAD
-    """Find parameters that are untrained, copied or never filled.
-=======
     """Say which parameters of a checkpoint are still as drawn.
->>>>>>> style
 
     Nothing is run but a factory: of a file the values alone are read, tensor by tensor.
     """
