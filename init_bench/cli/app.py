@@ -150,7 +150,7 @@ def run(
 def compact(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
 ) -> None:
-    """Merge the files of a run into fewer, larger ones; no row changes."""
+    """Merge the many files of a run into few; no row changes."""
     from init_bench.training.compaction import compact as compact_run
 
     with stoppable():
