@@ -61,7 +61,12 @@ def book(
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="--only FIGURE")] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds, from 0 on.")] = 5,
-    steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 2000,
+    steps: Annotated[
+        int,
+        typer.Option(
+            help="Steps of SGD of each training run; with fewer, claims about learning fail."
+        ),
+    ] = 2000,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

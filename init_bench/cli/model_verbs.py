@@ -59,8 +59,9 @@ def diagnose(
     """Say what is wrong with a model's initial weights.
 
     Each layer is measured on random inputs. If the output has shape (samples, classes), the loss is
-    the cross-entropy to random classes, and gradients are judged too. With --capture-at the model
-    is trained on that one batch.
+    the cross-entropy to random classes, and gradients and the first loss are judged too; for any
+    other output call init_bench.diagnose with a loss_fn. With --capture-at the model is trained on
+    that one batch.
     """
     check_inits(init or ())
     at = _capture_steps(capture_at, steps, lr)

@@ -105,7 +105,7 @@ def remarks_on_steps(
     end, first = max(evidence), evidence[0].loss
     worst = max(evidence, key=lambda step: evidence[step].loss)
     if not with_loss:
-        yield "no loss was given: gradients are not judged"
+        yield "there is no loss: gradients and the first loss are not judged"
     yield from _faults(evidence[0].weights)
     if (verdicts[0]["severity"] == "bad").any():
         yield from _far_from_recommended(evidence[0].weights)
@@ -135,8 +135,9 @@ def _far_from_recommended(weights: pd.DataFrame) -> Iterator[str]:
         far = factors[factors > FAR]
         if len(far):
             yield (
-                f"{len(far)} of {len(known)} weights with a recommended std are {_span(far)} "
-                f"{side} than that (see .weights); a layer needs attention only beyond a limit"
+                f"{len(far)} of {len(known)} weights are more than {FAR:.0f}× {side} than their "
+                f"recommended std ({_span(far)}; see .weights); a layer needs attention only "
+                f"beyond a limit"
             )
 
 

@@ -106,12 +106,18 @@ def _answer(verdicts: pd.DataFrame) -> str:
     if bad.empty:
         healthy = "signal and gradients healthy" if verdicts["step"].iloc[0] else "Healthy"
         near = verdicts.loc[verdicts["severity"] == "ok", "meaning"].iloc[0]
-        return f"{healthy}. {near[:1].upper()}{near[1:]}."
+        watched = verdicts.loc[verdicts["severity"] == "watch", "layer"].nunique()
+        watch = f", but {_layers(watched)} to watch" if watched else ""
+        return f"{healthy}{watch}. {near[:1].upper()}{near[1:]}."
     origins = bad[bad["cause"] == ""]
     number = origins["layer"].nunique()
-    need = "1 layer needs" if number == 1 else f"{number} layers need"
+    need = f"{_layers(number)} {'needs' if number == 1 else 'need'}"
     first = origins.iloc[0]
     return f"{need} attention; fix {named(first['layer'])} first: {first['meaning']}."
+
+
+def _layers(number: int) -> str:
+    return "1 layer" if number == 1 else f"{number} layers"
 
 
 def _steps(verdicts: pd.DataFrame) -> list[int]:

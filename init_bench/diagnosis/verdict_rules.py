@@ -158,8 +158,9 @@ RULES: list[Rule] = [
         above=False,
         first_only=True,
         meaning="from here on all samples give almost the same values",
-        advice="all samples look alike from here on: weights for this nonlinearity's gain "
-        "(he_normal for ReLU), biases 0, a nonlinearity centred at 0, or a normalisation",
+        advice="all samples look alike from here on: draw the weights before it with std = "
+        "gain/√fan_in (he_normal for ReLU) and biases 0, or take a nonlinearity centred at 0 or a "
+        "normalisation",
         mark=("#56B4E9", "D"),
     ),
     Rule(
@@ -170,8 +171,8 @@ RULES: list[Rule] = [
         above=False,
         first_only=True,
         meaning="the signal has almost vanished here",
-        advice="each layer loses some: weights for this nonlinearity's gain (he_normal for "
-        "ReLU), residual connections or normalisation",
+        advice="each layer loses some: draw all weights with std = gain/√fan_in (he_normal for "
+        "ReLU), or add residual connections or normalisation",
         mark=("#0072B2", "v"),
     ),
     Rule(
@@ -194,7 +195,8 @@ RULES: list[Rule] = [
         above=False,
         meaning="the output is almost the same for all samples",
         advice="all samples get the same answer, and the gradient of the layers before is as "
-        "small: weights for this nonlinearity's gain in every layer, the last included",
+        "small: draw the weights of every layer with std = gain/√fan_in (he_normal for ReLU), the "
+        "last included",
         mark=("#0072B2", "v"),
     ),
     Rule(
@@ -205,7 +207,7 @@ RULES: list[Rule] = [
         above=True,
         meaning="the output is {size}",
         advice="the loss starts far above chance and its first steps destroy the weights: a "
-        "smaller last layer, weights for this nonlinearity's gain",
+        "smaller last layer, all weights with std = gain/√fan_in (he_normal for ReLU)",
         mark=("#D55E00", "^"),
     ),
     Rule(
@@ -216,8 +218,8 @@ RULES: list[Rule] = [
         threshold=10**-2.74,  # calibration: fitted, widened to 1 % false alarms
         above=False,
         meaning="almost no gradient reaches it",
-        advice="the first layers learn nothing: weights for this nonlinearity's gain, residual "
-        "connections or normalisation",
+        advice="the first layers learn nothing: draw all weights with std = gain/√fan_in "
+        "(he_normal for ReLU), or add residual connections or normalisation",
         mark=("#0072B2", "<"),
     ),
     Rule(

@@ -52,7 +52,7 @@ def answer(table: pd.DataFrame) -> str:
     own = states[~states.isin(["tied", "not judged"])]
     if (own == "fresh").any() and own.isin(["fresh", "unsure"]).all():
         small = (own == "unsure").sum()
-        few = f", {small} of them too small to be sure" if small else ""
+        few = f", {small} of them probably" if small else ""
         return f"All {number} parameters are as initialized{few}: nothing trained was loaded."
     said = [
         f"{_counted((states == state).sum(), number)} {words}: {_names_in(table, state)}."
