@@ -145,8 +145,10 @@ def run(
     summary = results.table
     if as_json:
         print_json(records(summary))
+    elif summary.empty:
+        print(f"no cell of the grid is in this share. Tables: {folder}")
     else:
-        print(summary.to_string(index=False, float_format="{:.4g}".format))
+        print(summary.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
         print(f"{MEANING}\nTables: {folder}")
     end_if_failed(results.failures)
 

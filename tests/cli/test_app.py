@@ -267,6 +267,13 @@ def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
     _refused(_cli(*words, cwd=tmp_path), "did you mean 'serial'")
 
 
+def test_a_share_without_cells_says_so(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text("steps = 2\n")
+    done = _cli("run", "grid.toml", "--device", "cpu", "--shard", "2/2", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "no cell of the grid is in this share" in done.stdout
+
+
 def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     words = ("run", "grid.toml", "--device", "cpu", "--shard", "3/2")
