@@ -1,16 +1,10 @@
-"""List the verdict rules about what learns: parameters without a gradient, what costs steps."""
+"""List the verdict rules about what learns: weights without a gradient, a loss above chance."""
 
 from init_bench.diagnosis import gradient_state_measures as measures
 from init_bench.diagnosis.evidence.chance import FAR
 from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.use_measures import undone_weight_gain
 
-LARGE, SMALL = 12.0, 0.02
-"""Limits of √(fan_in · mean W²): torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10;
-he_normal × 0.01 has 0.014; by default GPT-2 XL has 0.08, Inception 0.028."""
-
-
-LEARNING_RULES: tuple[Rule, ...] = (
+GRADIENT_STATE_RULES: tuple[Rule, ...] = (
     Rule(
         verdict="nonfinite",
         quantity="share of the layer's weight matrices whose gradient holds nan or ±inf",
@@ -51,45 +45,20 @@ LEARNING_RULES: tuple[Rule, ...] = (
         "normalisation is shut, open it (bias 0, weight 1)",
         mark=("#0072B2", "<"),
     ),
-    Rule(
-        verdict="exploding_signal",
-        quantity="√(fan_in · mean W²), by which the weights multiply the signal, in front of a "
-        "normalisation",
-        measure=undone_weight_gain,
-        threshold=LARGE,
-        above=True,
-        local=True,
-        severity="watch",
-        meaning="its weights are {size}, which the normalisation behind it undoes",
-        advice="the layer learns slower the larger its weights are (its rate goes with 1/‖W‖²): "
-        "std = gain/√fan_in",
-        mark=("#D55E00", "^"),
-    ),
-    Rule(
-        verdict="vanishing_signal",
-        quantity="√(fan_in · mean W²), by which the weights multiply the signal, undone behind "
-        "the layer",
-        measure=undone_weight_gain,
-        threshold=SMALL,
-        above=False,
-        local=True,
-        severity="watch",
-        meaning="its weights are {size}, which a normalisation or a way around it undoes",
-        advice="it trains, but the smaller its weights are the larger are its first steps (its "
-        "rate goes with 1/‖W‖² behind a normalisation): std = gain/√fan_in, or a smaller rate",
-        mark=("#0072B2", "v"),
-    ),
-    Rule(
-        verdict="exploding_signal",
-        quantity="loss divided by that of constant outputs",
-        measure=measures.loss_over_chance,
-        threshold=FAR,
-        above=True,
-        severity="watch",
-        meaning="the loss starts far above that of constant outputs",
-        advice="the first steps only undo this output: make the last layer smaller (std 0.02 or "
-        "1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
-        mark=("#D55E00", "^"),
-    ),
 )
-"""Those about gradients and the loss apply where there is a loss."""
+"""For weights that learn nothing, where there is a loss."""
+
+
+FIRST_LOSS_RULE = Rule(
+    verdict="exploding_signal",
+    quantity="loss divided by that of constant outputs",
+    measure=measures.loss_over_chance,
+    threshold=FAR,
+    above=True,
+    severity="watch",
+    meaning="the loss starts far above that of constant outputs",
+    advice="the first steps only undo this output: make the last layer smaller (std 0.02 or "
+    "1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
+    mark=("#D55E00", "^"),
+)
+"""For the first loss, where there is one."""

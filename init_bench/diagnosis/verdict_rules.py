@@ -7,9 +7,10 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.gradient_state_rules import LARGE, LEARNING_RULES, SMALL
+from init_bench.diagnosis.gradient_state_rules import FIRST_LOSS_RULE, GRADIENT_STATE_RULES
 from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.use_measures import largest_attention, weight_gain
+from init_bench.diagnosis.use_measures import largest_attention
+from init_bench.diagnosis.weight_scale_rules import UNDONE_SCALE_RULES, WEIGHT_SCALE_RULES
 from init_bench.errors import InitBenchError
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
@@ -57,29 +58,7 @@ RULES: list[Rule] = [
         "is finite for this output",
         mark=("#7F0000", "*"),
     ),
-    Rule(
-        verdict="exploding_signal",
-        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
-        measure=weight_gain,
-        threshold=LARGE,
-        above=True,
-        local=True,
-        meaning="its weights are {size}",
-        advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
-        mark=("#D55E00", "^"),
-    ),
-    Rule(
-        verdict="vanishing_signal",
-        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
-        measure=weight_gain,
-        threshold=SMALL,
-        above=False,
-        local=True,
-        meaning="its weights are {size}",
-        advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
-        "he_normal before a ReLU; all zero is sound only at the end of a residual branch",
-        mark=("#0072B2", "v"),
-    ),
+    *WEIGHT_SCALE_RULES,
     Rule(
         verdict="vanishing_signal",
         quantity="√(mean weight²) of a normalisation that lets no signal or no gradient through",
@@ -272,7 +251,9 @@ RULES: list[Rule] = [
         "depth may not; he_normal before a ReLU keeps them level",
         mark=("#0072B2", "v"),
     ),
-    *LEARNING_RULES,
+    *GRADIENT_STATE_RULES,
+    *UNDONE_SCALE_RULES,
+    FIRST_LOSS_RULE,
 ]
 """Local rules first, then those about what builds up over depth."""
 

@@ -1,0 +1,69 @@
+"""List the verdict rules about the scale of a layer's weights: met by later layers, or undone."""
+
+from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.use_measures import undone_weight_gain, weight_gain
+
+LARGE, SMALL = 12.0, 0.02
+"""Limits of √(fan_in · mean W²): torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10;
+he_normal × 0.01 has 0.014; by default GPT-2 XL has 0.08, Inception 0.028."""
+
+
+WEIGHT_SCALE_RULES: tuple[Rule, ...] = (
+    Rule(
+        verdict="exploding_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
+        measure=weight_gain,
+        threshold=LARGE,
+        above=True,
+        local=True,
+        meaning="its weights are {size}",
+        advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
+        mark=("#D55E00", "^"),
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal",
+        measure=weight_gain,
+        threshold=SMALL,
+        above=False,
+        local=True,
+        meaning="its weights are {size}",
+        advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
+        "he_normal before a ReLU; all zero is sound only at the end of a residual branch",
+        mark=("#0072B2", "v"),
+    ),
+)
+"""For weights whose scale later layers meet."""
+
+
+UNDONE_SCALE_RULES: tuple[Rule, ...] = (
+    Rule(
+        verdict="exploding_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal, in front of a "
+        "normalisation",
+        measure=undone_weight_gain,
+        threshold=LARGE,
+        above=True,
+        local=True,
+        severity="watch",
+        meaning="its weights are {size}, which the normalisation behind it undoes",
+        advice="the layer learns slower the larger its weights are (its rate goes with 1/‖W‖²): "
+        "std = gain/√fan_in",
+        mark=("#D55E00", "^"),
+    ),
+    Rule(
+        verdict="vanishing_signal",
+        quantity="√(fan_in · mean W²), by which the weights multiply the signal, undone behind "
+        "the layer",
+        measure=undone_weight_gain,
+        threshold=SMALL,
+        above=False,
+        local=True,
+        severity="watch",
+        meaning="its weights are {size}, which a normalisation or a way around it undoes",
+        advice="it trains, but the smaller its weights are the larger are its first steps (its "
+        "rate goes with 1/‖W‖² behind a normalisation): std = gain/√fan_in, or a smaller rate",
+        mark=("#0072B2", "v"),
+    ),
+)
+"""For weights whose scale a normalization or a way around them undoes."""
