@@ -4,7 +4,7 @@ import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers
 from init_bench.errors import InitBenchError, lookup
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
@@ -124,7 +127,6 @@ def run(
     """Train the networks of a grid file, or resume an earlier run."""
     from init_bench.training.grid import read_grid
     from init_bench.training.pipeline import run as run_grid
-    from init_bench.training.results import MEANING
     from init_bench.training.shards import shard_from
 
     cells, folder = read_grid(grid), out or Path("results") / grid.stem
@@ -142,15 +144,22 @@ def run(
         return
     with stoppable():
         results = run_grid(cells, folder, shard=share, **words)
-    summary = results.table
     if as_json:
-        print_json(records(summary))
-    elif summary.empty:
-        print(f"no cell of the grid is in this share. Tables: {folder}")
+        print_json(records(results.table))
     else:
-        print(summary.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
-        print(f"{MEANING}\nTables: {folder}")
+        _print_run(results.table, folder)
     end_if_failed(results.failures)
+
+
+def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
+    """Print the summary of a run and where its tables are."""
+    from init_bench.training.results import MEANING
+
+    if summary.empty:
+        print(f"no cell of the grid is in this share. Tables: {folder}")
+        return
+    print(summary.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
+    print(f"{MEANING}\nTables: {folder}")
 
 
 @app.command(cls=Command)

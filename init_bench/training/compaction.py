@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from init_bench.errors import InitBenchError
 from init_bench.training.chunk_files import ChunkFiles
 from init_bench.training.claims import Claims, holder
-from init_bench.training.store import MANIFEST, Store
+from init_bench.training.store import Store, folder_of_run
 from init_bench.training.tables import SCHEMAS
 
 MOST_ROWS = 5_000_000
@@ -34,9 +34,7 @@ def compact(folder: str | Path) -> tuple[int, int]:
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
     """  # noqa: E501 - the doctest shows the message as a user sees it
-    path = Path(folder)
-    if not (path / MANIFEST).is_file():
-        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
+    path = folder_of_run(folder)
     store = Store(path)
     with store.locked():
         drivers = Claims(path).others()

@@ -22,7 +22,7 @@ from init_bench.figures.export import files_of
 from init_bench.files import write_files
 from init_bench.init import parse
 from init_bench.training.cell import AXES
-from init_bench.training.store import MANIFEST, Store
+from init_bench.training.store import Store, folder_of_run
 from init_bench.training.tables import LAST_STEPS, SCHEMAS
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
@@ -236,10 +236,7 @@ def load(folder: str | Path, **axes: Any) -> Results:
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
     """  # noqa: E501 - the doctest shows the message as a user sees it
-    path = Path(folder)
-    if not (path / MANIFEST).is_file():
-        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
-    results = results_of(Store(path, writable=False))
+    results = results_of(Store(folder_of_run(folder), writable=False))
     return Results(_with_axes(results.cells, axes), results.store)
 
 

@@ -29,6 +29,18 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 
 
+def folder_of_run(folder: str | Path) -> Path:
+    """Return ``folder`` if an earlier run is stored in it.
+
+    Raises:
+        InitBenchError: it holds no run.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
+    return path
+
+
 class Store:
     """Read and write the folder of one run.
 

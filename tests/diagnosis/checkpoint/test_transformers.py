@@ -27,28 +27,24 @@ def gpt2() -> tuple[Any, Any]:
     return transformers.GPT2LMHeadModel, config
 
 
+SIZES: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "vocab_size": VOCABULARY,
+}
+"""Of BERT and Llama, which call them alike."""
+
+
 def bert() -> tuple[Any, Any]:
-    config = transformers.BertConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=256,
-        max_position_embeddings=64,
-        vocab_size=VOCABULARY,
+    return transformers.BertForMaskedLM, transformers.BertConfig(
+        max_position_embeddings=64, **SIZES
     )
-    return transformers.BertForMaskedLM, config
 
 
 def llama() -> tuple[Any, Any]:
-    config = transformers.LlamaConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=256,
-        vocab_size=VOCABULARY,
-    )
-    return transformers.LlamaForCausalLM, config
+    return transformers.LlamaForCausalLM, transformers.LlamaConfig(num_key_value_heads=2, **SIZES)
 
 
 MODELS = {"gpt2": gpt2, "bert": bert, "llama": llama}
