@@ -87,18 +87,29 @@ def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0)
     return drawn[0] if len(drawn) == 1 else tuple(drawn)
 
 
-def random_classes(output: object, *, seed: int = 0) -> Tensor | None:
-    """Return random class targets if ``output`` is logits (samples, classes), else ``None``.
+def random_classes(output: object, inputs: object, *, seed: int = 0) -> Tensor | None:
+    """Return random class targets if ``output`` is logits, else ``None``.
+
+    Logits are (samples, classes), or one row of classes for each token of the inputs.
 
     Example:
-        >>> random_classes(torch.zeros(4, 10)).shape, random_classes(torch.zeros(4, 10, 7))
-        (torch.Size([4]), None)
+        >>> tokens = torch.zeros(4, 7, dtype=torch.int64)
+        >>> random_classes(torch.zeros(4, 10), tokens).shape
+        torch.Size([4])
+        >>> random_classes(torch.zeros(4, 7, 10), tokens).shape
+        torch.Size([4, 7])
+        >>> random_classes(torch.zeros(4, 10, 7), tokens)
     """
-    logits = first_tensor(output)
-    if logits is None or logits.dim() != 2 or logits.shape[1] < 2:
+    logits, tokens = first_tensor(output), first_tensor(inputs)
+    if logits is None or logits.dim() < 2 or logits.shape[-1] < 2:
+        return None
+    of_tokens = (
+        tokens is not None and not tokens.is_floating_point() and tokens.shape == logits.shape[:-1]
+    )
+    if logits.dim() != 2 and not of_tokens:
         return None
     generator = stream(seed, "targets")
-    return torch.randint(logits.shape[1], (len(logits),), generator=generator)
+    return torch.randint(logits.shape[-1], logits.shape[:-1], generator=generator)
 
 
 def read_input(text: str) -> tuple[list[int], torch.dtype]:

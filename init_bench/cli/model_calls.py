@@ -42,8 +42,8 @@ def diagnoses(
     """Return the diagnosis of the model that ``text`` names under each of ``inits``.
 
     Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
-    output is logits, (samples, classes), gradients are those of the cross-entropy to random
-    classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
+    output is logits, (samples, classes) or a row of classes per token, gradients are those of the
+    cross-entropy to random classes; else no gradients are judged. An initialiser that must see a batch or a loss sees
     the same inputs and that cross-entropy. The model is diagnosed after each of ``steps`` updates
     of plain SGD at rate ``lr`` (0.1) on that one batch. With ``rates`` the window of
     SGD's rates is found on it too, around ``lr`` if there are steps.
@@ -178,7 +178,7 @@ def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
 
     try:
         with isolated_pass(model):
-            return random_classes(call(model, inputs))
+            return random_classes(call(model, inputs), inputs)
     except Exception:
         try:
             diagnose(model, inputs)  # knows the layer

@@ -14,6 +14,9 @@ from init_bench.hooks.nested_tensors import first_tensor
 def cross_entropy(output: Any, targets: Any) -> Tensor:
     """Return the mean cross-entropy of a classifier's logits to class indices.
 
+    Classes are dimension 1 of the logits, as in torch, or the last one where only that fits, as
+    in a language model's logits (samples, positions, classes).
+
     Raises:
         InitBenchError: ``output`` are no logits or ``targets`` no class indices: pass loss_fn.
 
@@ -27,10 +30,17 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
     if logits is None or not fits:
         raise _unfit(output, targets)
     try:
+        if _classes_are_last(logits, targets):
+            logits, targets = logits.flatten(0, -2), targets.flatten()
         loss: Tensor = functional.cross_entropy(logits, targets)
     except (RuntimeError, ValueError, IndexError) as cause:
         raise _unfit(output, targets, f" ({type(cause).__name__}: {cause})") from cause
     return loss
+
+
+def _classes_are_last(logits: Tensor, targets: Tensor) -> bool:
+    as_torch_has_it = targets.shape == logits.shape[:1] + logits.shape[2:]
+    return logits.dim() > 2 and targets.shape == logits.shape[:-1] and not as_torch_has_it
 
 
 def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:
@@ -48,11 +58,6 @@ def _remedy(output: Any, targets: Any) -> str:
         return "pass class indices, or loss_fn"
     if targets.is_floating_point():
         return "targets are floating point: pass loss_fn, for example nn.functional.mse_loss"
-    if targets.shape == logits.shape[:-1] and logits.dim() > 2:
-        return (
-            "if the last dimension is the classes, pass loss_fn=lambda output, targets: "
-            "nn.functional.cross_entropy(output.flatten(0, -2), targets.flatten())"
-        )
     if targets.shape == logits.shape:
         return "for one-hot targets pass targets.argmax(1); otherwise pass loss_fn"
     if targets.dim() == logits.dim() and targets.shape[1:2] == (1,):

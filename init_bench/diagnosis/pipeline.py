@@ -12,9 +12,13 @@ from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgement import judge
 from init_bench.diagnosis.learning_rates.pipeline import rate_window
-from init_bench.diagnosis.remarks import remarks_on_inputs, remarks_on_steps
+from init_bench.diagnosis.remarks import remark_on_training, remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.diagnosis.training_steps import Optimizer, collect_evidence_by_step
+from init_bench.diagnosis.training_steps import (
+    Optimizer,
+    collect_evidence_by_step,
+    optimizer_of,
+)
 from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
@@ -96,7 +100,9 @@ def diagnose(
     evidence = collect_evidence_by_step(measured, inputs, targets, loss_fn, captured, optimizer)
     verdicts = {step: judge(one) for step, one in evidence.items()}
     last, with_loss = max(captured, default=0), loss_fn is not None
-    on_steps = remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)
+    on_steps = [*remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)]
+    if last and optimizer:
+        on_steps.insert(0, remark_on_training(optimizer_of(measured, optimizer)))
     return Diagnosis(
         name=type(measured).__name__,
         layers=_by_step({step: one.layers for step, one in evidence.items()}),

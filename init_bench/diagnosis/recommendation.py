@@ -14,7 +14,7 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgement import judge
-from init_bench.diagnosis.recommendation_result import STEPS, Recommendation
+from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
@@ -38,7 +38,7 @@ CANDIDATES = (
 a training; name them to try them."""
 
 
-SEEDS, RATES = 5, (0.01, 0.1, 1.0)
+SEEDS = 5
 
 
 RATE_SEEDS = 2

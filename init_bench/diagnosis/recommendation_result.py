@@ -12,8 +12,8 @@ from init_bench.figures import ranked_losses
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
 
-STEPS = 40
-"""Training steps of each initialiser."""
+STEPS, RATES = 40, (0.01, 0.1, 1.0)
+"""Training steps of each initialiser, and the rates among which its best is chosen."""
 
 
 MEANING = (
@@ -95,7 +95,17 @@ class Recommendation:
         """Return summary, table and refused initializers as text."""
         refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
         table = self._printed().to_string(index=False)
-        return "\n".join([self.summary, table, MEANING, *refused])
+        return "\n".join([self.summary, table, MEANING, *self._at_the_edge(), *refused])
+
+    def _at_the_edge(self) -> list[str]:
+        """Name the initializers whose best rate is the least or the largest that was tried."""
+        best = self.table[["init", "lr"]].to_numpy()
+        return [
+            f"best at the {end} rate tried, {rate:g}: {', '.join(names)}; a rate beyond it may be "
+            "better still"
+            for end, rate in (("lowest", min(RATES)), ("highest", max(RATES)))
+            if (names := [str(name) for name, lr in best if lr == rate])
+        ]
 
     def _printed(self) -> pd.DataFrame:
         shown = pd.DataFrame(

@@ -11,15 +11,18 @@ from torch import Tensor
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
-from init_bench.diagnosis.name_lists import listed
+from init_bench.diagnosis.phrases import factor_span, listed
 from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
 
-AFTER_TRAINING = "limits were calibrated at step 0: read verdicts of later steps with care"
+AFTER_TRAINING = (
+    "after step 0 verdicts judge only signal and gradients, by limits calibrated at step 0: read "
+    "them with care"
+)
 
 
-FAR = 10.0
+FAR = 3.0
 """A std that differs by this factor from the recommended one is counted beside the findings."""
 
 
@@ -88,6 +91,18 @@ def _length(argument: Any) -> int:
     return len(argument) if sized else 0
 
 
+def remark_on_training(update: torch.optim.Optimizer) -> str:
+    """Say how the model was trained between the steps.
+
+    Example:
+        >>> remark_on_training(torch.optim.SGD([torch.zeros(1)], lr=0.1))
+        'trained with SGD (lr 0.1), each step on all of these inputs'
+    """
+    rates = dict.fromkeys(f"{group['lr']:g}" for group in update.param_groups if "lr" in group)
+    lr = f" (lr {', '.join(rates)})" if rates else ""
+    return f"trained with {type(update).__name__}{lr}, each step on all of these inputs"
+
+
 def remarks_on_steps(
     evidence: Mapping[int, Evidence],
     verdicts: Mapping[int, pd.DataFrame],
@@ -136,14 +151,9 @@ def _far_from_recommended(weights: pd.DataFrame) -> Iterator[str]:
         if len(far):
             yield (
                 f"{len(far)} of {len(known)} weights are more than {FAR:.0f}× {side} than their "
-                f"recommended std ({_span(far)}; see .weights); a layer needs attention only "
+                f"recommended std ({factor_span(far)}; see .weights); a layer needs attention only "
                 f"beyond a limit"
             )
-
-
-def _span(factors: pd.Series) -> str:
-    low, high = f"{factors.min():.0f}×", f"{factors.max():.0f}×"
-    return low if low == high else f"{low} to {high}"
 
 
 def _far_above_chance(evidence: Evidence) -> Iterator[str]:

@@ -8,6 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.diagnosis.judgement import ROOT, named
+from init_bench.diagnosis.phrases import factor_span
+from init_bench.diagnosis.verdict_rules import RULES
 from init_bench.figures.export import svg_of
 
 COLUMNS = (
@@ -38,16 +40,20 @@ STYLE = """<style>
 """Colors are those of the surrounding page, light or dark; the figure has a white ground."""
 
 
-LATER_STEPS = "After step 0, a verdict judges only the signal and the gradients at that step."
-"""What the answer says where there are several steps."""
+ALL, APART = 0.9, 2.0
+"""Share of the weights, and the factor between their std and the recommended one, from which the
+scale of all of them is the answer rather than a layer that shows what comes of it."""
 
 
-def answer(verdicts: pd.DataFrame) -> str:
+def answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
     """Return what is wrong and what to fix first, for each step, in a sentence or two."""
-    by_step = {step: _answer(verdicts[verdicts["step"] == step]) for step in _steps(verdicts)}
+    by_step = {
+        step: _answer(verdicts[verdicts["step"] == step], weights[weights["step"] == step])
+        for step in _steps(verdicts)
+    }
     if len(by_step) == 1:
         return next(iter(by_step.values()))
-    return " ".join([*(f"Step {step}: {said}" for step, said in by_step.items()), LATER_STEPS])
+    return " ".join(f"Step {step}: {said}" for step, said in by_step.items())
 
 
 def size(name: str, profile: pd.DataFrame, weights: pd.DataFrame) -> str:
@@ -100,7 +106,7 @@ def page(head: str, notes: Sequence[str], verdicts: pd.DataFrame, figure: Figure
     return f'{STYLE}<div class="init-bench">{heading}{table}{said}{svg_of(figure)}</div>'
 
 
-def _answer(verdicts: pd.DataFrame) -> str:
+def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
     """Return the answer for one step."""
     bad = verdicts[verdicts["severity"] == "bad"]
     if bad.empty:
@@ -113,7 +119,30 @@ def _answer(verdicts: pd.DataFrame) -> str:
     number = origins["layer"].nunique()
     need = f"{_layers(number)} {'needs' if number == 1 else 'need'}"
     first = origins.iloc[0]
-    return f"{need} attention; fix {named(first['layer'])} first: {first['meaning']}."
+    shown = f"{named(first['layer'])} first: {first['meaning']}."
+    if scale := _scale_of_all(origins, weights):
+        return f"{need} attention; fix the scale of all weights: {scale}. It shows at {shown}"
+    return f"{need} attention; fix {shown}"
+
+
+def _scale_of_all(origins: pd.DataFrame, weights: pd.DataFrame) -> str:
+    """Return by how much all weights together are off, empty where a layer of its own is at fault.
+
+    A layer is at fault by itself if a local rule says so; other rules see what many layers make.
+    """
+    local = {(rule.verdict, rule.quantity) for rule in RULES if rule.local}
+    if any(pair in local for pair in origins[["verdict", "quantity"]].itertuples(index=False)):
+        return ""
+    known = weights[(weights["recommended_std"] > 0) & (weights["std"] > 0)]
+    times = known["std"] / known["recommended_std"]
+    for factors, side in ((1 / times, "below"), (times, "above")):
+        apart = factors[factors > APART]
+        if len(apart) >= max(2, ALL * len(factors)):
+            return (
+                f"std {factor_span(apart)} {side} the recommended one in {len(apart)} of "
+                f"{len(factors)}"
+            )
+    return ""
 
 
 def _layers(number: int) -> str:

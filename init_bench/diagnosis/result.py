@@ -66,7 +66,7 @@ class Diagnosis:
     @property
     def summary(self) -> str:
         """What is wrong and what to fix first, for each step."""
-        return report.answer(self.verdicts)
+        return report.answer(self.verdicts, self.weights)
 
     @property
     def headline(self) -> str:

@@ -46,11 +46,23 @@ def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
 
 def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd.DataFrame:
     gained = as_rows(rows, gain)
-    remedies = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
+    rescaled = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
+    remedies = _redraws(evidence) | {layer: said for layer, said in rescaled.items() if said}
     return gained.assign(
         target=gained["layer"].map(_recommended_gains(evidence)),
-        remedy=gained["layer"].map(remedies).fillna(""),
+        remedy=[remedies.get(layer, "") for layer in gained["layer"]],
     )
+
+
+def _redraws(evidence: Evidence) -> dict[str, str]:
+    """Return by layer the std to draw its weight from, where it has one weight and a known one."""
+    known = evidence.weights.dropna(subset=["gain", "recommended_std"])
+    known = known[known["std"] > 0].drop_duplicates("layer", keep=False)
+    return {
+        row["layer"]: f"draw these weights with std {row['recommended_std']:.3g}, not "
+        f"{row['std']:.3g}: gain/√fan_in, as he_normal does before a ReLU"
+        for row in known.to_dict("records")
+    }
 
 
 def _small_outputs(rows: pd.DataFrame) -> pd.Series:

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -303,11 +304,32 @@ def test_a_loss_that_nobody_gave_is_not_blamed(case: str) -> None:
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-def test_sequences_of_classes_are_told_what_loss_suits() -> None:
+def test_logits_of_tokens_have_their_classes_last() -> None:
     tagger = nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 9))
     words = torch.randint(9, (4, 6), generator=torch.Generator().manual_seed(0))
-    with pytest.raises(InitBenchError, match=r"cross_entropy\(output.flatten\(0, -2\)"):
-        ib.diagnose(tagger, words, words)
+    expected = nn.functional.cross_entropy(tagger(words).flatten(0, 1), words.flatten()).item()
+    assert ib.diagnose(tagger, words, words).loss == pytest.approx(expected)
+
+
+def test_where_all_weights_are_too_small_the_answer_is_their_scale() -> None:
+    layers = [layer for _ in range(9) for layer in (nn.Linear(40, 40), nn.ReLU())]
+    model = nn.Sequential(*layers[:-1])
+    ib.initialize(model, "normal(std=0.02)", seed=0)
+    x = torch.randn(64, 40, generator=torch.Generator().manual_seed(0))
+    summary = ib.diagnose(model, x, torch.arange(64) % 40).summary
+    assert "fix the scale of all weights: std 8× to 11× below the recommended one in 9 of 9" in (
+        summary
+    )
+
+
+def test_a_weight_beyond_its_limit_is_told_its_std() -> None:
+    first_layer = nn.Linear(100, 50)
+    model = nn.Sequential(first_layer, nn.ReLU(), nn.Linear(50, 4))
+    ib.initialize(model, "normal(std=2)", seed=0)
+    x = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
+    first = ib.diagnose(model, x, torch.arange(64) % 4).verdicts.iloc[0]
+    he, own = math.sqrt(2 / 100), first_layer.weight.std(correction=0).item()
+    assert f"draw these weights with std {he:.3g}, not {own:.3g}" in first["advice"]
 
 
 def test_inference_mode_judges_the_signal_and_says_why_no_gradient() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from init_bench.diagnosis.name_lists import listed
+from init_bench.diagnosis.phrases import listed
 
 FINDINGS = {
     "non-finite": ("not finite", "load an earlier checkpoint, or draw them anew"),

@@ -33,6 +33,37 @@ def loss_of_zeros(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: A
     return math.nan
 
 
+def best_constant_loss(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> float:
+    """Return the least loss of an output that is the same for all samples; nan if none is found.
+
+    A model that learns nothing but its last bias reaches it: the entropy of the classes'
+    frequencies, or the variance of a target. Found for outputs (samples,) and (samples, values).
+
+    Example:
+        >>> targets = torch.tensor([0, 0, 0, 1])
+        >>> output = torch.zeros(4, 2)
+        >>> round(best_constant_loss(nn.functional.cross_entropy, output, targets), 4)
+        0.5623
+    """
+    if not isinstance(output, Tensor) or not 1 <= output.dim() <= 2:
+        return math.nan
+    constant = torch.zeros_like(output[:1]).requires_grad_()
+    update = torch.optim.LBFGS([constant], max_iter=20, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        update.zero_grad()
+        value = loss_fn(constant.expand_as(output), targets)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.item()
+
+    try:
+        with torch.enable_grad():
+            update.step(loss)  # type: ignore[no-untyped-call]
+            return loss()
+    except Exception:  # whatever the user's loss raises
+        return math.nan
+
+
 def chance_loss(
     loss: float, of_zeros: float, heads: Iterable[nn.Module], again: Callable[[], Tensor]
 ) -> float:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.chance import loss_of_zeros
+from init_bench.diagnosis.evidence.chance import best_constant_loss, loss_of_zeros
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.learning_rates.curvature import largest_curvature, scale_free_weights
@@ -22,6 +22,9 @@ from init_bench.hooks.nested_tensors import tensors_in
 
 GOAL = 0.65
 """The goal, as a share of the lesser of first loss and chance: 1.5 for ten classes."""
+
+KNOWS_ALL = 0.01
+"""Share of the loss of zeros at which a constant output leaves nothing else to learn."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Learner:
         if goal >= reference:
             raise InitBenchError(
                 f"goal={goal:g} is not below {reference:.3g}, the loss without any training: the "
-                f"start has {first:.3g}, an output of zeros {chance:.3g}"
+                f"start has {first:.3g}, a constant output {chance:.3g}"
             )
         return Levels(first=first, chance=chance, goal=goal)
 
@@ -100,9 +103,12 @@ class Learner:
 
 
 def _chance(loss_fn: Loss, output: Any, targets: Any) -> float:
-    """Return the loss of an output of zeros; inf where there is none that means something.
+    """Return the loss of a model that learns nothing but a constant output; inf if unknown.
 
+    Of equal targets a constant knows all, and learning it is all that there is: zeros count then.
     A loss of 0 means nothing: zeros are no logarithms of probabilities.
     """
-    chance = loss_of_zeros(loss_fn, output, targets)
-    return chance if 0 < chance < math.inf else math.inf
+    of_zeros = loss_of_zeros(loss_fn, output, targets)
+    chance = of_zeros if 0 < of_zeros < math.inf else math.inf
+    best = best_constant_loss(loss_fn, output, targets)
+    return best if KNOWS_ALL * chance < best < chance else chance

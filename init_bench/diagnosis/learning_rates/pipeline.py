@@ -52,8 +52,8 @@ def rate_window(
     normalization follows.
 
     Formula:
-        goal = 0.65 · min(loss of the start, loss of an output of zeros); width = log10(high / low)
-        decades.
+        goal = 0.65 · min(loss of the start, loss of the best constant output);
+        width = log10(high / low) decades.
 
     Args:
         model: any module with parameters, in the mode in which it is to be trained.

@@ -28,8 +28,8 @@ class RateWindow:
             mean of its last losses; ``in_window``.
         curves: ``lr``, ``step`` and ``loss`` of every trial.
         low, high: the ends of the window; nan where no trial fell.
-        first_loss, chance_loss, goal: the loss of the start, that of an output of zeros (inf where
-            there is none), and the loss that counts as learned.
+        first_loss, chance_loss, goal: the loss of the start, that of the best constant output (inf
+            where none is known), and the loss that counts as learned.
         horizon: training steps that the window speaks of.
         curvature: largest eigenvalue of the loss's Hessian at the start; nan where a layer allows
             no second derivative.

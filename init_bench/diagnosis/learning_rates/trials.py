@@ -51,7 +51,7 @@ class Levels:
 
     Attributes:
         first: the loss of the start.
-        chance: the loss of an output of zeros; inf where there is none.
+        chance: the loss of the best constant output; inf where none is known.
         goal: a trial that reaches it has learned.
     """
 

@@ -41,6 +41,11 @@ SIGMAS = 5.0
 """A moment fits within this many standard errors."""
 
 
+ERRORS, FARTHEST = 3.0, 5.0
+"""A round std is named within so many standard errors of the one found, and a round end of a
+uniform distribution within so many mean gaps beyond the most extreme value."""
+
+
 NORMAL_MEAN_SIZE, NORMAL_SPREAD = math.sqrt(2 / math.pi), math.sqrt(1 - 3 / math.pi)
 """E|z| of a standard normal z, and √n times the standard error of mean |z - mean| / std of n.
 
@@ -257,7 +262,10 @@ def _uniform(of: Moments) -> str:
     sample = of.sample((of.low + of.high) / 2)
     half_width = sample.largest * (1 + 1 / sample.number)  # expected, given the largest of n draws
     fits = UNIFORM.could_be(sample, half_width / math.sqrt(3))
-    return f"uniform(a={of.low:.3g}, b={of.high:.3g})" if fits else ""
+    beyond = FARTHEST * (of.high - of.low) / of.number
+    low = _roundest(of.low, least=of.low - beyond, most=of.low)
+    high = _roundest(of.high, least=of.high, most=of.high + beyond)
+    return f"uniform(a={low}, b={high})" if fits else ""
 
 
 def _normal(of: Moments) -> str:
@@ -266,4 +274,12 @@ def _normal(of: Moments) -> str:
         return ""
     about_0 = abs(of.mean) * math.sqrt(of.number) <= SIGMAS * of.std
     mean = "" if about_0 else f"mean={of.mean:.3g}, "
-    return f"normal({mean}std={of.std:.3g})"
+    error = of.std / math.sqrt(2 * of.number)
+    std = _roundest(of.std, least=of.std - ERRORS * error, most=of.std + ERRORS * error)
+    return f"normal({mean}std={std})"
+
+
+def _roundest(value: float, *, least: float, most: float) -> str:
+    """Return the number of fewest digits near ``value`` between two limits, else three digits."""
+    texts = (f"{value:.{digits}g}" for digits in (1, 2))
+    return next((text for text in texts if least <= float(text) <= most), f"{value:.3g}")

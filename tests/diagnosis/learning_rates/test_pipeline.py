@@ -107,6 +107,14 @@ def test_a_weight_before_a_normalization_is_scale_free(norm: nn.Module) -> None:
     assert scale_free["effective_rate_per_lr"][0] == pytest.approx(norm_of_weight**-2, rel=1e-5)
 
 
+def test_learning_the_frequencies_of_the_classes_is_no_window() -> None:
+    dead = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 4))
+    ib.initialize(dead, "zeros")
+    x, _ = data(16)
+    rare = torch.tensor([0] * 12 + [1, 2, 3, 3])
+    assert math.isnan(ib.rate_window(dead, x, rare).high)
+
+
 def test_a_plain_network_has_no_scale_free_weight() -> None:
     assert ib.rate_window(perceptron(), *data()).scale_free.empty
 
