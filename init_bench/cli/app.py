@@ -13,7 +13,7 @@ from init_bench.cli.command import Command
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
-from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers
+from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers, seed_count
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ def compare(
         typer.Option(help="Folder for the runs, the table and the figure. Default: none is kept."),
     ] = None,
     seeds: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            help="Number of training runs of each initialiser, one per seed. Default: 10, and "
-            "more for many initialisers."
+            help="Number of training runs of each initialiser, one per seed, or auto: more seeds "
+            "where no difference shows yet. Default: 10, and more for many initialisers."
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 300,
@@ -210,12 +210,13 @@ def compare(
     network is an MLP on MNIST.
     """
     check_inits(names or ())
+    chosen = None if seeds is None else seed_count(seeds)
     from init_bench.comparison.pipeline import compare as compare_inits
 
     axes: dict[str, Any] = {"activation": activation, "lr": lr, "width": width, "depth": depth}
     with stoppable() if out else nullcontext():
         result = compare_inits(
-            *(names or ()), out=out, seeds=seeds, device=device, steps=steps, **axes
+            *(names or ()), out=out, seeds=chosen, device=device, steps=steps, **axes
         )
     print(result.to_json() if as_json else result)
     if out:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,12 @@ def diagnoses(
 
 
 def recommendation(
-    text: str, inputs: Sequence[str], inits: Sequence[str] | None, *, seeds: int, out: Path | None
+    text: str,
+    inputs: Sequence[str],
+    inits: Sequence[str] | None,
+    *,
+    seeds: int | Literal["auto"],
+    out: Path | None,
 ) -> "Recommendation":
     """Return ``recommend`` of the model that ``text`` names, on random inputs and classes.
 

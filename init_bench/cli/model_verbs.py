@@ -9,8 +9,17 @@ import typer
 
 from init_bench.cli.console import print_json, records, say
 from init_bench.cli.early_checks import check_inits
-from init_bench.cli.options import DEFAULT_INPUT, AsJson, Inputs, Model, WidthModel, integers
+from init_bench.cli.options import (
+    DEFAULT_INPUT,
+    AsJson,
+    Inputs,
+    Model,
+    WidthModel,
+    integers,
+    seed_count,
+)
 from init_bench.errors import InitBenchError
+from init_bench.training.seeds import AUTO
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +100,12 @@ def recommend(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Training runs of each initialiser, one per seed; at least 3.")
-    ] = 5,
+        str,
+        typer.Option(
+            help="Training runs of each initialiser, one per seed: a number of at least 3, or "
+            "auto: more seeds where no difference shows yet."
+        ),
+    ] = AUTO,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,7 +117,7 @@ def recommend(
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
 
-    result = recommendation(model, inputs, init, seeds=seeds, out=out)
+    result = recommendation(model, inputs, init, seeds=seed_count(seeds), out=out)
     rows = records(result.table)
     print_json(rows) if as_json else print(result)
     if out:

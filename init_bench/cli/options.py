@@ -1,12 +1,13 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from init_bench.cli.command import EXECUTOR
 from init_bench.errors import InitBenchError
+from init_bench.training.seeds import AUTO
 
 DEFAULT_INPUT = "8,3,224,224"
 
@@ -27,6 +28,23 @@ def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]
             f"{option} must be integers from {minimum}, such as {example}: got {text!r}"
         )
     return [int(part) for part in parts]
+
+
+def seed_count(text: str) -> int | Literal["auto"]:
+    """Return the number of seeds, or ``auto``.
+
+    Raises:
+        InitBenchError: it is neither.
+
+    Example:
+        >>> seed_count("10"), seed_count("auto")
+        (10, 'auto')
+    """
+    if text == AUTO:
+        return AUTO
+    if not text.isdecimal():
+        raise InitBenchError(f"--seeds must be a number, such as 10, or auto: got {text!r}")
+    return int(text)
 
 
 Out = Annotated[Path, typer.Option(help="Folder to write to; an earlier run in it is resumed.")]

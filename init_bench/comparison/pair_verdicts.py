@@ -30,19 +30,29 @@ Record = dict[str, Any]
 ALPHA = {"distribution": DRAW_ALPHA, "training": TRAIN_ALPHA, "speed": math.nan}
 
 
-def judge(pairs: Sequence[Pair], rows: Iterable[Row]) -> pd.DataFrame:
+def judge(pairs: Sequence[Pair], rows: Iterable[Row], *, looks: int = 1) -> pd.DataFrame:
     """Return a row per measured number, pair by pair, with Holm's p-value and a verdict.
 
-    Holm's adjustment counts all tests of one question, over shapes, quantities and pairs.
+    Holm's adjustment counts all tests of one question, over shapes, quantities and pairs. Of
+    several planned looks at the training, each takes an equal part of its chance of error.
     """
     rows = sorted(rows, key=lambda row: pairs.index(row.pair))
     table = pd.DataFrame([_fields(row) for row in rows], columns=list(COLUMNS))
     table["p_holm"] = table.groupby("question")["p"].transform(holm)
     tests = table.groupby("question")["p"].transform("count")
+    alpha = {**ALPHA, "training": TRAIN_ALPHA / looks}
     table["verdict"] = [
-        _row_verdict(row, int(number)) for row, number in zip(records(table), tests, strict=True)
+        _row_verdict(row, int(number), alpha[row["question"]])
+        for row, number in zip(records(table), tests, strict=True)
     ]
     return table
+
+
+def decided(table: pd.DataFrame, pair: Pair) -> bool:
+    """Return whether more seeds could not change what is said of a pair's training."""
+    rows = table[(table["pair"] == str(pair)) & (table["quantity"] == "final loss")]
+    open_ = rows["verdict"].str.startswith("undecided") | (rows["verdict"] == "no difference found")
+    return not open_.any()
 
 
 def verdict_of(pair: pd.DataFrame) -> str:
@@ -76,18 +86,18 @@ def _fields(row: Row) -> dict[str, object]:
     return {**asdict(row), **numbers, **sides}
 
 
-def _row_verdict(row: Record, tests: int) -> str:
-    """Return what one number says; ``tests`` share the question's chance of a false verdict."""
-    return _VERDICTS.get(row["quantity"], _difference)(row, tests)
+def _row_verdict(row: Record, tests: int, alpha: float) -> str:
+    """Return what one number says; ``tests`` share ``alpha``, the chance of a false verdict."""
+    return _VERDICTS.get(row["quantity"], _difference)(row, tests, alpha)
 
 
-def _bits(row: Record, tests: int) -> str:
+def _bits(row: Record, tests: int, alpha: float) -> str:
     if math.isnan(row["value"]):
         return "not compared"
     return "the same bits" if row["value"] == 1 else "different bits"
 
 
-def _speed(row: Record, tests: int) -> str:
+def _speed(row: Record, tests: int, alpha: float) -> str:
     if math.isnan(row["value"]):
         return "not compared"
     if row["ci_low"] > 1 + TIME_MARGIN:
@@ -95,12 +105,11 @@ def _speed(row: Record, tests: int) -> str:
     return "faster" if row["ci_high"] < 1 / (1 + TIME_MARGIN) else "no clear difference"
 
 
-def _stated(row: Record, tests: int) -> str:
-    return "not as stated" if row["p_holm"] < DRAW_ALPHA else "as stated"
+def _stated(row: Record, tests: int, alpha: float) -> str:
+    return "not as stated" if row["p_holm"] < alpha else "as stated"
 
 
-def _difference(row: Record, tests: int) -> str:
-    alpha = ALPHA[row["question"]]
+def _difference(row: Record, tests: int, alpha: float) -> str:
     if math.isnan(row["p"]):
         if row["quantity"] == "diverged":
             return "none diverged"
@@ -115,7 +124,7 @@ def _difference(row: Record, tests: int) -> str:
     return "no difference found"
 
 
-_VERDICTS: dict[str, Callable[[Record, int], str]] = {
+_VERDICTS: dict[str, Callable[[Record, int, float], str]] = {
     **dict.fromkeys(("same bits", "same start"), _bits),
     **{f"{name} of {side}": _stated for name in ("mean", "variance") for side in "ab"},
     "time": _speed,

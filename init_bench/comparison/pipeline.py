@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from init_bench.comparison.result import Comparison
 from init_bench.comparison.tensor_draws import distribution_rows, quantiles
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import train
-from init_bench.comparison.training_setting import RunOptions, cell_of, chosen_seeds
+from init_bench.comparison.training_setting import RunOptions, cell_of, planned_seeds
 from init_bench.training.cell import Cell
 from init_bench.training.devices import resolve_device
 from init_bench.training.grid import GridAxes
@@ -29,7 +29,7 @@ STEPS = 300
 def compare(
     *names: str,
     out: str | Path | None = None,
-    seeds: int | Iterable[int] | None = None,
+    seeds: int | Iterable[int] | Literal["auto"] | None = None,
     device: str = "auto",
     progress: bool = True,
     **axes: Unpack[GridAxes],
@@ -53,7 +53,9 @@ def compare(
             trains only what is missing. ``None``: nothing is kept.
         seeds: a count, for seeds 0 … count - 1, or the seeds themselves. A sign-flip test of n
             seeds has no p below 2/2ⁿ, so 5 seeds can never show a difference at 0.05; ``None``
-            is 10, or as many as Holm's adjustment needs for the number of pairs.
+            is 10, or as many as Holm's adjustment needs for the number of pairs. ``"auto"`` begins
+            with about as many and doubles them, twice at most, for the pairs that differ in
+            nothing yet; each of the three looks takes a third of the 0.05.
         device: where to train (``auto``, ``cpu``, ``cuda`` …); weights are drawn on the CPU.
         progress: show a progress line.
         axes: what is trained, as in ``Grid``, one value each: ``activation``, ``lr``, ``width``,
@@ -73,7 +75,7 @@ def compare(
     setting = {"steps": STEPS, **axes}
     cell = cell_of(setting)
     target = resolve_device(device)
-    chosen = chosen_seeds(seeds, pairs=len(pairs))
+    looks = planned_seeds(seeds, pairs=len(pairs))
     with _folder(out) as folder:
         store = Store(folder)
         if store.manifest() is None:
@@ -82,9 +84,9 @@ def compare(
         single = [pair for pair in pairs if pair not in networks]
         drawn = [*distribution_rows(single), *layer_rows(networks, cell)]
         timed = [*speed_rows(single), *network_speed_rows(networks, cell)]
-        options = RunOptions(seeds=chosen, out=folder, device=device, progress=progress)
+        options = RunOptions(looks=looks, out=folder, device=device, progress=progress)
         trained = train(pairs, setting, options)
-        table = judge(pairs, [*drawn, *trained.rows, *timed])
+        table = judge(pairs, [*drawn, *trained.rows, *timed], looks=len(looks))
         comparison = Comparison(
             table=table,
             verdicts={str(p): verdict_of(table[table["pair"] == str(p)]) for p in pairs},

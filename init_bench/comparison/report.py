@@ -18,6 +18,7 @@ LEGEND = (
     "to 1.",
     "p_holm: p-value, corrected for the number of tests (Holm). A difference counts below "
     f"{DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
+    "Look k of K: seeds were added where no difference showed; each look takes 1/K of that limit.",
     "Final loss: mean of the last 50 steps. Mean loss: mean of all steps. Both: mean over seeds.",
     "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 inputs.",
 )

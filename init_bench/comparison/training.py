@@ -16,6 +16,7 @@ from scipy import stats
 
 from init_bench import datasets
 from init_bench.comparison.measurements import LOSSES, Row
+from init_bench.comparison.pair_verdicts import decided, judge
 from init_bench.comparison.paired_tests import bootstrap_interval, sign_flip_p
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.training_setting import RunOptions, cell_of, setting_of
@@ -52,24 +53,64 @@ class Trained:
     failures: tuple[Path, ...] = ()
     errors: tuple[str, ...] = ()
 
+    def replaced_by(self, later: "Trained") -> "Trained":
+        """Return this with the pairs and runs of ``later`` in place of its own."""
+        again = {row.pair for row in later.rows}
+        return Trained(
+            rows=[*(row for row in self.rows if row.pair not in again), *later.rows],
+            curves=_joined(self.curves, later.curves),
+            outcomes=_joined(self.outcomes, later.outcomes),
+            failures=tuple(dict.fromkeys((*self.failures, *later.failures))),
+            errors=tuple(dict.fromkeys((*self.errors, *later.errors))),
+        )
 
-def train(pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions) -> Trained:
+
+def _joined(earlier: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of both; of initializers in both, those of ``later``."""
+    if earlier.empty or later.empty:
+        return earlier if later.empty else later
+    others = earlier[~earlier["init"].isin(later["init"].unique())]
+    return pd.concat([others, later], ignore_index=True)
+
+
+def train(pairs: Sequence[Pair], axes: Mapping[str, Any], options: RunOptions) -> Trained:
     """Train both sides of each pair on the same minibatches and return what differs.
 
     Of several pairs, those that start from the same bits are not trained: they would train to
-    the same bits. A single pair is trained all the same, as a check and for its curves.
+    the same bits. A single pair is trained all the same, as a check and for its curves. Of several
+    planned looks, only the pairs that the looks before left open train from more seeds.
     """
-    pairs, seeds = list(pairs), options.seeds
+    looks, undecided = options.looks, list(pairs)
+    found = Trained(rows=[], curves=pd.DataFrame(), outcomes=pd.DataFrame())
+    for number, seeds in enumerate(looks, 1):
+        look = f", look {number} of {len(looks)}" if len(looks) > 1 else ""
+        setting = setting_of(axes, seeds, look)
+        found = found.replaced_by(_train(undecided, axes, options, seeds, setting))
+        table = judge(pairs, found.rows, looks=len(looks))
+        undecided = [pair for pair in undecided if not decided(table, pair)]
+        if not undecided:
+            break
+    return found
+
+
+def _train(
+    pairs: Sequence[Pair],
+    axes: Mapping[str, Any],
+    options: RunOptions,
+    seeds: Sequence[int],
+    setting: str,
+) -> Trained:
+    """Train the pairs from some seeds and return what differs."""
     refusals = _refusals(pairs, axes)
     starts = _starts([pair for pair in pairs if pair not in refusals], cell_of(axes), seeds)
     trained = [pair for pair, share in starts.items() if share < 1 or len(pairs) == 1]
-    results = _run(trained, axes, options)
+    results = _run(trained, axes, options, seeds)
     outcomes = _outcomes(results) if results else pd.DataFrame()
     failures = results.failures if results else ()
     failed = dict(error for path in failures for error in _errors(path))
     rows = []
     for pair in pairs:
-        row = MakeRow(Row, pair=pair, question="training", setting=setting_of(axes, seeds))
+        row = MakeRow(Row, pair=pair, question="training", setting=setting)
         if pair in starts:
             rows.append(row(quantity="same start", value=starts[pair], n=len(seeds)))
         errors = [e for (init, _), e in failed.items() if init in (str(pair.a), str(pair.b))]
@@ -139,12 +180,14 @@ def _refusal(spec: InitSpec, axes: Mapping[str, Any]) -> str:
     return ""
 
 
-def _run(pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions) -> Results | None:
+def _run(
+    pairs: Iterable[Pair], axes: Mapping[str, Any], options: RunOptions, seeds: Sequence[int]
+) -> Results | None:
     """Train every initializer of the pairs from every seed; ``None`` where there is no pair."""
     names = list(dict.fromkeys(str(spec) for pair in pairs for spec in (pair.a, pair.b)))
     if not names:
         return None
-    grid = Grid(**axes, init=names, seed=options.seeds)
+    grid = Grid(**axes, init=names, seed=seeds)
     return run(grid, options.out, device=options.device, progress=options.progress)
 
 

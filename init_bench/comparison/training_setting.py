@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from init_bench.comparison.measurements import TRAIN_ALPHA
 from init_bench.comparison.paired_tests import seeds_for
 from init_bench.errors import InitBenchError
+from init_bench.statistics.sequential import LOOKS, planned_looks
 from init_bench.training.cell import Cell
 from init_bench.training.grid import Grid
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds import AUTO, seeds_from
 
 LEAST_SEEDS = 10
 
@@ -24,13 +25,13 @@ class RunOptions:
     """How the networks of a comparison are trained.
 
     Attributes:
-        seeds: seeds that both sides train from.
+        looks: seeds that both sides train from, at each planned look.
         out: folder of the runs.
         device: as in ``ib.run``.
         progress: whether a progress line is shown.
     """
 
-    seeds: tuple[int, ...]
+    looks: tuple[tuple[int, ...], ...]
     out: Path
     device: str
     progress: bool
@@ -71,24 +72,29 @@ def seeds_by_default(pairs: int) -> int:
     return max(LEAST_SEEDS, seeds_for(TESTS * pairs, TRAIN_ALPHA))
 
 
-def chosen_seeds(seeds: int | Iterable[int] | None, *, pairs: int) -> tuple[int, ...]:
-    """Return the seeds that a count, an iterable or ``None`` (the default) stands for.
+def planned_seeds(
+    seeds: int | Iterable[int] | Literal["auto"] | None, *, pairs: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return the seeds of each look: of one, but for ``auto``, which adds seeds twice.
 
     Raises:
-        InitBenchError: neither a count from 1 nor an iterable of distinct integers.
+        InitBenchError: neither a count from 1 nor an iterable of distinct integers, nor ``auto``.
 
     Example:
-        >>> chosen_seeds(3, pairs=1), chosen_seeds([4, 7], pairs=1)
-        ((0, 1, 2), (4, 7))
-        >>> len(chosen_seeds(None, pairs=1))
-        10
+        >>> planned_seeds(3, pairs=1), planned_seeds([4, 7], pairs=1)
+        (((0, 1, 2),), ((4, 7),))
+        >>> [len(look) for look in planned_seeds("auto", pairs=1)]
+        [10, 20, 40]
     """
     if seeds is None:
-        return tuple(range(seeds_by_default(pairs)))
-    return seeds_from(seeds)
+        return (tuple(range(seeds_by_default(pairs))),)
+    if isinstance(seeds, str) and seeds == AUTO:
+        first = max(LEAST_SEEDS, seeds_for(TESTS * pairs, TRAIN_ALPHA / LOOKS))
+        return tuple(tuple(range(count)) for count in planned_looks(first))
+    return (seeds_from(seeds),)
 
 
-def setting_of(axes: Mapping[str, Any], seeds: Sequence[int]) -> str:
+def setting_of(axes: Mapping[str, Any], seeds: Sequence[int], look: str = "") -> str:
     """Return the data set, network, optimizer, steps and seeds of a comparison, in words.
 
     Example:
@@ -101,5 +107,6 @@ def setting_of(axes: Mapping[str, Any], seeds: Sequence[int]) -> str:
         named = f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{cell.dataset} {cell.model} width {cell.width} depth {cell.depth} {cell.activation}, "
-        f"{cell.optimizer} lr {cell.lr:g}, {cell.steps} steps, seed{'s' * (len(seeds) > 1)} {named}"
+        f"{cell.optimizer} lr {cell.lr:g}, {cell.steps} steps, "
+        f"seed{'s' * (len(seeds) > 1)} {named}{look}"
     )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.init import initialize, parse
 from init_bench.statistics.intervals import t_interval
-from init_bench.training.seeds import seeds_from
+from init_bench.statistics.sequential import planned_looks
+from init_bench.training.seeds import AUTO, seeds_from
 
 CANDIDATES = (
     "torch.default",
@@ -38,7 +39,8 @@ CANDIDATES = (
 a training; name them to try them."""
 
 
-SEEDS = 5
+FIRST_SEEDS = 5
+"""Seeds of the first look."""
 
 
 RATE_SEEDS = 2
@@ -65,23 +67,24 @@ def recommend(
     loss_fn: Loss | None = None,
     *,
     inits: Sequence[str] = CANDIDATES,
-    seeds: int | Iterable[int] = SEEDS,
+    seeds: int | Iterable[int] | Literal["auto"] = AUTO,
 ) -> Recommendation:
     """Try initializers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
     Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
     the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
     from the model as it was given: parameters that no initialiser fills have its values.
-    Differences are taken seed by seed and given with a t interval of 95 % over all pairs together
-    (Bonferroni): who is not set apart by it is not said to be better, and ten candidates take more
-    seeds than two. Model and random streams are afterwards as they were. It says who starts
-    fastest, not who ends best.
+    Differences are taken seed by seed and given with a t interval of 95 % over all pairs and looks
+    together (Bonferroni): who is not set apart by it is not said to be better, and ten candidates
+    take more seeds than two. Who is worse at 5 seeds is out; the others go on to 10 and to 20
+    (``init_bench.statistics.sequential``). Model and random streams are afterwards as they were.
+    It says who starts fastest, not who ends best.
 
     Args:
         model, inputs, targets, loss_fn: as for ``init_bench.diagnose``; a loss is needed.
         inits: specs to try; those that must see a batch or a loss see ``inputs`` and
             ``loss_fn``.
-        seeds: 3 or more, as a count or an iterable.
+        seeds: ``"auto"``, or 3 or more for all alike, as a count or an iterable.
 
     Raises:
         InitBenchError: there is nothing to learn from, the inputs are not finite or a single
@@ -98,23 +101,29 @@ def recommend(
     """
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend trains the model: pass targets, loss_fn or both")
-    chosen = seeds_from(seeds, minimum=FEWEST_SEEDS)
+    looks = _looks(seeds)
     specs = _specs(inits)
     check_inputs(inputs)
     learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
     collect_evidence(model, inputs, targets, learn.loss_fn)  # refuses what does not fit, first
-    losses: dict[str, tuple[float, np.ndarray]] = {}
+    starts: dict[str, _Start] = {}
     refused: dict[str, str] = {}
-    verdicts: dict[str, str] = {}
     for spec in specs:
         try:
-            verdicts[spec] = learn.verdicts(spec)
-            losses[spec] = learn.losses(spec, chosen)
+            starts[spec] = learn.start(spec, beyond=max(looks[-1]))
         except InitBenchError as cause:
             refused[spec] = str(cause)
-    if not losses:
+    if not starts:
         raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
-    return Recommendation(table=_ranked(losses, verdicts), refused=refused, seeds=len(chosen))
+    table = _table(learn, starts, looks)
+    return Recommendation(table=table, refused=refused, seeds=int(table["seeds"].max()))
+
+
+def _looks(seeds: int | Iterable[int] | Literal["auto"]) -> tuple[tuple[int, ...], ...]:
+    """Return the seeds of each look; those of one begin with those of the look before."""
+    if isinstance(seeds, str) and seeds == AUTO:
+        return tuple(tuple(range(count)) for count in planned_looks(FIRST_SEEDS))
+    return (seeds_from(seeds, minimum=FEWEST_SEEDS),)
 
 
 def _specs(inits: Sequence[str]) -> list[str]:
@@ -127,6 +136,14 @@ def _specs(inits: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class _Start:
+    """The verdicts on an initializer at seed 0, and its best rate."""
+
+    verdicts: str
+    rate: float
+
+
+@dataclass(frozen=True)
 class _Learner:
     """The model and its data; the model is restored after each training."""
 
@@ -135,21 +152,21 @@ class _Learner:
     targets: Any
     loss_fn: Loss
 
-    def verdicts(self, spec: str) -> str:
-        """Return the names of the verdicts at the initial weights of seed 0."""
+    def start(self, spec: str, *, beyond: int) -> _Start:
+        """Return the verdicts at seed 0, and the best rate on seeds ``beyond`` those of trials."""
+
+        def worst(rate: float) -> float:
+            return max(self._loss(spec, rate, beyond + 1 + more) for more in range(RATE_SEEDS))
+
         with restored_parameters(self.model):
             self._fill(spec, 0)
             found = judge(collect_evidence(self.model, self.inputs, self.targets, self.loss_fn))
-        return ", ".join(found.loc[found["severity"] != "watch", "verdict"].unique())
+        names = found.loc[found["severity"] != "watch", "verdict"].unique()
+        return _Start(verdicts=", ".join(names), rate=min(RATES, key=worst))
 
-    def losses(self, spec: str, seeds: Sequence[int]) -> tuple[float, np.ndarray]:
-        """Return the best rate, found on seeds of its own, and with it the losses by seed."""
-
-        def worst(rate: float) -> float:
-            return max(self._loss(spec, rate, max(seeds) + 1 + more) for more in range(RATE_SEEDS))
-
-        rate = min(RATES, key=worst)
-        return rate, np.array([self._loss(spec, rate, seed) for seed in seeds])
+    def losses(self, spec: str, rate: float, seeds: Sequence[int]) -> np.ndarray:
+        """Return the loss reached from each seed."""
+        return np.array([self._loss(spec, rate, seed) for seed in seeds])
 
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
@@ -175,12 +192,33 @@ class _Learner:
         return self.loss_fn(call(self.model, self.inputs), self.targets)
 
 
-def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str]) -> pd.DataFrame:
-    """Return the table of a recommendation."""
-    ends = {spec: reached for spec, (_, reached) in losses.items()}
+def _table(
+    learn: _Learner, starts: dict[str, _Start], looks: Sequence[Sequence[int]]
+) -> pd.DataFrame:
+    """Return a row per initializer, best first; who is worse at one look has its row of that."""
+    comparisons = max(1, math.comb(len(starts), 2)) * len(looks)  # who is best is not known before
+    reached = {spec: np.empty(0) for spec in starts}
+    worse: list[pd.DataFrame] = []
+    for seeds in looks:
+        for spec, before in reached.items():
+            more = learn.losses(spec, starts[spec].rate, seeds[len(before) :])
+            reached[spec] = np.append(before, more)
+        ranked = _ranked(reached, comparisons)
+        worse.insert(0, ranked[ranked["differs"]])
+        tied = ranked[~ranked["differs"]]
+        reached = {spec: reached[spec] for spec in tied["init"]}
+        if len(tied) == 1 or not tied["behind_ci_high"].any():
+            break
+    table = pd.concat([tied, *worse], ignore_index=True)
+    table.insert(4, "lr", [starts[spec].rate for spec in table["init"]])
+    table["verdicts"] = [starts[spec].verdicts for spec in table["init"]]
+    return table.assign(**{old: table[new] for old, new in OLD_COLUMNS.items()})
+
+
+def _ranked(ends: dict[str, np.ndarray], comparisons: int) -> pd.DataFrame:
+    """Return loss and difference to the first of each initializer, best first."""
     order = sorted(ends, key=lambda spec: ends[spec].mean())
     first = ends[order[0]]
-    comparisons = max(1, math.comb(len(order), 2))  # the best of them was not known beforehand
     rows = []
     for spec in order:
         mean, low, high = _interval(ends[spec])
@@ -192,17 +230,15 @@ def _ranked(losses: dict[str, tuple[float, np.ndarray]], verdicts: dict[str, str
                 "loss": mean,
                 "ci_low": low,
                 "ci_high": high,
-                "lr": losses[spec][0],
                 "behind": behind.mean(),
                 "behind_ci_low": behind_low,
                 "behind_ci_high": behind_high,
                 "differs": bool(behind_low > 0),
                 "diverged": int(np.isinf(ends[spec]).sum()),
-                "verdicts": verdicts[spec],
+                "seeds": len(ends[spec]),
             }
         )
-    table = pd.DataFrame(rows)
-    return table.assign(**{old: table[new] for old, new in OLD_COLUMNS.items()})
+    return pd.DataFrame(rows)
 
 
 def _interval(values: np.ndarray, comparisons: int = 1) -> tuple[float, float, float]:

@@ -20,9 +20,9 @@ MEANING = (
     f"loss: after {STEPS} steps of SGD, mean over seeds, with its 95 % interval; lr: the best for "
     "this initialiser.\n"
     "worse than first by: interval of the difference to the first, seed by seed; it covers all "
-    "comparisons together.\n"
-    "differs: whether that interval excludes 0; diverged: number of seeds; verdicts: of diagnose, "
-    "before training."
+    "comparisons and looks together.\n"
+    "differs: whether that interval excludes 0; diverged: number of seeds; seeds: how many it took "
+    "until it differs; verdicts: of diagnose, before training."
 )
 """Explanation below a printed table."""
 
@@ -36,10 +36,11 @@ class Recommendation:
             after the last step), ``ci_low``, ``ci_high`` (its 95 % interval), ``lr``, ``behind``
             (mean over seeds of its loss minus the best's of the same seed), ``behind_ci_low``,
             ``behind_ci_high`` (its interval, which covers all comparisons together), ``differs``
-            (whether that excludes 0), ``diverged`` (number of seeds) and ``verdicts`` at step 0.
+            (whether that excludes 0), ``diverged`` (number of seeds), ``seeds`` (how many it took)
+            and ``verdicts`` at step 0.
             Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
         refused: initialisers that cannot fill this model, and why.
-        seeds: number of seeds.
+        seeds: the largest number of seeds that one of them took.
     """
 
     table: pd.DataFrame
@@ -74,7 +75,9 @@ class Recommendation:
 
     def figure(self) -> Figure:
         """Draw the loss of each initializer with its 95 % interval, best first."""
-        caption = f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over {self.seeds} seeds."
+        caption = (
+            f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over up to {self.seeds} seeds."
+        )
         return ranked_losses(self.table, caption=caption)
 
     def to_json(self) -> str:
@@ -117,6 +120,7 @@ class Recommendation:
                 "differs": self.table["differs"].map({True: "yes", False: "no"}),
                 "lr": self.table["lr"].map("{:g}".format),
                 "diverged": self.table["diverged"],
+                "seeds": self.table["seeds"],
                 "verdicts": self.table["verdicts"],
             }
         )

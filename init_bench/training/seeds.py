@@ -2,8 +2,12 @@
 
 import operator
 from collections.abc import Iterable
+from typing import Literal
 
 from init_bench.errors import InitBenchError
+
+AUTO: Literal["auto"] = "auto"
+"""Seeds are added until the differences are clear, or a limit is reached."""
 
 
 def seeds_from(seeds: int | Iterable[int], *, minimum: int = 1) -> tuple[int, ...]:

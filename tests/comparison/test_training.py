@@ -19,7 +19,7 @@ HE, TORCH, LECUN = (parse(name) for name in ("he_normal", "torch.kaiming_normal"
 
 
 def trained(out: Path, *pairs: Pair, seeds: int = 4, **axes: Any) -> Trained:
-    options = RunOptions(seeds=tuple(range(seeds)), out=out, device="cpu", progress=False)
+    options = RunOptions(looks=(tuple(range(seeds)),), out=out, device="cpu", progress=False)
     return train(pairs, AXES | axes, options)
 
 
@@ -43,6 +43,19 @@ def test_differences_are_paired_over_seeds(tmp_path: Path) -> None:
         assert rows[name].n == 4
     assert rows["same start"].value == 0
     assert math.isnan(rows["diverged"].p), "nothing diverged, so nothing is tested"
+
+
+def test_seeds_are_added_only_where_no_difference_shows(tmp_path: Path) -> None:
+    clear, same = Pair(a=HE, b=parse("normal(std=1)")), Pair(a=HE, b=parse("he_uniform"))
+    looks = tuple(tuple(range(n)) for n in (9, 10))
+    options = RunOptions(looks=looks, out=tmp_path, device="cpu", progress=False)
+    found = train([clear, same], AXES, options)
+    at_clear, at_same = numbers(found, clear), numbers(found, same)
+    assert (at_clear["final loss"].n, at_same["final loss"].n) == (9, 10)
+    assert at_clear["final loss"].setting.endswith("seeds 0 to 8, look 1 of 2")
+    assert at_same["final loss"].setting.endswith("seeds 0 to 9, look 2 of 2")
+    runs = found.outcomes.groupby("init")["seed"].nunique().to_dict()
+    assert runs == {"he_normal": 10, "normal(std=1)": 9, "he_uniform": 10}
 
 
 def test_a_single_pair_of_the_same_bits_trains_to_the_same_bits(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from init_bench.comparison.training_setting import (
     LEAST_SEEDS,
     cell_of,
-    chosen_seeds,
+    planned_seeds,
     seeds_by_default,
     setting_of,
 )
@@ -49,14 +49,14 @@ def test_the_default_seeds_let_every_comparison_reach_a_verdict(pairs: int) -> N
     ],
 )
 def test_seeds_are_a_count_or_the_seeds_themselves(seeds: Any, expected: tuple[int, ...]) -> None:
-    assert chosen_seeds(seeds, pairs=1) == expected
-    assert all(type(seed) is int for seed in chosen_seeds(seeds, pairs=1))
+    (look,) = planned_seeds(seeds, pairs=1)
+    assert look == expected and all(type(seed) is int for seed in look)
 
 
 @pytest.mark.parametrize("seeds", [0, -1, 2.5, True, [], "12", [0.5], [True], [7, 7]])
 def test_seeds_that_are_neither_are_refused(seeds: Any) -> None:
     with pytest.raises(InitBenchError, match="seeds must be"):
-        chosen_seeds(seeds, pairs=1)
+        planned_seeds(seeds, pairs=1)
 
 
 @pytest.mark.parametrize(

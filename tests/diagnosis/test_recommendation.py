@@ -23,6 +23,14 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("init_bench.diagnosis.recommendation.STEPS", 3)
 
 
+def test_seeds_are_added_where_no_difference_shows() -> None:
+    x, y = batch()
+    found = ib.recommend(model(), x, y, inits=["zeros", "he_normal", "he_uniform"]).table
+    seeds = found.set_index("init")["seeds"]
+    assert seeds["zeros"] == 5 and seeds["he_normal"] == seeds["he_uniform"] > 5
+    assert found["init"].iloc[-1] == "zeros" and found["differs"].tolist()[1:] == [False, True]
+
+
 def test_what_learns_is_told_from_what_does_not() -> None:
     found = ib.recommend(model(), *batch(), inits=["zeros", "he_normal"], seeds=3)
     assert found.best == ("he_normal",)
