@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,10 @@ ANSWER_SECONDS = 25.0
 
 AHEAD = 16
 """Tasks that wait in Ray's queue, beside those that run: a new node finds work at once."""
+
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+"""What workers print goes to Ray's logs: the output of this process is the results alone."""
 
 
 RETRIES = 3
@@ -106,26 +111,38 @@ def connect(resources: Resources) -> Iterator[int]:
         yield resources.workers or max(1, _slots(ray, resources))
         return
     address = resources.options.get("address") or os.environ.get("RAY_ADDRESS")
-    _connect(ray, address, resources)
+    if address and address != "local":
+        _connect(ray, address)
+    else:
+        _start(ray, resources)
     try:
         yield resources.workers or max(1, _slots(ray, resources))
     finally:
         ray.shutdown()
 
 
-def _connect(ray: Any, address: str | None, resources: Resources) -> None:
-    """Connect from another thread: Ray itself waits for minutes, and takes SIGTERM over."""
-    settings: dict[str, Any] = {"address": address or "local"}
-    if settings["address"] == "local":
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        settings |= {"include_dashboard": False, "num_cpus": resources.workers}
-    else:
-        _check_port(settings["address"])
+def _start(ray: Any, resources: Resources) -> None:
+    """Start a cluster on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    settings = {"address": "local", "include_dashboard": False, "num_cpus": resources.workers}
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**settings, **QUIET)
+    except Exception as cause:
+        reason = first_line(cause)
+        raise InitBenchError(f"Ray cannot be started on this machine: {reason}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray has put its own in place of the caller's
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect to a cluster, from another thread: Ray itself waits for minutes."""
+    _check_port(address)
     errors: list[BaseException] = []
 
     def attempt() -> None:
         try:
-            ray.init(**settings, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, **QUIET)
         except BaseException as error:
             errors.append(error)
 
@@ -149,9 +166,7 @@ def _check_port(address: str) -> None:
         raise _no_answer(address, str(cause)) from None
 
 
-def _no_answer(address: str | None, reason: str) -> InitBenchError:
-    if not address:
-        return InitBenchError(f"Ray cannot be started on this machine: {reason}")
+def _no_answer(address: str, reason: str) -> InitBenchError:
     return InitBenchError(
         f"no Ray cluster answers at {address!r}: {reason}. 'ray status --address {address}' must "
         f"work from here. The address is the option address or $RAY_ADDRESS; without both, a "
