@@ -151,7 +151,8 @@ def number(kind: type[int] | type[float], *, minimum: float) -> Callable[[Any], 
             found = kind(value)
         except (ValueError, TypeError):
             raise ValueError(problem) from None
-        if isinstance(value, bool) or not minimum <= found < math.inf:
+        cut = not isinstance(value, str) and found != value
+        if isinstance(value, bool) or cut or not minimum <= found < math.inf:
             raise ValueError(problem)
         return found
 

@@ -45,7 +45,7 @@ def run(work: Work) -> Iterator[ChunkOutcome]:
     """Submit the jobs as an array, and wait until all of them have ended."""
     assert work.jobs is not None, "this executor stores"
     options, seconds = work.resources.options, work.jobs.seconds()
-    count = options.get("jobs") or _number_of_jobs(seconds, work)
+    count = min(options.get("jobs") or _number_of_jobs(seconds, work), len(work.chunks))
     submit = _submitter(work.resources, work.jobs.folder, seconds / count)
     job = ShareJob(work.jobs, _workers(work.resources))
     waiting = [(i + 1, count) for i in range(count)]
@@ -93,7 +93,7 @@ def _number_of_jobs(seconds: float, work: Work) -> int:
     """Return how many jobs have ten minutes of work or more, at most what an array may have."""
     at_once = _workers(work.resources) or max(1, work.resources.options.get("gpus", 1))
     long_enough = int(seconds / (JOB_SECONDS * at_once))
-    return max(1, min(long_enough, len(work.chunks), _most_jobs(work.resources)))
+    return max(1, min(long_enough, _most_jobs(work.resources)))
 
 
 def _most_jobs(resources: Resources) -> int:

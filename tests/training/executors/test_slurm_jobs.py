@@ -72,7 +72,8 @@ open("{folder}/script", "w").write(text)
 last = int(re.search("--array=0-([0-9]+)", text)[1])
 for i in range(last + 1):
     names = dict(SLURM_JOB_ID=str(80 + i), SLURM_ARRAY_JOB_ID="77", SLURM_ARRAY_TASK_ID=str(i))
-    subprocess.Popen(["bash", words[-1]], env=os.environ | names, stdout=subprocess.DEVNULL)
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    subprocess.Popen(["bash", words[-1]], env=os.environ | names, **quiet)
 print("Submitted batch job 77")
 """
 
@@ -118,7 +119,6 @@ def test_a_job_has_ten_minutes_of_work_and_an_array_no_more_jobs_than_the_site_a
 ) -> None:
     work: Any = type("Work", (), {})()
     work.resources = Resources(device="cpu", workers=None, options={})
-    work.chunks = [[]] * 50
     assert slurm_jobs._number_of_jobs(seconds, work) == jobs
 
 
