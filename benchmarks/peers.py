@@ -22,8 +22,8 @@ from init_bench.training.chunks import CHUNK_CELLS, chunks
 from init_bench.training.engine.device_steps import DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
 from init_bench.training.engine.trainer import engine_of
-from init_bench.training.executors import one_thread as _one_thread
 from init_bench.training.grid import Grid
+from init_bench.training.intra_op import one_thread as _one_thread
 from init_bench.training.networks import network_of
 
 BATCH, LR, READ, WARM = 128, 0.01, 50, 10

@@ -28,8 +28,9 @@ def measure(count: int, steps: int) -> dict[str, float]:
 
     from init_bench.training.chunks import chunks
     from init_bench.training.engine.trainer import train_chunk
-    from init_bench.training.executors import EXECUTORS
+    from init_bench.training.executors import Resources, Work, local
     from init_bench.training.grid import Grid
+    from init_bench.training.intra_op import one_thread
 
     data, cpu, workers = peers.mnist("cpu"), torch.device("cpu"), os.cpu_count() or 1
     rates = [0.01 * (1 + i / 1000) for i in range(30)]
@@ -38,8 +39,15 @@ def measure(count: int, steps: int) -> dict[str, float]:
         grid = Grid(lr=rates, seed=range(-(-number // 30)), steps=steps, capture_at=[steps + 1])
         cells = sorted(grid.cells, key=lambda cell: cell.seed)[:number]
         parts = chunks(cells, workers)
-        work = partial(_train, train_chunk, data, cpu)
-        results = [r for _, r in EXECUTORS["local"].run(parts, work, lambda steps: None, workers)]
+        work = Work(
+            chunks=parts,
+            train=partial(_train, train_chunk, data, cpu),
+            progress=lambda steps: None,
+            workers=workers,
+            resources=Resources(device="cpu", workers=workers, options={}),
+        )
+        with one_thread():
+            results = [outcome for _, outcome in local(work)]
         cells_done = [cell for chunk in results for cell in chunk]  # type: ignore[union-attr]
         return sum(result.train_seconds for result in cells_done) / workers
 

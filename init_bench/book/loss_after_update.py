@@ -15,7 +15,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.chunks import chunks
 from init_bench.training.engine.minibatches import padded_minibatches
 from init_bench.training.engine.stacked_mlp import StackedMLP
-from init_bench.training.executors import one_thread
+from init_bench.training.intra_op import one_thread
 from init_bench.training.networks import network_of
 from init_bench.training.tables import LAST_STEPS
 

@@ -13,7 +13,18 @@ from init_bench.cli.command import Command
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
-from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers, seed_count
+from init_bench.cli.options import (
+    AsJson,
+    ChunkTimeout,
+    Device,
+    Executor,
+    ExecutorOption,
+    Out,
+    Shard,
+    Workers,
+    executor_options,
+    seed_count,
+)
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -115,6 +126,8 @@ def run(
     device: Device = "auto",
     executor: Executor = "local",
     workers: Workers = None,
+    executor_option: ExecutorOption = None,
+    chunk_timeout: ChunkTimeout = None,
     shard: Shard = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
@@ -136,6 +149,7 @@ def run(
         )
     share = shard_from(shard) if shard else None
     words: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
+    words["executor_options"] = executor_options(executor_option, chunk_timeout)
     if dry_run:
         from init_bench.training.forecast import forecast
 

@@ -1,6 +1,5 @@
 """List the menus as rows and as text."""
 
-import inspect
 import itertools
 import shutil
 import textwrap
@@ -79,13 +78,14 @@ def _executors() -> list[Row]:
     from init_bench.training.executors import EXECUTORS
 
     return [
-        {"name": name, "source": getattr(executor, "help", None) or _first_line(executor)}
+        {"name": name, "options": ", ".join(executor.options), "source": executor.help}
         for name, executor in EXECUTORS.items()
     ]
 
 
-def _first_line(function: object) -> str:
-    return (inspect.getdoc(function) or "").partition("\n")[0]
+def _executor_text(row: Row) -> list[str]:
+    options = [f"options: {row['options']}"] if row["options"] else []
+    return [row["name"], row["source"], *options]
 
 
 def _verdicts() -> list[Row]:
@@ -134,7 +134,7 @@ MENUS = {
     "activations": Menu(rows=_activations),
     "models": Menu(rows=_models),
     "datasets": Menu(rows=_datasets),
-    "executors": Menu(rows=_executors),
+    "executors": Menu(rows=_executors, text=_executor_text),
     "verdicts": Menu(rows=_verdicts, text=_verdict_text),
 }
 """The lists by name."""

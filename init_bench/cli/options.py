@@ -1,7 +1,8 @@
 """Options that several verbs share."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -69,8 +70,47 @@ Executor = Annotated[
 
 
 Workers = Annotated[
-    int | None, typer.Option(help="Number of worker threads. Default: one per CPU core.")
+    int | None,
+    typer.Option(
+        help="Chunks that are trained at once: worker threads, tasks or jobs. Default: one per CPU "
+        "core, on a cluster as many as it takes."
+    ),
 ]
+
+
+ExecutorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Option of the executor, such as partition=gpu; repeat it for several. "
+        "docs/clusters.md lists them.",
+    ),
+]
+
+
+ChunkTimeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Stop a chunk that takes longer; it counts as failed."),
+]
+
+
+def executor_options(pairs: Sequence[str] | None, chunk_timeout: float | None) -> dict[str, Any]:
+    """Return the options of an executor by name.
+
+    Raises:
+        InitBenchError: one is no ``key=value``.
+
+    Example:
+        >>> executor_options(["partition=gpu", "setup=export A=1"], 60.0)
+        {'partition': 'gpu', 'setup': 'export A=1', 'chunk_timeout': 60.0}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value):
+            raise InitBenchError(f"--executor-option is KEY=VALUE, such as cpus=4: got {pair!r}")
+        found[key] = value
+    return found if chunk_timeout is None else {**found, "chunk_timeout": chunk_timeout}
 
 
 Shard = Annotated[

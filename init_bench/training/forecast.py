@@ -1,24 +1,15 @@
 """Forecast a run: its cells and chunks, what is stored, and about how long it takes."""
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from init_bench.training.cell import Cell
-from init_bench.training.executors import one_thread
+from init_bench.training.dispatch import trainer_for
 from init_bench.training.grid import Grid
-from init_bench.training.pipeline import Trainer, cells_of, trainer_of
-from init_bench.training.precision import float32_products
+from init_bench.training.pipeline import cells_of
 from init_bench.training.store import Store
-
-SECONDS = 1.0
-"""Steps of one kind of network are timed for at least this long, unless there are fewer."""
-
-
-GROWTH = 4
-"""Each timing has this many times the steps of the one before."""
+from init_bench.training.timing import kinds_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +53,7 @@ def forecast(
     device: str = "auto",
     executor: str = "local",
     workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     shard: tuple[int, int] | None = None,
 ) -> Forecast:
     """Say what ``run`` with the same arguments would do; train a few steps, write nothing.
@@ -81,56 +73,24 @@ def forecast(
         (12, 0, 2)
     """
     cells = cells_of([grid], shard)
-    trainer = trainer_of(cells.values(), device=device, executor=executor, workers=workers)
     done = Store(Path(out)).done()
     missing = [cell for key, cell in cells.items() if key not in done]
-    parts = [
-        chunk
-        for precision in dict.fromkeys(cell.precision for cell in missing)
-        for chunk in trainer.chunks([cell for cell in missing if cell.precision == precision])
-    ]
-    kinds: dict[tuple[Any, ...], list[list[Cell]]] = {}
-    for chunk in parts:
-        kinds.setdefault(_one_step(chunk[0]).cohort, []).append(chunk)
-    seconds = sum(_seconds(chunks, trainer) for chunks in kinds.values())
-    return Forecast(
-        cells=len(cells),
-        stored=len(cells) - len(missing),
-        chunks=len(parts),
-        kinds=len(kinds),
-        seconds=seconds / max(1, min(trainer.at_once, len(parts))),
-        at_once=trainer.at_once,
-    )
-
-
-def _one_step(cell: Cell, steps: int = 1) -> Cell:
-    return replace(cell, steps=steps, capture_at=None)
-
-
-def _seconds(chunks: Iterable[list[Cell]], trainer: Trainer) -> float:
-    """Return the time of chunks of one kind of network, from the first steps of one of them."""
-    chunks = list(chunks)
-    first = max(chunks, key=lambda chunk: chunk[0].steps)
-    with one_thread(), float32_products(first[0].precision, trainer.first):
-        _timed(first, 1, trainer)  # what happens once
-        start = _timed(first, 1, trainer)
-        step = _seconds_per_step(first, start, trainer)
-    return sum(len(chunk) / len(first) * (start + step * (chunk[0].steps - 1)) for chunk in chunks)
-
-
-def _seconds_per_step(chunk: Sequence[Cell], start: float, trainer: Trainer) -> float:
-    """Time more and more steps, until they stand out from the time of the first one."""
-    steps, spent = 0, 0.0
-    while steps < chunk[0].steps - 1 and spent < max(SECONDS, start):
-        steps = min(max(1, GROWTH * steps), chunk[0].steps - 1)
-        spent = _timed(chunk, 1 + steps, trainer) - start
-    return max(0.0, spent / max(1, steps))
-
-
-def _timed(chunk: Sequence[Cell], steps: int, trainer: Trainer) -> float:
-    started = time.perf_counter()
-    trainer.train([_one_step(cell, steps) for cell in chunk], lambda steps: None)
-    return time.perf_counter() - started
+    with trainer_for(
+        cells.values(),
+        device=device,
+        executor=executor,
+        workers=workers,
+        executor_options=executor_options,
+    ) as trainer:
+        parts = trainer.chunks(missing)
+        return Forecast(
+            cells=len(cells),
+            stored=len(cells) - len(missing),
+            chunks=len(parts),
+            kinds=len(kinds_of(parts)),
+            seconds=trainer.seconds(parts) / max(1, min(trainer.at_once, len(parts))),
+            at_once=trainer.at_once,
+        )
 
 
 def _spoken(seconds: float) -> str:

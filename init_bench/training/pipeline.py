@@ -1,34 +1,23 @@
 """Run a grid: skip the cells that are stored, train the others, store each chunk."""
 
-import itertools
 import logging
-import os
-import queue
+import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from init_bench import datasets
-from init_bench.datasets import Dataset
-from init_bench.errors import InitBenchError, lookup
 from init_bench.training.cell import Cell
-from init_bench.training.chunks import CHUNK_CELLS, chunks
 from init_bench.training.claims import Claims, holder
-from init_bench.training.device_memory import cells_that_fit
-from init_bench.training.devices import devices_of, resolve_device
-from init_bench.training.engine.trainer import train_chunk
-from init_bench.training.executors import EXECUTORS, ChunkOutcome, Executor, TrainChunk
+from init_bench.training.dispatch import Trainer, trainer_for
 from init_bench.training.grid import Grid
+from init_bench.training.jobs import train_in_jobs
 from init_bench.training.manifest import manifest
-from init_bench.training.networks import check
-from init_bench.training.precision import check_precision, float32_products
-from init_bench.training.progress import Progress, ProgressCallback
+from init_bench.training.progress import Progress
 from init_bench.training.results import Results, results_of
-from init_bench.training.shards import cells_of_shard, check_shard
+from init_bench.training.shards import Shard, cells_of_shard, check_shard
 from init_bench.training.store import Store
-from init_bench.training.tables import CellResult
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +33,7 @@ def run(
     device: str = "auto",
     executor: str = "local",
     workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     shard: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> Results:
@@ -58,14 +48,19 @@ def run(
         grid: what to train; several grids share the folder and the work.
         out: folder of the run, made if it is not there.
         device: ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1`` (that one), ``mps`` …
-        executor: ``local`` (worker threads) or ``serial``.
-        workers: worker threads; ``None`` is one per core on the CPU, one per accelerator.
+        executor: ``local`` (worker threads), ``serial``, ``ray``, ``slurm``, or one of your own
+            (``register_executor``).
+        workers: chunks at once; ``None`` is one per core on the CPU, one per accelerator, and on a
+            cluster as many as it takes.
+        executor_options: of the executor, such as ``{"partition": "gpu"}`` for ``slurm``. Every
+            executor has ``chunk_timeout``: seconds after which a chunk counts as failed.
         shard: ``(i, n)`` trains and returns the i-th of n shares of the cells, counted from 1: n
             calls anywhere, on one folder, train the grid, and no two of them the same cell.
         progress: show a bar on a terminal and log lines elsewhere.
 
     Raises:
-        InitBenchError: a bad device, executor, shard or folder, before any work starts.
+        InitBenchError: a bad device, executor, option, shard or folder, or an engine that is not
+            there, before any work starts.
 
     Example:
         >>> import tempfile
@@ -77,13 +72,28 @@ def run(
     grids = [grid] if isinstance(grid, Grid) else list(grid)
     cells = cells_of(grids, shard)
     store = Store(Path(out))
-    trainer = trainer_of(cells.values(), device=device, executor=executor, workers=workers)
-    sums = {name: data.sha256 for name, data in trainer.data[trainer.first].items()}
-    store.open(manifest(grids, resolve_device(device), sums))
-    for path in store.set_aside_damaged():
-        log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
-    _say_stored(cells, store, logged=progress)
-    failures = _train_missing(cells, trainer, store, shown=progress)
+    with trainer_for(
+        cells.values(),
+        device=device,
+        executor=executor,
+        workers=workers,
+        executor_options=executor_options,
+    ) as trainer:
+        store.open(manifest(grids, trainer.device, trainer.train.sums))
+        for path in store.set_aside_damaged():
+            log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
+        _say_stored(cells, store, logged=progress)
+        if trainer.executor.stores:
+            job = ShareDriver(
+                grids=tuple(grids),
+                shard=shard,
+                folder=store.folder.absolute(),
+                device=trainer.train.device,
+                timeout=trainer.train.timeout,
+            )
+            failures = train_in_jobs(cells, trainer, store, job, shown=progress)
+        else:
+            failures = _train_missing(cells, trainer, store, shown=progress)
     return results_of(store).of_cells(set(cells), failures)
 
 
@@ -99,40 +109,6 @@ def cells_of(grids: Iterable[Grid], shard: tuple[int, int] | None) -> dict[str, 
     return {cell.key: cell for cell in cells_of_shard(list(cells.values()), check_shard(shard))}
 
 
-def trainer_of(
-    cells: Collection[Cell], *, device: str, executor: str, workers: int | None
-) -> "Trainer":
-    """Return what trains these cells, after a look at the options, data and networks.
-
-    Raises:
-        InitBenchError: a bad device, executor or number of workers; a network that does not fit.
-    """
-    target, devices = resolve_device(device), devices_of(device)
-    for precision in dict.fromkeys(cell.precision for cell in cells):
-        check_precision(precision, target)
-    chosen = lookup(EXECUTORS, executor, kind="executor")
-    threads = _worker_threads(workers, devices)
-    names = dict.fromkeys(cell.dataset for cell in cells)
-    data = {name: datasets.load(name).to(target) for name in names}
-    _check_networks(cells, data)
-    return Trainer(data, devices, chosen, threads)
-
-
-def _worker_threads(workers: int | None, devices: Sequence[torch.device]) -> int:
-    """Return the number of workers: as asked, else one per core, or one per accelerator."""
-    if workers is not None and workers < 1:
-        raise InitBenchError(f"workers must be at least 1, got {workers}")
-    on_cpu = devices[0].type == "cpu"
-    return workers or (os.cpu_count() or 1 if on_cpu else len(devices))
-
-
-def _check_networks(cells: Iterable[Cell], data: Mapping[str, Dataset]) -> None:
-    """Check one cell of each model, data set and initializer; plain MLPs always fit."""
-    others = (cell for cell in cells if not cell.is_plain_mlp)
-    for cell in {(cell.cohort, cell.init): cell for cell in others}.values():
-        check(cell, data[cell.dataset])
-
-
 def _say_stored(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> None:
     stored = len(cells.keys() & store.done())
     if logged and stored:
@@ -140,7 +116,7 @@ def _say_stored(cells: Mapping[str, Cell], store: Store, *, logged: bool) -> Non
 
 
 def _train_missing(
-    cells: Mapping[str, Cell], trainer: "Trainer", store: Store, *, shown: bool
+    cells: Mapping[str, Cell], trainer: Trainer, store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train what is not stored and no other driver trains, then wait for the others.
 
@@ -173,7 +149,7 @@ def _wait(claims: Claims, *, shown: bool) -> None:
 
 
 def _train_and_store(
-    cells: Sequence[Cell], trainer: "Trainer", store: Store, *, shown: bool
+    cells: Sequence[Cell], trainer: Trainer, store: Store, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train the cells and store each chunk when it is done; return the files about failures."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
@@ -190,67 +166,29 @@ def _train_and_store(
     return tuple(failures)
 
 
-class Trainer:
-    """Train chunks with an executor, each on a device that is free."""
+@dataclass(frozen=True, kw_only=True)
+class ShareDriver:
+    """Train a share of a grid in a job of its own, as a driver among others on the folder."""
 
-    def __init__(
-        self,
-        data: Mapping[str, Dataset],
-        devices: Sequence[torch.device],
-        executor: Executor,
-        workers: int,
-    ) -> None:
-        self.executor, self.workers, self.first = executor, workers, devices[0]
-        self.data = {
-            device: {name: each.to(device) for name, each in data.items()} for device in devices
-        }
-        self.free: queue.SimpleQueue[torch.device] = queue.SimpleQueue()
-        for device in itertools.islice(itertools.cycle(devices), max(workers, len(devices))):
-            self.free.put(device)
+    grids: tuple[Grid, ...]
+    shard: Shard | None
+    folder: Path
+    device: str
+    timeout: float | None
 
-    def outcomes(self, cells: Sequence[Cell], progress: ProgressCallback) -> Iterator[ChunkOutcome]:
-        """Yield each chunk with its results, the chunks of one precision after another."""
-        for precision in dict.fromkeys(cell.precision for cell in cells):
-            parts = self.chunks([cell for cell in cells if cell.precision == precision])
-            with float32_products(precision, self.first):
-                yield from _outcomes(self.executor, parts, self.train, progress, self.workers)
-
-    @property
-    def at_once(self) -> int:
-        """Chunks that are trained at the same time."""
-        return self.workers if self.executor.parallel else 1
-
-    def chunks(self, cells: Sequence[Cell]) -> list[list[Cell]]:
-        """Cut cells of one precision into chunks that fit the device."""
-        on_cpu = self.first.type == "cpu"
-        most = CHUNK_CELLS if on_cpu else cells_that_fit(cells, self.data[self.first])
-        return chunks(cells, self.at_once, most)
-
-    def train(self, chunk: Sequence[Cell], progress: ProgressCallback) -> list[CellResult]:
-        """Train one chunk on the next device that is free."""
-        device = self.free.get()
-        try:
-            return train_chunk(chunk, self.data[device][chunk[0].dataset], device, progress)
-        finally:
-            self.free.put(device)
-
-
-def _outcomes(
-    executor: Executor,
-    parts: list[list[Cell]],
-    train: TrainChunk,
-    progress: ProgressCallback,
-    workers: int,
-) -> Iterator[ChunkOutcome]:
-    """Yield each chunk with its results; train the cells of a chunk one by one if one cannot start.
-
-    That a network cannot be made shows before any step, so no work is lost.
-    """
-    single = []
-    for chunk, outcome in executor.run(parts, train, progress, workers):
-        if isinstance(outcome, InitBenchError) and len(chunk) > 1:
-            single += [[cell] for cell in chunk]
-        else:
-            yield chunk, outcome
-    if single:
-        yield from executor.run(single, train, progress, workers)
+    def __call__(self, share: Shard, workers: int | None) -> None:
+        """Train what is missing of the share, and store it."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        whole = list(cells_of(self.grids, self.shard).values())
+        cells = {cell.key: cell for cell in cells_of_shard(whole, share)}
+        store = Store(self.folder)
+        if not cells.keys() - store.done():
+            return
+        with trainer_for(
+            cells.values(),
+            device=self.device,
+            executor="local",
+            workers=workers,
+            executor_options={"chunk_timeout": self.timeout} if self.timeout else {},
+        ) as trainer:
+            _train_missing(cells, trainer, store, shown=True)

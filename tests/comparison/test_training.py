@@ -125,7 +125,7 @@ def test_a_run_that_fails_is_said_and_its_file_kept(
     def failing(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("init_bench.training.pipeline.train_chunk", failing)
+    monkeypatch.setattr("init_bench.training.chunk_trainer.train_chunk", failing)
     pair = Pair(a=HE, b=LECUN)
     found = trained(tmp_path, pair)
     assert "out of memory" in numbers(found, pair)["final loss"].note

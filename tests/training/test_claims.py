@@ -112,7 +112,8 @@ def test_two_drivers_at_once_store_every_cell_once(
     pipeline = import_module("init_bench.training.pipeline")
     monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.05)
     trained: list[str] = []
-    whole = pipeline.train_chunk
+    trainer = import_module("init_bench.training.chunk_trainer")
+    whole = trainer.train_chunk
     begun = threading.Event()
 
     def noted(cells: Any, *rest: Any) -> Any:
@@ -121,7 +122,7 @@ def test_two_drivers_at_once_store_every_cell_once(
         time.sleep(0.3)
         return whole(cells, *rest)
 
-    monkeypatch.setattr(pipeline, "train_chunk", noted)
+    monkeypatch.setattr(trainer, "train_chunk", noted)
     grids = [ib.Grid(seed=seeds, **AXES) for seeds in (range(8), second)]
     found: dict[int, ib.Results] = {}
 

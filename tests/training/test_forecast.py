@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import init_bench as ib
-from init_bench.training import forecast as module
+from init_bench.training import timing
+from init_bench.training.chunk_trainer import ChunkTrainer
 from init_bench.training.forecast import Forecast, forecast
-from init_bench.training.pipeline import Trainer
 
 AXES: dict[str, Any] = {"width": 4, "depth": 2, "batch_size": 8}
 
@@ -36,10 +36,10 @@ def test_a_forecast_of_a_whole_folder_takes_no_time(tmp_path: Path) -> None:
 def test_time_is_linear_in_steps_and_cells_and_shared_by_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, share: float
 ) -> None:
-    def timed(chunk: list[ib.Cell], steps: int, trainer: Trainer) -> float:
+    def timed(chunk: list[ib.Cell], steps: int, train: ChunkTrainer) -> float:
         return len(chunk) * (1.0 + 0.5 * steps)
 
-    monkeypatch.setattr(module, "_timed", timed)
+    monkeypatch.setattr(timing, "_timed", timed)
     grid = ib.Grid(seed=range(20), steps=[10, 100], **AXES)
     found = forecast(grid, tmp_path, device="cpu", workers=workers)
     assert found.kinds == 1

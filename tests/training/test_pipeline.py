@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.training.engine.optimizers import OPTIMIZERS, GradientRule, Optimizer
 from init_bench.training.engine.trainer import train_chunk
-from init_bench.training.executors import EXECUTORS, ChunkOutcome, Executor, TrainChunk, serial
-from init_bench.training.progress import ProgressCallback
+from init_bench.training.executors import EXECUTORS, ChunkOutcome, Executor, Work, serial
 from init_bench.training.results import Results
 
 AXES: dict[str, Any] = {"width": 8, "depth": 3, "batch_size": 16, "steps": 12}
@@ -80,7 +80,7 @@ def test_what_was_done_before_an_interrupt_is_kept(
             raise KeyboardInterrupt
         return train_chunk(cells, *rest)
 
-    monkeypatch.setattr("init_bench.training.pipeline.CHUNK_CELLS", 4)
+    monkeypatch.setattr("init_bench.training.dispatch.CHUNK_CELLS", 4)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run_module_of_package(), "train_chunk", interrupted)
         _run(GRID, tmp_path, executor="serial")
@@ -90,7 +90,7 @@ def test_what_was_done_before_an_interrupt_is_kept(
 
 def run_module_of_package() -> Any:
     """Return the module, in which tests replace ``train_chunk``."""
-    return import_module("init_bench.training.pipeline")
+    return import_module("init_bench.training.chunk_trainer")
 
 
 def test_a_chunk_that_fails_is_noted_and_the_others_are_kept(
@@ -101,7 +101,7 @@ def test_a_chunk_that_fails_is_noted_and_the_others_are_kept(
             raise RuntimeError("out of memory")
         return train_chunk(cells, *rest)
 
-    monkeypatch.setattr("init_bench.training.pipeline.CHUNK_CELLS", 4)
+    monkeypatch.setattr("init_bench.training.dispatch.CHUNK_CELLS", 4)
     monkeypatch.setattr(run_module_of_package(), "train_chunk", failing)
     results = _run(GRID, tmp_path, workers=1)
     noted = json.loads(results.failures[0].read_text())
@@ -215,14 +215,15 @@ def test_an_executor_added_from_outside_runs_a_grid(
     """The grid is cut for its workers if it says that it is parallel, and only then."""
     seen: list[int] = []
 
-    def reversed_order(
-        chunks: list[list[ib.Cell]], train: TrainChunk, progress: ProgressCallback, workers: int
-    ) -> Iterator[ChunkOutcome]:
-        seen.extend(len(chunk) for chunk in chunks)
-        yield from serial(chunks[::-1], train, progress, workers)
+    def reversed_order(work: Work) -> Iterator[ChunkOutcome]:
+        seen.extend(len(chunk) for chunk in work.chunks)
+        yield from serial(replace(work, chunks=work.chunks[::-1]))
 
-    mine = Executor(run=reversed_order, parallel=parallel, help="last chunk first")
-    monkeypatch.setitem(EXECUTORS, "mine", mine)
+    monkeypatch.setitem(EXECUTORS, "mine", EXECUTORS["serial"])  # is taken off again at the end
+    with pytest.raises(InitBenchError, match="executor 'mine' is taken"):
+        ib.register_executor("mine", EXECUTORS["serial"])
+    del EXECUTORS["mine"]
+    ib.register_executor("mine", Executor(run=reversed_order, parallel=parallel, help="backwards"))
     grid = ib.Grid(init=["he_normal", "normal(std=1)"], seed=range(3), **AXES)
     results = _run(grid, tmp_path / "mine", executor="mine", workers=2)
     assert seen == sizes

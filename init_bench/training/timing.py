@@ -1,0 +1,61 @@
+"""Estimate the time of chunks from a few steps of each kind of network."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from init_bench.training.cell import Cell
+from init_bench.training.chunk_trainer import ChunkTrainer
+
+SECONDS = 1.0
+"""Steps of one kind of network are timed for at least this long, unless there are fewer."""
+
+
+GROWTH = 4
+"""Each timing has this many times the steps of the one before."""
+
+
+def kinds_of(chunks: Iterable[list[Cell]]) -> list[list[list[Cell]]]:
+    """Return the chunks by kind of network: those of a kind differ in number of steps at most."""
+    kinds: dict[tuple[Any, ...], list[list[Cell]]] = {}
+    for chunk in chunks:
+        kinds.setdefault(_one_step(chunk[0]).cohort, []).append(chunk)
+    return list(kinds.values())
+
+
+def seconds_of(chunks: Iterable[list[Cell]], train: ChunkTrainer) -> float:
+    """Return about how long the chunks take, one after another.
+
+    One chunk of every kind of network is timed for one step, then for a second or more. The time of
+    a chunk is taken to be linear in its steps and its cells.
+    """
+    return sum(_seconds(kind, train) for kind in kinds_of(chunks))
+
+
+def _one_step(cell: Cell, steps: int = 1) -> Cell:
+    return replace(cell, steps=steps, capture_at=None)
+
+
+def _seconds(chunks: Sequence[list[Cell]], train: ChunkTrainer) -> float:
+    """Return the time of chunks of one kind of network, from the first steps of one of them."""
+    first = max(chunks, key=lambda chunk: chunk[0].steps)
+    _timed(first, 1, train)  # what happens once
+    start = _timed(first, 1, train)
+    step = _seconds_per_step(first, start, train)
+    return sum(len(chunk) / len(first) * (start + step * (chunk[0].steps - 1)) for chunk in chunks)
+
+
+def _seconds_per_step(chunk: Sequence[Cell], start: float, train: ChunkTrainer) -> float:
+    """Time more and more steps, until they stand out from the time of the first one."""
+    steps, spent = 0, 0.0
+    while steps < chunk[0].steps - 1 and spent < max(SECONDS, start):
+        steps = min(max(1, GROWTH * steps), chunk[0].steps - 1)
+        spent = _timed(chunk, 1 + steps, train) - start
+    return max(0.0, spent / max(1, steps))
+
+
+def _timed(chunk: Sequence[Cell], steps: int, train: ChunkTrainer) -> float:
+    started = time.perf_counter()
+    train([_one_step(cell, steps) for cell in chunk], lambda steps: None)
+    return time.perf_counter() - started
