@@ -13,6 +13,7 @@ import pytest
 
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import sha256, write_atomic
+from init_bench.hooks.call_statistics import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import chunk_name
@@ -28,11 +29,14 @@ def manifest(**changes: Any) -> dict[str, Any]:
     return {"grid": [{"seed": [0]}], "dataset_sha256": SHA, **changes}
 
 
-def layer_table(step: int) -> pd.DataFrame:
+def layer_rows(step: int) -> list[Row]:
     """Return a capture of two layers, numbers made up, some of them nan."""
-    frame = pd.DataFrame(1.5 + step, index=range(2), columns=list(COLUMNS))
-    frame["distinct"] = [math.nan, 3.0]
-    return frame.assign(layer=["fc1", "act1"], index=[1, 2], kind="activation", step=step)
+    same: Row = dict.fromkeys(COLUMNS, 1.5 + step) | {"kind": "activation", "step": step}
+    own: list[Row] = [
+        {"layer": "fc1", "index": 1, "distinct": math.nan},
+        {"layer": "act1", "index": 2, "distinct": 3.0},
+    ]
+    return [same | row for row in own]
 
 
 def result(cell: Cell, losses: list[float] | None = None) -> CellResult:
@@ -44,7 +48,7 @@ def result(cell: Cell, losses: list[float] | None = None) -> CellResult:
         test_accuracy=0.5,
         train_seconds=0.25,
         device="cpu",
-        layers=[layer_table(0), layer_table(3)],
+        layers=[*layer_rows(0), *layer_rows(3)],
     )
 
 
