@@ -6,9 +6,10 @@ Every executor trains a chunk with one intra-op thread: the same bits anywhere. 
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -78,12 +79,16 @@ def local(
         return train(chunk, progress_or_stop)
 
     with one_thread(), ThreadPoolExecutor(max_workers=workers) as pool:
+        # Two chunks a worker: the results of all that were trained would fill the memory.
+        to_do = iter(chunks)
         futures: dict[Future[list[CellResult]], list[Cell]] = {
-            pool.submit(work, chunk): chunk for chunk in chunks
+            pool.submit(work, chunk): chunk for chunk in islice(to_do, 2 * workers)
         }
         try:
-            for future in as_completed(futures):
-                yield futures[future], _outcome(future.result)
+            while futures:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    yield futures.pop(future), _outcome(future.result)
+                    futures |= {pool.submit(work, chunk): chunk for chunk in islice(to_do, 1)}
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

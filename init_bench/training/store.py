@@ -18,9 +18,10 @@ from pyarrow.fs import LocalFileSystem
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
-from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles
+from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.claims import locked
+from init_bench.training.folder_format import FORMAT, check_format
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class Store:
     """Read and write the folder of one run.
 
     Raises:
-        InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
+        InitBenchError: ``folder`` is a file, cannot be written, or holds something else, or a run
+            in a newer format.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -54,6 +56,7 @@ class Store:
         self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
+        check_format(folder / MANIFEST)
         if writable:
             check_writable(folder)
         others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
@@ -85,7 +88,7 @@ class Store:
         """Return ``manifest`` with the grids and data of the stored one; raise on other data."""
         old = self.manifest()
         if old is None:
-            return manifest
+            return {"format": FORMAT, **manifest}
         sums, stored = manifest["dataset_sha256"], old["dataset_sha256"]
         changed = [name for name in stored if sums.get(name, stored[name]) != stored[name]]
         if changed:
@@ -94,7 +97,8 @@ class Store:
                 f"the data set have changed since. Give a new folder"
             )
         grids = [*old["grid"], *(grid for grid in manifest["grid"] if grid not in old["grid"])]
-        return manifest | {"grid": grids, "dataset_sha256": stored | sums}
+        found = {"format": FORMAT, **manifest}
+        return found | {"grid": grids, "dataset_sha256": stored | sums}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -236,7 +240,7 @@ class Store:
 
     def _look(self) -> set[str]:
         """Find and check the chunks that are new since the last look; return the unsound ones."""
-        summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
+        summed = names_in(self.folder / CHECKSUMS, ".json")
         for name in sorted(summed - self._keys.keys() - self._replaced):
             sums = self._chunk(name).sound_sums()
             if sums is not None:
@@ -257,7 +261,7 @@ class Store:
 
     def _without_checksums(self) -> set[str]:
         """Return the names of chunks that are not written to the end."""
-        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+        tables = set().union(*(names_in(self.folder / kind, ".parquet") for kind in SCHEMAS))
         return {name for name in tables - self._keys.keys() if not self._chunk(name).sums.exists()}
 
     def _chunk(self, name: str) -> ChunkFiles:

@@ -431,3 +431,23 @@ def test_other_columns_are_told(filled: Store, cells: list[Cell]) -> None:
     (filled.folder / "checksums" / f"{name}.json").write_text(json.dumps(sums))
     with pytest.raises(InitBenchError, match="other columns than this version"):
         load(filled.folder)
+
+
+def test_a_folder_of_a_newer_format_is_refused_and_left_alone(filled: Store) -> None:
+    path = filled.folder / MANIFEST
+    stated = json.loads(path.read_text())
+    assert stated["format"] == 1
+    path.write_text(json.dumps(stated | {"format": 2}))
+    before = sorted(filled.folder.rglob("*"))
+    for opened in (lambda: load(filled.folder), lambda: Store(filled.folder)):
+        with pytest.raises(InitBenchError, match=r"in format 2, .* knows format 1 alone: upgrade"):
+            opened()
+    assert sorted(filled.folder.rglob("*")) == before
+
+
+def test_a_manifest_without_a_format_is_read(filled: Store) -> None:
+    path = filled.folder / MANIFEST
+    stated = json.loads(path.read_text())
+    del stated["format"]
+    path.write_text(json.dumps(stated))
+    assert len(load(filled.folder).cells) == 3
