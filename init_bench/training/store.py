@@ -185,9 +185,16 @@ class Store:
         with self.locked():
             unsound = self._look()
             self.remove_replaced()
+            self._remove_temporary()
             # Under the lock nobody writes: a chunk without checksums is a killed driver's.
             chunks = [self._chunk(name) for name in sorted(unsound | self._without_checksums())]
             return [moved for chunk in chunks for moved in chunk.set_aside()]
+
+    def _remove_temporary(self) -> None:
+        """Delete half-written files that killed drivers left; call it under the lock."""
+        for name in (*SCHEMAS, CHECKSUMS):
+            for path in (self.folder / name).glob(".*.tmp"):
+                path.unlink(missing_ok=True)
 
     def remove_replaced(self) -> None:
         """Delete the chunks whose cells stand in a larger one; call it under the lock."""
