@@ -5,10 +5,12 @@ torch anew.
 """
 
 import errno
+import functools
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,7 +78,7 @@ def start(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     number = time.monotonic_ns()
-    file, log = out.parent / f"{number}.toml", out.parent / f"{number}.log"
+    file, log = _notes() / f"{number}.toml", _notes() / f"{number}.log"
     axes = {name: values for name, values in which.to_dict().items() if values is not None}
     file.write_text("".join(f"{name} = {_toml(values)}\n" for name, values in axes.items()))
     words = ["init-bench", "run", str(file), "--out", str(out), "--device", "cpu", *options]
@@ -84,6 +86,12 @@ def start(
     process = context.Process(target=_drive, args=(words, log, fault))
     process.start()
     return Driver(process, log)
+
+
+@functools.cache
+def _notes() -> Path:
+    """Return a folder for grids and logs: on a small disk they would be in the way."""
+    return Path(tempfile.mkdtemp(prefix="faults-"))
 
 
 def _toml(values: list[Any]) -> str:
@@ -220,11 +228,10 @@ def _differing(found: pd.DataFrame, wanted: pd.DataFrame, keys: set[str]) -> set
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: float) -> Iterator[bool]:
-    """Mount a small disk in memory on ``folder``; yield whether this machine let us."""
-    folder.mkdir(parents=True)
-    size = f"size={int(megabytes * 1024)}k"
-    mounted = not os.system(f"mount -t tmpfs -o {size} tmpfs {folder} 2>/dev/null")
+def small_disk(folder: Path, options: str) -> Iterator[bool]:
+    """Mount a disk in memory on ``folder``; yield whether this machine let us."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = not os.system(f"mount -t tmpfs -o {options} tmpfs {folder} 2>/dev/null")
     try:
         yield mounted
     finally:

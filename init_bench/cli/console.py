@@ -45,7 +45,7 @@ def print_rows(rows: list[dict[str, str]]) -> None:
         print(f"{head}  {row[names[-1]]}")
 
 
-GRACE_SECONDS = 1.5
+GRACE_SECONDS = 1.0
 """A worker in the middle of long steps may take this long to stop; then the process ends."""
 
 

@@ -20,14 +20,18 @@ from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
 from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
-from init_bench.training.claims import locked
-from init_bench.training.folder_format import FORMAT, check_format
+from init_bench.training.claims import CLAIMS, locked
+from init_bench.training.folder_format import check_format
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
 
 
 MANIFEST = "manifest.json"
+
+
+OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
+"""Made before the manifest is written."""
 
 
 def folder_of_run(folder: str | Path) -> Path:
@@ -59,10 +63,12 @@ class Store:
         check_format(folder / MANIFEST)
         if writable:
             check_writable(folder)
-        others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        if others and MANIFEST not in others:
+        others = {path.name for path in folder.glob("[!.]*")} - set(OWN_FOLDERS)
+        unfinished = not names_in(folder / CHECKSUMS, ".json")  # killed before its manifest
+        if MANIFEST not in others and (others or not unfinished):
+            found = sorted(path.name for path in folder.iterdir())
             raise InitBenchError(
-                f"output folder {folder} holds other files ({', '.join(sorted(others)[:3])}) "
+                f"output folder {folder} holds other files ({', '.join(found[:3])}) "
                 f"and no run of init_bench; give a new or empty folder"
             )
 
@@ -75,7 +81,7 @@ class Store:
         """
         self._look()
         self._merged(manifest)  # raises before a folder is made
-        for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
+        for name in ("", *OWN_FOLDERS):  # itself first
             make_folder(self.folder / name)
         with self.locked():
             merged = self._merged(manifest)
@@ -88,7 +94,7 @@ class Store:
         """Return ``manifest`` with the grids and data of the stored one; raise on other data."""
         old = self.manifest()
         if old is None:
-            return {"format": FORMAT, **manifest}
+            return manifest
         sums, stored = manifest["dataset_sha256"], old["dataset_sha256"]
         changed = [name for name in stored if sums.get(name, stored[name]) != stored[name]]
         if changed:
@@ -97,8 +103,7 @@ class Store:
                 f"the data set have changed since. Give a new folder"
             )
         grids = [*old["grid"], *(grid for grid in manifest["grid"] if grid not in old["grid"])]
-        found = {"format": FORMAT, **manifest}
-        return found | {"grid": grids, "dataset_sha256": stored | sums}
+        return manifest | {"grid": grids, "dataset_sha256": stored | sums}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -192,7 +197,7 @@ class Store:
 
     def _remove_temporary(self) -> None:
         """Delete half-written files that killed drivers left; call it under the lock."""
-        for name in (*SCHEMAS, CHECKSUMS):
+        for name in ("", *SCHEMAS, CHECKSUMS, CLAIMS):
             for path in (self.folder / name).glob(".*.tmp"):
                 path.unlink(missing_ok=True)
 

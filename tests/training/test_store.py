@@ -287,10 +287,12 @@ def test_a_failed_write_keeps_what_stood(tmp_path: Path) -> None:
 
 
 def test_temporary_files_of_a_killed_run_are_not_read(filled: Store, cells: list[Cell]) -> None:
-    (filled.folder / "curves" / ".x.parquet.1.tmp").write_bytes(b"half a file")
+    half = filled.folder / "curves" / ".x.parquet.1.tmp"
+    half.write_bytes(b"half a file")
+    assert len(pd.read_parquet(filled.folder / "curves")) == 9
     assert filled.set_aside_damaged() == []
     assert filled.done() == {cell.key for cell in cells}
-    assert len(pd.read_parquet(filled.folder / "curves")) == 9
+    assert not half.exists()
 
 
 def test_a_failure_is_stored_with_its_cells(store: Store, cells: list[Cell]) -> None:
@@ -435,9 +437,7 @@ def test_other_columns_are_told(filled: Store, cells: list[Cell]) -> None:
 
 def test_a_folder_of_a_newer_format_is_refused_and_left_alone(filled: Store) -> None:
     path = filled.folder / MANIFEST
-    stated = json.loads(path.read_text())
-    assert stated["format"] == 1
-    path.write_text(json.dumps(stated | {"format": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     before = sorted(filled.folder.rglob("*"))
     for opened in (lambda: load(filled.folder), lambda: Store(filled.folder)):
         with pytest.raises(InitBenchError, match=r"in format 2, .* knows format 1 alone: upgrade"):
@@ -445,9 +445,14 @@ def test_a_folder_of_a_newer_format_is_refused_and_left_alone(filled: Store) -> 
     assert sorted(filled.folder.rglob("*")) == before
 
 
-def test_a_manifest_without_a_format_is_read(filled: Store) -> None:
-    path = filled.folder / MANIFEST
-    stated = json.loads(path.read_text())
-    del stated["format"]
-    path.write_text(json.dumps(stated))
-    assert len(load(filled.folder).cells) == 3
+def test_a_run_killed_before_its_manifest_is_written_goes_on(store: Store) -> None:
+    (store.folder / MANIFEST).unlink()
+    (store.folder / f".{MANIFEST}.1.tmp").write_text("{")
+    Store(store.folder).open(manifest())
+    assert (store.folder / MANIFEST).is_file()
+
+
+def test_results_without_a_manifest_are_not_added_to(filled: Store) -> None:
+    (filled.folder / MANIFEST).unlink()
+    with pytest.raises(InitBenchError, match="and no run of init_bench"):
+        Store(filled.folder)
