@@ -44,7 +44,8 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "seeds", "progress", "devices", "precision", "claims", "__init__"},
+        {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"}
+        | {"claims", "folder_format"},
         {"networks", "chunks", "tables", "intra_op", "deadline"},
         {"init_check", "device_memory", "engine", "chunk_files", "shards"},
         {"axes", "executors", "store", "chunk_trainer"},

@@ -60,8 +60,14 @@ class Dataset:
         return self.sorted_columns.restored()
 
     def first(self, samples: int) -> Tensor:
-        """Return the first training inputs in the data's order."""
-        return self.sorted_columns.restored(slice(samples))
+        """Return the first training inputs in the data's order, made once."""
+        if samples not in self._firsts:
+            self._firsts[samples] = self.sorted_columns.restored(slice(samples))
+        return self._firsts[samples]
+
+    @cached_property
+    def _firsts(self) -> dict[int, Tensor]:
+        return {}
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the same data on ``device``; itself if it is there already."""

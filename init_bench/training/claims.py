@@ -28,6 +28,10 @@ LEASE_SECONDS = 60.0
 """A heartbeat that stands still for this long is a dead driver's. All drivers must agree on it."""
 
 
+CLAIMS = "claims"
+"""Folder of the claims of a run."""
+
+
 PATIENCE_SECONDS = 10.0
 """Wait for a lock this long before saying so."""
 
@@ -55,7 +59,7 @@ class Claims:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "claims"
+        self.folder = folder / CLAIMS
         self.since = datetime.now(UTC).isoformat(timespec="seconds")
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.lease = self._lease_of(self.name)

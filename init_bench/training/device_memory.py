@@ -51,7 +51,7 @@ def cells_that_fit(cells: Sequence[Cell], data: Mapping[str, Dataset]) -> int:
     if free is None:
         return UNKNOWN
     kinds = {cell.cohort: cell for cell in cells}.values()
-    needed = max(_bytes_of(cell, data[cell.dataset]) for cell in kinds)
+    needed = max(bytes_of(cell, data[cell.dataset]) for cell in kinds)
     return max(1, min(MOST_CELLS, int(USED_SHARE * free / needed)))
 
 
@@ -63,8 +63,11 @@ def _free_bytes(device: torch.device) -> int | None:
     return free
 
 
-def _bytes_of(cell: Cell, data: Dataset) -> int:
-    """Return the memory that one cell takes, found by a run of its network on the meta device."""
+def bytes_of(cell: Cell, data: Dataset) -> int:
+    """Return about how many bytes one cell takes while it is trained.
+
+    They are found by a run of its network on the meta device.
+    """
     network = network_of(cell, data)
     parameters = sum(p.numel() * p.element_size() for p in network.parameters())
     shape = (cell.batch_size, *input_shape(cell, data))

@@ -1,11 +1,14 @@
-"""Forecast a run: its cells and chunks, what is stored, and about how long it takes."""
+"""Forecast a run: its cells and chunks, what is stored, its memory, and how long it takes."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from init_bench.training.dispatch import trainer_for
+from init_bench.training.cell import Cell
+from init_bench.training.device_memory import bytes_of
+from init_bench.training.dispatch import Trainer, trainer_for
 from init_bench.training.grid import Grid
 from init_bench.training.pipeline import cells_of
 from init_bench.training.store import Store
@@ -23,6 +26,8 @@ class Forecast:
         kinds: of network, of each of which one chunk was timed.
         seconds: estimate of the training time, from these measurements.
         at_once: chunks trained at the same time.
+        worker_bytes: estimate of the memory that the largest chunk takes, by the sizes of its
+            tensors: one for each that is trained at once.
     """
 
     cells: int
@@ -31,6 +36,7 @@ class Forecast:
     kinds: int
     seconds: float
     at_once: int
+    worker_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -41,6 +47,8 @@ class Forecast:
         return (
             f"cells   {self.cells}: {self.stored} stored, {missing} to train\n"
             f"chunks  {self.chunks}, {self.at_once} at once\n"
+            f"memory  about {math.ceil(self.worker_bytes / 1e6)} MB for each at once, beside torch "
+            f"and the data\n"
             f"time    about {_spoken(self.seconds)}, from a few steps of {self.kinds} "
             f"{'kind' if self.kinds == 1 else 'kinds'} of network, timed here and now"
         )
@@ -83,14 +91,22 @@ def forecast(
         executor_options=executor_options,
     ) as trainer:
         parts = trainer.chunks(missing)
+        kinds = kinds_of(parts)
         return Forecast(
             cells=len(cells),
             stored=len(cells) - len(missing),
             chunks=len(parts),
-            kinds=len(kinds_of(parts)),
+            kinds=len(kinds),
             seconds=trainer.seconds(parts) / max(1, min(trainer.at_once, len(parts))),
             at_once=trainer.at_once,
+            worker_bytes=max((_bytes(chunks, trainer) for chunks in kinds), default=0),
         )
+
+
+def _bytes(chunks: Sequence[list[Cell]], trainer: Trainer) -> int:
+    """Return about how much memory the largest of these chunks of one kind of network takes."""
+    largest = max(chunks, key=len)
+    return len(largest) * bytes_of(largest[0], trainer.train.loaded[largest[0].dataset])
 
 
 def _spoken(seconds: float) -> str:

@@ -10,14 +10,16 @@ from typing import Any
 
 import torch
 
+from init_bench.training.folder_format import FORMAT
 from init_bench.training.grid import Grid
 
 VERSIONS = ("init_bench", "torchvision", "numpy", "pandas", "pyarrow")
 
 
 def manifest(grids: Sequence[Grid], device: torch.device, sha256: dict[str, str]) -> dict[str, Any]:
-    """Return what a run's manifest says: grids, data, versions, device, machine, command."""
+    """Return what a run's manifest says: format, grids, data, versions, device, command."""
     return {
+        "format": FORMAT,
         "grid": [grid.to_dict() for grid in grids],
         "device": str(device),
         "dataset_sha256": sha256,

@@ -158,6 +158,7 @@ def _train_and_store(
         for chunk, outcome in trainer.outcomes(cells, progress.step):
             if isinstance(outcome, Exception):
                 failures.append(store.write_failure(chunk, outcome))
+                progress.fail(len(chunk))
             else:
                 store.write(outcome)
                 progress.finish(len(chunk))

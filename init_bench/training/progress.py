@@ -1,4 +1,4 @@
-"""Show the progress of a run: a bar on a terminal, a line every ten seconds in a log."""
+"""Show the progress of a run: a bar on a terminal, a line a minute in a log."""
 
 import logging
 import sys
@@ -11,7 +11,11 @@ from tqdm.auto import tqdm
 log = logging.getLogger(__name__)
 
 
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LINES = 60.0
+
+
+ALIVE_SECONDS = 60.0
+"""A worker that has reported no step for this long does not count as alive."""
 
 
 ProgressCallback = Callable[[int], None]
@@ -23,8 +27,10 @@ class Progress:
 
     def __init__(self, cells: int, steps: int, *, shown: bool) -> None:
         self.cells, self.steps = cells, steps
-        self.cells_done = self.steps_done = 0
-        self.started = self.last_line = time.monotonic()
+        self.cells_done = self.cells_failed = self.steps_done = 0
+        self.started = time.monotonic()
+        self.last_line: float | None = None
+        self.reports: dict[int, float] = {}  # when each worker last did a step
         self.lock = threading.Lock()
         on_terminal = shown and sys.stderr.isatty()
         self.logged = shown and not on_terminal
@@ -38,11 +44,12 @@ class Progress:
         self._describe()
 
     def step(self, steps: int) -> None:
-        """Count ``steps`` more cell-steps."""
+        """Count ``steps`` more cell-steps of the worker that calls."""
         with self.lock:
             self.steps_done += steps
+            self.reports[threading.get_ident()] = time.monotonic()
             self.bar.update(steps)
-            if time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
+            if self.last_line is None or time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
                 self._log_line()
 
     def finish(self, cells: int) -> None:
@@ -50,20 +57,36 @@ class Progress:
         with self.lock:
             self.cells_done += cells
             self._describe()
-            self._log_line()
+
+    def fail(self, cells: int) -> None:
+        """Count ``cells`` more cells that failed."""
+        with self.lock:
+            self.cells_failed += cells
+            self._describe()
 
     def close(self) -> None:
-        """Close the bar."""
+        """Close the bar; in a log, say how it ended."""
         self.bar.close()
+        if self.cells:
+            self._log_line()
+
+    @property
+    def workers(self) -> int:
+        """Workers that reported steps lately."""
+        now = time.monotonic()
+        return sum(now - last < ALIVE_SECONDS for last in self.reports.values())
 
     def _describe(self) -> None:
-        self.bar.set_description_str(f"{self.cells_done}/{self.cells} cells")
+        self.bar.set_description_str(self._counts())
+
+    def _counts(self) -> str:
+        failed = f", {self.cells_failed} failed" if self.cells_failed else ""
+        workers = f", {self.workers} workers" if self.workers > 1 else ""
+        return f"{self.cells_done}/{self.cells} cells{failed}{workers}"
 
     def _log_line(self) -> None:
         self.last_line = time.monotonic()
         if self.logged:
             rate = max(self.steps_done, 1) / max(self.last_line - self.started, 1e-9)
-            left = (self.steps - self.steps_done) / rate
-            log.info(
-                "%d/%d cells, %.0f steps/s, %.0f s left", self.cells_done, self.cells, rate, left
-            )
+            left = max(0, self.steps - self.steps_done) / rate
+            log.info("%s, %.0f steps/s, %.0f s left", self._counts(), rate, left)

@@ -18,15 +18,20 @@ from pyarrow.fs import LocalFileSystem
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
-from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles
+from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
-from init_bench.training.claims import locked
+from init_bench.training.claims import CLAIMS, locked
+from init_bench.training.folder_format import check_format
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
 
 
 MANIFEST = "manifest.json"
+
+
+OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
+"""Made before the manifest is written."""
 
 
 def folder_of_run(folder: str | Path) -> Path:
@@ -45,7 +50,8 @@ class Store:
     """Read and write the folder of one run.
 
     Raises:
-        InitBenchError: ``folder`` is a file, cannot be written, or holds something else.
+        InitBenchError: ``folder`` is a file, cannot be written, or holds something else, or a run
+            in a newer format.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -54,12 +60,15 @@ class Store:
         self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
+        check_format(folder / MANIFEST)
         if writable:
             check_writable(folder)
-        others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        if others and MANIFEST not in others:
+        others = {path.name for path in folder.glob("[!.]*")} - set(OWN_FOLDERS)
+        unfinished = not names_in(folder / CHECKSUMS, ".json")  # killed before its manifest
+        if MANIFEST not in others and (others or not unfinished):
+            found = sorted(path.name for path in folder.iterdir())
             raise InitBenchError(
-                f"output folder {folder} holds other files ({', '.join(sorted(others)[:3])}) "
+                f"output folder {folder} holds other files ({', '.join(found[:3])}) "
                 f"and no run of init_bench; give a new or empty folder"
             )
 
@@ -72,7 +81,7 @@ class Store:
         """
         self._look()
         self._merged(manifest)  # raises before a folder is made
-        for name in ("", *SCHEMAS, CHECKSUMS, "failures", "figures"):  # itself first
+        for name in ("", *OWN_FOLDERS):  # itself first
             make_folder(self.folder / name)
         with self.locked():
             merged = self._merged(manifest)
@@ -181,9 +190,16 @@ class Store:
         with self.locked():
             unsound = self._look()
             self.remove_replaced()
+            self._remove_temporary()
             # Under the lock nobody writes: a chunk without checksums is a killed driver's.
             chunks = [self._chunk(name) for name in sorted(unsound | self._without_checksums())]
             return [moved for chunk in chunks for moved in chunk.set_aside()]
+
+    def _remove_temporary(self) -> None:
+        """Delete half-written files that killed drivers left; call it under the lock."""
+        for name in ("", *SCHEMAS, CHECKSUMS, CLAIMS):
+            for path in (self.folder / name).glob(".*.tmp"):
+                path.unlink(missing_ok=True)
 
     def remove_replaced(self) -> None:
         """Delete the chunks whose cells stand in a larger one; call it under the lock."""
@@ -236,7 +252,7 @@ class Store:
 
     def _look(self) -> set[str]:
         """Find and check the chunks that are new since the last look; return the unsound ones."""
-        summed = {path.stem for path in (self.folder / CHECKSUMS).glob("[!.]*.json")}
+        summed = names_in(self.folder / CHECKSUMS, ".json")
         for name in sorted(summed - self._keys.keys() - self._replaced):
             sums = self._chunk(name).sound_sums()
             if sums is not None:
@@ -257,7 +273,7 @@ class Store:
 
     def _without_checksums(self) -> set[str]:
         """Return the names of chunks that are not written to the end."""
-        tables = {p.stem for kind in SCHEMAS for p in (self.folder / kind).glob("[!.]*.parquet")}
+        tables = set().union(*(names_in(self.folder / kind, ".parquet") for kind in SCHEMAS))
         return {name for name in tables - self._keys.keys() if not self._chunk(name).sums.exists()}
 
     def _chunk(self, name: str) -> ChunkFiles:

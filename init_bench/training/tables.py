@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from init_bench.hooks.call_statistics import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 
@@ -61,7 +61,7 @@ class CellResult:
 
     Attributes:
         losses: loss per step, before the update, up to the first that is not finite.
-        layers: capture tables, each with its ``step``.
+        layers: rows of captures, each with its ``step``.
     """
 
     cell: Cell
@@ -70,7 +70,7 @@ class CellResult:
     test_accuracy: float
     train_seconds: float
     device: str
-    layers: Sequence[pd.DataFrame]
+    layers: Sequence[Row]
 
     @property
     def final_loss(self) -> float:
@@ -79,50 +79,60 @@ class CellResult:
         return float(last) if self.status == "ok" else math.nan
 
 
+def stored_row(row: Row) -> Row:
+    """Return what a run stores of a row of ``capture``."""
+    return {name: row[name] for name in COLUMNS}
+
+
 def to_tables(results: Iterable[CellResult]) -> dict[str, pa.Table]:
     """Return the tables ``cells``, ``curves`` and ``layers`` of one chunk."""
     results = list(results)
     return {
-        name: pa.concat_tables([_table(name, rows(result), result.cell) for result in results])
-        for name, rows in _ROWS.items()
+        name: _table(SCHEMAS[name], results, [rows_of(result) for result in results], columns_of)
+        for name, (rows_of, columns_of) in _TABLES.items()
     }
 
 
-def _cell_rows(result: CellResult) -> dict[str, Any]:
+def _cell_columns(results: Sequence[CellResult]) -> dict[str, Any]:
+    names = ("status", "final_loss", "test_accuracy", "train_seconds", "device")
+    return {name: [getattr(result, name) for result in results] for name in names}
+
+
+def _curve_columns(results: Sequence[CellResult]) -> dict[str, Any]:
     return {
-        "status": [result.status],
-        "final_loss": [result.final_loss],
-        "test_accuracy": [result.test_accuracy],
-        "train_seconds": [result.train_seconds],
-        "device": [result.device],
+        "step": np.concatenate([np.arange(len(result.losses)) for result in results]),
+        "loss": np.concatenate([result.losses for result in results]),
     }
 
 
-def _curve_rows(result: CellResult) -> dict[str, Any]:
-    return {"step": np.arange(len(result.losses)), "loss": result.losses}
+def _layer_columns(results: Sequence[CellResult]) -> dict[str, Any]:
+    rows = [row for result in results for row in result.layers]
+    return {name: [row[name] for row in rows] for name in ("step", *COLUMNS)}
 
 
-def _layer_rows(result: CellResult) -> dict[str, Any]:
-    frame = pd.concat(result.layers) if result.layers else pd.DataFrame(columns=["step", *COLUMNS])
-    return {name: frame[name].to_numpy() for name in ("step", *COLUMNS)}
+ColumnsOf = Callable[[Sequence[CellResult]], dict[str, Any]]
+"""Returns the columns of a table, the rows of one cell after those of another."""
 
 
-_ROWS: dict[str, Callable[[CellResult], dict[str, Any]]] = {
-    "cells": _cell_rows,
-    "curves": _curve_rows,
-    "layers": _layer_rows,
+_TABLES: dict[str, tuple[Callable[[CellResult], int], ColumnsOf]] = {
+    "cells": (lambda result: 1, _cell_columns),
+    "curves": (lambda result: len(result.losses), _curve_columns),
+    "layers": (lambda result: len(result.layers), _layer_columns),
 }
+"""How many rows a cell has in each table, and their own columns."""
 
 
-def _table(name: str, rows: dict[str, Any], cell: Cell) -> pa.Table:
-    """Return ``rows`` with the cell's key and axes repeated beside them."""
-    schema = SCHEMAS[name]
-    length = len(next(iter(rows.values())))
-    fixed = {"key": cell.key, **cell.axes}
+def _table(
+    schema: pa.Schema, results: Sequence[CellResult], rows: Sequence[int], columns_of: ColumnsOf
+) -> pa.Table:
+    """Return a table, each cell's key and axes repeated beside its rows."""
+    cell_of_row = np.repeat(np.arange(len(results)), rows)
+    axes = [{"key": result.cell.key, **result.cell.axes} for result in results]
+    own = columns_of(results)
     columns = [
-        pa.array(rows[field.name], type=field.type)
-        if field.name in rows
-        else pa.repeat(pa.scalar(fixed[field.name], type=field.type), length)
+        pa.array(own[field.name], type=field.type)
+        if field.name in own
+        else pa.array([cell[field.name] for cell in axes], type=field.type).take(cell_of_row)
         for field in schema
     ]
     return pa.table(columns, schema=schema)

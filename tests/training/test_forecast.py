@@ -46,10 +46,26 @@ def test_time_is_linear_in_steps_and_cells_and_shared_by_workers(
     assert found.seconds == pytest.approx(share * 20 * (2 * 1.0 + 0.5 * 110))
 
 
-def test_a_forecast_prints_three_lines() -> None:
-    found = Forecast(cells=200, stored=40, chunks=16, kinds=2, seconds=190.0, at_once=2)
-    assert str(found).splitlines()[0] == "cells   200: 40 stored, 160 to train"
-    assert "about 3 min" in str(found) and len(str(found).splitlines()) == 3
+def test_a_forecast_prints_four_lines() -> None:
+    counts = {"cells": 200, "stored": 40, "chunks": 16, "kinds": 2, "at_once": 2}
+    found = Forecast(**counts, seconds=190.0, worker_bytes=41_500_000)
+    cells, _, memory, time = str(found).splitlines()
+    assert cells == "cells   200: 40 stored, 160 to train"
+    assert "about 42 MB" in memory and "about 3 min" in time
+
+
+def test_memory_is_that_of_the_largest_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_timed", lambda chunk, steps, trainer: 1.0)
+    narrow, wide = (
+        forecast(ib.Grid(width=width, seed=range(12), steps=1), tmp_path, device="cpu", workers=1)
+        for width in (10, 500)
+    )
+    weights = 784 * 500 + 3 * 500**2 + 10 * 500
+    eight_float32_copies = 6 * 8 * 4 * weights  # of a chunk of six
+    assert eight_float32_copies < wide.worker_bytes < 3 * eight_float32_copies
+    assert narrow.worker_bytes < wide.worker_bytes / 30
 
 
 @pytest.mark.parametrize(

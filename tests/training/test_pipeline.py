@@ -132,6 +132,7 @@ def test_the_manifest_says_what_was_run(tmp_path: Path) -> None:
     assert manifest["grid"][0]["init"] == ["he_normal", "normal(std=1)"]
     assert manifest["versions"]["torch"] == torch.__version__
     assert len(manifest["dataset_sha256"]["mnist"]) == 64
+    assert manifest["format"] == 1
     assert {"device", "created", "command", "machine"} <= manifest.keys()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import sha256, write_atomic
+from init_bench.hooks.call_statistics import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import chunk_name
@@ -28,11 +29,14 @@ def manifest(**changes: Any) -> dict[str, Any]:
     return {"grid": [{"seed": [0]}], "dataset_sha256": SHA, **changes}
 
 
-def layer_table(step: int) -> pd.DataFrame:
+def layer_rows(step: int) -> list[Row]:
     """Return a capture of two layers, numbers made up, some of them nan."""
-    frame = pd.DataFrame(1.5 + step, index=range(2), columns=list(COLUMNS))
-    frame["distinct"] = [math.nan, 3.0]
-    return frame.assign(layer=["fc1", "act1"], index=[1, 2], kind="activation", step=step)
+    same: Row = dict.fromkeys(COLUMNS, 1.5 + step) | {"kind": "activation", "step": step}
+    own: list[Row] = [
+        {"layer": "fc1", "index": 1, "distinct": math.nan},
+        {"layer": "act1", "index": 2, "distinct": 3.0},
+    ]
+    return [same | row for row in own]
 
 
 def result(cell: Cell, losses: list[float] | None = None) -> CellResult:
@@ -44,7 +48,7 @@ def result(cell: Cell, losses: list[float] | None = None) -> CellResult:
         test_accuracy=0.5,
         train_seconds=0.25,
         device="cpu",
-        layers=[layer_table(0), layer_table(3)],
+        layers=[*layer_rows(0), *layer_rows(3)],
     )
 
 
@@ -283,10 +287,12 @@ def test_a_failed_write_keeps_what_stood(tmp_path: Path) -> None:
 
 
 def test_temporary_files_of_a_killed_run_are_not_read(filled: Store, cells: list[Cell]) -> None:
-    (filled.folder / "curves" / ".x.parquet.1.tmp").write_bytes(b"half a file")
+    half = filled.folder / "curves" / ".x.parquet.1.tmp"
+    half.write_bytes(b"half a file")
+    assert len(pd.read_parquet(filled.folder / "curves")) == 9
     assert filled.set_aside_damaged() == []
     assert filled.done() == {cell.key for cell in cells}
-    assert len(pd.read_parquet(filled.folder / "curves")) == 9
+    assert not half.exists()
 
 
 def test_a_failure_is_stored_with_its_cells(store: Store, cells: list[Cell]) -> None:
@@ -427,3 +433,26 @@ def test_other_columns_are_told(filled: Store, cells: list[Cell]) -> None:
     (filled.folder / "checksums" / f"{name}.json").write_text(json.dumps(sums))
     with pytest.raises(InitBenchError, match="other columns than this version"):
         load(filled.folder)
+
+
+def test_a_folder_of_a_newer_format_is_refused_and_left_alone(filled: Store) -> None:
+    path = filled.folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    before = sorted(filled.folder.rglob("*"))
+    for opened in (lambda: load(filled.folder), lambda: Store(filled.folder)):
+        with pytest.raises(InitBenchError, match=r"in format 2, .* knows format 1 alone: upgrade"):
+            opened()
+    assert sorted(filled.folder.rglob("*")) == before
+
+
+def test_a_run_killed_before_its_manifest_is_written_goes_on(store: Store) -> None:
+    (store.folder / MANIFEST).unlink()
+    (store.folder / f".{MANIFEST}.1.tmp").write_text("{")
+    Store(store.folder).open(manifest())
+    assert (store.folder / MANIFEST).is_file()
+
+
+def test_results_without_a_manifest_are_not_added_to(filled: Store) -> None:
+    (filled.folder / MANIFEST).unlink()
+    with pytest.raises(InitBenchError, match="and no run of init_bench"):
+        Store(filled.folder)

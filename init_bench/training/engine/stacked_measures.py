@@ -7,14 +7,14 @@ waits for its launch. A stack of networks takes no more of them than one network
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.hooks.record import COLUMNS
+from init_bench.hooks.call_statistics import Row
 from init_bench.statistics.stacked import describe_stack, describe_weight_stack
 from init_bench.training.cell import Cell
+from init_bench.training.tables import stored_row
 
 T = TypeVar("T")
 
@@ -99,14 +99,10 @@ def accuracies(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[float]:
     return [count / len(targets) for count in found]
 
 
-def layer_tables(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[pd.DataFrame]:
-    """Return for each network what a run stores of ``capture``'s table, forward and backward."""
+def layer_rows(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[list[Row]]:
+    """Return for each network the rows of ``capture``, forward and backward, that a run stores."""
     by_row = list(_rows(stack, inputs, targets))
-    columns = [*COLUMNS, "call"]
-    return [
-        pd.DataFrame([key | found[i] for key, found in by_row], columns=columns)
-        for i in range(len(stack))
-    ]
+    return [[stored_row(key | found[i]) for key, found in by_row] for i in range(len(stack))]
 
 
 def _rows(
@@ -121,7 +117,7 @@ def _rows(
     for k, (output, gradient) in enumerate(zip(outputs, gradients, strict=True)):
         is_activation = bool(k % 2)
         layer = f"{'act' if is_activation else 'fc'}{k // 2 + 1}"
-        key: dict[str, object] = {"layer": layer, "index": k + 1, "call": 1}
+        key: dict[str, object] = {"layer": layer, "index": k + 1}
         if is_activation:
             yield key | {"kind": "activation"}, describe_stack(output, stack.bounds)
         else:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from init_bench.datasets import Dataset
+from init_bench.hooks.call_statistics import Row
 from init_bench.hooks.record import capture
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
@@ -26,12 +26,12 @@ from init_bench.training.engine.stacked_measures import (
     TESTED_SAMPLES,
     accuracies,
     by_activation,
-    layer_tables,
+    layer_rows,
 )
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.networks import input_shape, network_of
 from init_bench.training.progress import ProgressCallback
-from init_bench.training.tables import CellResult
+from init_bench.training.tables import CellResult, stored_row
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class _Training:
         self.engine = engine_of(cells, self.networks, data)
         self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
-        self.layer_tables: list[list[pd.DataFrame]] = [[] for _ in cells]
+        self.layer_rows: list[list[Row]] = [[] for _ in cells]
 
     def run(self, progress: ProgressCallback) -> list[CellResult]:
         """Do all steps in blocks of ``BLOCK_STEPS``; the losses are read back once a block."""
@@ -159,10 +159,10 @@ class _Training:
                 test_accuracy=accuracy,
                 train_seconds=seconds,
                 device=str(self.device),
-                layers=tables,
+                layers=rows,
             )
-            for cell, curve, network, tables, accuracy in zip(
-                self.cells, self.curves.T, self.networks, self.layer_tables, accuracies, strict=True
+            for cell, curve, network, rows, accuracy in zip(
+                self.cells, self.curves.T, self.networks, self.layer_rows, accuracies, strict=True
             )
         ]
 
@@ -191,9 +191,9 @@ class _Training:
     def _capture(self, chosen: Sequence[int], step: int) -> None:
         self._update_networks(chosen)
         networks, cells = [self.networks[i] for i in chosen], [self.cells[i] for i in chosen]
-        tables = _layer_tables(networks, cells, self.data, self.shape)
-        for i, table in zip(chosen, tables, strict=True):
-            self.layer_tables[i].append(table.assign(step=step))
+        found = _layer_rows(networks, cells, self.data, self.shape)
+        for i, rows in zip(chosen, found, strict=True):
+            self.layer_rows[i] += [{**row, "step": step} for row in rows]
 
     def _update_networks(self, chosen: Sequence[int]) -> None:
         """Copy the weights of these active cells from the stack into their networks."""
@@ -206,20 +206,20 @@ def _together(cells: Sequence[Cell], data: Dataset) -> bool:
     return data.device.type not in MEASURED_ALONE and all(cell.is_plain_mlp for cell in cells)
 
 
-def _layer_tables(
+def _layer_rows(
     networks: Sequence[nn.Module], cells: Sequence[Cell], data: Dataset, shape: tuple[int, ...]
-) -> list[pd.DataFrame]:
+) -> list[list[Row]]:
     """Return the layer statistics of each network."""
     if not _together(cells, data):
         pairs = zip(networks, cells, strict=True)
-        return [_layer_table(network, cell, data, shape) for network, cell in pairs]
+        return [_rows_of_network(network, cell, data, shape) for network, cell in pairs]
     inputs, targets = data.first(CAPTURED_SAMPLES), data.targets[:CAPTURED_SAMPLES]
-    return by_activation(networks, cells, lambda stack: layer_tables(stack, inputs, targets))
+    return by_activation(networks, cells, lambda stack: layer_rows(stack, inputs, targets))
 
 
-def _layer_table(
+def _rows_of_network(
     network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]
-) -> pd.DataFrame:
+) -> list[Row]:
     """Return the layer statistics, gradients included, on the first training samples.
 
     The network runs in training mode: normalization layers use the statistics of the samples, its
@@ -233,7 +233,7 @@ def _layer_table(
         logits: Tensor = functional_call(network, buffers, (inputs,))
         loss = nn.functional.cross_entropy(logits, data.targets[:CAPTURED_SAMPLES])
         torch.autograd.grad(loss, trained, allow_unused=True)
-    return record.table()
+    return [stored_row(row) for row in record.rows]
 
 
 def _is_finite(network: nn.Module) -> bool:
@@ -254,7 +254,8 @@ def _accuracies(
 def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]) -> float:
     """Return the share of test samples classified correctly; nan logits are wrong."""
     network.eval()
-    with torch.no_grad(), drawing_from(stream(cell.seed, "test")):
+    own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "test"))
+    with torch.no_grad(), own_draws:
         parts = torch.split(data.test_inputs.view(-1, *shape), TESTED_SAMPLES)
         logits = torch.cat([network(part) for part in parts])
     correct = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
+from itertools import islice
 
 from init_bench.training.cell import Cell
 from init_bench.training.executors.protocol import ChunkOutcome, Work, outcome_of
@@ -30,12 +31,20 @@ def local(work: Work) -> Iterator[ChunkOutcome]:
         work.progress(steps)
 
     with ThreadPoolExecutor(max_workers=work.workers) as pool:
+        # Two chunks a worker: the results of all that were trained would fill the memory.
+        to_do = iter(work.chunks)
         futures: dict[Future[list[CellResult]], list[Cell]] = {
-            pool.submit(work.train, chunk, progress_or_stop): chunk for chunk in work.chunks
+            pool.submit(work.train, chunk, progress_or_stop): chunk
+            for chunk in islice(to_do, 2 * work.workers)
         }
         try:
-            for future in as_completed(futures):
-                yield futures[future], outcome_of(future.result)
+            while futures:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    yield futures.pop(future), outcome_of(future.result)
+                    futures |= {
+                        pool.submit(work.train, chunk, progress_or_stop): chunk
+                        for chunk in islice(to_do, 1)
+                    }
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

@@ -81,7 +81,7 @@ def test_a_stack_trains_like_one_at_a_time(
     for one, other in zip(stacked, train_chunk(grid.cells, DATA, CPU), strict=True):
         np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5, atol=1e-5)
         assert one.test_accuracy == pytest.approx(other.test_accuracy, abs=0.05)
-        first, last = pd.concat(one.layers), pd.concat(other.layers)
+        first, last = pd.DataFrame(one.layers), pd.DataFrame(other.layers)
         assert first[["layer", "kind", "step"]].equals(last[["layer", "kind", "step"]])
         np.testing.assert_allclose(first["std"], last["std"], rtol=1e-3, atol=1e-6)
 
@@ -150,7 +150,7 @@ def test_looks_change_neither_the_curve_nor_the_buffers() -> None:
     never = train_chunk(Grid(capture_at=[99], **axes).cells, DATA, CPU)[0]
     assert np.array_equal(often.losses, never.losses)
     assert often.test_accuracy == never.test_accuracy
-    assert "norm1" in set(pd.concat(often.layers)["layer"]) and never.layers == []
+    assert "norm1" in set(pd.DataFrame(often.layers)["layer"]) and never.layers == []
 
 
 @pytest.mark.parametrize("kind", ["normalised", "lenet"])

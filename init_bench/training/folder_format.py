@@ -1,0 +1,34 @@
+"""Tell apart the formats of run folders: a newer one is refused, not misread."""
+
+import json
+from pathlib import Path
+
+from init_bench.errors import InitBenchError
+
+FORMAT = 1
+"""Of the folders that this version writes. A manifest that states none is of format 1."""
+
+
+def check_format(manifest: Path) -> None:
+    """Refuse the folder of a run that a newer version has written.
+
+    Raises:
+        InitBenchError: its manifest states a format that this version does not know.
+
+    Example:
+        >>> import tempfile
+        >>> manifest = Path(tempfile.mkdtemp()) / "manifest.json"
+        >>> _ = manifest.write_text('{"format": 2}')
+        >>> check_format(manifest)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: .../manifest.json is of a run in format 2...
+    """
+    try:
+        stated = json.loads(manifest.read_text()).get("format", FORMAT)
+    except (OSError, ValueError, AttributeError):  # none, or damaged: a run writes it again
+        return
+    if stated != FORMAT:
+        raise InitBenchError(
+            f"{manifest} is of a run in format {stated}, and this version of init_bench knows "
+            f"format {FORMAT} alone: upgrade init_bench, or give a new folder. Nothing was written"
+        )
