@@ -44,8 +44,9 @@ def resnet_small(
     """Return a small ResNet of ``2 · depth + 2`` layers, filled as torchvision fills its own.
 
     Formula:
-        conv 3×3 (stride 2), norm, φ, max-pool 2, depth × [x ← φ(x + norm(conv(φ(norm(conv(x))))))], mean over
-        pixels, linear. Convolutions N(0, 2/fan_out), scales of norms 1, their shifts 0.
+        conv 3×3 (stride 2), norm, φ, max-pool 2, depth × [x ← φ(x + f(x))], mean over pixels,
+        linear; f(x) = norm(conv(φ(norm(conv(x))))). Convolutions N(0, 2/fan_out), scales of norms
+        1, their shifts 0.
 
     Args:
         image: channels, height, width of an image.

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
@@ -22,7 +21,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         channels, height, across = image
         self.patches = nn.Conv2d(channels, width, PATCH, stride=PATCH)
-        self.positions = nn.Parameter(torch.empty((height // PATCH) * (across // PATCH), width))
+        self.positions = nn.Embedding((height // PATCH) * (across // PATCH), width)
         self.blocks = nn.Sequential(*(_block(width, pre=pre) for _ in range(depth)))
         self.norm = nn.LayerNorm(width) if pre else nn.Identity()
         self.head = nn.Linear(width, classes)
@@ -38,7 +37,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, classes)`` of images ``(B, channels, height, width)``."""
-        x = self.patches(images).flatten(2).transpose(1, 2) + self.positions
+        x = self.patches(images).flatten(2).transpose(1, 2) + self.positions.weight
         logits: Tensor = self.head(self.norm(self.blocks(x)).mean(dim=1))
         return logits
 
@@ -70,6 +69,7 @@ def vit_small(
         et al., Attention Is All You Need, 2017; start as in timm's ``vision_transformer.py``.
 
     Example:
+        >>> import torch
         >>> model = vit_small((1, 28, 28), 10, width=8, depth=1)
         >>> model(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
