@@ -1,6 +1,5 @@
 """Test all pairs of several arms that share their seeds, and adjust for their number."""
 
-import itertools
 import warnings
 
 import numpy as np
@@ -38,24 +37,23 @@ def holm(p: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def paired_t_p(differences: ArrayLike) -> float:
-    """Return the two-sided p-value of Student's paired t test.
+def paired_t_p(differences: ArrayLike) -> np.ndarray:
+    """Return the two-sided p-value of Student's paired t test for each column of differences.
 
     Differences that are all 0 have p = 1, others that are all the same p = 0; fewer than two have
     none.
 
     Example:
-        >>> round(paired_t_p([1.0, 2.0, 3.0]), 3), paired_t_p([0.0, 0.0])
-        (0.074, 1.0)
+        >>> paired_t_p([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]).round(3).tolist()
+        [0.074, 1.0]
     """
     values = np.asarray(differences, dtype=np.float64)
-    if len(values) < 2 or not np.isfinite(values).all():
-        return float("nan")
-    if np.ptp(values) == 0:
-        return float(values[0] == 0)
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # values equal but for their rounding
-        return float(stats.ttest_1samp(values, 0.0).pvalue)
+        warnings.simplefilter("ignore", RuntimeWarning)  # columns without spread
+        p = np.asarray(stats.ttest_1samp(values, 0.0, axis=0).pvalue)
+    return np.where(np.ptp(values, axis=0) == 0, values[0] == 0, p)
 
 
 def all_pairs(values: pd.DataFrame, *, margin: float = 0.0) -> pd.DataFrame:
@@ -82,37 +80,30 @@ def all_pairs(values: pd.DataFrame, *, margin: float = 0.0) -> pd.DataFrame:
         >>> all_pairs(values)[["a", "b", "verdict"]].to_dict("records")
         [{'a': 'x', 'b': 'y', 'verdict': 'differs'}]
     """
-    order = values.mean().sort_values(kind="stable").index
-    pairs = list(itertools.combinations(order, 2))
-    rows = [_pair(values, a, b, len(pairs)) for a, b in pairs]
-    table = pd.DataFrame(rows, columns=[*_COLUMNS[:7], "n"])
-    table["p_holm"] = holm(table["p"])
-    larger = values.mean().abs().reindex(table["b"]).to_numpy()
-    clear = (table["p_holm"] < ALPHA) & (table["difference"] >= margin * larger)
-    table["verdict"] = np.where(clear, "differs", "no difference")
-    return table[list(_COLUMNS)]
-
-
-_COLUMNS = (
-    *("a", "b", "difference", "ci_low", "ci_high", "effect", "p"),
-    *("p_holm", "n", "verdict"),
-)
-
-
-def _pair(values: pd.DataFrame, a: str, b: str, pairs: int) -> dict[str, object]:
-    differences = (values[b] - values[a]).to_numpy()
-    mean, low, high = t_interval(differences, comparisons=pairs)
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else float("nan")
-    return {
-        "a": a,
-        "b": b,
-        "difference": mean,
-        "ci_low": low,
-        "ci_high": high,
-        "effect": mean / spread if spread else float("nan"),
-        "p": paired_t_p(differences),
-        "n": len(differences),
-    }
+    ordered = values[values.mean().sort_values(kind="stable").index]
+    first, second = np.triu_indices(ordered.shape[1], k=1)
+    numbers = ordered.to_numpy(dtype=np.float64)
+    differences = numbers[:, second] - numbers[:, first]
+    intervals = [t_interval(column, comparisons=len(first)) for column in differences.T]
+    mean, low, high = np.array(intervals).reshape(-1, 3).T
+    spread = differences.std(axis=0, ddof=1) if len(numbers) > 1 else np.zeros(len(first))
+    p = paired_t_p(differences)
+    p_holm = holm(p)
+    clear = (p_holm < ALPHA) & (mean >= margin * np.abs(numbers.mean(axis=0))[second])
+    return pd.DataFrame(
+        {
+            "a": ordered.columns[first],
+            "b": ordered.columns[second],
+            "difference": mean,
+            "ci_low": low,
+            "ci_high": high,
+            "effect": np.divide(mean, spread, out=np.full(len(mean), np.nan), where=spread > 0),
+            "p": p,
+            "p_holm": p_holm,
+            "n": len(numbers),
+            "verdict": np.where(clear, "differs", "no difference"),
+        }
+    )
 
 
 def not_shown_worse(pairs: pd.DataFrame, best: str) -> list[str]:
