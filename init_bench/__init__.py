@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.activations.menu import register_activation as register_activation
     from init_bench.book.pipeline import reproduce as reproduce
     from init_bench.book.pipeline import reproduce_book as reproduce_book
+    from init_bench.comparison.bench.pipeline import bench as bench
+    from init_bench.comparison.bench.result import Bench as Bench
     from init_bench.comparison.pipeline import compare as compare
     from init_bench.comparison.result import Comparison as Comparison
     from init_bench.diagnosis.checkpoint.pipeline import audit as audit
@@ -61,6 +63,8 @@ _HOMES = {
     "register_activation": "activations.menu",
     "reproduce": "book.pipeline",
     "reproduce_book": "book.pipeline",
+    "bench": "comparison.bench.pipeline",
+    "Bench": "comparison.bench.result",
     "compare": "comparison.pipeline",
     "Comparison": "comparison.result",
     "audit": "diagnosis.checkpoint.pipeline",

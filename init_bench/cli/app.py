@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from init_bench.cli.audit_verb import audit
+from init_bench.cli.bench_verb import bench
 from init_bench.cli.command import Command
 from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
 from init_bench.cli.early_checks import check_inits
@@ -241,6 +242,7 @@ def compare(
         raise typer.Exit(1)
 
 
+app.command(cls=Command)(bench)
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
 app.command(cls=Command)(recommend)

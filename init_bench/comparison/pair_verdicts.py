@@ -15,8 +15,9 @@ from init_bench.comparison.measurements import (
     TRAIN_ALPHA,
     Row,
 )
-from init_bench.comparison.paired_tests import holm, least_p, seeds_for
+from init_bench.comparison.paired_tests import least_p, seeds_for
 from init_bench.comparison.pairs import Pair
+from init_bench.statistics.all_pairs import holm
 
 COLUMNS = (
     *("pair", "a", "b", "question", "setting", "quantity", "definition", "value", "ci_low"),

@@ -1,4 +1,4 @@
-"""Test differences paired over seeds: bootstrap interval, sign-flip p-value, Holm."""
+"""Test differences paired over seeds: bootstrap interval, sign-flip p-value."""
 
 import itertools
 import math
@@ -69,31 +69,6 @@ def sign_flip_p(differences: ArrayLike) -> float:
     reached = sums >= abs(values.sum()) - 1e-12 * np.abs(values).sum()
     extra = int(len(values) > EXACT_SEEDS)  # the observed signing counts too
     return float((reached.sum() + extra) / (len(sums) + extra))
-
-
-def holm(p: ArrayLike) -> np.ndarray:
-    """Return p-values adjusted for their number; nan stays nan and is not counted.
-
-    Rejecting where the adjusted value is below α keeps the chance of any false rejection below
-    α, whatever the dependence between the tests.
-
-    Formula:
-        p of rank i among m, smallest first: the largest of (m − j + 1) p_j over j ≤ i, at most 1.
-
-    Source:
-        Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
-
-    Example:
-        >>> holm([0.01, 0.04, float("nan"), 0.03]).tolist()
-        [0.03, 0.06, nan, 0.06]
-    """
-    values = np.asarray(p, dtype=np.float64)
-    adjusted = np.full_like(values, np.nan)
-    tested = np.flatnonzero(~np.isnan(values))
-    order = tested[np.argsort(values[tested], kind="stable")]
-    factors = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
-    return adjusted
 
 
 def least_p(seeds: int) -> float:

@@ -3,6 +3,7 @@
 ``menu.py`` lists them; a new one is an entry there.
 """
 
-from init_bench.datasets.menu import DATASETS, Dataset, Source, check_name, described, load
+from init_bench.datasets.dataset import Dataset
+from init_bench.datasets.menu import DATASETS, Source, check_name, described, load
 
 __all__ = ["DATASETS", "Dataset", "Source", "check_name", "described", "load"]

@@ -7,8 +7,7 @@ A reader of some length gets a file of its own beside this one, as ``bundled_mni
 import functools
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,65 +15,12 @@ from torch import Tensor
 
 from init_bench.datasets import idx
 from init_bench.datasets.bundled_mnist import cache_folder, unpacked_mnist
-from init_bench.datasets.column_order import SortedColumns, sort_columns
+from init_bench.datasets.column_order import sort_columns
+from init_bench.datasets.dataset import Dataset
+from init_bench.datasets.pixels import pixel_dataset
 from init_bench.errors import InitBenchError, lookup
 
 PREFIX = "idx:"
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Hold images in [0, 1], flattened, and their classes.
-
-    Attributes:
-        sorted_columns: the training inputs, ``(N, features)`` float32, pixels / 255, no further
-            normalization, the columns that are used most often first: what plain MLPs train on.
-        targets: ``(N,)`` int64 classes.
-        test_inputs, test_targets: the same for the test part, columns in the data's order.
-        classes: number of classes.
-        sha256: of the four raw tensors, the identity of the data.
-        image: shape of one image (channels, height, width); empty if samples are not images.
-    """
-
-    sorted_columns: SortedColumns
-    targets: Tensor
-    test_inputs: Tensor
-    test_targets: Tensor
-    classes: int
-    sha256: str
-    image: tuple[int, ...] = ()
-
-    @property
-    def features(self) -> int:
-        """Number of inputs of the first layer."""
-        return len(self.sorted_columns.order)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data is."""
-        return self.targets.device
-
-    @cached_property
-    def inputs(self) -> Tensor:
-        """``(N, features)``: the training inputs in the data's order, made when first used."""
-        return self.sorted_columns.restored()
-
-    def first(self, samples: int) -> Tensor:
-        """Return the first training inputs in the data's order, made once."""
-        if samples not in self._firsts:
-            self._firsts[samples] = self.sorted_columns.restored(slice(samples))
-        return self._firsts[samples]
-
-    @cached_property
-    def _firsts(self) -> dict[int, Tensor]:
-        return {}
-
-    def to(self, device: torch.device) -> "Dataset":
-        """Return the same data on ``device``; itself if it is there already."""
-        if self.targets.to(device) is self.targets:
-            return self
-        names = ("sorted_columns", "targets", "test_inputs", "test_targets")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def _mnist() -> dict[str, Tensor]:
@@ -101,6 +47,34 @@ def _torchvision(name: str, root: Path) -> dict[str, Tensor]:
     }
 
 
+def _dataset(raw: dict[str, Tensor]) -> Dataset:
+    digest = hashlib.sha256()
+    for part in idx.FILES:
+        digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)
+    return Dataset(
+        sorted_columns=sort_columns(raw["train_images"].flatten(1), scale=255),
+        targets=raw["train_labels"].long(),
+        test_inputs=_pixels(raw["test_images"]),
+        test_targets=raw["test_labels"].long(),
+        classes=int(max(raw["train_labels"].max(), raw["test_labels"].max())) + 1,
+        sha256=digest.hexdigest(),
+        image=(1, *raw["train_images"].shape[1:]),
+    )
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.reshape(len(images), -1).to(torch.float32).div_(255)
+
+
+TESTED = 1000
+"""Test images of ``mnist_short_test``."""
+
+
+def _shortened(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the same with fewer test images."""
+    return raw | {name: raw[name][:TESTED] for name in ("test_images", "test_labels")}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Describe a data set of the menu.
@@ -109,14 +83,25 @@ class Source:
         read: returns ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``:
             images ``(N, height, width)`` in bytes, labels ``(N,)`` from 0.
         help: how many samples of what, where they come from, who made them.
+        make: makes the data set of these tensors.
     """
 
     read: Callable[[], dict[str, Tensor]]
     help: str
+    make: Callable[[dict[str, Tensor]], Dataset] = _dataset
 
 
 DATASETS: dict[str, Source] = {
     "mnist": Source(read=_mnist, help="70 000 digits, in the package; LeCun et al., 1998"),
+    "mnist_short_test": Source(
+        read=lambda: _shortened(_mnist()),
+        help="mnist, tested on its first 1 000 test images: for many short runs",
+    ),
+    "mnist_pixels": Source(
+        read=_mnist,
+        help="the 3 136 pixels of four digits of mnist: from (x, y) to the grey value",
+        make=pixel_dataset,
+    ),
     "fashion_mnist": Source(
         read=lambda: _torchvision("FashionMNIST", cache_folder()),
         help="70 000 garments, downloaded by torchvision; Xiao et al., 2017",
@@ -185,23 +170,4 @@ def load(name: str) -> Dataset:
 @functools.lru_cache(maxsize=2)
 def _load_once(source: Source) -> Dataset:
     """Return a data set of the menu, cached: it does not change. A user's folder may."""
-    return _dataset(source.read())
-
-
-def _dataset(raw: dict[str, Tensor]) -> Dataset:
-    digest = hashlib.sha256()
-    for part in idx.FILES:
-        digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)
-    return Dataset(
-        sorted_columns=sort_columns(raw["train_images"].flatten(1), scale=255),
-        targets=raw["train_labels"].long(),
-        test_inputs=_pixels(raw["test_images"]),
-        test_targets=raw["test_labels"].long(),
-        classes=int(max(raw["train_labels"].max(), raw["test_labels"].max())) + 1,
-        sha256=digest.hexdigest(),
-        image=(1, *raw["train_images"].shape[1:]),
-    )
-
-
-def _pixels(images: Tensor) -> Tensor:
-    return images.reshape(len(images), -1).to(torch.float32).div_(255)
+    return source.make(source.read())

@@ -3,9 +3,11 @@
 No figure enters pyplot's state, and no function alters a frame or the global theme.
 """
 
+from init_bench.figures.bench_panels import bench_task
 from init_bench.figures.capture_panels import captured_layers
 from init_bench.figures.claim_list import claim_verdicts
 from init_bench.figures.coordinate_check import coordinate_curves
+from init_bench.figures.critical_difference import rank_diagram
 from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.diagnosis_panels import diagnosis
 from init_bench.figures.forest_plot import forest
@@ -20,6 +22,7 @@ from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
     "activation_histograms",
+    "bench_task",
     "captured_layers",
     "claim_verdicts",
     "coordinate_curves",
@@ -32,6 +35,7 @@ __all__ = [
     "pair_comparison",
     "parameter_states",
     "parameter_stds",
+    "rank_diagram",
     "ranked_losses",
     "rate_curves",
     "smooth",

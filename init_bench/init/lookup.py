@@ -50,6 +50,10 @@ DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 """What a record may call the distribution of independent entries."""
 
 
+TRAITS = ("attention", "relu", "sine", "no normalization")
+"""What a network may have that an initializer is meant for."""
+
+
 class InitFields(TypedDict, total=False):
     """Name what a record may state beside the name and the function."""
 
@@ -60,6 +64,7 @@ class InitFields(TypedDict, total=False):
     fills_biases: bool
     takes_nonlinearity: bool
     aliases: tuple[str, ...]
+    meant_for: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,8 @@ class InitRecord:
         aliases: other names of it.
         resets_modules: it is each module's own ``reset_parameters``. So it fills a single layer
             too: as an override, or where ``compare`` draws weights.
+        meant_for: what a network must have for it, of ``TRAITS``: ``bench`` tries it on no other.
+            What the initializer itself refuses needs no trait.
     """
 
     name: str
@@ -97,6 +104,7 @@ class InitRecord:
     takes_nonlinearity: bool = False
     aliases: tuple[str, ...] = ()
     resets_modules: bool = False
+    meant_for: tuple[str, ...] = ()
 
 
 RECORDS: dict[str, InitRecord] = {}
@@ -115,8 +123,8 @@ def register_init(name: str, init: Callable[..., Any], **fields: Unpack[InitFiel
         init: a function ``init(tensor, *, generator=None)``, or ``init(network)`` if it needs
             more than a tensor.
         fields: what ``InitRecord`` lists: ``needs``, ``nominal_std``, ``distribution``,
-            ``recognized_as``, ``fills_biases``, ``takes_nonlinearity``, ``aliases``. Those not
-            given are read from attributes of ``init`` with these names.
+            ``recognized_as``, ``fills_biases``, ``takes_nonlinearity``, ``aliases``,
+            ``meant_for``. Those not given are read from attributes of ``init`` with these names.
 
     Raises:
         InitBenchError: ``name`` or an alias is taken, or is no name a spec string can hold,
@@ -145,6 +153,8 @@ def register_init(name: str, init: Callable[..., Any], **fields: Unpack[InitFiel
         _check_name(taken)
     _check_call(name, init, record.needs)
     _check_distribution(record)
+    for trait in record.meant_for:
+        lookup(dict.fromkeys(TRAITS), trait, kind="trait of a network")
     add_record(record)
 
 

@@ -27,6 +27,7 @@ from init_bench.init.lookup import (
 )
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
+from init_bench.init.module_inits.as_built import as_built_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
 from init_bench.init.module_inits.siren import siren_
@@ -137,7 +138,7 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
     ),
     InitRecord("orthogonal", orthogonal_, nominal_std=std.orthogonal),
     InitRecord("delta_orthogonal", delta_orthogonal_, nominal_std=std.delta_orthogonal),
-    InitRecord("looks_linear", looks_linear_, nominal_std=std.looks_linear),
+    InitRecord("looks_linear", looks_linear_, nominal_std=std.looks_linear, meant_for=("relu",)),
     InitRecord("identity", _drawing_nothing(identity_), nominal_std=std.identity, aliases=("eye",)),
     InitRecord("dirac", _drawing_nothing(dirac_), nominal_std=std.dirac),
     InitRecord("sparse", sparse_, nominal_std=std.sparse),  # the spec must give its sparsity
@@ -154,13 +155,14 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
 
 
 _OF_NETWORKS: tuple[InitRecord, ...] = (
-    InitRecord("fixup", fixup_, needs="module"),
+    InitRecord("fixup", fixup_, needs="module", meant_for=("no normalization",)),
     InitRecord("skipinit", skipinit_, needs="module"),
     InitRecord("zero_gamma", zero_gamma_, needs="module"),
     InitRecord("zero", zero_, needs="module"),
-    InitRecord("gpt2", gpt2_, needs="module"),
+    InitRecord("gpt2", gpt2_, needs="module", meant_for=("attention",)),
     InitRecord("t_fixup", t_fixup_, needs="module"),
-    InitRecord("siren", siren_, needs="module"),
+    InitRecord("siren", siren_, needs="module", meant_for=("sine",)),
+    InitRecord("as_built", as_built_, needs="module"),
     InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),

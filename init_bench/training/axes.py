@@ -61,7 +61,7 @@ SYNONYMS = {
 """Other words for axes, for the hint about an unknown one."""
 
 
-NORMS = ("none", "batch")
+NORMS = ("none", "batch", "pre", "post")
 
 
 INT64 = 2**63
@@ -110,6 +110,11 @@ def _check_init(text: str, info: ValidationInfo) -> str:
     return str(spec)
 
 
+def _check_capture(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the steps of captures, of which there may be none."""
+    return _check_distinct(values) if values else ()
+
+
 # Named, so that help() shows the names: Axis[Lr] and not what they stand for.
 Axis = TypeAliasType(
     "Axis",
@@ -127,6 +132,10 @@ OptimizerName = TypeAliasType("OptimizerName", Annotated[str, _name_in(OPTIMIZER
 PrecisionName = TypeAliasType("PrecisionName", Annotated[str, _name_in(PRECISIONS, "precision")])
 Count = TypeAliasType("Count", Annotated[int, Field(gt=0, lt=INT64)])
 Step = TypeAliasType("Step", Annotated[int, Field(ge=0)])
+CaptureSteps = TypeAliasType(
+    "CaptureSteps",
+    Annotated[tuple[Step, ...], BeforeValidator(_as_tuple), AfterValidator(_check_capture)],
+)
 Seed = TypeAliasType("Seed", Annotated[int, Field(ge=0, lt=INT64)])
 Rate = TypeAliasType("Rate", Annotated[float, Field(ge=0, allow_inf_nan=False)])
 Fraction = TypeAliasType("Fraction", Annotated[float, Field(ge=0, lt=1)])

@@ -52,7 +52,7 @@ class Grid(BaseModel):
         precision: str, default "float32". Of products: or ``bfloat16``, or on CUDA ``tf32``.
         seed: int, default 0. Decides weights and minibatches.
         capture_at: int, default None. Steps before whose update the layers are captured, the
-            same for all cells; None is the start and the end.
+            same for all cells; None is the start and the end, an empty list is never.
 
     Raises:
         InitBenchError: naming every unknown axis and every bad value in one message.
@@ -81,7 +81,7 @@ class Grid(BaseModel):
     steps: Axis[axis.Count] = (2000,)
     precision: Axis[axis.PrecisionName] = ("float32",)
     seed: Axis[axis.Seed] = (0,)
-    capture_at: Axis[axis.Step] | None = None
+    capture_at: axis.CaptureSteps | None = None
 
     @model_validator(mode="after")
     def _check_axes_of_models(self) -> "Grid":

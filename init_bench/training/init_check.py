@@ -29,7 +29,7 @@ def dry_run(spec: InitSpec) -> None:
     inputs = torch.randn(SAMPLES, FEATURES, generator=stream(0, "dry run"))
     batch = (inputs, inputs[:, 0].gt(0).long())
     try:
-        build(lambda: mlp(FEATURES, 2, 3, depth=3, activation="relu"), _shortened(spec), 0, batch)
+        build(lambda: mlp(FEATURES, 2, 4, depth=3, activation="relu"), _shortened(spec), 0, batch)
     except InitBenchError as cause:
         raise InitBenchError(f"init {str(spec)!r}: {cause}") from None
 

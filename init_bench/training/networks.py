@@ -1,6 +1,8 @@
 """Build a cell's network and fill its weights."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
     """Return the cell's network on the CPU with its initial weights.
 
     An initializer that needs data gets ``INIT_SAMPLES`` training samples; one that needs a loss
-    gets the cross-entropy on them. So the weights depend on data set, model, initializer and seed.
+    gets ``loss_of`` on them. So the weights depend on data set, model, initializer and seed.
 
     Raises:
         InitBenchError: the model's factory fails on this data set, or the initializer cannot
@@ -35,6 +37,23 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
     """
     batch = seen_by_init(cell, data) if cell.init_spec.needs in NEED_DATA else None
     return build(lambda: _unfilled(cell, data), cell.init_spec, cell.seed, batch)
+
+
+def starts_of(cells: Sequence[Cell], data: Dataset) -> list[nn.Module]:
+    """Return the initial network of each cell.
+
+    Cells that differ in their rates alone start alike: the start is computed once and copied.
+
+    Raises:
+        InitBenchError: as ``network_of``.
+    """
+    made: dict[Cell, nn.Module] = {}
+    networks = []
+    for cell in cells:
+        start = replace(cell, lr=0.0, momentum=0.0, weight_decay=0.0)
+        networks.append(copy.deepcopy(made[start]) if start in made else network_of(cell, data))
+        made.setdefault(start, networks[-1])
+    return networks
 
 
 def _unfilled(cell: Cell, data: Dataset) -> nn.Module:
@@ -69,6 +88,8 @@ def check(cell: Cell, data: Dataset) -> None:
         InitBenchError: the network cannot be made, cannot take the samples, or does not return a
             row of ``classes`` logits for each.
     """
+    if cell.is_plain_mlp:
+        return _check_classes(cell, data)
     needs_data = cell.init_spec.needs in NEED_DATA
     with drawing_from(stream(cell.seed, "factory")):
         network = _unfilled(cell, data) if needs_data else network_of(cell, data)
@@ -89,6 +110,27 @@ def check(cell: Cell, data: Dataset) -> None:
         )
 
 
+def _check_classes(cell: Cell, data: Dataset) -> None:
+    """Refuse real-valued targets for plain MLPs, whose engine computes the cross-entropy."""
+    if not data.has_classes:
+        raise InitBenchError(
+            f"model {cell.model!r} learns classes, and {cell.dataset} has real-valued targets: "
+            f"train siren on it, or a model of your own"
+        )
+
+
+def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits to classes, or the mean squared error to values.
+
+    Example:
+        >>> loss_of(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [0.0]])).item()
+        5.0
+    """
+    if targets.is_floating_point():
+        return nn.functional.mse_loss(outputs.float(), targets)
+    return nn.functional.cross_entropy(outputs.float(), targets)
+
+
 def input_shape(cell: Cell, data: Dataset) -> tuple[int, ...]:
     """Return the shape of one sample as the cell's network takes it."""
     return (data.features,) if cell.is_mlp else data.image or (data.features,)
@@ -104,7 +146,7 @@ def build(
 
     Parameters that the initializer does not fill keep what the factory drew from a stream of the
     seed. An initializer that needs data gets ``batch``, inputs and classes on the CPU; one that
-    needs a loss gets the cross-entropy on it.
+    needs a loss gets ``loss_of`` on it.
 
     Example:
         >>> from init_bench.models import mlp
@@ -114,4 +156,4 @@ def build(
     """
     with drawing_from(stream(seed, "factory")):
         model = factory()
-    return fill_weights(model, init, batch=batch, loss=nn.functional.cross_entropy, seed=seed)
+    return fill_weights(model, init, batch=batch, loss=loss_of, seed=seed)

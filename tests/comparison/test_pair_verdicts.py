@@ -8,10 +8,10 @@ import pytest
 
 from init_bench.comparison.measurements import Row
 from init_bench.comparison.pair_verdicts import COLUMNS, judge, verdict_of
-from init_bench.comparison.paired_tests import holm
 from init_bench.comparison.pairs import Pair
 from init_bench.comparison.report import text_of
 from init_bench.init import parse
+from init_bench.statistics.all_pairs import holm
 
 PAIR = Pair(a=parse("he_normal"), b=parse("lecun_normal"))
 SHAPE = "square 128x128"

@@ -11,11 +11,11 @@ from scipy import stats
 from init_bench.comparison.paired_tests import (
     EXACT_SEEDS,
     bootstrap_interval,
-    holm,
     least_p,
     seeds_for,
     sign_flip_p,
 )
+from init_bench.statistics.all_pairs import holm
 
 # Tenths: sums of signed tenths that are equal on paper stay apart from those that are not.
 differences = st.lists(st.integers(-50, 50).map(lambda n: n / 10), min_size=2, max_size=8)

@@ -84,7 +84,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("seed", [], r"seed: an axis needs at least one value"),
     ("activation", (), r"activation: an axis needs at least one value"),
     ("capture_at", [0, -1], r"capture_at: .*greater than or equal to 0.*, got -1"),
-    ("capture_at", [], r"capture_at: .*at least one value"),
+    ("capture_at", [2, 2], r"capture_at: 2 is given twice"),
 ]
 
 TOGETHER: dict[str, tuple[Any, str]] = {

@@ -16,6 +16,7 @@ from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
+from init_bench.training.networks import loss_of
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class _Trainer:
     def _gradients(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         with _casting(self.cell, batch.inputs):
             logits = self.network(batch.inputs)
-        loss = nn.functional.cross_entropy(logits.float(), batch.targets)
+        loss = loss_of(logits, batch.targets)
         return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
 
@@ -198,7 +199,7 @@ class StackedModules:
             others = {name: value.clone() for name, value in others.items()}
             with _casting(self.cells[0], x):
                 logits = functional_call(self.base, (values, others), (x,))
-            return nn.functional.cross_entropy(logits.float(), y), others
+            return loss_of(logits, y), others
 
         samples = None if shared else 0
         each = vmap(grad_and_value(loss, has_aux=True), in_dims=(0, 0, samples, samples))

@@ -29,7 +29,7 @@ from init_bench.training.engine.stacked_measures import (
     layer_rows,
 )
 from init_bench.training.engine.stacked_mlp import StackedMLP
-from init_bench.training.networks import input_shape, network_of
+from init_bench.training.networks import input_shape, loss_of, starts_of
 from init_bench.training.progress import ProgressCallback
 from init_bench.training.tables import CellResult, stored_row
 
@@ -129,7 +129,7 @@ class _Training:
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
         self.device, self.shape = data.device, input_shape(cells[0], data)
-        self.networks = [network_of(cell, data).to(self.device) for cell in cells]
+        self.networks = [network.to(self.device) for network in starts_of(cells, data)]
         self.engine = engine_of(cells, self.networks, data)
         self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
@@ -181,8 +181,12 @@ class _Training:
             self._drop(finite, steps.stop)
 
     def _drop(self, finite: np.ndarray[tuple[int], np.dtype[np.bool_]], step: int) -> None:
-        """Capture the layers of the active cells that are not finite, and drop those cells."""
-        self._capture([i for i, fine in zip(self.active, finite, strict=True) if not fine], step)
+        """Drop the active cells that are not finite; capture their layers where any are wanted."""
+        broken = [i for i, fine in zip(self.active, finite, strict=True) if not fine]
+        if self.cells[0].captured_steps:
+            self._capture(broken, step)
+        else:
+            self._update_networks(broken)
         kept = np.flatnonzero(finite).tolist()
         if kept:
             self.engine.keep(kept)
@@ -231,7 +235,7 @@ def _rows_of_network(
     own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "look"))
     with own_draws, capture(network) as record:
         logits: Tensor = functional_call(network, buffers, (inputs,))
-        loss = nn.functional.cross_entropy(logits, data.targets[:CAPTURED_SAMPLES])
+        loss = loss_of(logits, data.targets[:CAPTURED_SAMPLES])
         torch.autograd.grad(loss, trained, allow_unused=True)
     return [stored_row(row) for row in record.rows]
 
@@ -252,12 +256,20 @@ def _accuracies(
 
 
 def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, ...]) -> float:
-    """Return the share of test samples classified correctly; nan logits are wrong."""
+    """Return the share of test samples classified correctly; nan logits are wrong.
+
+    Of real-valued targets return R² = 1 − mean squared error / variance, at least 0, and 0 where
+    an output is not finite.
+    """
     network.eval()
     own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "test"))
     with torch.no_grad(), own_draws:
         parts = torch.split(data.test_inputs.view(-1, *shape), TESTED_SAMPLES)
         logits = torch.cat([network(part) for part in parts])
+    if not data.has_classes:
+        targets = data.test_targets
+        explained = 1 - (logits - targets).square().mean() / targets.var(correction=0)
+        return max(0.0, float(explained)) if logits.isfinite().all() else 0.0
     correct = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)
     return float(correct.sum().item()) / len(correct)
 

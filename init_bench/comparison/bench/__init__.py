@@ -1,0 +1,1 @@
+"""Compare all initializers on several tasks under one protocol: ``init-bench bench``."""

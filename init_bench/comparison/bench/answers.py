@@ -1,0 +1,113 @@
+"""Say for each architecture what to use and what to avoid, by how much, from how many runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from init_bench.comparison.bench.outcomes import by_seed, value_of
+from init_bench.comparison.bench.tasks import Task
+from init_bench.statistics.all_pairs import all_pairs, not_shown_worse
+from init_bench.statistics.ranks import Ranking, ranking
+
+MARGIN = 0.02
+"""Two arms differ only if their losses are at least 2 % apart: less matters to nobody."""
+
+
+FAR = 0.1
+"""An arm is to be avoided if it is worse than the best by this share of chance's loss."""
+
+
+COLUMNS = (
+    *("architecture", "task", "use", "verdict", "loss", "avoid", "loss_of_avoided"),
+    *("worse_by", "arms", "runs"),
+)
+
+
+def pairs_of_arms(task: Task, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the tests of all pairs of a task's arms on their final losses."""
+    pairs = all_pairs(by_seed(runs), margin=MARGIN)
+    pairs.insert(0, "task", task.name)
+    return pairs
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hold the arms of a task that nothing beats, and those to avoid."""
+
+    use: list[str]
+    avoid: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """Return ``best alone``, or ``no difference`` among several."""
+        return "best alone" if len(self.use) == 1 else "no difference"
+
+
+def answer_of(runs: pd.DataFrame, pairs: pd.DataFrame, chance: float) -> Answer:
+    """Return the answer of one task from its runs and the tests of all pairs."""
+    means = by_seed(runs).mean().sort_values(kind="stable")
+    best = str(means.index[0])
+    use = not_shown_worse(pairs, best)
+    far = [str(a) for a in means.index[::-1] if means[a] - means[best] >= FAR * chance]
+    return Answer(use, [arm for arm in far if arm not in use])
+
+
+def summary_of(
+    tasks: Mapping[str, Task],
+    runs: pd.DataFrame,
+    pairs: pd.DataFrame,
+    arms: pd.DataFrame,
+    chances: Mapping[str, float],
+) -> pd.DataFrame:
+    """Return a row per architecture: what to use, what to avoid, by how much, from how many runs.
+
+    ``use`` lists the arms that nothing beats, the lowest loss first; ``avoid`` those that are shown
+    to be worse by a tenth of chance's loss or more, the worst first. ``loss`` is that of the first
+    of ``use`` with its 95 % interval, ``loss_of_avoided`` the range of those to avoid, ``worse_by``
+    the difference of the least bad of them from the best with the interval that holds for all
+    pairs.
+    """
+    rows = []
+    for name, task in tasks.items():
+        own, tests = runs[runs["task"] == name], pairs[pairs["task"] == name]
+        answer = answer_of(own, tests, chances[name])
+        means = by_seed(own).mean()
+        bad = [means[arm] for arm in answer.avoid]
+        rows.append(
+            {
+                "architecture": task.architecture,
+                "task": name,
+                "use": ", ".join(answer.use),
+                "verdict": answer.verdict,
+                "loss": "{:.3f} [{:.3f}, {:.3f}]".format(
+                    *value_of(arms, name, answer.use[0], "final_loss")
+                ),
+                "avoid": ", ".join(answer.avoid),
+                "loss_of_avoided": f"{min(bad):.3f} to {max(bad):.3f}" if bad else "",
+                "worse_by": _worse_by(tests, answer),
+                "arms": own["init"].nunique(),
+                "runs": len(own),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _worse_by(tests: pd.DataFrame, answer: Answer) -> str:
+    """Return how far the least bad arm to avoid is behind the best, empty where there is none."""
+    if not answer.avoid:
+        return ""
+    row = tests[(tests["a"] == answer.use[0]) & (tests["b"] == answer.avoid[-1])].iloc[0]
+    return f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+
+
+def ranking_of(runs: pd.DataFrame) -> Ranking | None:
+    """Return the ranking over tasks of the arms that all tasks have; ``None`` for fewer than two.
+
+    Example:
+        >>> ranking_of(pd.DataFrame(columns=["task", "init", "final_loss"])) is None
+        True
+    """
+    means = runs.pivot_table(index="task", columns="init", values="final_loss", aggfunc="mean")
+    common = means.dropna(axis="columns")
+    return ranking(common) if common.shape[1] > 1 else None

@@ -1,0 +1,160 @@
+"""Write the README of a benchmark: how it was made, its answers, its numbers."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from init_bench.comparison.bench.protocol import Protocol
+from init_bench.comparison.bench.tasks import Task
+from init_bench.statistics.ranks import Ranking
+from init_bench.training.manifest import versions
+
+OUTCOMES = {
+    "final_loss": "loss at the end",
+    "area": "mean loss",
+    "steps_to_target": "steps to target",
+    "test_accuracy": "test accuracy",
+    "window_decades": "rates that train (decades)",
+    "diverged": "diverged",
+    "seconds": "seconds",
+}
+"""Columns of a task's table."""
+
+
+def readme_of(
+    tasks: Mapping[str, Task],
+    summary: pd.DataFrame,
+    arms: pd.DataFrame,
+    ranking: Ranking | None,
+    protocol: Protocol,
+) -> str:
+    """Return the README as Markdown."""
+    parts = ["# Results of `init-bench bench`", _head(protocol, arms)]
+    parts += ["## What to use, what to avoid", _answers(summary), _reading()]
+    if ranking is not None:
+        parts.append(_ranks(ranking))
+    for name, task in tasks.items():
+        parts.append(f"## {name}: {task.architecture}")
+        parts += [_setting(task, protocol), _arms(arms[arms["task"] == name])]
+        parts.append(f"![{name}](figures/{name}.png)")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
+    """Return command, commit, machine and seeds."""
+    seconds = arms.loc[arms["outcome"] == "seconds", "value"] * len(protocol.seeds)
+    found = versions()
+    rows = {
+        "command": f"`{_command()}`",
+        "commit": commit(),
+        "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "seeds": f"final runs {_span(protocol.seeds)}; tuning {_span(protocol.seeds_of_tuning)}",
+        "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
+    }
+    return _markdown(["", ""], rows.items())
+
+
+def _answers(summary: pd.DataFrame) -> str:
+    names = {
+        "architecture": "architecture",
+        "use": "use",
+        "verdict": "verdict",
+        "loss": "its loss [95 %]",
+        "avoid": "avoid",
+        "loss_of_avoided": "their loss",
+        "worse_by": "worse by at least",
+        "runs": "runs",
+    }
+    rows = summary[list(names)].astype(str).to_numpy().tolist()
+    return _markdown(list(names.values()), rows)
+
+
+def _reading() -> str:
+    return (
+        "*Use*: the arm with the lowest mean loss at the end, and all that no test sets apart from "
+        "it (paired t over seeds, Holm over all pairs of the task, 5 %; differences below 2 % "
+        "count as none). *Avoid*: shown to be worse than the best by a tenth of chance's loss or "
+        "more, the worst first. *Worse by at least*: the best of those to avoid against the best, "
+        "with an interval that holds for all pairs. Each arm runs at its own best rate. Protocol "
+        "and definitions: `docs/bench.md`. `runs.csv` holds every final run, `tuning.csv` every "
+        "run that a rate was chosen on, `pairs.csv` every test, `arms.csv` every outcome."
+    )
+
+
+def _ranks(ranking: Ranking) -> str:
+    listed = ", ".join(f"{name} {rank:.1f}" for name, rank in ranking.mean_ranks.items())
+    return (
+        f"## Over {ranking.tasks} tasks\n\nMean ranks of the arms that all tasks have: {listed}. "
+        f"Friedman's test that all are alike: p = {ranking.p:.2g}. Ranks less than "
+        f"{ranking.critical_difference:.2f} apart do not differ (Nemenyi).\n\n"
+        f"![mean ranks](figures/ranks.png)"
+    )
+
+
+def _setting(task: Task, protocol: Protocol) -> str:
+    axes = ", ".join(f"{key} {value}" for key, value in task.axes.items())
+    first, second, whole = protocol.steps(task.steps)
+    rates = task.first_rates
+    return (
+        f"{axes or 'defaults of a grid'}; {whole} steps (tuning {first} and {second}); "
+        f"{len(rates)} rates from {rates[0]:g} to {rates[-1]:g}."
+    )
+
+
+def _arms(arms: pd.DataFrame) -> str:
+    """Return the table of one task's arms, the lowest loss first."""
+    losses = arms[arms["outcome"] == "final_loss"].sort_values(["value", "init"])
+    rows = []
+    for init, lr in zip(losses["init"], losses["lr"], strict=True):
+        own = arms[arms["init"] == init].set_index("outcome")
+        cells = [_number(own.loc[name]) for name in OUTCOMES]
+        rows.append([f"`{init}`", f"{lr:g}", *cells])
+    return _markdown(["init", "rate", *OUTCOMES.values()], rows)
+
+
+def _number(row: "pd.Series[float]") -> str:
+    """Return a value with its interval."""
+    return f"{row['value']:.3g} [{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
+
+
+def _markdown(names: list[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _span(seeds: tuple[int, ...]) -> str:
+    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+
+
+def _command() -> str:
+    """Return what was called: the command line, or the function."""
+    program = Path(sys.argv[0]).name
+    own = program in ("init-bench", "__main__.py")
+    return shlex.join(["init-bench", *sys.argv[1:]]) if own else "init_bench.bench(…)"
+
+
+def commit() -> str:
+    """Return the commit of the package's source tree, empty where it is none."""
+    call = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,129 @@
+"""Hold the result of a benchmark: tables, figures, README."""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench import figures
+from init_bench.comparison.bench.answers import answer_of
+from init_bench.comparison.bench.outcomes import order
+from init_bench.comparison.bench.protocol import Protocol
+from init_bench.comparison.bench.readme import readme_of
+from init_bench.comparison.bench.tasks import Task
+from init_bench.figures.export import images_of
+from init_bench.files import json_records, make_folder, write_atomic, write_files
+from init_bench.statistics.ranks import Ranking
+
+TABLES = ("summary", "arms", "pairs", "runs", "tuning")
+
+
+CURVES_SHOWN = 3
+"""Arms from the top, and from the bottom, of a task whose curves are drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """The result of ``bench``; printed, it says for each architecture what to use and to avoid.
+
+    Attributes:
+        summary: a row per task: ``architecture``, ``task``, ``use``, ``verdict`` (``best alone`` or
+            ``no difference``), ``loss``, ``avoid``, ``loss_of_avoided``, ``worse_by``, ``arms``,
+            ``runs``.
+        arms: a row per task, arm and outcome: ``task``, ``init``, ``lr``, ``outcome``, ``value``,
+            ``ci_low``, ``ci_high``, ``n``.
+        pairs: a row per task and pair of arms: ``a``, ``b``, ``difference``, its interval,
+            ``effect``, ``p``, ``p_holm``, ``n``, ``verdict``.
+        runs: a row per final run and its outcomes.
+        tuning: a row per run on which a rate was chosen.
+        curves: ``task``, ``init``, ``seed``, ``step``, ``loss`` of the final runs.
+        ranking: of the arms that all tasks have, over tasks; ``None`` where fewer than two are.
+        tasks: by name.
+        chances: loss of a constant output, by task.
+        protocol: of all arms.
+        folder: where everything is stored.
+        failures: files about runs that failed.
+    """
+
+    summary: pd.DataFrame
+    arms: pd.DataFrame
+    pairs: pd.DataFrame
+    runs: pd.DataFrame
+    tuning: pd.DataFrame
+    curves: pd.DataFrame
+    ranking: Ranking | None
+    tasks: dict[str, Task]
+    chances: dict[str, float]
+    protocol: Protocol
+    folder: Path
+    failures: tuple[Path, ...] = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """``summary``."""
+        return self.summary
+
+    def figure(self, task: str | None = None) -> Figure:
+        """Draw the outcomes of one task, or the ranks over all of them."""
+        if task is None:
+            return self._ranks()
+        runs = self.runs[self.runs["task"] == task]
+        pairs = self.pairs[self.pairs["task"] == task]
+        names = order(list(runs["init"].unique()), runs)
+        shown = [*names[:CURVES_SHOWN], *names[CURVES_SHOWN:][-CURVES_SHOWN:]]
+        return figures.bench_task(
+            self.arms[self.arms["task"] == task],
+            self.curves[self.curves["task"] == task],
+            order=names,
+            use=answer_of(runs, pairs, self.chances[task]).use,
+            shown=shown,
+            caption=f"{self.tasks[task].architecture}: {runs['seed'].nunique()} seeds of each arm.",
+        )
+
+    def to_json(self) -> str:
+        """Return the summary as JSON records."""
+        return json.dumps(json_records(self.summary), ensure_ascii=False)
+
+    def save(self, folder: str | Path | None = None) -> list[Path]:
+        """Write tables (Parquet and CSV), figures and README; return the paths.
+
+        Raises:
+            InitBenchError: the folder cannot be made or written.
+        """
+        target = Path(folder or self.folder)
+        make_folder(target)
+        paths = []
+        for name in TABLES:
+            table: pd.DataFrame = getattr(self, name)
+            paths += [target / f"{name}.parquet", target / f"{name}.csv"]
+            write_atomic(paths[-2], table.to_parquet)
+            write_atomic(paths[-1], functools.partial(table.to_csv, index=False))
+        images = [images_of(self.figure(task), task) for task in self.tasks]
+        if self.ranking is not None:
+            images.append(images_of(self._ranks(), "ranks"))
+        for files in images:
+            paths += write_files(target / "figures", files)
+        text = readme_of(self.tasks, self.summary, self.arms, self.ranking, self.protocol)
+        return [*paths, *write_files(target, {"README.md": text.encode()})]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{row['architecture']} ({row['runs']} runs): use {row['use']}; "
+            f"loss {row['loss']}" + (f"; avoid {row['avoid']}" if row["avoid"] else "")
+            for row in self.summary.to_dict("records")
+        ]
+        return "\n".join([*lines, f"Tables and figures: {self.folder}"])
+
+    def _ranks(self) -> Figure:
+        if self.ranking is None:
+            empty: pd.Series[float] = pd.Series(dtype=float)
+            return figures.rank_diagram(empty, critical_difference=float("nan"), caption="")
+        found = self.ranking
+        return figures.rank_diagram(
+            found.mean_ranks,
+            critical_difference=found.critical_difference,
+            caption=f"Arms that all {found.tasks} tasks have; Friedman's test: p = {found.p:.2g}.",
+        )

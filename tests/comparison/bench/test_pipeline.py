@@ -1,0 +1,134 @@
+"""The benchmark from call to files: small, real trainings, and what is refused before any."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import init_bench as ib
+from init_bench import InitBenchError
+from init_bench.comparison.bench.protocol import FIRST_TUNING_SEED
+from init_bench.comparison.bench.result import TABLES
+from init_bench.comparison.bench.tasks import Task
+from init_bench.init.lookup import RECORDS
+from tests.cli.in_process import init_bench
+
+DEEP = Task(
+    name="deep", architecture="MLP of 10 layers", axes={"depth": 10, "width": 32}, steps=240
+)
+OPTIONS: dict[str, Any] = {"device": "cpu", "workers": 1, "progress": False, "quick": True}
+
+
+@pytest.fixture
+def halved() -> Any:
+    """Register He's rule with half its standard deviation."""
+
+    def half_(tensor, *, generator=None):  # type: ignore[no-untyped-def]
+        """Fill from half of He's."""
+        return ib.init.he_normal_(tensor, generator=generator).mul_(0.5)
+
+    ib.register_init("half_he", half_)
+    yield "half_he"
+    ib.init.INITS.pop("half_he")
+    RECORDS.pop("half_he")
+
+
+def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
+    halved: str, tmp_path: Path
+) -> None:
+    result = ib.bench([DEEP], ["he_normal", halved], out=tmp_path, seeds=4, **OPTIONS)
+    assert result.summary[["use", "avoid"]].to_numpy().tolist() == [["he_normal", halved]]
+    assert result.summary["runs"].item() == 8
+    for name in TABLES:
+        table = pd.read_parquet(tmp_path / f"{name}.parquet")
+        assert len(table) == len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
+    text = (tmp_path / "README.md").read_text()
+    assert "final runs 0 to 3" in text
+    assert "| `half_he` |" in text
+    assert (tmp_path / "figures" / "deep.svg").stat().st_size > 1000
+
+
+def test_the_same_call_trains_nothing_again_and_gives_the_same_tables(tmp_path: Path) -> None:
+    first = ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path / "a", seeds=2, **OPTIONS)
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "a" / "runs" / "cells").iterdir()}
+    again = ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path / "a", seeds=2, **OPTIONS)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "a/runs/cells").iterdir()} == files
+    elsewhere = ib.bench([DEEP], ["zeros", "he_normal"], out=tmp_path / "b", seeds=2, **OPTIONS)
+    for other in (again, elsewhere):
+        for name in ("tuning", "pairs"):
+            pd.testing.assert_frame_equal(
+                getattr(first, name).drop(columns="status", errors="ignore"),
+                getattr(other, name).drop(columns="status", errors="ignore"),
+            )
+        numbers = first.runs.drop(columns="seconds")
+        pd.testing.assert_frame_equal(numbers, other.runs.drop(columns="seconds"))
+
+
+def test_final_seeds_are_fresh(tmp_path: Path) -> None:
+    result = ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path, seeds=[3, 8], **OPTIONS)
+    assert set(result.runs["seed"]) == {3, 8}
+    assert result.tuning["seed"].min() == FIRST_TUNING_SEED
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write a module whose model returns nan."""
+    (tmp_path / "broken_net.py").write_text(
+        "import torch\n\n\nclass Broken(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = torch.nn.Linear(784, 10)\n\n"
+        "    def forward(self, x):\n        return self.fc(x.flatten(1)) * float('nan')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return "broken_net:Broken"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tasks", "broken_net:Broken"], r"the loss of model .* is nan at step 0"),
+        (["--tasks", "mlp", "--inits", "fixup"], "0 of the initialisers fixup fit its network"),
+        (
+            ["--tasks", "rates.toml"],
+            r"rates must be at least 3 different ones .*, got \[0.1\]",
+        ),
+        (["--tasks", "mlp", "--seeds", "1"], "at least 2"),
+        (["--tasks", "mpl"], "unknown task 'mpl': did you mean 'mlp'"),
+        (["--tasks", "mlp", "--inits", "he_norml"], "unknown init 'he_norml'"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_2_before_any_work(
+    words: list[str], message: str, net: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rates.toml").write_text('[[task]]\nname = "one"\nrates = [0.1]\n')
+    done = init_bench("bench", *words, "--out", "out", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr)
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_prints_the_summary_as_json(tmp_path: Path) -> None:
+    (tmp_path / "tasks.toml").write_text('[[task]]\nname = "tiny"\nwidth = 16\ndepth = 3\n')
+    words = ["--quick", "--tasks", "tasks.toml", "--inits", "he_normal", "--inits", "zeros"]
+    options = ["--seeds", "2", "--device", "cpu", "--workers", "1", "--out", "out", "--json"]
+    done = init_bench("bench", *words, *options, cwd=tmp_path)
+    assert done.returncode == 0
+    (row,) = json.loads(done.stdout)
+    assert (row["task"], row["use"], row["runs"]) == ("tiny", "he_normal", 4)
+
+
+def test_a_dry_run_says_how_much_and_writes_nothing(tmp_path: Path) -> None:
+    words = ["--quick", "--tasks", "mlp", "--inits", "he_normal", "--inits", "zeros", "--dry-run"]
+    done = init_bench("bench", *words, "--workers", "1", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "min with 1 workers" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InitBenchError, match=r"give a list of specs: \['he_normal'\]"):
+        ib.bench(["mlp"], "he_normal", out=tmp_path, **OPTIONS)
