@@ -30,11 +30,10 @@ def transformer_branches(model: nn.Module) -> Iterator[Branch]:
     """Yield the residual branches of torch's transformers, a norm that begins one included."""
     for prefix, module in _transformer_layers(model):
         parts = dict(module.named_children())
-        attentions = [[name] for name in ("self_attn", "multihead_attn") if name in parts]
-        layers = [*attentions, ["linear1", "linear2"]]
-        for place, names in enumerate(layers, start=1):
-            inside = [f"norm{place}", *names] if module.norm_first else names
-            modules = tuple(f"{prefix}{name}" for name in inside)
+        layers = [(name,) for name in ("self_attn", "multihead_attn") if name in parts]
+        for place, names in enumerate([*layers, ("linear1", "linear2")], start=1):
+            norm = [f"norm{place}"] * bool(module.norm_first)
+            modules = tuple(f"{prefix}{name}" for name in (*norm, *names))
             yield Branch(modules=modules, block=prefix.rstrip("."))
 
 
