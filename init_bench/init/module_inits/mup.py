@@ -16,6 +16,7 @@ def mup_(
     base: Base = None,
     start: str = "he_normal",
     law: str = "mup",
+    zero_readout: bool = False,
 ) -> None:
     """Fill a model so that rates found on a narrow base model suit it (μP); give the rates.
 
@@ -55,6 +56,8 @@ def mup_(
             shape is compared with the base's.
         start: an initialiser of one tensor that states a std.
         law: ``mup`` or ``u_mup``.
+        zero_readout: start the readout at 0, as Tensor Programs V, D.2 advises: the outputs of
+            the start, which are larger the narrower the model, are gone.
 
     Shapes:
         network: any; with ``base`` of the same layers, or blocks, as the base.
@@ -83,6 +86,8 @@ def mup_(
     lookup(dict.fromkeys(LAWS), law, kind="law")
     filling = WidthFilling(network, base_width, base)
     filling.fill(start, law=law)
+    if zero_readout:
+        filling.zero_readout()
 
 
 def completep_(
@@ -93,6 +98,7 @@ def completep_(
     base: Base = None,
     start: str = "he_normal",
     alpha: float = 1.0,
+    zero_readout: bool = False,
 ) -> None:
     """Fill a residual model so that rates found on a narrow, shallow one suit it (CompleteP).
 
@@ -118,7 +124,7 @@ def completep_(
 
     Args:
         network: the model.
-        base_width, base, start: as for ``mup``.
+        base_width, base, start, zero_readout: as for ``mup``.
         base_depth: blocks of the base model: modules whose forward function adds branches;
             where the model's own does, each branch counts. Left out with ``base``.
         alpha: exponent of the multiplier: 1 is CompleteP, 0.5 the older depth-μP.
@@ -150,6 +156,8 @@ def completep_(
     found = filling.view.graph.branches()
     depth = _blocks(found) / _base_blocks(filling, base_depth)
     filling.fill(start, depth=depth, alpha=alpha)
+    if zero_readout:
+        filling.zero_readout()
 
 
 def _blocks(branches: list[Branch]) -> int:

@@ -68,6 +68,14 @@ class WidthFilling:
             self._apply(parameter, scaling, init)
         self._check_attention()
 
+    def zero_readout(self) -> None:
+        """Start the weights that give the output at 0."""
+        for name, one in self.growth.items():
+            if one.role == "readout":
+                self.network.fill(
+                    self.network.parameters[f"{self.view.prefix}{name}"], "zeros", "readout"
+                )
+
     def _refuse_start(self, init: InitSpec) -> None:
         weights = [p for p in self.network.parameters.values() if p.role == "weight"]
         if init.needs != "tensor" or any(nominal_std_of(p, init).std is None for p in weights):
@@ -156,7 +164,7 @@ class WidthFilling:
 
     def _head_grows(self, path: str) -> bool:
         module = dict(self.view.graph.model.named_modules()).get(path)
-        if all(one.role in ("fixed",) for one in self.growth.values()):
+        if all(one.fan_out == 1 for one in self.growth.values()):
             return False
         if self.base is None or not isinstance(module, nn.MultiheadAttention):
             return True

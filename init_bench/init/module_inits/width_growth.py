@@ -28,17 +28,22 @@ class Growth:
 
     A bias, a normalization's scale or an embedding has one input; a parameter that is no matrix
     has outputs alone.
+
+    Attributes:
+        role: ``hidden``, ``readout`` (its inputs grow alone), ``input`` (its outputs do) or
+            ``fixed``.
+        fan_in, fan_out: how many times the base's.
     """
 
+    role: str
     fan_in: float = 1.0
     fan_out: float = 1.0
 
-    @property
-    def role(self) -> str:
-        """``hidden``, ``readout`` (inputs grow alone), ``input`` (outputs do) or ``fixed``."""
-        if self.fan_in == 1:
-            return "fixed" if self.fan_out == 1 else "input"
-        return "readout" if self.fan_out == 1 else "hidden"
+    @classmethod
+    def of(cls, fan_in: float, fan_out: float) -> "Growth":
+        """Return the growth with the role that it shows."""
+        role = {(0, 0): "fixed", (0, 1): "input", (1, 0): "readout", (1, 1): "hidden"}
+        return cls(role=role[fan_in != 1, fan_out != 1], fan_in=fan_in, fan_out=fan_out)
 
 
 class View:
@@ -100,7 +105,7 @@ def growth_from_base(view: View, base: View) -> dict[str, Growth]:
         )
     for name in view.tied:
         if found[name].role == "readout":  # a table under another name: one input, one-hot
-            found[name] = Growth(fan_out=found[name].fan_in)
+            found[name] = Growth(role="input", fan_out=found[name].fan_in)
     return found
 
 
@@ -113,9 +118,9 @@ def _against(parameter: NamedParameter, other: NamedParameter) -> Growth:
         )
     ratio = math.prod(a / b for a, b in zip(shape, base, strict=True))
     if parameter.role != "weight":
-        return Growth(fan_out=ratio)
+        return Growth.of(1.0, ratio)
     inputs = _fan_in(parameter) / _fan_in(other)
-    return Growth(fan_in=inputs, fan_out=ratio / inputs)
+    return Growth.of(inputs, ratio / inputs)
 
 
 def _fan_in(parameter: NamedParameter) -> float:
@@ -151,12 +156,12 @@ def growth_by_tracing(view: View, base_width: int) -> dict[str, Growth]:
         for name, parameter in view.graph.parameters.items()
         if parameter.role == "weight"
     }
-    outputs: dict[int, float] = {}
-    for name, one in weights.items():
-        module = id(view.graph.parameters[name].module)
-        outputs[module] = max(outputs.get(module, 0.0), one.fan_out)
+    growing = {
+        id(view.graph.parameters[name].module): one.role in ("input", "hidden")
+        for name, one in weights.items()
+    }
     others = {
-        name: Growth(fan_out=outputs.get(id(p.module), _vector(p, width, ratio)))
+        name: _vector(ratio) if growing.get(id(p.module), _has(p, width)) else Growth(role="fixed")
         for name, p in view.graph.parameters.items()
         if name not in weights
     }
@@ -213,7 +218,7 @@ def _refuse_unclear(view: View) -> None:
 def _traced(view: View, parameter: NamedParameter, ratio: float) -> Growth:
     names = (parameter.name, *view.tied.get(parameter.name, ()))
     if any(isinstance(_module_of(view, name), nn.Embedding) for name in names):
-        return Growth(fan_out=ratio)
+        return Growth(role="input", fan_out=ratio)
     if parameter.use is None and _is_guess(parameter):
         raise InitBenchError(
             f"how {parameter.name!r} is used is not known, so neither is its role: pass "
@@ -231,7 +236,8 @@ def _traced(view: View, parameter: NamedParameter, ratio: float) -> Growth:
             f"{parameter.name!r} gives the output: it is unclear whether that grows with the "
             f"width; pass {SUCH_AS}"
         )
-    return Growth(fan_in=1.0 if first else ratio, fan_out=1.0 if last else ratio)
+    role = {(0, 0): "hidden", (1, 0): "input", (0, 1): "readout", (1, 1): "fixed"}[first, last]
+    return Growth(role=role, fan_in=1.0 if first else ratio, fan_out=1.0 if last else ratio)
 
 
 def _is_guess(parameter: NamedParameter) -> bool:
@@ -257,9 +263,14 @@ def units(parameter: NamedParameter) -> tuple[int, int]:
     return block.shape[1] * groups, block.shape[0]
 
 
-def _vector(parameter: NamedParameter, width: int, ratio: float) -> float:
-    """Return the growth of a parameter that is no weight: ``ratio`` if it has a hidden width."""
-    return ratio if any(size % width == 0 for size in parameter.values.shape if size) else 1.0
+def _vector(ratio: float) -> Growth:
+    """Return the growth of a bias, or of any other parameter that is no matrix."""
+    return Growth(role="input", fan_out=ratio)
+
+
+def _has(parameter: NamedParameter, width: int) -> bool:
+    """Return whether a parameter has the size of a hidden layer, or a multiple of it."""
+    return any(size and size % width == 0 for size in parameter.values.shape)
 
 
 def _with_modules_around(name: str) -> list[str]:
