@@ -18,8 +18,15 @@ SUCH_AS = "base='mine:small', a function in mine.py that builds the same model w
 """What to pass as ``base``, for a message."""
 
 
-ONE_BLOCK = (nn.RNNBase, nn.MultiheadAttention, nn.TransformerEncoder, nn.TransformerDecoder)
-"""Modules of many weights that tracing does not enter."""
+BLOCKS = (
+    nn.MultiheadAttention,
+    nn.Transformer,
+    nn.TransformerEncoder,
+    nn.TransformerDecoder,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoderLayer,
+)
+"""Modules of torch's, of many weights, that tracing does not enter and whose ends are hidden."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +214,7 @@ def _refuse_unclear(view: View) -> None:
     inside = {path for branch in structure.branches for path in branch.modules}
     for path in sorted(structure.first | structure.last):
         module = dict(graph.model.named_modules()).get(path)
-        if (isinstance(module, ONE_BLOCK) and not isinstance(module, nn.RNNBase)) or path in inside:
+        if isinstance(module, BLOCKS) or path in inside:
             end = "takes the input" if path in structure.first else "gives the output"
             raise InitBenchError(
                 f"{path!r} {end} and is as wide as the hidden layers beside it: it is unclear "
