@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from init_bench.cli.model_arguments import draw_inputs, make, random_classes, read_input
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, lookup
 from init_bench.files import make_folder
-from init_bench.init import InitSpec, initialize, parse
+from init_bench.init import InitSpec, Report, initialize, parse
 from init_bench.models import find_factory
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ DESCRIBED = (
 
 AS_BUILT = "as built"
 """Name of the weights that the factory itself leaves."""
+
+
+COORD_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+"""What ``coord-check --optimizer`` may name."""
 
 
 def diagnoses(
@@ -68,8 +76,7 @@ def diagnoses(
         model = make(factory, text)
         drawn = draw_inputs(inputs, model)
         targets = _targets_of(model, drawn)
-        if spec:
-            _initialize(model, spec, drawn, targets)
+        report = _initialize(model, spec, drawn, targets) if spec else None
         trains = max(steps, default=0) > 0
         if trains:
             _check_logits(text, targets, f"for steps {list(steps)}", "diagnose")
@@ -79,7 +86,13 @@ def diagnoses(
         if out:  # after all that may be refused
             make_folder(out)
         results[name] = diagnose(
-            model, drawn, targets, capture_at=steps, optimizer=optimizer, rates=rates
+            model,
+            drawn,
+            targets,
+            capture_at=steps,
+            optimizer=optimizer,
+            rates=rates,
+            report=report,
         )
     return results
 
@@ -109,24 +122,36 @@ def recommendation(
     return recommend(model, drawn, targets, inits=[*map(str, specs)] or CANDIDATES, seeds=seeds)
 
 
-def width_check(
+class CoordTraining(TypedDict):
+    """How the networks of a coordinate check are trained."""
+
+    steps: int
+    lr: float
+    seeds: int
+    optimizer: str
+
+
+def size_check(
     text: str,
     widths: Sequence[int],
+    depths: Sequence[int] | None,
     inputs: Sequence[str],
     *,
-    steps: int,
-    lr: float,
-    seeds: int,
+    init: str | None,
     out: Path | None,
+    **training: Unpack[CoordTraining],
 ) -> "CoordCheck":
     """Return ``coord_check`` of the factory that ``text`` names, on random inputs and classes.
 
     Raises:
-        InitBenchError: the output is no logits, or as ``diagnoses`` and ``coord_check``.
+        InitBenchError: the output is no logits, the optimizer is unknown, or as ``diagnoses`` and
+            ``coord_check``.
     """
-    _read(inputs, ())
+    spec = next(iter(_read(inputs, [init] if init else ())), None)
+    name, lr = training["optimizer"], training["lr"]
+    torch_class = lookup(COORD_OPTIMIZERS, name, kind="optimizer")
     factory = find_factory(text)
-    model = make(factory, text, widths[0])
+    model = make(factory, text, widths[0], *(depths or ())[:1])
     from init_bench.diagnosis.coordinate_check import coord_check
     from init_bench.diagnosis.default_loss import cross_entropy
 
@@ -136,7 +161,13 @@ def width_check(
     if out:
         make_folder(out)
     check = partial(coord_check, factory, widths, (drawn, targets), loss_fn=cross_entropy)  # type: ignore[arg-type]
-    return check(optimizer=_sgd(lr), steps=steps, seeds=range(seeds))
+    return check(
+        optimizer=lambda model: torch_class(model.parameters(), lr=lr),
+        steps=training["steps"],
+        seeds=range(training["seeds"]),
+        depths=depths,
+        init=spec,
+    )
 
 
 def _read(inputs: Sequence[str], inits: Sequence[str]) -> list[InitSpec]:
@@ -155,7 +186,7 @@ def _check_logits(text: str, targets: Tensor | None, aim: str, function: str) ->
         )
 
 
-def _initialize(model: nn.Module, spec: InitSpec, inputs: object, targets: Tensor | None) -> None:
+def _initialize(model: nn.Module, spec: InitSpec, inputs: object, targets: Tensor | None) -> Report:
     """Fill the model; an initializer that needs a batch or a loss gets those of the diagnosis."""
     from init_bench.diagnosis.default_loss import cross_entropy
 
@@ -166,7 +197,7 @@ def _initialize(model: nn.Module, spec: InitSpec, inputs: object, targets: Tenso
             f"in Python, initialize(model, '{spec}', batch=…, loss_fn=…) takes any loss"
         )
     try:
-        initialize(model, spec, batch=(inputs, targets), loss_fn=cross_entropy)
+        return initialize(model, spec, batch=(inputs, targets), loss_fn=cross_entropy)
     except InitBenchError as error:
         raise InitBenchError(f"init '{spec}': {error}") from error
 

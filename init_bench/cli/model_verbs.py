@@ -129,8 +129,25 @@ def coord_check(
     widths: Annotated[
         str, typer.Option(metavar="WIDTHS", help="Two or more widths, such as 64,128,256.")
     ],
+    depths: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPTHS",
+            help="Two or more depths, such as 2,8,32; the factory is then called with a width and "
+            "a depth.",
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INIT",
+            help="Initialiser to fill each network with, such as 'mup(base_width=64)', whose "
+            "learning rates are used. Default: the model as the factory builds it.",
+        ),
+    ] = None,
     inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
-    steps: Annotated[int, typer.Option(help="Number of training steps of SGD.")] = 3,
+    steps: Annotated[int, typer.Option(help="Number of training steps.")] = 3,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
     lr: Annotated[
         float, typer.Option(metavar="<float>", help="Learning rate of these steps.", min=0)
     ] = 0.1,
@@ -138,15 +155,28 @@ def coord_check(
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that training moves a model alike at every width.
+    """Check that training moves a model alike at every width and depth.
 
     The factory is called with each width. The model must return (samples, classes): it is trained
     on random inputs and classes, and each layer's change of output is compared between widths.
     """
-    sizes = integers(widths, "--widths", minimum=1, example="64,128,256")
-    from init_bench.cli.model_calls import width_check
+    check_inits([init] if init else ())
+    wide = integers(widths, "--widths", minimum=1, example="64,128,256")
+    deep = depths and integers(depths, "--depths", minimum=1, example="2,8,32")
+    from init_bench.cli.model_calls import size_check
 
-    result = width_check(model, sizes, inputs, steps=steps, lr=lr, seeds=seeds, out=out)
+    result = size_check(
+        model,
+        wide,
+        deep or None,
+        inputs,
+        init=init,
+        out=out,
+        steps=steps,
+        lr=lr,
+        seeds=seeds,
+        optimizer=optimizer,
+    )
     rows = records(result.slopes)
     print_json(rows) if as_json else print(result)
     if out:

@@ -22,6 +22,7 @@ from init_bench.diagnosis.training_steps import (
 from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
+from init_bench.init import Report
 from init_bench.theory.coverage import expected_of
 
 
@@ -35,6 +36,7 @@ def diagnose(
     optimizer: Optimizer | None = None,
     steps: Sequence[int] | None = None,
     rates: bool = False,
+    report: Report | None = None,
 ) -> Diagnosis:
     """Measure ``model`` at its present weights and say what is wrong, where, and what helps.
 
@@ -65,6 +67,8 @@ def diagnose(
         steps: the old name of ``capture_at``.
         rates: also find the learning rates at which the model learns, of ``optimizer`` or else of
             SGD, by short trials: ``init_bench.rate_window``, for all its settings.
+        report: what ``initialize`` returned for this model. Where the initialiser gives parameters
+            rates of their own (``mup``), ``optimizer``, built without them, takes them over.
 
     Returns:
         ``Diagnosis``: ``.summary``, ``.verdicts``, ``.healthy``, ``.figure()``, ``.save(folder)``.
@@ -97,7 +101,9 @@ def diagnose(
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
     captured = (capture_at,) if isinstance(capture_at, int) else capture_at
-    evidence = collect_evidence_by_step(measured, inputs, targets, loss_fn, captured, optimizer)
+    evidence = collect_evidence_by_step(
+        measured, inputs, targets, loss_fn, captured, optimizer, report
+    )
     verdicts = {step: judge(one) for step, one in evidence.items()}
     last, with_loss = max(captured, default=0), loss_fn is not None
     on_steps = [*remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)]
@@ -112,7 +118,9 @@ def diagnose(
         weights=_by_step({step: one.weights for step, one in evidence.items()}),
         expected=expected_of(measured, inputs),
         losses={step: one.loss for step, one in evidence.items()},
-        rates=rate_window(measured, inputs, targets, loss_fn, optimizer=optimizer or "sgd")
+        rates=rate_window(
+            measured, inputs, targets, loss_fn, optimizer=optimizer or "sgd", report=report
+        )
         if rates
         else None,
         notes=(*notes, *remarks_on_inputs(inputs), *on_steps),

@@ -18,7 +18,7 @@ from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendat
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
-from init_bench.init import initialize, parse
+from init_bench.init import Report, initialize, parse
 from init_bench.statistics.intervals import t_interval
 from init_bench.statistics.sequential import planned_looks
 from init_bench.training.seeds import AUTO, seeds_from
@@ -73,7 +73,8 @@ def recommend(
 
     Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
     the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
-    from the model as it was given: parameters that no initialiser fills have its values.
+    from the model as it was given: parameters that no initialiser fills have its values. An
+    initialiser that gives parameters rates of their own (``mup``) is tried with these.
     Differences are taken seed by seed and given with a t interval of 95 % over all pairs and looks
     together (Bonferroni): who is not set apart by it is not said to be better, and ten candidates
     take more seeds than two. Who is worse at 5 seeds is out; the others go on to 10 and to 20
@@ -171,9 +172,8 @@ class _Learner:
     def _loss(self, spec: str, rate: float, seed: int) -> float:
         """Return the loss after the last step; inf where it diverged."""
         with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
-            self._fill(spec, seed)
-            parameters = [p for p in self.model.parameters() if p.requires_grad]
-            update = torch.optim.SGD(parameters, lr=rate)
+            report = self._fill(spec, seed)
+            update = torch.optim.SGD(report.param_groups(lr=rate, optimizer="sgd"))
             for _ in range(STEPS):
                 update.zero_grad()
                 loss = self._measured()
@@ -184,9 +184,9 @@ class _Learner:
             last = self._measured().item()
         return last if math.isfinite(last) else math.inf
 
-    def _fill(self, spec: str, seed: int) -> None:
+    def _fill(self, spec: str, seed: int) -> Report:
         batch = (self.inputs, self.targets)
-        initialize(self.model, spec, batch=batch, loss_fn=self.loss_fn, seed=seed)
+        return initialize(self.model, spec, batch=batch, loss_fn=self.loss_fn, seed=seed)
 
     def _measured(self) -> Tensor:
         return self.loss_fn(call(self.model, self.inputs), self.targets)

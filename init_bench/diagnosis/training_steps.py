@@ -13,6 +13,7 @@ from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratio
 from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
+from init_bench.init import Report
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 """Builds the optimizer of a model."""
@@ -29,12 +30,14 @@ def collect_evidence_by_step(
     loss_fn: Loss | None,
     steps: Sequence[int],
     optimizer: Optimizer | None,
+    report: Report | None = None,
 ) -> dict[int, Evidence]:
     """Return the evidence before training and after each of ``steps`` updates on ``inputs``.
 
     With an optimiser and a loss, the weights of step 0 have ``update_ratio``, ‖ΔW‖ / ‖W‖ of the
     first update. A loss that is not finite ends the training: the evidence of that step is the
-    last. Parameters are restored, and so is all that ``collect_evidence`` restores.
+    last. Parameters are restored, and so is all that ``collect_evidence`` restores. The optimiser
+    takes the factors of ``report``, if there is one.
 
     Raises:
         InitBenchError: a step is no integer from 0, there is no loss or optimizer to train with,
@@ -54,7 +57,7 @@ def collect_evidence_by_step(
     if loss_fn is None or optimizer is None:
         return _with_first_update(evidence, ratios)
     with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
-        update, before = optimizer_of(model, optimizer), parameter_copies(model)
+        update, before = rated_optimizer_of(model, optimizer, report), parameter_copies(model)
         for step in range(1, max(last, 1) + 1):
             if not _update(model, update, inputs, targets, loss_fn):
                 if last:
@@ -75,6 +78,18 @@ def _with_first_update(
         ratio = one.weights["parameter"].map({} if step else dict(ratios)).astype(float)
         found[step] = replace(one, weights=one.weights.assign(update_ratio=ratio))
     return found
+
+
+def rated_optimizer_of(
+    model: nn.Module, optimizer: Optimizer, report: Report | None
+) -> torch.optim.Optimizer:
+    """Return the optimizer of ``model``, with the factors of a report of ``initialize``.
+
+    Raises:
+        InitBenchError: as ``optimizer_of``, or the report is of another model.
+    """
+    update = optimizer_of(model, optimizer)
+    return update if report is None else report.scale_rates(update, model)
 
 
 def optimizer_of(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimizer:

@@ -1,6 +1,7 @@
-"""Fit how a layer's change depends on width: a line of log against log for each seed."""
+"""Fit how a layer's change depends on width or depth: a line of log against log by seed."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -19,30 +20,37 @@ VERDICTS = (
     "undecided",
     "does not move",
     "width-independent",
+    "depth-independent",
 )
 """From worst to best. Diverges: a change is not finite. Blows up, shrinks: the whole interval is
-above or below the tolerance. Width-independent: it is within. Undecided: it crosses an end, and
-more seeds or widths would tell. Does not move: no change at some width and seed."""
+above or below the tolerance. Width-independent, depth-independent: it is within. Undecided: it
+crosses an end, and more seeds, widths or depths would tell. Does not move: no change at some size
+and seed."""
 
 
-def slopes_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return slope, interval and verdict of every layer, in order of execution."""
+def slopes_of(rows: pd.DataFrame, over: str = "width") -> pd.DataFrame:
+    """Return slope, interval and verdict of every layer, in order of execution.
+
+    Args:
+        rows: columns ``over``, ``seed``, ``step``, ``layer``, ``index`` and ``change``.
+        over: ``width`` or ``depth``, the column that the slope is over.
+    """
     last = rows[rows["step"] == rows["step"].max()]
-    networks = last.groupby(["width", "seed"]).ngroups
+    networks = last.groupby([over, "seed"]).ngroups
     found = []
     for (index, layer), part in last.groupby(["index", "layer"]):
         if len(part) < networks:
             raise InitBenchError(
-                f"layer {layer!r} does not run in the same place at every width: "
+                f"layer {layer!r} does not run in the same place at every {over}: "
                 f"the factory must return the same layers in the same order"
             )
-        found.append({"layer": layer, "index": index, **_slope(part)})
+        found.append({"over": over, "layer": layer, "index": index, **_slope(part, over)})
     return pd.DataFrame(found)
 
 
-def _slope(part: pd.DataFrame) -> dict[str, object]:
-    """Fit one layer's change, for each seed a line through its widths."""
-    change = part.pivot(index="seed", columns="width", values="change")
+def _slope(part: pd.DataFrame, over: str) -> dict[str, object]:
+    """Fit one layer's change, for each seed a line through its sizes."""
+    change = part.pivot(index="seed", columns=over, values="change")
     if not np.isfinite(change.to_numpy()).all():
         return _row(math.nan, math.nan, math.nan, "diverges")
     if (change.to_numpy() == 0).any():
@@ -50,7 +58,7 @@ def _slope(part: pd.DataFrame) -> dict[str, object]:
     x = np.log(change.columns.to_numpy(float))
     slopes = np.log(change.to_numpy()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
     slope, low, high = t_interval(slopes)
-    return _row(slope, low, high, _verdict(low, high))
+    return _row(slope, low, high, _verdict(low, high, over))
 
 
 def _row(slope: float, low: float, high: float, verdict: str) -> dict[str, object]:
@@ -58,9 +66,42 @@ def _row(slope: float, low: float, high: float, verdict: str) -> dict[str, objec
     return {"slope": slope, **interval, "low": low, "high": high, "verdict": verdict}
 
 
-def _verdict(low: float, high: float) -> str:
+def _verdict(low: float, high: float, over: str) -> str:
     if low > TOLERANCE:
         return "blows up"
     if high < -TOLERANCE:
         return "shrinks"
-    return "width-independent" if -TOLERANCE <= low and high <= TOLERANCE else "undecided"
+    return f"{over}-independent" if -TOLERANCE <= low and high <= TOLERANCE else "undecided"
+
+
+def layers_at_every_depth(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the layers that every depth has: those near the input, and those near the output.
+
+    Of the shallowest network the first half of the layers are matched from the front and the
+    others from the back. A layer with several names goes by the first and the last of them.
+
+    Raises:
+        InitBenchError: layers in the same place have other names, block numbers aside.
+
+    Example:
+        >>> names = {1: ["in", "0.fc", "out"], 2: ["in", "0.fc", "1.fc", "out"]}
+        >>> rows = [(d, n, i) for d, layers in names.items() for i, n in enumerate(layers, 1)]
+        >>> found = layers_at_every_depth(pd.DataFrame(rows, columns=["depth", "layer", "index"]))
+        >>> found[found["depth"] == 2]["layer"].tolist()
+        ['in', '0.fc', 'out']
+    """
+    count = rows.groupby("depth")["index"].max()
+    fewest = int(count.min())
+    front = math.ceil(fewest / 2)
+    from_back = rows["index"] - rows["depth"].map(count) + fewest
+    place = rows["index"].where(rows["index"] <= front, from_back.where(from_back > front))
+    kept = rows.assign(index=place).dropna(subset=["index"]).astype({"index": int})
+    names = kept.sort_values("depth").groupby("index")["layer"].unique()
+    for found in names:
+        if len({re.sub(r"\d+", "#", name) for name in found}) > 1:
+            raise InitBenchError(
+                f"{', '.join(map(repr, found))} run in the same place at different depths: the "
+                f"factory must repeat the same block depth times"
+            )
+    labels = names.map(lambda found: found[0] if len(found) == 1 else f"{found[0]} … {found[-1]}")
+    return kept.assign(layer=kept["index"].map(labels))

@@ -1,4 +1,4 @@
-"""Draw how much each layer's output changes in training, against width."""
+"""Draw how much each layer's output changes in training, against width or depth."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +27,7 @@ VERDICT_STYLES: dict[str, dict[str, Any]] = {
     "undecided": {"color": "#7F7F7F", "marker": "o"},
     "does not move": {"color": "#000000", "marker": "X"},
     "width-independent": {"color": "#009E73", "marker": "s"},
+    "depth-independent": {"color": "#009E73", "marker": "s"},
 }
 """Color and marker of each verdict."""
 
@@ -40,15 +41,21 @@ WIDEST = 2.5
 
 
 def coordinate_curves(
-    rows: pd.DataFrame, slopes: pd.DataFrame, *, tolerance: float, caption: str
+    rows: pd.DataFrame,
+    slopes: pd.DataFrame,
+    *,
+    tolerance: float,
+    caption: str,
+    over: str = "width",
 ) -> Figure:
     """Draw the change of each layer's output after the last step against width, and its slope.
 
     Args:
-        rows: columns ``width``, ``seed``, ``step``, ``layer``, ``index``, ``change``.
+        rows: columns ``over``, ``seed``, ``step``, ``layer``, ``index``, ``change``.
         slopes: columns ``layer``, ``slope``, ``low``, ``high``, ``verdict``.
         tolerance: slopes within this of 0 count as none: shaded.
         caption: written below.
+        over: the column that the changes are drawn against, ``width`` or ``depth``.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -63,14 +70,14 @@ def coordinate_curves(
         >>> figure.axes[0].get_xlabel(), figure.axes[1].get_yticklabels()[0].get_text()
         ('width', 'fc1')
     """
-    need(rows, "width", "seed", "step", "layer", "index", "change")
+    need(rows, over, "seed", "step", "layer", "index", "change")
     need(slopes, "layer", "slope", "low", "high", "verdict")
     last = rows[rows["step"] == rows["step"].max()]
     colors = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
     with mpl.rc_context(RC):
         figure = new_figure(10.5, max(4.8, 0.17 * len(slopes) + 1.6))
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
-        _draw_changes(left, last, list(slopes["layer"]), colors)
+        _draw_changes(left, last, list(slopes["layer"]), colors, over)
         _draw_slopes(right, slopes, tolerance)
         right.set_yticks(range(len(slopes)), slopes["layer"], fontsize=8)
         for tick, color in zip(right.get_yticklabels(), colors, strict=True):
@@ -92,17 +99,17 @@ def _legend(layers: pd.Series, seeds: str) -> str:
 
 
 def _draw_changes(
-    ax: Axes, last: pd.DataFrame, layers: Sequence[str], colors: Sequence[Any]
+    ax: Axes, last: pd.DataFrame, layers: Sequence[str], colors: Sequence[Any], over: str
 ) -> None:
-    """Draw change against width, a line per layer."""
+    """Draw change against width or depth, a line per layer."""
     for layer, color in zip(layers, colors, strict=True):
         part = last[(last["layer"] == layer) & np.isfinite(last["change"])]
         few = len(layers) <= FEW_LAYERS
         style = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1.3}
-        draw_over_seeds(ax, part, "width", "change", band=few, **style)
+        draw_over_seeds(ax, part, over, "change", band=few, **style)
     drawable = "log" if (last["change"] > 0).any() else "linear"
-    ax.set(xscale="log", yscale=drawable, xlabel="width", ylabel="RMS change of the layer's output")
-    ax.xaxis.set_major_locator(FixedLocator(sorted(last["width"].unique())))
+    ax.set(xscale="log", yscale=drawable, xlabel=over, ylabel="RMS change of the layer's output")
+    ax.xaxis.set_major_locator(FixedLocator(sorted(last[over].unique())))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
 

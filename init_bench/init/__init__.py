@@ -24,6 +24,7 @@ from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.menu import menu_rows
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.mup import completep_, mup_
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -87,6 +88,7 @@ __all__ = [
     "all_inits",
     "calculate_gain",
     "canonical",
+    "completep_",
     "constant",
     "constant_",
     "critical_normal_",
@@ -115,6 +117,7 @@ __all__ = [
     "menu_rows",
     "metainit_",
     "module_fans",
+    "mup_",
     "normal",
     "normal_",
     "ones_",

@@ -30,6 +30,7 @@ from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.module_inits.as_built import as_built_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.mup import completep_, mup_
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -163,6 +164,8 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("t_fixup", t_fixup_, needs="module"),
     InitRecord("siren", siren_, needs="module", meant_for=("sine",)),
     InitRecord("as_built", as_built_, needs="module"),
+    InitRecord("mup", mup_, needs="module"),
+    InitRecord("completep", completep_, needs="module"),
     InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),

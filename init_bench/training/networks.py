@@ -1,7 +1,7 @@
 """Build a cell's network and fill its weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec
-from init_bench.init.whole_model.initialization import fill_weights
+from init_bench.init.whole_model.initialization import fill_and_rate
+from init_bench.init.whole_model.rate_factors import Factors, FactorsByKind, factors_for
 from init_bench.models import make
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
@@ -35,25 +36,37 @@ def network_of(cell: Cell, data: Dataset) -> nn.Module:
         InitBenchError: the model's factory fails on this data set, or the initializer cannot
             fill the model.
     """
+    return rated_network_of(cell, data)[0]
+
+
+def rated_network_of(cell: Cell, data: Dataset) -> tuple[nn.Module, dict[str, Factors]]:
+    """Return the cell's network as ``network_of``, and the factors of its parameters' rates.
+
+    Raises:
+        InitBenchError: as ``network_of``.
+    """
     batch = seen_by_init(cell, data) if cell.init_spec.needs in NEED_DATA else None
-    return build(lambda: _unfilled(cell, data), cell.init_spec, cell.seed, batch)
+    network, kinds = _build(lambda: _unfilled(cell, data), cell.init_spec, cell.seed, batch)
+    return network, {name: factors_for(cell.optimizer, each) for name, each in kinds.items()}
 
 
-def starts_of(cells: Sequence[Cell], data: Dataset) -> list[nn.Module]:
-    """Return the initial network of each cell.
+def starts_of(cells: Sequence[Cell], data: Dataset) -> list[tuple[nn.Module, dict[str, Factors]]]:
+    """Return the initial network of each cell, and the factors of its parameters' rates.
 
     Cells that differ in their rates alone start alike: the start is computed once and copied.
 
     Raises:
         InitBenchError: as ``network_of``.
     """
-    made: dict[Cell, nn.Module] = {}
-    networks = []
+    made: dict[Cell, tuple[nn.Module, dict[str, Factors]]] = {}
+    starts = []
     for cell in cells:
-        start = replace(cell, lr=0.0, momentum=0.0, weight_decay=0.0)
-        networks.append(copy.deepcopy(made[start]) if start in made else network_of(cell, data))
-        made.setdefault(start, networks[-1])
-    return networks
+        alike = replace(cell, lr=0.0, momentum=0.0, weight_decay=0.0)
+        known = alike in made
+        start = copy.deepcopy(made[alike]) if known else rated_network_of(cell, data)
+        made.setdefault(alike, start)
+        starts.append(start)
+    return starts
 
 
 def _unfilled(cell: Cell, data: Dataset) -> nn.Module:
@@ -154,6 +167,16 @@ def build(
         >>> net.fc1.weight.sum().item()
         0.0
     """
+    return _build(factory, init, seed, batch)[0]
+
+
+def _build(
+    factory: Callable[[], nn.Module],
+    init: str | InitSpec,
+    seed: int,
+    batch: tuple[Tensor, Tensor] | None,
+) -> tuple[nn.Module, Mapping[str, FactorsByKind]]:
+    """Return the network and the factors of its parameters, by kind of optimizer."""
     with drawing_from(stream(seed, "factory")):
         model = factory()
-    return fill_weights(model, init, batch=batch, loss=loss_of, seed=seed)
+    return model, fill_and_rate(model, init, batch=batch, loss=loss_of, seed=seed)

@@ -30,8 +30,14 @@ def run(name: str, model: nn.Module, **given: Any) -> Report:
     return initialize(model, spec(name), batch=networks.batch(), loss_fn=loss, **given)
 
 
+ARGUMENTS = {"mup": "(base_width=4)", "completep": "(base_width=4, base_depth=1)"}
+"""Of initialisers that cannot do without."""
+
+
 def spec(name: str) -> str:
-    """Return the initialiser with two steps where it takes many."""
+    """Return the initialiser with what it needs, and with two steps where it takes many."""
+    if name in ARGUMENTS:
+        return name + ARGUMENTS[name]
     return name + "(steps=2)" * ("steps" in inspect.signature(all_inits()[name]).parameters)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from init_bench.diagnosis.training_steps import SUCH_AS, Optimizer, optimizer_of
 from init_bench.errors import InitBenchError, lookup
+from init_bench.init import Report
 from init_bench.training.engine.optimizers import OPTIMIZERS
 
 MIDDLE = {"sgd": 10**-1.5, "momentum": 10**-2.5, "adagrad": 0.01, "adam": 0.001, "adamw": 0.001}
@@ -31,12 +32,16 @@ RatedOptimizer = Callable[[nn.Module, float], torch.optim.Optimizer]
 
 
 def optimizer_and_rates(
-    model: nn.Module, optimizer: str | Optimizer, rates: Sequence[float] | None
+    model: nn.Module,
+    optimizer: str | Optimizer,
+    rates: Sequence[float] | None,
+    report: Report | None = None,
 ) -> tuple[str, RatedOptimizer, list[float]]:
     """Return the optimizer's name, how to build it at a rate, and the rates from low to high.
 
     A function of the model builds it at a rate of its own: without ``rates``, those tried lie
-    around that one. Parameter groups keep the ratios of their rates.
+    around that one. Parameter groups keep the ratios of their rates; the factors of ``report``,
+    if there is one, multiply them.
 
     Raises:
         InitBenchError: the name is unknown, the function builds no optimizer of ``model``, one
@@ -52,7 +57,7 @@ def optimizer_and_rates(
         update = optimizer_of(model, build)
         for group in update.param_groups:
             group["lr"] = lr * (float(group["lr"]) / middle)
-        return update
+        return update if report is None else report.scale_rates(update, model)
 
     return name, rated, _around(middle) if rates is None else _checked(rates)
 

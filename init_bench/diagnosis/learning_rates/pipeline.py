@@ -22,6 +22,7 @@ from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
+from init_bench.init import Report
 
 HORIZON = 1000
 """Training steps that a window speaks of."""
@@ -37,6 +38,7 @@ def rate_window(
     rates: Sequence[float] | None = None,
     steps: int = HORIZON,
     goal: float | None = None,
+    report: Report | None = None,
 ) -> RateWindow:
     """Return the learning rates at which ``model`` learns from its present weights.
 
@@ -67,6 +69,8 @@ def rate_window(
         rates: 3 or more rates to try. Default: nine over four decades.
         steps: training steps that the window speaks of.
         goal: a loss that counts as learned, below that of the start.
+        report: what ``initialize`` returned for this model: factors of its parameters' rates
+            multiply those tried.
 
     Returns:
         ``RateWindow``: ``.low``, ``.high``, ``.decades``, ``.summary``, ``.table``, ``.figure()``.
@@ -92,7 +96,7 @@ def rate_window(
             "(inputs, targets)"
         )
     model, steps = unwrapped(model), check_int(steps, "steps", minimum=1)
-    name, rated, tried = optimizer_and_rates(model, optimizer, rates)
+    name, rated, tried = optimizer_and_rates(model, optimizer, rates, report)
     with preserved_state(model), _restored_generator(inputs):
         learner = Learner(model, Minibatches(inputs, targets), loss_fn or cross_entropy, rated)
         levels = learner.levels(goal)

@@ -49,14 +49,20 @@ def carried(node: fx.Node, model: nn.Module) -> list[fx.Node]:
     """
     sources = node.all_input_nodes
     if node.op == "call_module":
-        is_lookup = isinstance(model.get_submodule(str(node.target)), _LOOKUPS)
-        return [] if is_lookup else sources
+        return [] if is_lookup(node, model) else sources
     if node.target in _FUNCTIONAL_LOOKUPS:
         return [source for source in sources if source is not node.args[0]]
     name = _asked(node)
     if name in _ABOUT or name.startswith(_MAKERS):
         return []
     return sources[:1] if name in _FIRST_ALONE else sources
+
+
+def is_lookup(node: fx.Node, model: nn.Module) -> bool:
+    """Return whether ``node`` looks up rows of a table."""
+    if node.op == "call_module":
+        return isinstance(model.get_submodule(str(node.target)), _LOOKUPS)
+    return node.target in _FUNCTIONAL_LOOKUPS
 
 
 def signals(graph: fx.Graph, model: nn.Module, layers: set[fx.Node]) -> dict[fx.Node, set[fx.Node]]:

@@ -3,31 +3,24 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, name_of
+from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.dataflow import carried, function_name, signals
+from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
+from init_bench.init.graph.torch_transformers import (
+    attention_modules,
+    nonlinearities_inside,
+    transformer_branches,
+)
 from init_bench.init.graph.tracer import Tracer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 _ADDITIONS = {"add", "iadd", "add_"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Branch:
-    """A residual branch f of x + f(x): what runs in it, in order of execution.
-
-    Attributes:
-        modules: qualified names of modules, torch's own as they are.
-        parameters: qualified names of parameters used as they are, such as a scalar factor.
-    """
-
-    modules: tuple[str, ...]
-    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +34,11 @@ class Structure:
         how: ``fx`` (the forward function was traced), ``order`` (modules stand in a
             ``Sequential``, the forward function could not be traced).
         failure: why the forward function could not be traced.
+        first: layers into which no other layer leads: modules, and parameters used as they are.
+        last: layers that lead into no other.
+        output_scale: product of the numbers that input and output of the last layer are
+            multiplied by.
+        attention: modules in which torch's attention divides by √d.
     """
 
     order: tuple[str, ...]
@@ -48,6 +46,10 @@ class Structure:
     branches: tuple[Branch, ...]
     how: str
     failure: str = ""
+    first: frozenset[str] = frozenset()
+    last: frozenset[str] = frozenset()
+    output_scale: float = 1.0
+    attention: tuple[str, ...] = ()
 
     def nonlinearity_after(self, path: str) -> str | None:
         """Return the nonlinearity after the layer at ``path``, ``None`` if it is not known.
@@ -72,29 +74,70 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     """
     weights = set(weights)
     layers = {name.rpartition(".")[0] for name in weights}
-    known = dict(_inside_transformers(model))
+    known = dict(nonlinearities_inside(model))
     if is_plain_sequence(model):
         return _in_order(model, layers)
+    tracer = Tracer()
     try:
-        graph = Tracer().trace(model)
+        graph = tracer.trace(model)
     except Exception as cause:  # whatever the user's forward function does with a proxy
         found = _in_order(model, layers)
         failure = f"{type(cause).__name__}: {cause}".split("\n")[0]
         return Structure(
             order=found.order,
             follows=dict(found.follows) | known,
-            branches=tuple(_transformer_branches(model)),
+            branches=tuple(transformer_branches(model)),
             how="order",
             failure=failure,
+            attention=tuple(attention_modules(model)),
         )
     runs = weights | {prefix for name in layers for prefix in _prefixes(name)}
-    nodes = [node for node in graph.nodes if _runs_layer(node, runs)]
+    traced = _Traced(graph, model, runs, tracer.node_name_to_scope)
+    names = {node: str(node.target) for node in traced.layers}
+    first, last = first_and_last(names, traced.signal, model)
     return Structure(
         order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
-        follows={_layer(node): _nonlinearity_behind(node, model, runs) for node in nodes} | known,
-        branches=(*_branches(graph, model, runs), *_transformer_branches(model)),
+        follows={
+            name: _nonlinearity_behind(node, model, runs) for node, name in traced.layers.items()
+        }
+        | known,
+        branches=(*_branches(traced), *transformer_branches(model)),
         how="fx",
+        first=first,
+        last=last,
+        output_scale=_output_scale(traced, last),
+        attention=(*plain_attention(graph, traced.owner_of), *attention_modules(model)),
     )
+
+
+class _Traced:
+    """Hold a traced graph, the nodes that run layers and what each node carries."""
+
+    def __init__(
+        self,
+        graph: fx.Graph,
+        model: nn.Module,
+        runs: set[str],
+        scopes: Mapping[str, tuple[str, type]],
+    ) -> None:
+        self.graph, self.model, self.runs, self.scopes = graph, model, runs, scopes
+        self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, runs)}
+        self.signal = signals(graph, model, set(self.layers))
+
+    def owner_of(self, node: fx.Node) -> str:
+        """Return the name of the module whose forward function does this step."""
+        return self.scopes.get(node.name, ("",))[0]
+
+
+def _output_scale(traced: _Traced, last: frozenset[str]) -> float:
+    """Return the product of the numbers around the last layer: before it and behind it."""
+    stop, scale = set(traced.layers), 1.0
+    for node in traced.graph.nodes:
+        if node.op == "output" and len(node.all_input_nodes) == 1:
+            scale *= scale_behind(node.all_input_nodes[0], traced.model, stop)
+        if str(node.target) in last and len(node.all_input_nodes) == 1:
+            scale *= scale_behind(node.all_input_nodes[0], traced.model, stop)
+    return scale
 
 
 def is_plain_sequence(model: nn.Module) -> bool:
@@ -122,7 +165,15 @@ def _in_order(model: nn.Module, layers: set[str]) -> Structure:
                 if name in layers and behind:
                     follows.setdefault(name, behind)
     order = tuple(path for path, module in model.named_modules() if not any(module.children()))
-    return Structure(order=order, follows=follows, branches=(), how="order")
+    row = [path for path in order if path in layers] if is_plain_sequence(model) else []
+    return Structure(
+        order=order,
+        follows=follows,
+        branches=(),
+        how="order",
+        first=frozenset(row[:1]),
+        last=frozenset(row[-1:]),
+    )
 
 
 def _first_behind(parts: list[tuple[str, nn.Module]], layers: set[str], at_the_end: str) -> str:
@@ -188,12 +239,12 @@ def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
     return name if name in FUNCTION_NAMES else None
 
 
-def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Branch]:
+def _branches(traced: _Traced) -> Iterator[Branch]:
     """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip.
 
     Both sides carry the values of some x: the shape of an input is none, nor are its indices.
     """
-    signal = signals(graph, model, {node for node in graph.nodes if _runs_layer(node, runs)})
+    graph, runs, signal = traced.graph, traced.runs, traced.signal
     above: dict[fx.Node, set[fx.Node]] = {}
     for node in graph.nodes:
         sources = node.all_input_nodes
@@ -209,6 +260,8 @@ def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Bra
             yield Branch(
                 modules=tuple(_layer(n) for n in branch if _names_module(n, runs)),
                 parameters=tuple(str(n.target) for n in branch if n.op == "get_attr"),
+                block=traced.owner_of(node),
+                scale=scale_behind(branch[-1], traced.model, set(traced.layers)),
             )
 
 
@@ -218,28 +271,3 @@ def _names_module(node: fx.Node, runs: set[str]) -> bool:
 
 def _count(nodes: list[fx.Node], runs: set[str]) -> int:
     return sum(_runs_layer(node, runs) for node in nodes)
-
-
-def _transformer_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield torch's own transformer layers, whose forward functions no tracer enters."""
-    for path, module in model.named_modules():
-        if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
-            yield f"{path}.".lstrip("."), module
-
-
-def _inside_transformers(model: nn.Module) -> Iterator[tuple[str, str]]:
-    for prefix, module in _transformer_layers(model):
-        activation: Any = module.activation
-        name = name_of(activation) or getattr(activation, "__name__", "")
-        yield f"{prefix}linear1", name if name in FUNCTION_NAMES else "unknown"
-        for name in ("linear2", "self_attn", "multihead_attn"):
-            yield f"{prefix}{name}", "identity"
-
-
-def _transformer_branches(model: nn.Module) -> Iterator[Branch]:
-    for prefix, module in _transformer_layers(model):
-        parts = dict(module.named_children())
-        for attention in ("self_attn", "multihead_attn"):
-            if attention in parts:
-                yield Branch(modules=(f"{prefix}{attention}",))
-        yield Branch(modules=(f"{prefix}linear1", f"{prefix}linear2"))

@@ -1,6 +1,5 @@
 """Fill a whole network by one initializer, completely or not at all, and report it."""
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -14,18 +13,17 @@ from init_bench.hooks.isolation import rollback_on_error
 from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
-from init_bench.init.tensor_inits.fans import fans as fans_of_shape
 from init_bench.init.whole_model.network import Network, Override
-from init_bench.init.whole_model.parameter_roles import is_known
 from init_bench.init.whole_model.parameters import (
     NamedParameter,
     first_names,
     matching,
     named_parameters,
 )
-from init_bench.init.whole_model.report import UNCHANGED, Report, Row
+from init_bench.init.whole_model.rate_factors import FactorsByKind
+from init_bench.init.whole_model.report import Report
+from init_bench.init.whole_model.report_rows import how_it_was_traced, row_of
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
-from init_bench.statistics.layer import rms
 
 MOST_NAMES = 4
 """Parameters that an error names."""
@@ -122,8 +120,16 @@ def initialize(
         for alias, name in first_names(model).items():
             if alias != name:
                 network.note(network.parameters[name], f"tied to {alias}")
-        rows = tuple(_row(network, parameter) for parameter in network.parameters.values())
-    return Report(spec=str(init), seed=seed, rows=rows, traced=_how(network))
+        rows = tuple(row_of(network, parameter) for parameter in network.parameters.values())
+    return Report(
+        spec=str(init),
+        seed=seed,
+        rows=rows,
+        traced=how_it_was_traced(network),
+        model=model,
+        rate_factors=network.rate_factors,
+        to_check=tuple(network.to_check),
+    )
 
 
 def fill_weights(
@@ -144,16 +150,37 @@ def fill_weights(
         >>> fill_weights(nn.Linear(3, 2), "constant(value=0.5)").weight.unique().item()
         0.5
     """
+    fill_and_rate(model, spec, batch=batch, loss=loss, seed=seed)
+    return model
+
+
+def fill_and_rate(
+    model: nn.Module,
+    spec: str | InitSpec,
+    *,
+    batch: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+    seed: int = 0,
+) -> Mapping[str, FactorsByKind]:
+    """Fill ``model`` as ``fill_weights``; return the factors of parameters with own rates.
+
+    Raises:
+        InitBenchError: as ``fill_weights``.
+
+    Example:
+        >>> fill_and_rate(nn.Linear(3, 2), "he_normal")
+        {}
+    """
     init = _parsed(spec)
     if init.name in INITS:
         found = named_parameters(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
-    else:
-        _refuse_missing(init, batch, loss)
-        network = Network(model, seed=seed, batch=batch, loss=loss)
-        all_inits()[init.name](network, **dict(init.arguments))
-        _refuse_unfilled(network, init)
-    return model
+        return {}
+    _refuse_missing(init, batch, loss)
+    network = Network(model, seed=seed, batch=batch, loss=loss)
+    all_inits()[init.name](network, **dict(init.arguments))
+    _refuse_unfilled(network, init)
+    return network.rate_factors
 
 
 def _parsed(spec: str | InitSpec) -> InitSpec:
@@ -238,57 +265,3 @@ def _with_fans(parameter: NamedParameter, fans: tuple[int, int]) -> NamedParamet
             f"fans of {parameter.name!r} must be (fan_in, fan_out), both above 0, got {fans!r}"
         )
     return replace(parameter, given=(int(fans[0]), int(fans[1])), role="weight", why="")
-
-
-def _how_fans_were_found(parameter: NamedParameter) -> str:
-    """Return in words where the fans of a weight of a user's own module come from."""
-    if parameter.given is not None:
-        return "fans as given"
-    if parameter.role != "weight" or is_known(parameter.module, parameter.attribute):
-        return ""
-    if parameter.use is not None:
-        return f"fans as {parameter.use.function.strip('_')} uses it"
-    fan_in, fan_out = fans_of_shape(parameter.values)
-    return (
-        f"use not known, drawn with the fans of its shape ({fan_in}, {fan_out}), a guess: "
-        f"give fans={{{parameter.name!r}: (fan_in, fan_out)}}"
-    )
-
-
-def _row(network: Network, parameter: NamedParameter) -> Row:
-    done, values = network.filled[parameter.name], parameter.values
-    nonlinearity, found_by = network.nonlinearity(parameter)
-    fan_in, fan_out = parameter.fans or (None, None)
-    how = "" if done.initialiser == UNCHANGED else _how_fans_were_found(parameter)
-    return Row(
-        parameter=parameter.name,
-        shape=tuple(values.shape),
-        fan_in=fan_in,
-        fan_out=fan_out,
-        initialiser=done.initialiser,
-        nonlinearity=nonlinearity,
-        found_by=found_by,
-        gain=done.nominal.gain,
-        std_nominal=done.nominal.std,
-        std_measured=_std(values),
-        note="; ".join(part for part in (done.note, how) if part),
-    )
-
-
-def _std(values: Tensor) -> float:
-    """Return √(mean \\|w − mean w\\|²), of complex values too."""
-    if not values.numel():
-        return math.nan
-    if values.is_complex():
-        return rms(values - values.mean())
-    return values.float().std(correction=0).item()
-
-
-def _how(network: Network) -> str:
-    structure = network.structure
-    if structure.how == "fx":
-        return "Nonlinearities found by tracing the forward function."
-    why = f"; the forward function could not be traced ({structure.failure})" * bool(
-        structure.failure
-    )
-    return f"Nonlinearities found by the order of modules in each Sequential{why}."

@@ -6,7 +6,8 @@ from functools import cached_property
 from torch import nn
 
 from init_bench.errors import InitBenchError
-from init_bench.init.graph.structure import Branch, Structure, is_norm, trace
+from init_bench.init.graph.branch import Branch
+from init_bench.init.graph.structure import Structure, is_norm, trace
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.parameters import NamedParameter, matching, named_parameters
 

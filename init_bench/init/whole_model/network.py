@@ -19,6 +19,7 @@ from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.objective import objective
 from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.init.whole_model.rate_factors import FactorsByKind
 from init_bench.init.whole_model.report import UNCHANGED
 from init_bench.init.whole_model.tensor_fill import (
     draw_parameter,
@@ -63,6 +64,8 @@ class Network(ModelGraph):
         kept: why parameters keep their values, by qualified name.
         loss: what it was given as ``loss``; ``objective`` calls it. ``None`` without.
         seed: of the streams that all draws come from.
+        rate_factors: factors of the learning rate, as ``set_rates`` was given them.
+        to_check: what the rule asks of the model's forward function and tracing did not find.
 
     Example:
         >>> import torch
@@ -99,6 +102,8 @@ class Network(ModelGraph):
         plain = {name: why for name, why in marked.items() if name not in self.overrides}
         self.kept = plain | dict(kept or {})
         self.filled = FillLog()
+        self.rate_factors: dict[str, FactorsByKind] = {}
+        self.to_check: list[str] = []
 
     def start(self, spec: str | InitSpec) -> None:
         """Fill every parameter by an initializer of one tensor, then those with an override."""
@@ -206,6 +211,10 @@ class Network(ModelGraph):
             parameter.write(parameter.values * factor)
             self.filled.scale(parameter.name, factor)
             self.filled.add_note(parameter.name, note)
+
+    def set_rates(self, parameter: NamedParameter, factors: FactorsByKind) -> None:
+        """Let one parameter learn at a rate of its own, kept and overridden ones too."""
+        self.rate_factors[parameter.name] = factors
 
     def note(self, parameter: NamedParameter, text: str) -> None:
         """Say something more about one parameter in the report."""

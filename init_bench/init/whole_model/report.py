@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from init_bench.files import json_records, write_files
+from init_bench.init.whole_model.parameter_rates import ParameterRates
+from init_bench.init.whole_model.rate_factors import Factors, OptimizerName, factors_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,17 @@ MEANING = (
 
 SHOWN = ["parameter", "shape", "initialiser", "nonlinearity", "std_nominal", "std_measured", "note"]
 """Columns that a printed report shows."""
+
+
+RATES = ["lr_factor", "weight_decay_factor", "eps_factor"]
+"""Columns that a printed report shows where one of them is not 1."""
+
+
+MEANING_OF_RATES = (
+    "lr_factor, weight_decay_factor, eps_factor: what AdamW's learning rate, weight decay and ε "
+    "are multiplied by; report.param_groups(lr=...) applies them, factors('sgd') has SGD's."
+)
+"""Explanation below a printed report with factors."""
 
 
 MOST_ROWS = 20
@@ -54,6 +67,8 @@ class Row:
         std_nominal: the population standard deviation that the initialiser aims at, zeros of its
             pattern included; ``None`` where the data decide, or nothing is stated.
         std_measured: population standard deviation of the values.
+        lr_factor, weight_decay_factor, eps_factor: what AdamW's learning rate, weight decay and ε
+            of this parameter are multiplied by. 1 unless the initialiser sets rates, as ``mup``.
         note: whatever else was done, and why a parameter is unchanged.
     """
 
@@ -67,6 +82,9 @@ class Row:
     gain: float | None = None
     std_nominal: float | None = None
     std_measured: float
+    lr_factor: float = 1.0
+    weight_decay_factor: float = 1.0
+    eps_factor: float = 1.0
     note: str = ""
 
     @property
@@ -83,7 +101,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Report:
+class Report(ParameterRates):
     """Say what ``initialize`` did: a row per parameter, and what is unchanged and why.
 
     Attributes:
@@ -91,6 +109,10 @@ class Report:
         seed: of the streams.
         rows: one per parameter, tied ones once.
         traced: how the network was traced, in words.
+        model: the model that was initialised.
+        rate_factors: of each parameter with a rate of its own, its factors by kind of optimizer.
+        to_check: what the initialiser asks of the model's own forward function and did not find
+            there, such as a multiplier of the output; a sentence each.
 
     Example:
         >>> from torch import nn
@@ -106,6 +128,19 @@ class Report:
     seed: int
     rows: tuple[Row, ...]
     traced: str
+    to_check: tuple[str, ...] = ()
+
+    def factors(self, optimizer: OptimizerName = "adamw") -> dict[str, Factors]:
+        """Return the factors of every parameter under an optimizer, by qualified name.
+
+        Args:
+            optimizer: a name such as ``sgd``, ``adamw`` or ``muon``, or a class of ``torch.optim``.
+
+        Raises:
+            InitBenchError: there are factors, and none are known for this optimizer.
+        """
+        rates = self.rate_factors
+        return {r.parameter: factors_for(optimizer, rates.get(r.parameter, {})) for r in self.rows}
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -146,7 +181,8 @@ class Report:
         """Return ``spec``, ``seed``, ``summary`` and ``rows`` as JSON."""
         rows = json_records(self.table.drop(columns=list(RENAMED)))
         head = {"spec": self.spec, "seed": self.seed, "summary": self.summary}
-        return json.dumps({**head, "rows": rows}, ensure_ascii=False)
+        to_check = {"to_check": self.to_check} if self.to_check else {}
+        return json.dumps({**head, **to_check, "rows": rows}, ensure_ascii=False)
 
     def save(self, folder: str | Path, name: str = "initialization") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
@@ -161,19 +197,29 @@ class Report:
         return self._text(max_rows=MOST_ROWS)
 
     def _text(self, max_rows: int | None = None) -> str:
-        frame = self.table[SHOWN].to_string(
+        frame = self.table[self._shown].to_string(
             index=False, na_rep="", float_format="{:.4g}".format, max_rows=max_rows
         )
         return f"{self.summary} {self.traced}\n{frame}\n{self._meaning}"
 
     def _repr_html_(self) -> str:
-        frame = self.table[SHOWN].to_html(index=False, na_rep="", float_format="{:.4g}".format)
+        frame = self.table[self._shown].to_html(
+            index=False, na_rep="", float_format="{:.4g}".format
+        )
         meaning = html.escape(self._meaning).replace("\n", "<br>")
         return f"<p>{html.escape(f'{self.summary} {self.traced}')}</p>{frame}<p>{meaning}</p>"
 
     @property
     def _meaning(self) -> str:
         """Explain the columns; say so where the initializer starts from another one."""
-        if self.spec in {row.initialiser for row in self.rows}:
-            return MEANING
-        return f"initialiser: what {self.spec} starts from; note: what it then did.\n{MEANING}"
+        lines = [MEANING]
+        if self.spec not in {row.initialiser for row in self.rows}:
+            lines.insert(0, f"initialiser: what {self.spec} starts from; note: what it then did.")
+        if self.rate_factors:
+            lines.append(MEANING_OF_RATES)
+        return "\n".join([*lines, *(f"Check the model: {text}." for text in self.to_check)])
+
+    @property
+    def _shown(self) -> list[str]:
+        """Columns of a printed report."""
+        return [*SHOWN[:-1], *RATES, SHOWN[-1]] if self.rate_factors else SHOWN

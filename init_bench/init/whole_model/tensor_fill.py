@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -107,11 +108,32 @@ def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
         parameter.write(parameter.values * (nominal / drawn))
 
 
-def nominal_std_of(parameter: NamedParameter, init: InitSpec, nonlinearity: str = "") -> NominalStd:
-    """Return gain and std that ``init`` aims at for this parameter."""
+def nominal_std_of(
+    parameter: NamedParameter,
+    init: InitSpec,
+    nonlinearity: str = "",
+    *,
+    growth: tuple[float, float] = (1.0, 1.0),
+) -> NominalStd:
+    """Return gain and std that ``init`` aims at for this parameter.
+
+    With ``growth`` it is that for a weight whose inputs and outputs are so many times fewer.
+    """
     if parameter.role == "bias" and not record_of(init.name).fills_biases:
         return NominalStd(std=0.0)
-    return nominal_std(_told(init, nonlinearity), _size(parameter, parameter.fans))
+    size = _size(parameter, parameter.fans)
+    if growth == (1.0, 1.0):
+        return nominal_std(_told(init, nonlinearity), size)
+    inputs, outputs = growth
+    sides = (inputs, outputs) if parameter.is_table else (outputs, inputs)
+    shrunk = replace(
+        size,
+        fan_in=size.fan_in / inputs,
+        fan_out=size.fan_out / outputs,
+        rows=max(1, round(size.rows / sides[0])),
+        columns=max(1, round(size.columns / sides[1])),
+    )
+    return nominal_std(_told(init, nonlinearity), shrunk)
 
 
 def _told(init: InitSpec, nonlinearity: str) -> InitSpec:

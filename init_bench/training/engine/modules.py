@@ -3,7 +3,7 @@
 import copy
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from init_bench.errors import first_line
+from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
+from init_bench.training.engine.update_rule import CellFactors, factors_of
 from init_bench.training.networks import loss_of
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,11 @@ Batches = dict[int, Minibatch]
 
 
 def stack_modules(
-    cells: Sequence[Cell], networks: Sequence[nn.Module], inputs: Tensor, targets: Tensor
+    cells: Sequence[Cell],
+    networks: Sequence[nn.Module],
+    inputs: Tensor,
+    targets: Tensor,
+    factors: CellFactors = (),
 ) -> "StackedModules | SeparateModules":
     """Return the engine that steps the networks of one cohort.
 
@@ -43,10 +49,11 @@ def stack_modules(
 
     Args:
         inputs, targets: all training samples; the stack is tried on the first two.
+        factors: of the rates of each network's parameters.
     """
     if inputs.device.type in ONE_AT_A_TIME:
-        return SeparateModules(cells, networks)
-    stack = StackedModules(cells, networks, inputs)
+        return SeparateModules(cells, networks, factors)
+    stack = StackedModules(cells, networks, inputs, factors)
     running: list[str] = []
     with ExitStack() as hooks:
         for name, module in stack.base.named_modules():
@@ -64,7 +71,7 @@ def stack_modules(
                 where,
                 reason,
             )
-            return SeparateModules(cells, networks)
+            return SeparateModules(cells, networks, factors)
     return stack
 
 
@@ -75,8 +82,11 @@ def _appending(running: list[str], name: str) -> Any:
 class SeparateModules:
     """Step the networks themselves, one after another."""
 
-    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module]) -> None:
-        self.trainers = [_Trainer(c, n) for c, n in zip(cells, networks, strict=True)]
+    def __init__(
+        self, cells: Sequence[Cell], networks: Sequence[nn.Module], factors: CellFactors = ()
+    ) -> None:
+        own = factors or [{} for _ in cells]
+        self.trainers = [_Trainer(*each) for each in zip(cells, networks, own, strict=True)]
 
     def step(self, batches: Batches) -> Tensor:
         """Do one update of every cell; return the losses ``(G,)`` before it."""
@@ -99,12 +109,15 @@ class _Trainer:
     repeat its masks: torch rewinds its own random state for that, and no other.
     """
 
-    def __init__(self, cell: Cell, network: nn.Module) -> None:
+    def __init__(self, cell: Cell, network: nn.Module, factors: Mapping[str, Factors]) -> None:
         self.cell, self.network = cell, network
         self.generator = stream(cell.seed, "forward")
-        self.parameters = list(_trained(network).values())
+        trained = _trained(network)
+        self.parameters = list(trained.values())
         rule = OPTIMIZERS[cell.optimizer].rule
         self.rules = [rule(p.detach().unsqueeze(0), 0, [cell]) for p in self.parameters]
+        for name, each in zip(trained, self.rules, strict=True):
+            each.use_factors(factors_of(name, [factors]))
         self.draws, self.repeats = True, False
 
     def step(self, batch: Minibatch) -> Tensor:
@@ -152,7 +165,11 @@ class StackedModules:
     """
 
     def __init__(
-        self, cells: Sequence[Cell], networks: Sequence[nn.Module], inputs: Tensor
+        self,
+        cells: Sequence[Cell],
+        networks: Sequence[nn.Module],
+        inputs: Tensor,
+        factors: CellFactors = (),
     ) -> None:
         self.cells, self.inputs = list(cells), inputs
         self.base = copy.deepcopy(networks[0])
@@ -163,6 +180,8 @@ class StackedModules:
             name: OPTIMIZERS[cells[0].optimizer].rule(params[name].detach(), 0, cells)
             for name in trained
         }
+        for name, rule in self.rules.items():
+            rule.use_factors(factors_of(name, factors))
         self.buffers: dict[str, Tensor] = dict(buffers)
         self.seeds = sorted({cell.seed for cell in cells})
         rows = [self.seeds.index(cell.seed) for cell in cells]

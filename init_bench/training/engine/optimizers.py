@@ -7,7 +7,6 @@ accumulator ← accumulator + accumulate_scale · product, or accumulator ← pr
 To add an optimizer, write an ``UpdateRule`` and put it into ``OPTIMIZERS``.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,72 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.training.cell import Cell
+from init_bench.training.engine.update_rule import Axis, UpdateRule, accumulate
 
-Axis = int | tuple[int, int]
-"""The dimension of the cells, or the two that they fill row by row."""
-
-
-class UpdateRule(ABC):
-    """Update one parameter of many cells in place.
-
-    Attributes:
-        values: the parameter, cells along dimension ``axis``, or along two dimensions.
-        lr, decay: learning rate and weight decay of each cell, shaped to act along ``axis``.
-        decays: whether any cell has weight decay.
-        overwrites: whether a product replaces the accumulator instead of being added to it.
-        accumulate_scale: factor of a product that is added.
-        folds_lr: whether products come with the learning rate in them.
-    """
-
-    overwrites: ClassVar[bool]
-    accumulate_scale: ClassVar[int]
-    folds_lr: ClassVar[bool]
-
-    def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
-        self.values = values
-        self.axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
-        self.lr = self._per_cell([cell.lr for cell in cells])
-        self.decay = self._per_cell([cell.weight_decay for cell in cells])
-        self.decays = any(cell.weight_decay for cell in cells)
-
-    @property
-    @abstractmethod
-    def accumulator(self) -> Tensor:
-        """Return the tensor that takes in the gradient's product."""
-
-    @abstractmethod
-    def begin_step(self) -> None:
-        """Prepare the accumulator, before the product is added."""
-
-    @abstractmethod
-    def end_step(self) -> None:
-        """Update the weights, after the product is added."""
-
-    def accumulate(self, product: Tensor) -> None:
-        """Add a product, the learning rate in it where ``folds_lr`` says so."""
-        if self.overwrites:
-            self.accumulator.copy_(product)
-        else:
-            self.accumulator.add_(product, alpha=self.accumulate_scale)
-
-    def update(self, gradient: Tensor) -> None:
-        """Do one step with the gradient itself."""
-        self.begin_step()
-        self.accumulate(gradient * self.lr if self.folds_lr else gradient)
-        self.end_step()
-
-    def keep(self, indices: Tensor) -> None:
-        """Drop all cells but those at ``indices``, where they lie along one dimension."""
-        (axis,) = self.axes
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor) and value.dim():
-                setattr(self, name, value.index_select(axis, indices))
-
-    def _per_cell(self, numbers: Sequence[float]) -> Tensor:
-        """Return a number per cell, shaped to act along the cells' dimensions."""
-        shape = [n if k in self.axes else 1 for k, n in enumerate(self.values.shape)]
-        return torch.tensor(numbers, dtype=self.values.dtype).view(shape).to(self.values.device)
+__all__ = ["OPTIMIZERS", "Axis", "Optimizer", "UpdateRule", "accumulate"]
 
 
 class SGD(UpdateRule):
@@ -149,6 +87,7 @@ class GradientRule(UpdateRule):
     overwrites = True
     accumulate_scale = 1
     folds_lr = False
+    epsilon: float | Tensor = 0.0
 
     def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
@@ -158,6 +97,12 @@ class GradientRule(UpdateRule):
     def accumulator(self) -> Tensor:
         """Return the gradient."""
         return self.gradient
+
+    def use_factors(self, factors: Sequence[Factors]) -> None:
+        """Multiply the rule's ε too, where it has one."""
+        super().use_factors(factors)
+        if any(one.eps != 1 for one in factors):
+            self.epsilon = self.epsilon * self._per_cell([one.eps for one in factors])
 
     def begin_step(self) -> None:
         """Do nothing: the product replaces the last gradient."""
@@ -175,7 +120,7 @@ class Adagrad(GradientRule):
         Duchi et al., 2011; as ``torch.optim.Adagrad(lr, weight_decay=λ)``, λ W added to g.
     """
 
-    epsilon: ClassVar[float] = 1e-10
+    epsilon = 1e-10
 
     def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
         super().__init__(values, axis, cells)
@@ -197,7 +142,7 @@ class Adam(GradientRule):
         Kingma & Ba, 2015, algorithm 1; as ``torch.optim.Adam(lr, weight_decay=λ)``.
     """
 
-    epsilon: ClassVar[float] = 1e-8
+    epsilon = 1e-8
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
     def __init__(self, values: Tensor, axis: Axis, cells: Sequence[Cell]) -> None:
@@ -237,18 +182,6 @@ class AdamW(Adam):
         """Let W ← (1 − lr λ) W."""
         if self.decays:
             self.values.mul_(1 - self.lr * self.decay)
-
-
-def accumulate(rule: UpdateRule, into: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left · right, scaled as the rule says, to ``into``, stacked or not; or overwrite it."""
-    keep, scale = int(not rule.overwrites), rule.accumulate_scale
-    if left.dtype != into.dtype:
-        product = torch.matmul(left, right)
-        into.copy_(product) if rule.overwrites else into.add_(product, alpha=scale)
-    elif into.dim() == 2:
-        into.addmm_(left, right, beta=keep, alpha=scale)
-    else:
-        into.baddbmm_(left, right, beta=keep, alpha=scale)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch, padded_size
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
 from init_bench.training.engine.runs import run_length, runs
+from init_bench.training.engine.update_rule import CellFactors, factors_of
 
 
 class StackedMLP:
@@ -25,7 +26,13 @@ class StackedMLP:
     products take and give it; weights, what is added to them and the loss stay float32.
     """
 
-    def __init__(self, cells: Sequence[Cell], networks: Sequence[nn.Module], order: Tensor) -> None:
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        networks: Sequence[nn.Module],
+        order: Tensor,
+        factors: CellFactors = (),
+    ) -> None:
         self.order = order
         states = [network.state_dict() for network in networks]
         rule, depth = OPTIMIZERS[cells[0].optimizer].rule, cells[0].depth
@@ -33,18 +40,29 @@ class StackedMLP:
         def stacked(name: str, part: slice) -> Tensor:
             return torch.stack([state[name] for state in states[part]]).to(order.device)
 
-        def own(values: Tensor, axis: int, part: slice = slice(None)) -> UpdateRule:
-            return rule(values.contiguous(), axis, cells[part])
+        def own(name: str, values: Tensor, axis: int, part: slice = slice(None)) -> UpdateRule:
+            made = rule(values.contiguous(), axis, cells[part])
+            made.use_factors(factors_of(name, factors[part]))
+            return made
 
         everything = slice(None)
         self.first = [
-            own(stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order), 1, part)
+            own(
+                "fc1.weight",
+                stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order),
+                1,
+                part,
+            )
             for _, part in runs([cell.seed for cell in cells])
         ]
         layers = range(1, depth + 1)
-        self.weights = [own(stacked(f"fc{i}.weight", everything), 0) for i in layers[1:]]
+        self.weights = [
+            own(f"fc{i}.weight", stacked(f"fc{i}.weight", everything), 0) for i in layers[1:]
+        ]
         self.biases = [
-            own(stacked(f"fc{i}.bias", everything).unsqueeze(2), 0) for i in layers if cells[0].bias
+            own(f"fc{i}.bias", stacked(f"fc{i}.bias", everything).unsqueeze(2), 0)
+            for i in layers
+            if cells[0].bias
         ]
         self._allocate(cells)
 
@@ -87,14 +105,15 @@ class StackedMLP:
             weight = rule.values.to(self.dtype)
             upstream = torch.bmm(weight.mT, delta, out=self.upstream[i % 2])
             rule.begin_step()
-            accumulate(rule, rule.accumulator, delta, self.z[i - 1].mT)
+            accumulate(rule, rule.accumulator, rule.rated(delta), self.z[i - 1].mT)
             rule.end_step()
             self._update_bias(i, delta)
             for phi, part in self.kernels:
                 phi.backward(upstream[part], self.a[i - 1][part], self.z[i - 1][part])
             delta = upstream
         for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
-            self._update_first(rule, batches[seed].inputs, delta[part].flatten(0, 1))
+            rated = rule.rated(delta[part]).flatten(0, 1)
+            self._update_first(rule, batches[seed].inputs, rated)
         self._update_bias(0, delta)
         return losses
 
@@ -160,7 +179,7 @@ class StackedMLP:
         rule, total = self.biases[layer], self.sums[layer]
         torch.sum(delta, dim=2, keepdim=True, dtype=total.dtype, out=total)
         rule.begin_step()
-        rule.accumulate(total)
+        rule.accumulate(rule.rated(total))
         rule.end_step()
 
     def _update_first(self, rule: UpdateRule, x: Tensor, delta: Tensor) -> None:

@@ -29,6 +29,7 @@ from init_bench.training.engine.stacked_measures import (
     layer_rows,
 )
 from init_bench.training.engine.stacked_mlp import StackedMLP
+from init_bench.training.engine.update_rule import CellFactors, has_rates
 from init_bench.training.networks import input_shape, loss_of, starts_of
 from init_bench.training.progress import ProgressCallback
 from init_bench.training.tables import CellResult, stored_row
@@ -93,20 +94,32 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
 
 
 def engine_of(
-    cells: Sequence[Cell], networks: Sequence[nn.Module], data: Dataset
+    cells: Sequence[Cell],
+    networks: Sequence[nn.Module],
+    data: Dataset,
+    factors: CellFactors = (),
 ) -> HostSteps | DeviceSteps:
     """Return the engine that steps the networks.
 
-    Networks and data are on one device. The engine may use the networks themselves.
+    Networks and data are on one device. The engine may use the networks themselves. MLPs whose
+    parameters have rates of their own are modules like any other on an accelerator, whose engine
+    of MLPs keeps weight and bias in one matrix.
+
+    Args:
+        factors: of the rates of each network's parameters; empty if none has any.
     """
-    seeds, size = [cell.seed for cell in cells], cells[0].batch_size
-    if cells[0].is_plain_mlp:
-        if data.device.type != "cpu":
-            return _accelerated(cells, networks, data)
-        mlps = StackedMLP(cells, networks, data.sorted_columns.order)
+    seeds, size, on_cpu = (
+        [cell.seed for cell in cells],
+        cells[0].batch_size,
+        data.device.type == "cpu",
+    )
+    if cells[0].is_plain_mlp and on_cpu:
+        mlps = StackedMLP(cells, networks, data.sorted_columns.order, factors)
         return HostSteps(mlps, padded_minibatches(data, seeds, size))
+    if cells[0].is_plain_mlp and not has_rates(factors):
+        return _accelerated(cells, networks, data)
     shape = input_shape(cells[0], data)
-    stack = stack_modules(cells, networks, data.inputs.view(-1, *shape), data.targets)
+    stack = stack_modules(cells, networks, data.inputs.view(-1, *shape), data.targets, factors)
     if isinstance(stack, StackedModules):
         return DeviceSteps(stack, data, size, range(len(cells)))
     return HostSteps(stack, minibatches(data, seeds, size, shape))
@@ -129,8 +142,9 @@ class _Training:
     def __init__(self, cells: Sequence[Cell], data: Dataset) -> None:
         self.cells, self.data = cells, data
         self.device, self.shape = data.device, input_shape(cells[0], data)
-        self.networks = [network.to(self.device) for network in starts_of(cells, data)]
-        self.engine = engine_of(cells, self.networks, data)
+        starts = starts_of(cells, data)
+        self.networks = [network.to(self.device) for network, _ in starts]
+        self.engine = engine_of(cells, self.networks, data, [factors for _, factors in starts])
         self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
         self.layer_rows: list[list[Row]] = [[] for _ in cells]

@@ -1,0 +1,20 @@
+"""Describe a residual branch of a network."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A residual branch f of x + f(x): what runs in it, in order of execution.
+
+    Attributes:
+        modules: qualified names of modules, torch's own as they are.
+        parameters: qualified names of parameters used as they are, such as a scalar factor.
+        block: qualified name of the module whose forward function adds x and f(x).
+        scale: product of the numbers that f(x) is multiplied by before it is added.
+    """
+
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    block: str = ""
+    scale: float = 1.0

@@ -1,0 +1,118 @@
+"""Find where a traced network begins and ends, and the numbers that scale what it computes."""
+
+import operator
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from init_bench.init.graph.dataflow import carried, function_name, is_lookup
+
+Signals = Mapping[fx.Node, set[fx.Node]]
+"""What each node carries the values of, as ``dataflow.signals`` finds it."""
+
+
+_PASSING = frozenset(
+    "view reshape transpose permute contiguous flatten getitem squeeze unsqueeze float to dropout "
+    "movedim mean".split()
+)
+"""Steps that keep a factor of their input a factor of their output."""
+
+
+_PRODUCTS: Mapping[str, Callable[[float, float], float]] = {
+    "mul": operator.mul,
+    "imul": operator.mul,
+    "multiply": operator.mul,
+    "div": operator.truediv,
+    "truediv": operator.truediv,
+    "itruediv": operator.truediv,
+    "divide": operator.truediv,
+}
+"""Steps that multiply or divide, by name."""
+
+
+def first_and_last(
+    layers: Mapping[fx.Node, str], signals: Signals, model: nn.Module
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the layers into which no other one leads, and those that lead into none.
+
+    Args:
+        layers: the name of the layer that each node runs.
+        signals: what each node carries the values of.
+        model: that was traced.
+    """
+    at = {node: _point(node, signals, model) for node in layers}
+    points = {point: layers[node] for node, point in at.items()}
+    before = {
+        point: {points[other] for other in signals[point] if other in points and other != point}
+        for point in points
+    }
+    leading = set().union(*before.values()) if before else set()
+    first = frozenset(points[point] for point, found in before.items() if not found)
+    return first, frozenset(name for name in points.values() if name not in leading)
+
+
+def _point(node: fx.Node, signals: Signals, model: nn.Module) -> fx.Node:
+    """Return where a weight meets a signal: the step that takes it, or the layer itself."""
+    if node.op != "get_attr":
+        return node
+    queue = deque(node.users)
+    while queue:
+        user = queue.popleft()
+        if is_lookup(user, model) or any(n.op != "get_attr" for n in _sources(user, signals)):
+            return user
+        queue.extend(user.users)
+    return node
+
+
+def _sources(node: fx.Node, signals: Signals) -> Iterable[fx.Node]:
+    """Return the nodes without inputs whose values ``node`` carries, and lookups."""
+    return [n for n in signals[node] if n.op in ("placeholder", "call_module", "get_attr")]
+
+
+def scale_behind(node: fx.Node, model: nn.Module, stop: set[fx.Node]) -> float:
+    """Return the product of the numbers that a signal meets on its last way into ``node``.
+
+    Example:
+        >>> class Halved(nn.Module):
+        ...     def forward(self, x):
+        ...         return (x.relu() * 2 / 4).flatten(1)
+        >>> graph = fx.symbolic_trace(Halved()).graph
+        >>> scale_behind(list(graph.nodes)[-2], Halved(), set())
+        0.5
+    """
+    scale = 1.0
+    while node not in stop:
+        sources = carried(node, model) if node.op.startswith("call") else []
+        if len(sources) != 1:
+            break
+        name = function_name(node)
+        number = next((arg for arg in node.args if isinstance(arg, int | float)), None)
+        if name in _PRODUCTS and number:
+            scale = _PRODUCTS[name](scale, number)
+        elif name not in _PASSING and not _passes(node, model):
+            break
+        node = sources[0]
+    return scale
+
+
+def _passes(node: fx.Node, model: nn.Module) -> bool:
+    if node.op != "call_module":
+        return False
+    module = model.get_submodule(str(node.target))
+    return isinstance(module, nn.Dropout | nn.Identity | nn.Flatten)
+
+
+def plain_attention(graph: fx.Graph, owner_of: Callable[[fx.Node], str]) -> list[str]:
+    """Return the modules that call torch's attention without a scale: it divides by √d."""
+    calls = (functional.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention)
+    return [
+        owner_of(node)
+        for node in graph.nodes
+        if node.op == "call_function"
+        and node.target in calls
+        and node.kwargs.get("scale") is None
+        and len(node.args) < 7
+    ]

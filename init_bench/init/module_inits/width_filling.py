@@ -1,0 +1,191 @@
+"""Fill a model by a law of width and depth, and set the rates of its parameters."""
+
+import math
+from collections.abc import Callable, Iterator
+
+from torch import nn
+
+from init_bench.errors import InitBenchError, check_int
+from init_bench.init.graph.branch import Branch
+from init_bench.init.module_inits.scaling_law import Scaling
+from init_bench.init.module_inits.width_growth import (
+    SUCH_AS,
+    Growth,
+    View,
+    growth_by_tracing,
+    growth_from_base,
+    units,
+)
+from init_bench.init.spec import InitSpec, parse
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.init.whole_model.tensor_fill import nominal_std_of
+from init_bench.models import check_module, find_factory
+from init_bench.randomness import drawing_from, stream
+
+Base = str | Callable[[], nn.Module] | None
+"""A function that builds the base model, or its name, ``module:function``."""
+
+
+class WidthFilling:
+    """Fill one network by the law."""
+
+    def __init__(self, network: Network, base_width: int | None, base: Base) -> None:
+        if (base_width is None) == (base is None):
+            name = next(iter(network.parameters))
+            raise InitBenchError(
+                f"the factors of {name!r} and all others depend on the model that the rates were "
+                f"found with: pass either base_width=64, its hidden units, or {SUCH_AS}"
+            )
+        self.network, self.view = network, View(network.model)
+        self.base = None if base is None else View(_built(base))
+        self.growth = self._growth(base_width)
+
+    def _growth(self, base_width: int | None) -> dict[str, Growth]:
+        if self.base is not None:
+            return growth_from_base(self.view, self.base)
+        return growth_by_tracing(self.view, check_int(base_width, "base_width", minimum=1))
+
+    def fill(self, start: str, *, law: str = "mup", depth: float = 1.0, alpha: float = 1.0) -> None:
+        """Fill all parameters by ``start``, scale them, and set their rates."""
+        self._refuse_start(init := parse(start))
+        self.network.start(init)
+        inside = dict(self._inside(depth, alpha))
+        multiplier = self._multiplier()
+        for name, one in self.growth.items():
+            parameter = self.network.parameters[f"{self.view.prefix}{name}"]
+            rate = 1.0
+            if law == "u_mup" and one.role == "input" and parameter.role == "weight":
+                rate = one.fan_out**-0.5
+            scaling = Scaling(
+                growth=one,
+                depth=depth if name in inside else 1.0,
+                alpha=alpha,
+                folded=multiplier if one.role == "readout" else inside.get(name, 1.0),
+                rate=rate,
+                aspect=_aspect(parameter),
+            )
+            self._apply(parameter, scaling, init)
+        self._check_attention()
+
+    def zero_readout(self) -> None:
+        """Start the weights that give the output at 0."""
+        for name, one in self.growth.items():
+            if one.role == "readout":
+                self.network.fill(
+                    self.network.parameters[f"{self.view.prefix}{name}"], "zeros", "readout"
+                )
+
+    def _refuse_start(self, init: InitSpec) -> None:
+        weights = [p for p in self.network.parameters.values() if p.role == "weight"]
+        if init.needs != "tensor" or any(nominal_std_of(p, init).std is None for p in weights):
+            raise InitBenchError(
+                f"start={str(init)!r} states no standard deviation that could follow the width; "
+                f"use one that does, such as he_normal or normal(std=0.02)"
+            )
+
+    def _apply(self, parameter: NamedParameter, scaling: Scaling, init: InitSpec) -> None:
+        growth = scaling.growth
+        self.network.set_rates(parameter, scaling.factors)
+        if parameter.role == "weight":
+            follows = self.network.nonlinearity(parameter)[0]
+            own = nominal_std_of(parameter, init, follows).std
+            pair = (growth.fan_in, growth.fan_out)
+            base = nominal_std_of(parameter, init, follows, growth=pair).std
+            factor = base * scaling.std / own if own and base else 1.0
+            said = f"{growth.role}, {_times(growth)} the base"
+            if math.isclose(factor, 1.0):
+                self.network.note(parameter, said)
+            elif not self.network.has_override(parameter):
+                self.network.scale(parameter, factor, f"{said}: std of {init} times {factor:.4g}")
+        elif scaling.folded != 1 and parameter.role == "bias":
+            self.network.note(parameter, f"ends its branch: takes over {scaling.folded:.4g}")
+
+    def _multiplier(self) -> float:
+        """Return the multiplier of the logits that the readout takes over; 1 if the model has."""
+        growth = max(self.growth.values(), key=lambda one: one.fan_out).fan_out
+        readouts = [one.fan_in for one in self.growth.values() if one.role == "readout"]
+        wanted = 1 / (readouts[0] if readouts else growth)
+        own = self.view.structure.output_scale
+        base = 1.0 if self.base is None else self.base.structure.output_scale
+        has = math.isclose(own / base, wanted, rel_tol=1e-3)
+        if self.view.readout_is_tied and not has and wanted != 1:
+            self.network.to_check.append(
+                f"its readout is tied to an embedding, so the forward function must multiply the "
+                f"logits by base width / width = {wanted:.4g}; found {own / base:.4g}"
+            )
+        return 1.0 if has else wanted
+
+    def _inside(self, depth: float, alpha: float) -> Iterator[tuple[str, float]]:
+        """Yield the parameters inside branches and the multiplier that each takes over."""
+        if depth == 1:
+            return
+        graph, wanted = self.view.graph, depth**-alpha
+        base = self._base_scale()
+        for branch in graph.branches():
+            found = {p.name: p for path in branch.modules for p in graph.within(path)}
+            ends = dict.fromkeys(self._ends_of(branch, base, wanted), wanted)
+            yield from {name: ends.get(name, 1.0) for name in found}.items()
+
+    def _ends_of(self, branch: Branch, base: float, wanted: float) -> list[str]:
+        """Return the weight and bias that take over the multiplier of a branch; none if it has."""
+        graph = self.view.graph
+        if math.isclose(branch.scale / base, wanted, rel_tol=1e-3):
+            return []
+        last = graph.weights_of(branch)[-1]
+        if graph.last_norm(branch) is not None or not math.isclose(branch.scale, base):
+            self.network.to_check.append(
+                f"the branch of {last.name!r} must be multiplied by (base depth / depth)^alpha = "
+                f"{wanted:.4g} in the forward function; found {branch.scale / base:.4g}"
+            )
+            return []
+        return [last.name, *(bias.name for bias in graph.biases_of(last))]
+
+    def _base_scale(self) -> float:
+        if self.base is None:
+            return 1.0
+        scales = {branch.scale for branch in self.base.graph.branches()}
+        return scales.pop() if len(scales) == 1 else 1.0
+
+    def _check_attention(self) -> None:
+        """Say so where attention divides by √d and d may grow."""
+        modules = dict(self.view.graph.model.named_modules())
+        growing = [path for path in self.view.structure.attention if self._head_grows(path)]
+        if not growing:
+            return
+        module = modules.get(growing[0])
+        known = isinstance(module, nn.MultiheadAttention) and self.base is not None
+        why = "the size d of its heads grows" if known else "if the size d of its heads grows"
+        self.network.to_check.append(
+            f"attention in {growing[0]!r} and {len(growing) - 1} more divides by √d: {why} with "
+            f"the width, it must divide by d (times √ of the base's d); more heads instead of "
+            f"larger ones need nothing"
+        )
+
+    def _head_grows(self, path: str) -> bool:
+        module = dict(self.view.graph.model.named_modules()).get(path)
+        if all(one.fan_out == 1 for one in self.growth.values()):
+            return False
+        if self.base is None or not isinstance(module, nn.MultiheadAttention):
+            return True
+        other = dict(self.base.graph.model.named_modules()).get(path)
+        return isinstance(other, nn.MultiheadAttention) and other.head_dim != module.head_dim
+
+
+def _built(base: Base) -> nn.Module:
+    factory = find_factory(base) if isinstance(base, str) else base
+    if not callable(factory) or isinstance(factory, nn.Module):
+        raise InitBenchError(f"base must be a function that builds the base model: pass {SUCH_AS}")
+    with drawing_from(stream(0, "base model")):
+        return check_module(factory(), "base")
+
+
+def _aspect(parameter: NamedParameter) -> float:
+    if parameter.role != "weight":
+        return 1.0
+    inputs, outputs = units(parameter)
+    return outputs / inputs
+
+
+def _times(growth: Growth) -> str:
+    return f"{growth.fan_in:.4g} x fan_in and {growth.fan_out:.4g} x fan_out of"
