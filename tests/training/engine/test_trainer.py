@@ -54,7 +54,7 @@ def _data() -> Dataset:
     inputs, test_inputs = torch.rand((500, 30), generator=g), torch.rand((100, 30), generator=g)
     labels = torch.randint(0, 5, (600,), generator=g)
     return Dataset(
-        sort_columns(inputs), labels[:500], test_inputs, labels[500:], classes=5, sha256=""
+        sort_columns(inputs), labels[:500], test_inputs, labels[500:], classes=6, sha256=""
     )
 
 
