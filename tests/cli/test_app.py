@@ -267,6 +267,25 @@ def test_an_unknown_executor_is_refused(tmp_path: Path) -> None:
     _refused(_cli(*words, cwd=tmp_path), "did you mean 'serial'")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ray", "--executor-option", "cpu=2"), "did you mean 'cpus'?"),
+        (("local", "--executor-option", "cpus=2"), "Known: chunk_timeout."),
+        (("ray", "--executor-option", "cpus"), "KEY=VALUE, such as cpus=4: got 'cpus'"),
+        (("slurm",), "no sbatch and srun here"),
+        (("local", "--chunk-timeout", "0"), "must be a number of at least 0.01, got 0.0"),
+    ],
+    ids=str,
+)
+def test_what_an_executor_cannot_do_is_told_and_nothing_written(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    _refused(_cli("run", "grid.toml", "--device", "cpu", "--executor", *words, cwd=tmp_path), said)
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
 def test_a_share_without_cells_says_so(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text("steps = 2\n")
     done = _cli("run", "grid.toml", "--device", "cpu", "--shard", "2/2", cwd=tmp_path)

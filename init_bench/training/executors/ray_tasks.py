@@ -26,7 +26,7 @@ from init_bench.training.executors.protocol import (
 )
 from init_bench.training.tables import CellResult
 
-ANSWER_SECONDS = 25.0
+ANSWER_SECONDS = 20.0
 """A cluster that has not answered by then is taken for dead."""
 
 
@@ -161,7 +161,7 @@ def _check_port(address: str) -> None:
     if not port.isdecimal():
         return
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS / 2).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS / 2).close()
     except OSError as cause:
         raise _no_answer(address, str(cause)) from None
 

@@ -14,6 +14,7 @@ import pytest
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
+from init_bench.training.deadline import ChunkTimeoutError
 from init_bench.training.executors import ray_tasks
 from tests.training.executors.gated import Gate, descendants, kill
 
@@ -124,3 +125,17 @@ def test_a_bad_option_is_told(tmp_path: Path, options: dict[str, Any], said: str
 def test_a_device_is_one_of_the_workers(tmp_path: Path, device: str, said: str) -> None:
     with pytest.raises(InitBenchError, match=said):
         ib.run(PLAIN, tmp_path / "out", device=device, executor="ray")
+
+
+def test_a_worker_with_a_chunk_that_hangs_ends_after_it_has_said_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("os._exit", lambda code: ended.set())
+
+    def hanging(chunk: Any, progress: Any) -> Any:
+        raise ChunkTimeoutError("too long")
+
+    with pytest.raises(ChunkTimeoutError):
+        ray_tasks._train(hanging, PLAIN.cells)
+    assert ended.wait(60)
