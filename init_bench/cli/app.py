@@ -254,7 +254,7 @@ def list_menu(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="inits|activations|models|datasets|executors|verdicts",
+            metavar="inits|activations|models|datasets|tasks|executors|verdicts",
             help="Which list to print.",
         ),
     ],

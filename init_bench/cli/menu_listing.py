@@ -74,6 +74,12 @@ def _datasets() -> list[Row]:
     return [{"name": name, "source": source} for name, source in described().items()]
 
 
+def _tasks() -> list[Row]:
+    from init_bench.comparison.bench.tasks import TASKS
+
+    return [{"name": name, "source": task.architecture} for name, task in TASKS.items()]
+
+
 def _executors() -> list[Row]:
     from init_bench.training.executors import EXECUTORS
 
@@ -134,6 +140,7 @@ MENUS = {
     "activations": Menu(rows=_activations),
     "models": Menu(rows=_models),
     "datasets": Menu(rows=_datasets),
+    "tasks": Menu(rows=_tasks),
     "executors": Menu(rows=_executors, text=_executor_text),
     "verdicts": Menu(rows=_verdicts, text=_verdict_text),
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.errors import InitBenchError
 from init_bench.figures.style import RC, add_caption, new_figure
 
 
@@ -21,7 +22,7 @@ def rank_diagram(
         caption: text below.
 
     Raises:
-        InitBenchError: never; an empty series draws an empty figure.
+        InitBenchError: there are no ranks.
 
     Example:
         >>> ranks = pd.Series({"a": 1.0, "b": 1.5, "c": 3.0})
@@ -29,6 +30,8 @@ def rank_diagram(
         >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
         ['a', 'b', 'c']
     """
+    if mean_ranks.empty:
+        raise InitBenchError("there are no ranks to draw")
     figure = new_figure(7.2, 1.6 + 0.3 * len(mean_ranks))
     with mpl.rc_context(RC):
         ax = figure.subplots()
@@ -39,9 +42,9 @@ def rank_diagram(
             ax.plot([x, x], [first, last], color="#7F7F7F", linewidth=2.5, alpha=0.7)
         ax.set_yticks(places, labels=[str(name) for name in mean_ranks.index])
         ax.set(ylim=(len(ranks) - 0.5, -0.5), xlabel="mean rank over tasks (1 is best)")
-        apart = "" if math.isnan(critical_difference) else f" {critical_difference:.2f} ranks."
-        note = f"Grey: no difference, as mean ranks are less apart than{apart}" if apart else ""
-        add_caption(figure, f"{caption} {note}".strip())
+        if not math.isnan(critical_difference):
+            caption += f" Grey: mean ranks at most {critical_difference:.2f} apart do not differ."
+        add_caption(figure, caption)
     return figure
 
 

@@ -1,5 +1,6 @@
 """Write the README of a benchmark: how it was made, its answers, its numbers."""
 
+import math
 import os
 import platform
 import shlex
@@ -90,10 +91,13 @@ def _reading() -> str:
 
 def _ranks(ranking: Ranking) -> str:
     listed = ", ".join(f"{name} {rank:.1f}" for name, rank in ranking.mean_ranks.items())
+    tested = (
+        f" Friedman's test that all are alike: p = {ranking.p:.2g}. Ranks at most "
+        f"{ranking.critical_difference:.2f} apart do not differ (Nemenyi)."
+    ) * (not math.isnan(ranking.p))
     return (
-        f"## Over {ranking.tasks} tasks\n\nMean ranks of the arms that all tasks have: {listed}. "
-        f"Friedman's test that all are alike: p = {ranking.p:.2g}. Ranks less than "
-        f"{ranking.critical_difference:.2f} apart do not differ (Nemenyi).\n\n"
+        f"## Over {ranking.tasks} tasks\n\nMean ranks of the arms that all tasks have: {listed}."
+        f"{tested}\n\n"
         f"![mean ranks](figures/ranks.png)"
     )
 

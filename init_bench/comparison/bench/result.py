@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,10 @@ class Bench:
         return self.summary
 
     def figure(self, task: str | None = None) -> Figure:
-        """Draw the outcomes of one task, or the ranks over all of them."""
-        if task is None:
-            return self._ranks()
+        """Draw the outcomes of one task, or the ranks over all where there are any."""
+        if task is None and self.ranking is not None:
+            return self._ranks(self.ranking)
+        task = task or next(iter(self.tasks))
         runs = self.runs[self.runs["task"] == task]
         pairs = self.pairs[self.pairs["task"] == task]
         names = order(list(runs["init"].unique()), runs)
@@ -103,7 +105,7 @@ class Bench:
             write_atomic(paths[-1], functools.partial(table.to_csv, index=False))
         images = [images_of(self.figure(task), task) for task in self.tasks]
         if self.ranking is not None:
-            images.append(images_of(self._ranks(), "ranks"))
+            images.append(images_of(self._ranks(self.ranking), "ranks"))
         for files in images:
             paths += write_files(target / "figures", files)
         text = readme_of(self.tasks, self.summary, self.arms, self.ranking, self.protocol)
@@ -117,13 +119,10 @@ class Bench:
         ]
         return "\n".join([*lines, f"Tables and figures: {self.folder}"])
 
-    def _ranks(self) -> Figure:
-        if self.ranking is None:
-            empty: pd.Series[float] = pd.Series(dtype=float)
-            return figures.rank_diagram(empty, critical_difference=float("nan"), caption="")
-        found = self.ranking
+    def _ranks(self, found: Ranking) -> Figure:
+        tested = "" if math.isnan(found.p) else f" Friedman's test: p = {found.p:.2g}."
         return figures.rank_diagram(
             found.mean_ranks,
             critical_difference=found.critical_difference,
-            caption=f"Arms that all {found.tasks} tasks have; Friedman's test: p = {found.p:.2g}.",
+            caption=f"Arms that all {found.tasks} tasks have.{tested}",
         )

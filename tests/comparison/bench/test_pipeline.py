@@ -122,11 +122,13 @@ def test_the_command_line_prints_the_summary_as_json(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_how_much_and_writes_nothing(tmp_path: Path) -> None:
-    words = ["--quick", "--tasks", "mlp", "--inits", "he_normal", "--inits", "zeros", "--dry-run"]
-    done = init_bench("bench", *words, "--workers", "1", "--device", "cpu", cwd=tmp_path)
+    (tmp_path / "tiny.toml").write_text('[[task]]\nname = "tiny"\nwidth = 16\nsteps = 40\n')
+    words = ["--quick", "--tasks", "tiny.toml", "--inits", "he_normal", "--inits", "zeros"]
+    options = ["--dry-run", "--workers", "1", "--device", "cpu"]
+    done = init_bench("bench", *words, *options, cwd=tmp_path)
     assert done.returncode == 0
     assert "min with 1 workers" in done.stdout
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
 def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:
