@@ -80,7 +80,9 @@ def _checked(
         depths=depths,
         init=init,
     )
-    for row in check.slopes.drop(columns=["low", "high", "index"]).to_dict("records"):
+    rows: list[dict[str, Any]]
+    rows = check.slopes.drop(columns=["low", "high", "index"]).to_dict("records")  # type: ignore[assignment]
+    for row in rows:
         holds = row["ci_low"] <= 0 <= row["ci_high"]
         yield {"what": "slope", "network": name, "init": init, **row, "holds_0": holds}
 
@@ -113,19 +115,18 @@ def _page(slopes: pd.DataFrame, losses: pd.DataFrame) -> str:
         "Made by `python -m benchmarks.mup`. AdamW at rate 0.001, four steps on one batch, "
         f"5 seeds; widths {WIDTHS}, depths {DEPTHS} at width 64.",
         "",
-        "| network | over | init | layers | intervals that hold 0 | slopes | width- or depth-independent |",
+        "| network | over | init | layers | intervals that hold 0 | slopes | independent |",
         "|---|---|---|---|---|---|---|",
     ]
     for (network, over, init), part in slopes.groupby(["network", "over", "init"], sort=False):
-        span = f"{part['slope'].min():.2f} to {part['slope'].max():.2f}"
-        fine = part["verdict"].str.endswith("independent").sum()
-        lines.append(
-            f"| {network} | {over} | `{init}` | {len(part)} | {part['holds_0'].sum()} | {span} | {fine} |"
-        )
+        slope = part["slope"]
+        counts = [len(part), part["holds_0"].sum(), f"{slope.min():.2f} to {slope.max():.2f}"]
+        counts.append(part["verdict"].str.endswith("independent").sum())
+        lines.append(f"| {network} | {over} | `{init}` | {' | '.join(map(str, counts))} |")
     lines += ["", f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:", ""]
     lines += ["| init | width | best rate | loss there |", "|---|---|---|---|"]
     for (init, width), part in losses.groupby(["init", "width"], sort=False):
-        best = part.loc[part["loss"].idxmin()]
+        best = part.sort_values("loss").iloc[0]
         lines.append(f"| `{init}` | {width} | {best['lr']:g} | {best['loss']:.4f} |")
     return "\n".join(lines) + "\n"
 
