@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,22 @@ class InitSpec:
 
     name: str
     arguments: tuple[tuple[str, Value], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, **arguments: Any) -> "InitSpec":
+        """Return the initializer ``name`` with arguments that may be no literals, as functions.
+
+        Raises:
+            InitBenchError: there is no such initializer, or it does not take the arguments.
+
+        Example:
+            >>> str(InitSpec.of("normal", std=0.5))
+            'normal(std=0.5)'
+        """
+        name = ALIASES.get(name, name)
+        lookup({**all_inits(), **dict.fromkeys(ALIASES)}, name, kind="init")
+        order = _bind(name, name, arguments)
+        return cls(name, tuple((key, arguments[key]) for key in order if key in arguments))
 
     def __str__(self) -> str:
         """Return the canonical spec string: ``normal(std=1.0)`` is ``normal(std=1)``."""
@@ -141,7 +158,7 @@ def _value(node: ast.expr, text: str) -> Value:
     return value
 
 
-def _bind(text: str, name: str, arguments: Mapping[str, Value]) -> list[str]:
+def _bind(text: str, name: str, arguments: Mapping[str, Any]) -> list[str]:
     """Check ``arguments`` against the initializer's signature; return its parameters in order."""
     parameters = list(inspect.signature(all_inits()[name]).parameters.values())[1:]
     taken = {p.name: p for p in parameters if p.name not in NOT_IN_SPECS}
@@ -165,4 +182,6 @@ def _literal(value: Value) -> str:
     """Return ``value`` as it is written in a spec, integral floats without their point."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
+    if callable(value):
+        return repr(f"{value.__module__}:{value.__qualname__}")
     return repr(value)

@@ -361,15 +361,42 @@ def test_coord_check_judges_every_layer(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
 
 
+def test_coord_check_takes_depths_and_the_rates_of_an_initialiser() -> None:
+    words = ("coord-check", f"{__name__}:of_size", "--widths", "8", "--depths", "1,2")
+    more = (
+        "--input",
+        "16,5",
+        "--seeds",
+        "2",
+        "--init",
+        "mup(base_width=4)",
+        "--optimizer",
+        "adamw",
+    )
+    done = _cli(*words, *more, "--json", cwd=Path(SOURCE))
+    assert done.returncode == 0, done.stderr
+    assert {row["over"] for row in json.loads(done.stdout)} == {"depth"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be integers from 1"),
+        (
+            (f"{__name__}:of_width", "--widths", "8,16", "--optimizer", "lion"),
+            "unknown optimizer 'lion'",
+        ),
         (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from a width alone"),
     ],
 )
 def test_coord_check_refuses_bad_words(words: tuple[str, ...], said: str) -> None:
     _refused(_cli("coord-check", *words, "--input", "16,30", cwd=Path(SOURCE)), said)
+
+
+def of_size(width: int, depth: int) -> nn.Module:
+    """Return a classifier of 5 inputs and 3 classes, with ``depth`` hidden layers between."""
+    hidden = [part for _ in range(depth) for part in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(nn.Linear(5, width), nn.ReLU(), *hidden, nn.Linear(width, 3))
 
 
 def of_width(width: int) -> nn.Module:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from init_bench import CoordCheck, coord_check
+from init_bench import CoordCheck, coord_check, diagnose
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS
 from init_bench.errors import InitBenchError
 from init_bench.init import initialize
@@ -270,3 +270,74 @@ def test_weights_that_do_not_depend_on_the_seed_are_refused() -> None:
 
     with pytest.raises(InitBenchError, match="the networks of all seeds are the same"):
         checked(seeded, steps=1)
+
+
+class Deep(nn.Module):
+    """``depth`` residual blocks between two layers."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(12, width), nn.Linear(width, 3)
+        self.blocks = nn.ModuleList(perceptron_block(width) for _ in range(depth))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(x)
+        logits: Tensor = self.last(x)
+        return logits
+
+
+def perceptron_block(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+
+def test_the_rates_of_an_initialiser_are_used() -> None:
+    """The logits, which blow up under he_normal, do not where the readout's rate falls."""
+    plain = checked(init="he_normal", steps=1)
+    rated = checked(init="mup(base_width=32, zero_readout=True)", steps=1)
+    assert verdicts(plain)["out"] == "blows up"
+    assert verdicts(rated)["out"] == "width-independent"
+
+
+def test_slopes_are_over_depth_too() -> None:
+    check = checked(Deep, depths=(2, 4, 8), widths=(32, 64), seeds=3, steps=1, init="he_normal")
+    assert set(check.slopes["over"]) == {"width", "depth"}
+    deep = check.slopes[check.slopes["over"] == "depth"].set_index("layer")
+    ends = ["first", "blocks.0.0", "blocks.1.2 … blocks.7.2", "last"]
+    assert list(deep.index[[0, 1, -2, -1]]) == ends
+    assert deep["slope"].iloc[-1] > 0.5
+    assert check.verdict.count("-independent") == 2 and "log depth" in check.verdict
+    assert check.figure("depth").axes[0].get_xlabel() == "depth"
+    assert check.figure().axes[0].get_xlabel() == "width"
+    assert len(check.changes[["width", "depth"]].drop_duplicates()) == 4
+
+
+def test_depths_alone_need_one_width() -> None:
+    spec = "completep(base_width=32, base_depth=2)"
+    check = checked(Deep, depths=(2, 8), widths=(32,), seeds=2, steps=1, init=spec)
+    assert set(check.slopes["over"]) == {"depth"}
+    assert check.slopes["slope"].iloc[-1] < 0.2
+    assert check.figure().axes[0].get_xlabel() == "depth"
+
+
+def test_depths_that_cannot_be_compared_are_told() -> None:
+    with pytest.raises(InitBenchError, match=r"depths must be two or more .* such as \(2, 8, 32\)"):
+        checked(Deep, depths=(2,))
+    with pytest.raises(InitBenchError, match="cannot be called with a width and a depth"):
+        checked(perceptron, depths=(2, 4))
+    with pytest.raises(InitBenchError, match="unknown size 'depth'"):
+        checked(steps=1).figure("depth")
+
+
+def test_diagnose_takes_the_rates_of_a_report_over() -> None:
+    model = perceptron(64)
+    report = initialize(model, "mup(base_width=16)")
+    given: dict[str, Any] = {"optimizer": adam, "capture_at": 1}
+    loss = nn.functional.mse_loss
+    plain, rated = (
+        diagnose(model, X, Y, loss, report=one, **given).weights.query("step == 0")
+        for one in (None, report)
+    )
+    ratio = (rated["update_ratio"] / plain["update_ratio"])[rated["fan_in"].notna()].to_numpy()
+    assert ratio == pytest.approx([1, 0.25, 0.25], rel=1e-3)

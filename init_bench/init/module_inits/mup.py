@@ -70,7 +70,7 @@ def mup_(
         Yang & Hu et al., Tensor Programs V: Tuning Large Neural Networks via Zero-Shot
         Hyperparameter Transfer, 2022, tables 3 and 8; ε and weight decay as in Dey et al., 2025,
         table 1; Muon: Yang, Simon & Bernstein, A Spectral Condition for Feature Learning, 2023;
-        u_mup: Blake et al., u-μP: The Unit-Scaled Maximal Update Parametrization, 2024.
+        u_mup: Blake et al., The Unit-Scaled Maximal Update Parametrization, 2024.
 
     Example:
         >>> from torch import nn

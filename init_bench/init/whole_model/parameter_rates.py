@@ -144,4 +144,6 @@ class ParameterRates:
 
 def _computed_name(name: str) -> str:
     """Return the name of the weight that a parameter of ``parametrize`` is part of."""
-    return name.replace(".parametrizations.", ".").rpartition(".original")[0] or name
+    before, inside, after = f".{name}".partition(".parametrizations.")
+    weight = after.partition(".")[0]
+    return f"{before}.{weight}".lstrip(".") if inside else name
