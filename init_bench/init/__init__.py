@@ -24,6 +24,13 @@ from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.menu import menu_rows
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.language_models import (
+    fan_in_,
+    llama_,
+    nanochat_,
+    normalized_,
+    small_,
+)
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -95,6 +102,7 @@ __all__ = [
     "dirac_",
     "eye",
     "eye_",
+    "fan_in_",
     "fans",
     "fixup_",
     "gpt2_",
@@ -110,13 +118,16 @@ __all__ = [
     "krahenbuhl_",
     "lecun_normal_",
     "lecun_uniform_",
+    "llama_",
     "looks_linear_",
     "lsuv_",
     "menu_rows",
     "metainit_",
     "module_fans",
+    "nanochat_",
     "normal",
     "normal_",
+    "normalized_",
     "ones_",
     "orthogonal",
     "orthogonal_",
@@ -124,6 +135,7 @@ __all__ = [
     "register_init",
     "siren_",
     "skipinit_",
+    "small_",
     "sparse",
     "sparse_",
     "t_fixup_",

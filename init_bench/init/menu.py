@@ -29,6 +29,13 @@ from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.language_models import (
+    fan_in_,
+    llama_,
+    nanochat_,
+    normalized_,
+    small_,
+)
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -159,6 +166,11 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("zero_gamma", zero_gamma_, needs="module"),
     InitRecord("zero", zero_, needs="module"),
     InitRecord("gpt2", gpt2_, needs="module"),
+    InitRecord("llama", llama_, needs="module"),
+    InitRecord("fan_in", fan_in_, needs="module"),
+    InitRecord("normalized", normalized_, needs="module"),
+    InitRecord("nanochat", nanochat_, needs="module"),
+    InitRecord("small", small_, needs="module"),
     InitRecord("t_fixup", t_fixup_, needs="module"),
     InitRecord("siren", siren_, needs="module"),
     InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),

@@ -202,7 +202,8 @@ def _branches(graph: fx.Graph, model: nn.Module, runs: set[str]) -> Iterator[Bra
             continue
         first, second = ({source} | above[source] for source in sources)
         shared = first & second
-        sides = [[n for n in graph.nodes if n in side - shared] for side in (first, second)]
+        own = [side - shared for side in (first, second)]
+        sides = [[n for n in graph.nodes if n in side] for side in own]
         skip, branch = sorted(sides, key=lambda side: _count(side, runs))
         meets = signal[sources[0]] & signal[sources[1]]
         if meets and _count(branch, runs) > _count(skip, runs):

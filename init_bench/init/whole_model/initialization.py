@@ -15,6 +15,7 @@ from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
+from init_bench.init.whole_model.memory import refuse_meta
 from init_bench.init.whole_model.network import Network, Override
 from init_bench.init.whole_model.parameter_roles import is_known
 from init_bench.init.whole_model.parameters import (
@@ -54,7 +55,8 @@ def initialize(
     ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
     value, and groups of a convolution are drawn each with its own fans; a transposed convolution
     and an embedding with their true ones; a tied weight once; a parametrized one (``weight_norm``)
-    through its parametrisation. If anything fails the model is as it was.
+    through its parametrisation. If anything fails the model is as it was. Of a model on the meta
+    device the report says what would be drawn, and nothing gets memory.
 
     Each parameter draws from a stream of (seed, qualified name): its values depend on no other
     layer, on no device and not on torch's global stream, which does not move.
@@ -84,8 +86,8 @@ def initialize(
 
     Raises:
         InitBenchError: ``spec`` or an override is malformed, unknown, cannot fill a parameter
-            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy or
-            meta ones; ``batch`` or ``loss_fn`` is missing or does not fit.
+            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy
+            ones, or meta ones beside others; ``batch`` or ``loss_fn`` is missing or does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -145,6 +147,7 @@ def fill_weights(
         0.5
     """
     init = _parsed(spec)
+    refuse_meta(model)
     if init.name in INITS:
         found = named_parameters(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
@@ -171,6 +174,8 @@ def _check(
     check_is_module(model)
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
+    if not all(value.is_meta for value in model.parameters()) or init.needs in ("batch", "loss"):
+        refuse_meta(model)
     if activation is not None:
         known = dict.fromkeys(known_names())
         lookup(known, activation, kind="activation")
@@ -277,7 +282,7 @@ def _row(network: Network, parameter: NamedParameter) -> Row:
 
 def _std(values: Tensor) -> float:
     """Return √(mean \\|w − mean w\\|²), of complex values too."""
-    if not values.numel():
+    if not values.numel() or values.is_meta:
         return math.nan
     if values.is_complex():
         return rms(values - values.mean())
@@ -286,9 +291,11 @@ def _std(values: Tensor) -> float:
 
 def _how(network: Network) -> str:
     structure = network.structure
+    meta = all(parameter.values.is_meta for parameter in network.parameters.values())
+    planned = " On the meta device nothing was drawn: std_measured is empty." * meta
     if structure.how == "fx":
-        return "Nonlinearities found by tracing the forward function."
+        return f"Nonlinearities found by tracing the forward function.{planned}"
     why = f"; the forward function could not be traced ({structure.failure})" * bool(
         structure.failure
     )
-    return f"Nonlinearities found by the order of modules in each Sequential{why}."
+    return f"Nonlinearities found by the order of modules in each Sequential{why}.{planned}"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
+from init_bench.init.lookup import Init
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.std_formulas import NominalStd
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
@@ -21,6 +22,7 @@ from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.report import UNCHANGED
 from init_bench.init.whole_model.tensor_fill import (
+    clear_padding,
     draw_parameter,
     fill_all,
     fill_parameter,
@@ -184,6 +186,23 @@ class Network(ModelGraph):
             nominal = nominal_std_of(parameter, init)
             self.filled[parameter.name] = Filled(initialiser=str(init), nominal=nominal, note=note)
 
+    def draw(
+        self,
+        parameter: NamedParameter,
+        fill: Init,
+        label: str,
+        note: str = "",
+        *,
+        std: float | None = None,
+    ) -> None:
+        """Let ``fill`` draw every matrix of one parameter, from its stream, aiming at ``std``."""
+        if not self.has_override(parameter):
+            parameter.draw(fill, stream(self.seed, parameter.name))
+            clear_padding(parameter)
+            self.filled[parameter.name] = Filled(
+                initialiser=label, nominal=NominalStd(std=std), note=note
+            )
+
     def write(
         self,
         parameter: NamedParameter,
@@ -250,7 +269,9 @@ class Network(ModelGraph):
 
 
 def _equal(values: Tensor, others: Tensor) -> bool:
-    """Return whether all values are the same, nan being equal to nan."""
+    """Return whether all values are the same, nan being equal to nan; of no values, True."""
+    if values.is_meta:
+        return True
     same = values == others
     return bool((same | ((values != values) & (others != others))).all())
 
