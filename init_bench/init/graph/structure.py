@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import FUNCTION_NAMES, name_of
+from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.dataflow import carried, function_name, signals
 from init_bench.init.graph.tracer import Tracer
 
@@ -106,8 +106,8 @@ def is_plain_sequence(model: nn.Module) -> bool:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Return whether ``module`` normalizes and then scales by its weight γ."""
-    return isinstance(module, _NORMS)
+    """Return whether ``module`` normalizes, or is a DyT, and then scales by its weight γ."""
+    return isinstance(module, _NORMS) or is_dyt(module)
 
 
 def _in_order(model: nn.Module, layers: set[str]) -> Structure:

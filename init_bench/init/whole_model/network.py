@@ -129,6 +129,12 @@ class Network(ModelGraph):
             self.filled[parameter.name] = self._kept_entry(parameter) or done
         self._fill_overrides()
 
+    def keep_all(self, why: str) -> None:
+        """Leave every parameter as it is, but for those with an override."""
+        for name in self.parameters:
+            self.filled[name] = Filled(initialiser=UNCHANGED, note=self.kept.get(name, why))
+        self._fill_overrides()
+
     @contextmanager
     def _kept_as_they_are(self) -> Iterator[None]:
         """Give the parameters that are kept their values back when the block ends."""

@@ -3,10 +3,15 @@
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from init_bench.activations.recognition import is_dyt
+from init_bench.init.graph.structure import is_norm
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
+
+DYT_ALPHA = 0.5
+"""The factor inside tanh that DyT starts with (Zhu et al., 2025, read in no code)."""
 
 
 def start_norms(network: Network) -> None:
@@ -16,10 +21,23 @@ def start_norms(network: Network) -> None:
     is multiplied by the scale, or by 1 + scale.
     """
     for parameter in network.parameters.values():
-        if parameter.role == "left" and not parameter.why and _is_of_own_norm(parameter):
-            start = _neutral(parameter)
-            if start is not None:
-                network.fill(parameter, "ones" if start else "zeros", "of a norm")
+        if parameter.role != "left" or parameter.why:
+            continue
+        if is_dyt(parameter.module):
+            start = {"alpha": DYT_ALPHA, "weight": 1.0}.get(parameter.attribute, 0.0)
+            network.fill(parameter, f"constant(value={start!r})", "of DyT")
+        elif _is_of_own_norm(parameter) and (neutral := _neutral(parameter)) is not None:
+            network.fill(parameter, "ones" if neutral else "zeros", "of a norm")
+
+
+def is_any_norm(module: nn.Module) -> bool:
+    """Return whether a module normalizes: torch's classes, DyT, and classes called so.
+
+    Example:
+        >>> is_any_norm(nn.RMSNorm(3)), is_any_norm(nn.Linear(3, 3))
+        (True, False)
+    """
+    return is_norm(module) or "Norm" in type(module).__name__
 
 
 def _is_of_own_norm(parameter: NamedParameter) -> bool:

@@ -1,5 +1,6 @@
 """Place the weights of a transformer: embedding, head, attention, MLP, ends of branches."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -99,11 +100,23 @@ def branch_ends(network: Network, pattern: str | None = None) -> list[NamedParam
     return [network.weights_of(branch)[-1] for branch in network.branches(pattern)]
 
 
-def stream_width(network: ModelGraph, found: Mapping[str, Place]) -> int:
-    """Return the width of the residual stream: the outputs of a layer that ends a branch."""
-    first = next(name for name, place in found.items() if place.part == "output")
-    parameter = network.parameters[first]
-    return (parameter.fans or parameter.values.shape[::-1])[1]
+def scale_value(network: Network, parameter: NamedParameter, factor: float, note: str) -> None:
+    """Multiply the value's part of packed query, key and value; queries are as wide as inputs."""
+    if network.has_override(parameter):
+        return
+    values = parameter.values.clone()
+    blocks = parameter.blocks(values)
+    if len(blocks) == 3:
+        share = 1 / 3
+        blocks[-1].mul_(factor)
+    else:
+        rows, columns = blocks[0].shape
+        number = (rows - columns) // 2
+        share = number / rows
+        blocks[0][rows - number :].mul_(factor)
+    done = network.filled[parameter.name]
+    std = done.nominal.std and done.nominal.std * math.sqrt(1 - share + share * factor**2)
+    network.write(parameter, values, done.initialiser, f"value's part {note}", std=std)
 
 
 def _outside(network: Network) -> Iterator[tuple[str, Place]]:
@@ -163,19 +176,22 @@ def _unplaced(parameter: NamedParameter) -> str:
 
 
 def _traced(network: Network) -> dict[str, Place]:
-    """Return the places in traced residual branches, two of which are counted as one block."""
+    """Return the places in traced residual branches; outside a list of blocks two are a block."""
     found: dict[str, Place] = {}
+    lists = dict(_stacks(network.model))
     branches = [network.weights_of(branch) for branch in network.structure.branches]
     branches = [weights for weights in branches if weights]
     for index, weights in enumerate(branches):
         for parameter in weights:
             named = _PART_OF.get(_own_name(parameter), "inside")
             inner: Part = "inside" if named == "output" else named
+            in_list = _block_of(parameter.path, lists)
+            block, blocks = in_list or (index // 2, (len(branches) + 1) // 2)
             found[parameter.name] = Place(
                 part="output" if parameter is weights[-1] else inner,
                 attention=_in_attention(parameter),
-                block=index // 2,
-                blocks=(len(branches) + 1) // 2,
+                block=block,
+                blocks=blocks,
             )
     return found
 
@@ -189,7 +205,7 @@ def _named(network: ModelGraph) -> Iterator[tuple[str, Place, Part | None]]:
             continue
         index, blocks = home
         place = Place(part="inside", attention=_in_attention(parameter), block=index, blocks=blocks)
-        yield parameter.name, place, _part_of(network, parameter)
+        yield parameter.name, place, part_of(network, parameter)
 
 
 def _stacks(model: nn.Module) -> Iterator[tuple[str, int]]:
@@ -211,7 +227,8 @@ def _block_of(path: str, lists: Mapping[str, int]) -> tuple[int, int] | None:
     return None
 
 
-def _part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
+def part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
+    """Return what the name of a weight says about it, ``None`` if nothing."""
     name = _own_name(parameter)
     around, _, last = parameter.path.rpartition(".")
     if name == "gate" and "experts" in dict(network.model.get_submodule(around).named_children()):
