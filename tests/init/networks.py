@@ -95,7 +95,17 @@ def adapted() -> nn.Sequential:
     from peft import LoraConfig, inject_adapter_in_model
 
     model = plain()
-    config = LoraConfig(r=5, target_modules=["0", "3"])
+    config = LoraConfig(r=4, target_modules=["0", "3"])
     adapted = inject_adapter_in_model(config, model)
     assert isinstance(adapted, nn.Sequential)
     return adapted.requires_grad_(True)
+
+
+def adapted_classifier() -> nn.Module:
+    """Return a network for images of digits with LoRA adapters in its first layer."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = (nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+    config = LoraConfig(r=2, target_modules=["1"], modules_to_save=["3"])
+    model: nn.Module = get_peft_model(nn.Sequential(*layers), config)
+    return model

@@ -1,5 +1,7 @@
 """Start PEFT's LoRA adapters by PEFT's own methods, and report what they did to the model."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,14 +13,14 @@ from init_bench.init.whole_model.memory import refuse_meta
 from init_bench.init.whole_model.network import Network
 from init_bench.randomness import drawing_from, stream
 
-STARTS = {
-    "default": True,
-    "gaussian": "gaussian",
-    "pissa": "pissa",
-    "olora": "olora",
-    "orthogonal": "orthogonal",
+STARTS: dict[str, Callable[[Any, str], None]] = {
+    "default": lambda layer, name: layer.reset_lora_parameters(name, True),
+    "gaussian": lambda layer, name: layer.reset_lora_parameters(name, "gaussian"),
+    "pissa": lambda layer, name: layer.pissa_init(name, "pissa"),
+    "olora": lambda layer, name: layer.olora_init(name),
+    "orthogonal": lambda layer, name: layer.orthogonal_init(name),
 }
-"""What PEFT calls its starts that need no data; the last three of them move the base weight."""
+"""PEFT's starts that need no data; ``pissa`` and ``olora`` move the base weight."""
 
 
 def lora_(network: Network, *, start: str = "default", adapter: str | None = None) -> None:
@@ -27,8 +29,8 @@ def lora_(network: Network, *, start: str = "default", adapter: str | None = Non
     Formula:
         W + s B A with s = alpha / r. ``default``: A by Kaiming's uniform (a = √5), B = 0;
         ``gaussian``: A ~ N(0, 1/r²), B = 0; ``pissa``: B A the r largest singular parts of W,
-        which leave it; ``olora``: of its QR factorization; ``orthogonal``: A and B orthogonal to
-        each other, so that B A = 0.
+        which leave it; ``olora``: of its QR factorization; ``orthogonal``: A and B of halves of an
+        orthogonal matrix, so that B A = 0.
 
     Shapes:
         network: a model with adapters of ``peft.LoraConfig``, one called ``adapter`` in each
@@ -40,7 +42,7 @@ def lora_(network: Network, *, start: str = "default", adapter: str | None = Non
 
     Source:
         Hu et al., LoRA, 2021, sec. 4.1; Meng et al., PiSSA, 2024; Büyükakyüz, OLoRA, 2024. Done
-        by ``LoraLayer.reset_lora_parameters`` of PEFT, whose words these are.
+        by methods of PEFT's ``LoraLayer`` (code read), whose words these are.
 
     Example:
         >>> from torch import nn
@@ -79,8 +81,8 @@ def _start(network: Network, path: str, layer: Any, how: Any, adapter: str | Non
         raise InitBenchError(f"{path!r} has no adapter {name!r}; it has {', '.join(layer.r)}")
     before = _merged_base(layer)
     try:
-        with torch.no_grad(), drawing_from(stream(network.seed, path)):
-            layer.reset_lora_parameters(name, how)
+        with torch.no_grad(), _in_place(layer), drawing_from(stream(network.seed, path)):
+            how(layer, name)
     except Exception as cause:  # whatever a start of PEFT asks for
         raise InitBenchError(f"peft cannot start the adapter of {path!r} so: {cause}") from cause
     after = _merged_base(layer)
@@ -97,6 +99,23 @@ def _start(network: Network, path: str, layer: Any, how: Any, adapter: str | Non
             network.filled[parameter.name] = Filled(
                 initialiser="lora", note=f"moved by {by} of its size"
             )
+
+
+@contextmanager
+def _in_place(layer: Any) -> Iterator[None]:
+    """Let what the block puts in the place of parameters be written into them instead."""
+    held = [
+        (module, name, value, value.data)
+        for module in layer.modules()
+        for name, value in module._parameters.items()
+        if value is not None
+    ]
+    yield
+    for module, name, value, data in held:
+        made = module._parameters[name].detach()
+        module._parameters[name], value.data = value, data
+        if made.data_ptr() != data.data_ptr():
+            data.copy_(made)
 
 
 def _merged_base(layer: Any) -> Tensor:

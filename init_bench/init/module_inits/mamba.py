@@ -61,6 +61,9 @@ def mamba_(
     named = {p.attribute: p for p in network.parameters.values()}
     if "A_log" not in named:
         raise InitBenchError("mamba found no parameter called A_log: this model has no such layer")
+    for parameter in network.parameters.values():
+        if _is_own(parameter):
+            network.release(parameter)
     ends = [p for p in network.weights if p.path.endswith("out_proj")]
     network.start(start)
     start_norms(network)
@@ -78,7 +81,7 @@ def _fill(network: Network, parameter: NamedParameter, dt_min: float, dt_max: fl
         network.draw(parameter, _decay, "mamba", "log of the decay rates")
     elif name == "D":
         network.fill(parameter, "ones", "skip")
-    elif name == "dt_bias" or (name == "bias" and parameter.path.endswith("dt_proj")):
+    elif _is_own(parameter):
 
         def steps(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
             low, high = math.log(dt_min), math.log(dt_max)
@@ -92,6 +95,12 @@ def _fill(network: Network, parameter: NamedParameter, dt_min: float, dt_max: fl
         network.fill(parameter, f"uniform(a={-bound!r}, b={bound!r})")
     elif parameter.role == "bias":
         network.fill(parameter, "zeros")
+
+
+def _is_own(parameter: NamedParameter) -> bool:
+    """Return whether a parameter has a law of its own, though others are told to leave it."""
+    is_step = parameter.attribute == "bias" and parameter.path.endswith("dt_proj")
+    return is_step or parameter.attribute in ("A_log", "D", "dt_bias")
 
 
 def _decay(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from init_bench.errors import check_finite
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.tensor_inits.checks import check_dimensions, check_draws, writable
 from init_bench.init.tensor_inits.fans import fans
 
@@ -25,7 +25,8 @@ def sinusoidal_(
         tensor: ``(n_out, n_in, *kernel)``, as a matrix of n_out rows.
 
     Raises:
-        InitBenchError: ``gain`` is not finite, or ``tensor`` has fewer than two dimensions.
+        InitBenchError: ``gain`` is not finite, ``tensor`` has fewer than two dimensions, or all
+            sines are 0, as of 2 by 2.
 
     Source:
         Fernández-Hernández et al., Sinusoidal Initialization, Time for a New Start, 2025
@@ -45,6 +46,11 @@ def sinusoidal_(
     fan_in, fan_out = fans(tensor)
     std = gain * math.sqrt(2 / (fan_in + fan_out))
     size = pattern.square().mean().sqrt()
+    if size < 1e-9:
+        raise InitBenchError(
+            f"sinusoidal_ has only zeros of its sines for so few outputs and inputs, got shape "
+            f"{tuple(tensor.shape)}; use xavier_normal for this layer"
+        )
     writable(tensor).copy_((pattern * (std / size)).view(tensor.shape))
     return tensor
 

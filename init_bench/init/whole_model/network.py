@@ -129,6 +129,11 @@ class Network(ModelGraph):
             self.filled[parameter.name] = self._kept_entry(parameter) or done
         self._fill_overrides()
 
+    def release(self, parameter: NamedParameter) -> None:
+        """Let what was made for a parameter fill it, though others leave it; ``keep=`` stays."""
+        if self.kept.get(parameter.name) == parameter.why:
+            self.kept.pop(parameter.name, None)
+
     def keep_all(self, why: str) -> None:
         """Leave every parameter as it is, but for those with an override."""
         for name in self.parameters:
