@@ -78,6 +78,13 @@ class GaussianMoments:
         mean = self.mean(q)
         return float(self._expect(lambda a: (self.phi(a) - mean) ** 2, q))
 
+    def shifted(self, mean: float, variance: float) -> tuple[float, float]:
+        """Return E[φ(a)] and Var[φ(a)], a ~ N(mean, variance)."""
+        std, kinks = max(variance, SMALLEST) ** 0.5, self._kinks
+        first = float(gaussian_mean(self.phi, std, mean=mean, kinks=kinks))
+        second = gaussian_mean(lambda a: (self.phi(a) - first) ** 2, std, mean=mean, kinks=kinks)
+        return first, float(second)
+
     def second_moment(self, q: ArrayLike) -> Array:
         """Return E[φ(a)²], a ~ N(0, q)."""
         return self._expect(lambda a: self.phi(a) ** 2, q)

@@ -21,6 +21,27 @@ NORMS = (
 """Torch's classes that normalize."""
 
 
+def is_dyt(module: nn.Module) -> bool:
+    """Return whether ``module`` is a DyT, γ tanh(αx) + β, which stands where a norm would.
+
+    It is told by its class's name, or by what it holds: a scalar α, scales and biases.
+
+    Source:
+        Zhu et al., Transformers without Normalization, 2025.
+
+    Example:
+        >>> class DyT(nn.Module):
+        ...     def forward(self, x): ...
+        >>> is_dyt(DyT()), is_dyt(nn.LayerNorm(3))
+        (True, False)
+    """
+    if type(module).__name__ in ("DyT", "DynamicTanh"):
+        return True
+    held = module._parameters
+    alpha = held.get("alpha")
+    return set(held) == {"alpha", "weight", "bias"} and alpha is not None and alpha.numel() == 1
+
+
 def name_of(module: nn.Module) -> str | None:
     """Return the name of the nonlinearity that ``module`` is, ``None`` if it is none.
 

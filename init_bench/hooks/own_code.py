@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from init_bench.activations.recognition import NORMS
+from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
 from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.isolation import preserved_state
@@ -61,7 +61,7 @@ class OwnCode:
         self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor
     ) -> bool:
         """Return whether a module normalizes: by torch's class, or as a second call shows."""
-        if isinstance(module, NORMS) or hasattr(module, "running_var"):
+        if isinstance(module, NORMS) or hasattr(module, "running_var") or is_dyt(module):
             return True
         args, kwargs = arguments
         simple = not any(module.children()) and not kwargs and not call.used

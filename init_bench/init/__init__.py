@@ -22,9 +22,23 @@ from init_bench.init.lookup import (
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.menu import menu_rows
+from init_bench.init.module_inits.deep_transformers import deepnorm_, sub_ln_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.idinit import idinit_
+from init_bench.init.module_inits.language_models import (
+    fan_in_,
+    llama_,
+    nanochat_,
+    normalized_,
+    small_,
+)
+from init_bench.init.module_inits.lora import lora_
+from init_bench.init.module_inits.mamba import mamba_
+from init_bench.init.module_inits.mimetic import mimetic_
+from init_bench.init.module_inits.moments import moments_
 from init_bench.init.module_inits.mup import completep_, mup_
+from init_bench.init.module_inits.recurrent import recurrent_
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -58,6 +72,7 @@ from init_bench.init.tensor_inits.fans import fans, module_fans
 from init_bench.init.tensor_inits.identity import dirac_, eye_, identity_
 from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
 from init_bench.init.tensor_inits.sparse import sparse_
+from init_bench.init.tensor_inits.structured import sinusoidal_, tanh_init_
 from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -92,11 +107,13 @@ __all__ = [
     "constant",
     "constant_",
     "critical_normal_",
+    "deepnorm_",
     "delta_orthogonal_",
     "dirac",
     "dirac_",
     "eye",
     "eye_",
+    "fan_in_",
     "fans",
     "fixup_",
     "gpt2_",
@@ -104,6 +121,7 @@ __all__ = [
     "he_normal_",
     "he_uniform_",
     "identity_",
+    "idinit_",
     "initialize",
     "kaiming_normal",
     "kaiming_normal_",
@@ -112,24 +130,36 @@ __all__ = [
     "krahenbuhl_",
     "lecun_normal_",
     "lecun_uniform_",
+    "llama_",
     "looks_linear_",
+    "lora_",
     "lsuv_",
+    "mamba_",
     "menu_rows",
     "metainit_",
+    "mimetic_",
     "module_fans",
+    "moments_",
     "mup_",
+    "nanochat_",
     "normal",
     "normal_",
+    "normalized_",
     "ones_",
     "orthogonal",
     "orthogonal_",
     "parse",
+    "recurrent_",
     "register_init",
+    "sinusoidal_",
     "siren_",
     "skipinit_",
+    "small_",
     "sparse",
     "sparse_",
+    "sub_ln_",
     "t_fixup_",
+    "tanh_init_",
     "trunc_normal_",
     "uniform",
     "uniform_",

@@ -28,9 +28,23 @@ from init_bench.init.lookup import (
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.module_inits.as_built import as_built_
+from init_bench.init.module_inits.deep_transformers import deepnorm_, sub_ln_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
+from init_bench.init.module_inits.idinit import idinit_
+from init_bench.init.module_inits.language_models import (
+    fan_in_,
+    llama_,
+    nanochat_,
+    normalized_,
+    small_,
+)
+from init_bench.init.module_inits.lora import lora_
+from init_bench.init.module_inits.mamba import mamba_
+from init_bench.init.module_inits.mimetic import mimetic_
+from init_bench.init.module_inits.moments import moments_
 from init_bench.init.module_inits.mup import completep_, mup_
+from init_bench.init.module_inits.recurrent import recurrent_
 from init_bench.init.module_inits.siren import siren_
 from init_bench.init.module_inits.skipinit import skipinit_
 from init_bench.init.module_inits.t_fixup import t_fixup_
@@ -49,6 +63,7 @@ from init_bench.init.tensor_inits.critical import critical_normal_
 from init_bench.init.tensor_inits.identity import dirac_, identity_
 from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
 from init_bench.init.tensor_inits.sparse import sparse_
+from init_bench.init.tensor_inits.structured import sinusoidal_, tanh_init_
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
 from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
@@ -142,6 +157,8 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
     InitRecord("looks_linear", looks_linear_, nominal_std=std.looks_linear, meant_for=("relu",)),
     InitRecord("identity", _drawing_nothing(identity_), nominal_std=std.identity, aliases=("eye",)),
     InitRecord("dirac", _drawing_nothing(dirac_), nominal_std=std.dirac),
+    InitRecord("sinusoidal", sinusoidal_, nominal_std=std.xavier),
+    InitRecord("tanh_init", tanh_init_, nominal_std=std.tanh_init),
     InitRecord("sparse", sparse_, nominal_std=std.sparse),  # the spec must give its sparsity
     InitRecord(  # edge of chaos of a nonlinearity, biases included
         "critical_normal",
@@ -161,12 +178,25 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("zero_gamma", zero_gamma_, needs="module"),
     InitRecord("zero", zero_, needs="module"),
     InitRecord("gpt2", gpt2_, needs="module", meant_for=("attention",)),
+    InitRecord("llama", llama_, needs="module", meant_for=("attention",)),
+    InitRecord("fan_in", fan_in_, needs="module"),
+    InitRecord("normalized", normalized_, needs="module", meant_for=("attention",)),
+    InitRecord("nanochat", nanochat_, needs="module", meant_for=("attention",)),
+    InitRecord("small", small_, needs="module", meant_for=("attention",)),
     InitRecord("t_fixup", t_fixup_, needs="module"),
     InitRecord("siren", siren_, needs="module", meant_for=("sine",)),
     InitRecord("as_built", as_built_, needs="module"),
     InitRecord("mup", mup_, needs="module"),
     InitRecord("completep", completep_, needs="module"),
     InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
+    InitRecord("deepnorm", deepnorm_, needs="module"),
+    InitRecord("sub_ln", sub_ln_, needs="module"),
+    InitRecord("mimetic", mimetic_, needs="module"),
+    InitRecord("idinit", idinit_, needs="module"),
+    InitRecord("recurrent", recurrent_, needs="module"),
+    InitRecord("mamba", mamba_, needs="module"),
+    InitRecord("lora", lora_, needs="module"),
+    InitRecord("moments", moments_, needs="module"),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
     InitRecord("metainit", metainit_, needs="loss"),

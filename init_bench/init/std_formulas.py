@@ -113,6 +113,12 @@ def looks_linear(given: Mapping[str, Any], size: Size) -> NominalStd:
     return NominalStd(gain=gain, std=abs(gain) / math.sqrt(max(size.rows, size.columns) / 2))
 
 
+def tanh_init(given: Mapping[str, Any], size: Size) -> NominalStd:
+    """State the std of a one in each row, and noise."""
+    share = 1 / size.columns
+    return NominalStd(std=math.sqrt(share * (1 - share) + given["noise"] ** 2 / size.columns))
+
+
 def identity(given: Mapping[str, Any], size: Size) -> NominalStd:
     """State the std of a diagonal of ``gain`` and zeros."""
     ones = min(size.rows, size.columns // size.positions)

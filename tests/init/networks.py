@@ -46,3 +46,66 @@ def batch(samples: int = 64) -> tuple[Tensor, Tensor]:
     draws = torch.Generator().manual_seed(0)
     inputs = torch.randn(samples, 5, generator=draws)
     return inputs, torch.randint(3, (samples,), generator=draws)
+
+
+class Last(nn.Module):
+    """An LSTM and what it gives at the last of 5 positions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, width, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.lstm(x.unsqueeze(-1))[0]
+        return outputs[:, -1]
+
+
+def recurrent(width: int = 8) -> nn.Sequential:
+    """Return 5 inputs, one after another → LSTM → 3 outputs."""
+    return nn.Sequential(nn.Identity(), Last(width), nn.Linear(width, 3))
+
+
+class Mixer(nn.Module):
+    """The parameters of a Mamba layer, and sums over them in place of its scan."""
+
+    def __init__(self, width: int, states: int = 4) -> None:
+        super().__init__()
+        self.in_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.x_proj, self.dt_proj = nn.Linear(width, 3), nn.Linear(3, width)
+        self.A_log = nn.Parameter(torch.zeros(width, states))
+        self.D = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.in_proj(x)
+        step = nn.functional.softplus(self.dt_proj(self.x_proj(x)))
+        kept = torch.exp(-step.unsqueeze(-1) * self.A_log.exp()).mean(-1)
+        mixed: Tensor = self.out_proj(x * kept + x * self.D)
+        return mixed
+
+
+def state_space(layers: int = 2, width: int = 8) -> nn.Sequential:
+    """Return 5 inputs → Mamba-like layers → 3 outputs."""
+    return nn.Sequential(
+        nn.Linear(5, width), *(Mixer(width) for _ in range(layers)), nn.Linear(8, 3)
+    )
+
+
+def adapted() -> nn.Sequential:
+    """Return a plain network, frozen, with LoRA adapters in its first layers."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    model = plain()
+    config = LoraConfig(r=4, target_modules=["0", "3"])
+    adapted = inject_adapter_in_model(config, model)
+    assert isinstance(adapted, nn.Sequential)
+    return adapted.requires_grad_(True)
+
+
+def adapted_classifier() -> nn.Module:
+    """Return a network for images of digits with LoRA adapters in its first layer."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = (nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10))
+    config = LoraConfig(r=2, target_modules=["1"], modules_to_save=["3"])
+    model: nn.Module = get_peft_model(nn.Sequential(*layers), config)
+    return model

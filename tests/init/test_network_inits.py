@@ -20,6 +20,9 @@ MAKERS: dict[str, Callable[[], nn.Sequential]] = {
     "plain": networks.plain,
     "residual": lambda: networks.residual(norm=True, scalar=True),
     "transformer": networks.transformer,
+    "recurrent": networks.recurrent,
+    "state_space": networks.state_space,
+    "adapted": networks.adapted,
 }
 NAMES = [name for name in all_inits() if name not in INITS]
 

@@ -16,6 +16,8 @@ from init_bench.diagnosis.recognition.matching import (
     named_by_moments,
     weight_draws,
 )
+from init_bench.diagnosis.recognition.model_laws import has_law, laws, starts_at_zero
+from init_bench.diagnosis.recognition.recipes import fan_draws, recipe_draws
 from init_bench.diagnosis.recognition.structures import LARGEST, patterns
 from init_bench.diagnosis.recognition.torch_defaults import default_of
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
@@ -66,7 +68,8 @@ def origin_of(tensor: StoredTensor, found: Scan, depth: int) -> Origin:
         return Origin(state="never filled")
     if found.low == found.high:
         return _constant(tensor, found)
-    exact = [*_structures(tensor)]
+    known = laws(tensor.name, tensor.values()) if has_law(tensor.name) else ()
+    exact = [*known, *_structures(tensor)]
     few = found.sample.number < FEWEST
     draws = [draw for draw in _draws(tensor, depth) if draw.name == DEFAULT or not few]
     fitting = [draw for draw in draws if _fits(draw, found)]
@@ -102,7 +105,7 @@ def _constant(tensor: StoredTensor, found: Scan) -> Origin:
     """
     value = found.high
     name = {0.0: "zeros", 1.0: "ones"}.get(value, f"constant(value={value:g})")
-    if tensor.is_weight:
+    if tensor.is_weight and not (value == 0 and starts_at_zero(tensor.name)):
         return Origin(state="all equal" if value else "all zero", looks_like=name)
     if found.number == 1 and name.startswith("constant"):
         return Origin(state="other")
@@ -133,8 +136,10 @@ def _draws(tensor: StoredTensor, depth: int) -> Iterator[Draw]:
         yield Draw(
             name=f"gpt2 (std 0.02/√{2 * depth})", family=NORMAL, std=COMMON / math.sqrt(2 * depth)
         )
+    yield from recipe_draws(tensor.name, depth)
     if tensor.is_weight:
         yield from weight_draws(parameter, shape)
+        yield from fan_draws(parameter, depth)
     yield from _normals(ROUND)
     for bound in (COMMON, *ROUND):
         std = bound / math.sqrt(3)

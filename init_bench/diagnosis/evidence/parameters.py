@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.recommended_gain import recommended_gains
 from init_bench.diagnosis.recognition import looks_like
+from init_bench.diagnosis.recognition.model_laws import starts_at_zero
 from init_bench.hooks.isolation import frozen_parametrizations
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.weight_uses import WeightUse
@@ -187,6 +188,7 @@ def _row(parameter: NamedParameter, values: Tensor) -> dict[str, Any]:
     used_as = _used_as(parameter, whole=not integer)
     multiplies = used_as == "matrix" and fan_in > 0 and finite
     stored = math.sqrt(fan_in) * rms(values) if multiplies and not integer else math.nan
+    drawn = fan_in > 0 and not (starts_at_zero(parameter.name) and not values.any())
     return {
         "parameter": parameter.name,
         "layer": parameter.path,
@@ -201,7 +203,7 @@ def _row(parameter: NamedParameter, values: Tensor) -> dict[str, Any]:
         "stored_gain": stored,
         "used_as": used_as,
         "looks_like": looks_like(parameter, values) if finite and real else "other",
-        "fault": next(_faults(values, broken, drawn=fan_in > 0), ""),
+        "fault": next(_faults(values, broken, drawn=drawn), ""),
     }
 
 

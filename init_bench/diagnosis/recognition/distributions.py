@@ -134,25 +134,26 @@ def _within(t: float) -> float:
     return math.erf(t / math.sqrt(2))
 
 
-_CUT = 2.0
-
-
-_DENSITY = math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi) / _within(_CUT)
-
-
-_SCALE = math.sqrt(1 - 2 * _CUT * _DENSITY)
-"""Standard deviation of a standard normal cut at ±2."""
-
-
 UNIFORM = Family(kurtosis=1.8, bound=math.sqrt(3), below=lambda t: t / math.sqrt(3))
 
 
 NORMAL = Family(kurtosis=3.0, bound=math.inf, below=_within)
 
 
-TRUNCATED = Family(
-    kurtosis=(3 - 2 * _DENSITY * (_CUT**3 + 3 * _CUT)) / _SCALE**4,
-    bound=_CUT / _SCALE,
-    below=lambda t: _within(t * _SCALE) / _within(_CUT),
-)
+def _cut_normal(cut: float) -> Family:
+    """Return a normal distribution cut at ``cut`` of its standard deviations on both sides."""
+    density = math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi) / _within(cut)
+    scale = math.sqrt(1 - 2 * cut * density)
+    return Family(
+        kurtosis=(3 - 2 * density * (cut**3 + 3 * cut)) / scale**4,
+        bound=cut / scale,
+        below=lambda t: _within(t * scale) / _within(cut),
+    )
+
+
+TRUNCATED = _cut_normal(2.0)
 """A normal distribution cut at two of its standard deviations."""
+
+
+CUT_AT_3 = _cut_normal(3.0)
+"""A normal distribution cut at three of its standard deviations."""

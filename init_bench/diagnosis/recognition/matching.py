@@ -15,6 +15,7 @@ from init_bench.diagnosis.recognition.distributions import (
     Family,
     Sample,
 )
+from init_bench.diagnosis.recognition.model_laws import laws
 from init_bench.diagnosis.recognition.structures import patterns
 from init_bench.diagnosis.recognition.torch_defaults import is_default
 from init_bench.init import INITS, InitSpec, parse
@@ -100,6 +101,7 @@ def _rules(parameter: NamedParameter, values: Tensor) -> Iterator[str]:
     drawn = _drawn(parameter, values)
     if is_default(parameter.module, parameter.attribute, drawn):
         yield "torch.default"
+    yield from laws(parameter.name, values)
     if parameter.role != "weight":
         return
     if not (drawn == drawn.flatten()[0]).all():

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from init_bench.diagnosis.recognition.repeated_patterns import repeated
 from init_bench.init.tensor_inits.identity import kernel_center
 
 LARGEST = 2048
@@ -47,6 +48,8 @@ def _patterns(block: Tensor) -> Iterator[str]:
         yield "looks_linear"
     if _is_orthogonal(block.flatten(1)):
         yield "orthogonal"
+    else:
+        yield from repeated(block)
 
 
 def _diagonal(matrix: Tensor, name: str) -> Iterator[str]:

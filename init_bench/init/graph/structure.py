@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import FUNCTION_NAMES, name_of
+from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.dataflow import carried, function_name, signals
 from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
@@ -149,8 +149,8 @@ def is_plain_sequence(model: nn.Module) -> bool:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Return whether ``module`` normalizes and then scales by its weight γ."""
-    return isinstance(module, _NORMS)
+    """Return whether ``module`` normalizes, or is a DyT, and then scales by its weight γ."""
+    return isinstance(module, _NORMS) or is_dyt(module)
 
 
 def _in_order(model: nn.Module, layers: set[str]) -> Structure:
@@ -253,7 +253,8 @@ def _branches(traced: _Traced) -> Iterator[Branch]:
             continue
         first, second = ({source} | above[source] for source in sources)
         shared = first & second
-        sides = [[n for n in graph.nodes if n in side - shared] for side in (first, second)]
+        own = [side - shared for side in (first, second)]
+        sides = [[n for n in graph.nodes if n in side] for side in own]
         skip, branch = sorted(sides, key=lambda side: _count(side, runs))
         meets = signal[sources[0]] & signal[sources[1]]
         if meets and _count(branch, runs) > _count(skip, runs):

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import name_of
+from init_bench.activations.recognition import is_dyt, name_of
 
 _TRACING = threading.Lock()
 """Torch's tracer swaps two methods of ``nn.Module`` for all threads while it traces."""
@@ -40,4 +40,5 @@ class Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
             type(m).__module__.startswith("torch.nn")
             or hasattr(m, "parametrizations")
             or name_of(m) is not None
+            or is_dyt(m)
         )

@@ -1,6 +1,7 @@
 """Fill as GPT-2: from a small normal, smaller where a residual branch ends."""
 
 from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.transformer_parts import branch_ends
 
 
 def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -> None:
@@ -11,8 +12,9 @@ def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -
         branches (2L in a transformer of L blocks). Biases 0.
 
     Shapes:
-        network: any with residual sums x + f(x), its branches traced or named by the ``fnmatch``
-        pattern ``branches`` of module names, as in ``'blocks.*.attn'``.
+        network: any with residual sums x + f(x), its branches traced, or named by the ``fnmatch``
+        pattern ``branches`` of module names, as in ``'blocks.*.attn'``, or their last layers of
+        the usual names.
 
     Raises:
         InitBenchError: no residual branch was found or named, or ``std`` is negative.
@@ -33,7 +35,6 @@ def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -
         0.01
     """
     network.start(f"normal(std={std!r})")
-    found = network.branches(branches)
-    for branch in found:
-        last = network.weights_of(branch)[-1]
-        network.scale(last, len(found) ** -0.5, f"ends one of {len(found)} residual branches")
+    ends = branch_ends(network, branches)
+    for last in ends:
+        network.scale(last, len(ends) ** -0.5, f"ends one of {len(ends)} residual branches")

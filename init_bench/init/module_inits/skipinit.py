@@ -1,25 +1,38 @@
-"""Fill by SkipInit: set the scalar that closes each residual branch to 0."""
+"""Fill by SkipInit, ReZero or LayerScale: start the factor of each residual branch small."""
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, check_finite
+from init_bench.init.graph.branch import Branch
 from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
-def skipinit_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
-    """Fill a residual network and set the scalar factor of each residual branch to 0.
+def skipinit_(
+    network: Network,
+    *,
+    start: str = "he_normal",
+    scale: float | str = 0.0,
+    branches: str | None = None,
+) -> None:
+    """Fill a residual network and set the factor of each residual branch to ``scale``.
 
     Formula:
-        x + α f(x) with α = 0, weights by ``start``: the network starts as its skip path.
+        x + α f(x) with α = ``scale``, weights by ``start``. 0 (SkipInit, ReZero): the network
+        starts as its skip path; 1e-5 or the like on vectors α: LayerScale; ``'depth'``: 1/√L, L
+        the number of branches.
 
     Shapes:
-        network: any with residual sums x + α f(x), α a parameter of one element, the branches
-        traced or named by the ``fnmatch`` pattern ``branches`` of module names.
+        network: any with residual sums x + α f(x), α a parameter of one element or one per
+        channel, the branches traced or named by the ``fnmatch`` pattern ``branches`` of module
+        names.
 
     Raises:
-        InitBenchError: no residual branch was found or named, or one has no scalar factor.
+        InitBenchError: no residual branch was found or named, one has no factor, or ``scale`` is
+            neither a finite number nor ``'depth'``.
 
     Source:
         De & Smith, Batch Normalization Biases Residual Blocks Towards the Identity Function in
-        Deep Networks, 2020 (which allows small α too, 1/√d at d blocks).
+        Deep Networks, 2020 (which allows small α too, 1/√d at d blocks); Bachlechner et al.,
+        ReZero is All You Need, 2020; Touvron et al., Going deeper with Image Transformers, 2021.
 
     Example:
         >>> import torch
@@ -35,14 +48,36 @@ def skipinit_(network: Network, *, start: str = "he_normal", branches: str | Non
         >>> report = initialize(model, "skipinit")
         >>> model.alpha.item(), torch.equal(model(torch.eye(4)), torch.eye(4))
         (0.0, True)
+        >>> report = initialize(model, "skipinit(scale=1e-5)")
+        >>> round(model.alpha.item(), 8)
+        1e-05
     """
+    if isinstance(scale, str) and scale != "depth":
+        raise InitBenchError(f"scale must be a number or 'depth', which is 1/√L, got {scale!r}")
+    if not isinstance(scale, str):
+        check_finite(scale, "scale")
     network.start(start)
-    for branch in network.branches(branches):
-        scalars = network.scalars_of(branch)
-        if not scalars:
+    found = network.branches(branches)
+    value = len(found) ** -0.5 if isinstance(scale, str) else float(scale)
+    for branch in found:
+        factors = network.scalars_of(branch) or _per_channel(network, branch)
+        if not factors:
             raise InitBenchError(
                 f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "
                 f"it by a parameter of its own, self.alpha = nn.Parameter(torch.zeros(()))"
             )
-        for parameter in scalars:
-            network.fill(parameter, "zeros", "factor of its residual branch")
+        for parameter in factors:
+            spec = f"constant(value={value!r})" if value else "zeros"
+            network.fill(parameter, spec, "factor of its residual branch")
+
+
+def _per_channel(network: Network, branch: Branch) -> list[NamedParameter]:
+    """Return the factors per channel that a branch uses as they are, biases aside."""
+    found = [network.parameters[name] for name in branch.parameters if name in network.parameters]
+    return [
+        p
+        for p in found
+        if p.role == "left"
+        and "bias" not in p.attribute
+        and p.values.numel() == max(p.values.shape, default=0)
+    ]

@@ -37,6 +37,9 @@ def zero_(network: Network) -> None:
     """
     network.start("zeros")
     for parameter in network.weights:
+        if parameter.values.is_meta:
+            network.write(parameter, parameter.values, "zero", "identity or Hadamard matrix")
+            continue
         values = torch.zeros(parameter.values.shape)
         parameter.fill_blocks(values, _zero)
         std = values.std(correction=0).item()

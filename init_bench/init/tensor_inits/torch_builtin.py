@@ -58,6 +58,10 @@ def reset_(module: nn.Module, *, generator: torch.Generator) -> None:
         True
     """
     reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
-    if reset is not None:
-        with drawing_from(generator):
-            reset()
+    if reset is None:
+        return
+    if all(value.is_meta for value in module.parameters(recurse=False)):
+        reset()  # nothing is drawn: no generator that draws on the CPU
+        return
+    with drawing_from(generator):
+        reset()

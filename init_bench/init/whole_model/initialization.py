@@ -13,6 +13,7 @@ from init_bench.hooks.isolation import rollback_on_error
 from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
+from init_bench.init.whole_model.memory import refuse_meta
 from init_bench.init.whole_model.network import Network, Override
 from init_bench.init.whole_model.parameters import (
     NamedParameter,
@@ -52,7 +53,8 @@ def initialize(
     ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
     value, and groups of a convolution are drawn each with its own fans; a transposed convolution
     and an embedding with their true ones; a tied weight once; a parametrized one (``weight_norm``)
-    through its parametrisation. If anything fails the model is as it was.
+    through its parametrisation. If anything fails the model is as it was. Of a model on the meta
+    device the report says what would be drawn, and nothing gets memory.
 
     Each parameter draws from a stream of (seed, qualified name): its values depend on no other
     layer, on no device and not on torch's global stream, which does not move.
@@ -82,8 +84,8 @@ def initialize(
 
     Raises:
         InitBenchError: ``spec`` or an override is malformed, unknown, cannot fill a parameter
-            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy or
-            meta ones; ``batch`` or ``loss_fn`` is missing or does not fit.
+            or leaves one unfilled; a pattern matches nothing; the model has no parameters, lazy
+            ones, or meta ones beside others; ``batch`` or ``loss_fn`` is missing or does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -172,6 +174,7 @@ def fill_and_rate(
         {}
     """
     init = _parsed(spec)
+    refuse_meta(model)
     if init.name in INITS:
         found = named_parameters(model)
         fill_all(model, found, init, seed, nonlinearities(model, found, init))
@@ -198,6 +201,8 @@ def _check(
     check_is_module(model)
     if next(model.parameters(), None) is None:
         raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
+    if not all(value.is_meta for value in model.parameters()) or init.needs in ("batch", "loss"):
+        refuse_meta(model)
     if activation is not None:
         known = dict.fromkeys(known_names())
         lookup(known, activation, kind="activation")

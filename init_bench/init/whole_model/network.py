@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
+from init_bench.init.lookup import Init
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.std_formulas import NominalStd
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
@@ -22,6 +23,7 @@ from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.rate_factors import FactorsByKind
 from init_bench.init.whole_model.report import UNCHANGED
 from init_bench.init.whole_model.tensor_fill import (
+    clear_padding,
     draw_parameter,
     fill_all,
     fill_parameter,
@@ -132,6 +134,17 @@ class Network(ModelGraph):
             self.filled[parameter.name] = self._kept_entry(parameter) or done
         self._fill_overrides()
 
+    def release(self, parameter: NamedParameter) -> None:
+        """Let what was made for a parameter fill it, though others leave it; ``keep=`` stays."""
+        if self.kept.get(parameter.name) == parameter.why:
+            self.kept.pop(parameter.name, None)
+
+    def keep_all(self, why: str) -> None:
+        """Leave every parameter as it is, but for those with an override."""
+        for name in self.parameters:
+            self.filled[name] = Filled(initialiser=UNCHANGED, note=self.kept.get(name, why))
+        self._fill_overrides()
+
     @contextmanager
     def _kept_as_they_are(self) -> Iterator[None]:
         """Give the parameters that are kept their values back when the block ends."""
@@ -188,6 +201,23 @@ class Network(ModelGraph):
             draw_parameter(parameter, init, self.seed)
             nominal = nominal_std_of(parameter, init)
             self.filled[parameter.name] = Filled(initialiser=str(init), nominal=nominal, note=note)
+
+    def draw(
+        self,
+        parameter: NamedParameter,
+        fill: Init,
+        label: str,
+        note: str = "",
+        *,
+        std: float | None = None,
+    ) -> None:
+        """Let ``fill`` draw every matrix of one parameter, from its stream, aiming at ``std``."""
+        if not self.has_override(parameter):
+            parameter.draw(fill, stream(self.seed, parameter.name))
+            clear_padding(parameter)
+            self.filled[parameter.name] = Filled(
+                initialiser=label, nominal=NominalStd(std=std), note=note
+            )
 
     def write(
         self,
@@ -259,7 +289,9 @@ class Network(ModelGraph):
 
 
 def _equal(values: Tensor, others: Tensor) -> bool:
-    """Return whether all values are the same, nan being equal to nan."""
+    """Return whether all values are the same, nan being equal to nan; of no values, True."""
+    if values.is_meta:
+        return True
     same = values == others
     return bool((same | ((values != values) & (others != others))).all())
 

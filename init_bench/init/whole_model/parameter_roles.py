@@ -1,5 +1,6 @@
 """Tell what each parameter of a module is for: by torch's classes, else by how it is used."""
 
+import copy
 from typing import Literal
 
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ _LAYERS = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, *TABLES)
 
 _STACKED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 """Classes of several weights."""
+
+
+MOST_VALUES = 2**28
+"""Values of a module of the meta device that get memory for a trial run."""
 
 
 _CONTAINERS = (nn.ParameterList, nn.ParameterDict)
@@ -124,8 +129,19 @@ class UsesInModel:
         if path not in self.of_module:
             module = self.model.get_submodule(path)
             runs = type(module).forward is not nn.Module.forward
-            self.of_module[path] = uses_by_trial(module) if runs else {}
+            self.of_module[path] = uses_by_trial(_with_memory(module)) if runs else {}
         return self.of_module[path]
+
+
+def _with_memory(module: nn.Module) -> nn.Module:
+    """Return a module of the meta device with memory, unless that is much: trials tell apart by
+    their addresses what the weights flow into."""
+    values = list(module.parameters())
+    if not any(value.is_meta for value in values):
+        return module
+    if sum(value.numel() for value in values) > MOST_VALUES:
+        return module
+    return copy.deepcopy(module).to_empty(device="cpu")
 
 
 def _is_number(value: Tensor) -> bool:

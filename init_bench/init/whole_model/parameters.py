@@ -111,7 +111,7 @@ class NamedParameter:
     def draw(self, fill: Callable[..., Tensor], generator: torch.Generator) -> None:
         """Fill every block of the parameter, on the CPU: the same values on any device."""
         values = self.values
-        in_place = values.is_cpu and not self.parametrized
+        in_place = (values.is_cpu or values.is_meta) and not self.parametrized
         drawn = values if in_place else torch.empty_like(values, device="cpu")
         self.fill_blocks(drawn, lambda block: fill(block, generator=generator))
         if not in_place:
@@ -123,7 +123,9 @@ class NamedParameter:
             if view.is_contiguous():
                 fill(view.view(shape))
             else:  # torch's orthogonal_ takes no other
-                view.copy_(fill(torch.empty(shape, dtype=view.dtype)).view(view.shape))
+                view.copy_(
+                    fill(torch.empty(shape, dtype=view.dtype, device=view.device)).view(view.shape)
+                )
 
     def blocks(self, values: Tensor) -> list[Tensor]:
         """Return the parts of ``values`` that are matrices (n_out, n_in, *kernel) of their own.
@@ -174,7 +176,7 @@ def named_parameters(model: nn.Module) -> list[NamedParameter]:
     """Return the parameters of ``model``, each once, in the order of ``named_parameters``.
 
     Raises:
-        InitBenchError: a parameter is lazy, on the meta device or distributed.
+        InitBenchError: a parameter is lazy or distributed.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
@@ -244,16 +246,11 @@ def _role(module: nn.Module, name: str, beside: set[str]) -> Role:
 
 
 def _check(name: str, value: Tensor) -> None:
-    """Refuse parameters that hold no values yet, or only a part of them."""
+    """Refuse parameters that have no shape yet, or hold a part of their values."""
     if is_lazy(value):
         raise InitBenchError(
             f"parameter {name!r} is lazy and has no shape yet: run one batch through the model, "
             f"model(batch), then initialise"
-        )
-    if value.is_meta:
-        raise InitBenchError(
-            f"parameter {name!r} is on the meta device and has no values: give it memory with "
-            f"model.to_empty(device=...), then initialise"
         )
     if type(value.data).__name__ == "DTensor":
         raise InitBenchError(

@@ -41,12 +41,14 @@ def row_of(network: Network, parameter: NamedParameter) -> Row:
 def how_it_was_traced(network: Network) -> str:
     """Return in a sentence how nonlinearities were found."""
     structure = network.structure
+    meta = all(parameter.values.is_meta for parameter in network.parameters.values())
+    planned = " On the meta device nothing was drawn: std_measured is empty." * meta
     if structure.how == "fx":
-        return "Nonlinearities found by tracing the forward function."
+        return f"Nonlinearities found by tracing the forward function.{planned}"
     why = f"; the forward function could not be traced ({structure.failure})" * bool(
         structure.failure
     )
-    return f"Nonlinearities found by the order of modules in each Sequential{why}."
+    return f"Nonlinearities found by the order of modules in each Sequential{why}.{planned}"
 
 
 def _how_fans_were_found(parameter: NamedParameter) -> str:
@@ -66,7 +68,7 @@ def _how_fans_were_found(parameter: NamedParameter) -> str:
 
 def _std(values: Tensor) -> float:
     """Return √(mean \\|w − mean w\\|²), of complex values too."""
-    if not values.numel():
+    if not values.numel() or values.is_meta:
         return math.nan
     if values.is_complex():
         return rms(values - values.mean())

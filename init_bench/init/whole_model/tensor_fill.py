@@ -92,11 +92,7 @@ def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
 
     The input of an embedding is one-hot, so each output sums one weight.
     """
-    padding = getattr(parameter.module, "padding_idx", None)
-    if padding is not None and parameter.is_table:
-        values = parameter.values.clone()
-        values[padding].zero_()
-        parameter.write(values)
+    clear_padding(parameter)
     true = parameter.fans
     if true is None or true == parameter.drawn_fans or not depends_on_fans(init):
         return
@@ -106,6 +102,15 @@ def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
     )
     if nominal is not None and drawn:
         parameter.write(parameter.values * (nominal / drawn))
+
+
+def clear_padding(parameter: NamedParameter) -> None:
+    """Set the row of an embedding that stands for padding to 0."""
+    padding = getattr(parameter.module, "padding_idx", None)
+    if padding is not None and parameter.is_table:
+        values = parameter.values.clone()
+        values[padding].zero_()
+        parameter.write(values)
 
 
 def nominal_std_of(

@@ -531,7 +531,10 @@ def test_what_fails_leaves_the_model_exactly_as_it_was(
     [
         (nn.ReLU(), "this ReLU has no parameters to initialise"),
         (nn.Linear, "must be a torch.nn.Module, got the class Linear: pass an object"),
-        (nn.Linear(2, 2, device="meta"), r"'weight' is on the meta device .* model\.to_empty"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta")),
+            r"'1.weight' is on the meta device .* model\.to_empty",
+        ),
         (nn.LazyLinear(3), r"'weight' is lazy .* run one batch through the model"),
     ],
     ids=["none", "class", "meta", "lazy"],

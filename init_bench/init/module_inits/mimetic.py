@@ -1,0 +1,161 @@
+"""Fill attention mimetically: products of its weights near the identity, as after training."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from init_bench.errors import InitBenchError, check_finite
+from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.init.whole_model.transformer_parts import Part, part_of
+from init_bench.randomness import stream
+
+_HEADS = ("num_heads", "n_heads", "n_head", "num_attention_heads", "heads")
+"""How modules call their number of heads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attention:
+    """Name the weights of one attention: apart, or queries, keys and values packed in one."""
+
+    path: str
+    parts: dict[Part, NamedParameter]
+    heads: int
+
+
+def mimetic_(
+    network: Network,
+    *,
+    start: str = "xavier_uniform",
+    query_key: float = 0.7,
+    value_output: float = 0.4,
+    heads: int | None = None,
+) -> None:
+    """Fill self-attention so that W_QᵀW_K of each head is near the identity, W_O W_V near minus it.
+
+    Formula:
+        M = c (Z + I), Z_ij ~ N(0, 1/d), c = ``query_key``; of each head W_Q = √S_k U_kᵀ and W_K =
+        √S_k V_kᵀ from the k largest singular values of M = U S Vᵀ. M' = c' (Z − I), c' =
+        ``value_output``; W_O = U √S, W_V = √S Vᵀ from all of M'. All else by ``start``.
+
+    Shapes:
+        network: any with attention of width d: torch's, or layers of the usual names; as many
+        heads for keys and values as for queries. Made for vision models with sinusoidal positions;
+        language models were found to have the other sign of W_O W_V: give value_output < 0.
+
+    Raises:
+        InitBenchError: there is no self-attention, its heads are not known or not equal, or a
+            factor is not finite.
+
+    Source:
+        Trockman & Kolter, Mimetic Initialization of Self-Attention Layers, 2023 (abstract read;
+        constants and factors as in two reimplementations, code read, which differ in which of
+        the products has 0.7).
+
+    Example:
+        >>> from torch import nn
+        >>> from init_bench import initialize
+        >>> layer = nn.MultiheadAttention(64, 1)
+        >>> report = initialize(layer, "mimetic")
+        >>> value = layer.in_proj_weight[128:]
+        >>> -0.5 < float((layer.out_proj.weight @ value).diagonal().mean().detach()) < -0.3
+        True
+    """
+    for name, factor in (("query_key", query_key), ("value_output", value_output)):
+        check_finite(factor, name)
+    found = list(_attentions(network, heads))
+    if not found:
+        raise InitBenchError(
+            "mimetic found no self-attention: nn.MultiheadAttention, or layers called q_proj, "
+            "k_proj, v_proj and o_proj, or c_attn and c_proj, and the like"
+        )
+    network.start(start)
+    for attention in found:
+        _fill(network, attention, query_key, value_output)
+
+
+def _attentions(network: Network, heads: int | None) -> Iterator[_Attention]:
+    around: dict[str, dict[Part, NamedParameter]] = {}
+    for parameter in network.weights:
+        part = part_of(network, parameter)
+        if part in ("query", "key", "value", "packed", "output"):
+            home = parameter.path
+            if parameter.attribute == "weight":
+                home = home.rpartition(".")[0]
+            around.setdefault(home, {})[part] = parameter
+    for path, parts in around.items():
+        if set(parts) in ({"packed", "output"}, {"query", "key", "value", "output"}):
+            yield _Attention(path=path, parts=parts, heads=heads or _heads(network, path))
+
+
+def _heads(network: Network, path: str) -> int:
+    module = network.model.get_submodule(path)
+    for holder in (module, getattr(module, "config", None)):
+        for name in _HEADS:
+            if isinstance(number := getattr(holder, name, None), int):
+                return number
+    raise InitBenchError(
+        f"the number of heads of {path!r} is not known: it has none of {', '.join(_HEADS)}; give "
+        f"heads=8 or what it is"
+    )
+
+
+def _fill(network: Network, attention: _Attention, query_key: float, value_output: float) -> None:
+    output = attention.parts["output"]
+    width = output.values.shape[0]
+    shapes = {part: _shape(p) for part, p in attention.parts.items()}
+    whole = {"query": width, "key": width, "value": width, "packed": 3 * width, "output": width}
+    if any(shape != (whole[part], width) for part, shape in shapes.items()):
+        raise InitBenchError(
+            f"mimetic needs queries, keys and values of the width of the stream, with as many "
+            f"heads each, but the weights of {attention.path!r} (n_out, n_in) are {shapes}; keep "
+            f"them out with keep=['{attention.path}'] or use another initialiser"
+        )
+    values = _values(network, attention, width, query_key, value_output)
+    packed = torch.cat([values[part] for part in ("query", "key", "value")])
+    for part, parameter in attention.parts.items():
+        made = packed if part == "packed" else values[part]
+        note = "W_O W_V near minus the identity, W_QᵀW_K near the identity"
+        network.draw(parameter, _writer(made), "mimetic", note)
+
+
+def _shape(parameter: NamedParameter) -> tuple[int, int]:
+    blocks = parameter.blocks(parameter.values)
+    return sum(block.shape[0] for block in blocks), blocks[0].shape[1]
+
+
+def _writer(made: Tensor):  # type: ignore[no-untyped-def]
+    """Return a fill that writes the rows of ``made``, block after block."""
+    done = 0
+
+    def fill(tensor: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        nonlocal done
+        done += len(tensor)
+        return tensor.copy_(made[done - len(tensor) : done])
+
+    return fill
+
+
+def _values(
+    network: Network, attention: _Attention, width: int, query_key: float, value_output: float
+) -> dict[Part, Tensor]:
+    output = attention.parts["output"]
+    device = "meta" if output.values.is_meta else "cpu"
+    generator = stream(network.seed, output.name)
+    eye, head = torch.eye(width, device=device), width // attention.heads
+
+    def factors(product: Tensor) -> tuple[Tensor, Tensor]:
+        left, size, right = torch.linalg.svd(product)
+        return left * size.sqrt(), size.sqrt()[:, None] * right
+
+    def noise() -> Tensor:
+        draws = torch.empty(width, width, device=device)
+        return draws.normal_(std=width**-0.5, generator=None if draws.is_meta else generator)
+
+    pairs = [factors(query_key * (noise() + eye)) for _ in range(attention.heads)]
+    query = torch.cat([left[:, :head].T for left, _ in pairs])
+    key = torch.cat([right[:head] for _, right in pairs])
+    out, value = factors(value_output * (noise() - eye))
+    return {"query": query, "key": key, "value": value, "output": out}

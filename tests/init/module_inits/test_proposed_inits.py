@@ -1,0 +1,332 @@
+"""The laws of deep transformers, state spaces, recurrent layers, adapters and starts of 2025."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import init_bench as ib
+from init_bench.errors import InitBenchError
+from init_bench.init.tensor_inits.structured import repeated_identity, sinusoidal_, tanh_init_
+from tests.init import networks
+from tests.init.module_inits import language
+
+DEPTHS = (2, 8, 64)
+
+
+def encoder(layers: int, width: int = 16, device: str | None = None) -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(width, 2, 2 * width, batch_first=True, device=device)
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+def stds(model: nn.Module, spec: str) -> Any:
+    return ib.initialize(model, spec).table.set_index("parameter")["std_nominal"]
+
+
+@pytest.mark.parametrize("layers", DEPTHS)
+@pytest.mark.parametrize("width", [64, 1024])
+def test_deepnorm_and_sub_ln_scale_values_outputs_and_mlp_by_depth(layers: int, width: int) -> None:
+    model = encoder(layers, width, device="meta")
+    glorot = stds(model, "xavier_normal")
+    for spec, gain in (
+        ("deepnorm", (8 * layers) ** -0.25),
+        ("sub_ln", math.sqrt(math.log(2 * layers))),
+    ):
+        found = stds(model, spec)
+        for name in ("linear1", "linear2", "self_attn.out_proj"):
+            for layer in (0, layers - 1):
+                key = f"layers.{layer}.{name}.weight"
+                assert found[key] == pytest.approx(gain * glorot[key])
+        key = "layers.0.self_attn.in_proj_weight"
+        assert found[key] == pytest.approx(glorot[key] * math.sqrt((2 + gain**2) / 3))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen", "mixtral"])
+def test_deepnorm_leaves_queries_and_keys_as_they_are(name: str) -> None:
+    plain = stds(language.MODELS[name](layers=4), "xavier_normal")
+    ratio = stds(language.MODELS[name](layers=4), "deepnorm") / plain
+    scaled = ratio[ratio.index.str.contains("v_proj|o_proj|mlp.*proj")]
+    unscaled = ratio[ratio.index.str.contains("q_proj|k_proj|embed|lm_head|mlp.gate.weight")]
+    assert len(scaled) >= 16 and len(unscaled) >= 9
+    assert (scaled - 32**-0.25).abs().max() < 1e-9
+    assert (unscaled - 1).abs().max() < 1e-9
+
+
+class PostNorm(nn.Module):
+    """LayerNorm(alpha x + f(x)), as DeepNorm asks for."""
+
+    def __init__(self, width: int, factor: float) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm, self.factor = nn.LayerNorm(width), factor
+
+    def forward(self, x: Tensor) -> Any:
+        return self.norm(x * self.factor + self.fc2(torch.relu(self.fc1(x))))
+
+
+def test_deepnorm_tells_of_its_alpha_where_the_model_has_none() -> None:
+    def note(factor: float) -> str:
+        blocks = [PostNorm(8, factor) for _ in range(4)]  # two branches are one layer
+        report = ib.initialize(nn.Sequential(nn.Linear(3, 8), *blocks), "deepnorm")
+        return next(row.note for row in report.rows if "beta" in row.note)
+
+    assert "needs skips times alpha = 1.414" in note(1.5)
+    assert "needs" not in note(4**0.25)
+
+
+def test_an_encoder_and_decoder_at_once_is_refused() -> None:
+    model = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+    before = [value.clone() for value in model.parameters()]
+    with pytest.raises(InitBenchError, match="encoder and decoder, whose factors differ"):
+        ib.initialize(model, "deepnorm")
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+@given(blocks=st.integers(1, 9), scale=st.sampled_from(("0.25", "'depth'", "1e-05")))
+def test_skipinit_sets_the_factor_it_is_told(blocks: int, scale: str) -> None:
+    model = networks.residual(blocks, scalar=True)
+    ib.initialize(model, f"skipinit(scale={scale})")
+    value = blocks**-0.5 if scale == "'depth'" else float(scale)
+    factors = [v for name, v in model.named_parameters() if "alpha" in name]
+    assert len(factors) == blocks
+    assert all(v.item() == pytest.approx(value) for v in factors)
+
+
+class Scaled(nn.Module):
+    """x + γ fc(x), γ one factor per channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.gamma = nn.Linear(8, 8), nn.Parameter(torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.gamma * self.fc(x)
+        return x + inner
+
+
+def test_skipinit_is_layer_scale_on_factors_per_channel() -> None:
+    model = nn.Sequential(Scaled(), Scaled(), nn.Linear(8, 2))
+    ib.initialize(model, "skipinit(scale=0.0001)")
+    for block in (model[0], model[1]):
+        assert torch.allclose(block.get_parameter("gamma"), torch.full((8,), 1e-4))
+    with pytest.raises(InitBenchError, match=r"scale must be a number or 'depth', .* got 'wide'"):
+        ib.initialize(model, "skipinit(scale='wide')")
+
+
+@pytest.mark.parametrize(("width", "heads"), [(64, 4), (96, 3), (128, 1)])
+def test_mimetic_products_are_near_the_identity(width: int, heads: int) -> None:
+    layer = nn.MultiheadAttention(width, heads)
+    ib.initialize(layer, "mimetic")
+    query, key, value = layer.in_proj_weight.detach().chunk(3)
+    product = layer.out_proj.weight.detach() @ value
+    noise = product / 0.4 + torch.eye(width)
+    assert abs(noise.square().mean().item() * width - 1) < 5 * math.sqrt(2) / width + 0.05
+    assert noise.diagonal().mean().abs() < 5 / width
+    head = width // heads
+    for q, k in zip(query.chunk(heads), key.chunk(heads), strict=True):
+        sizes = torch.linalg.svdvals(q.T @ k)[:head]
+        assert torch.allclose(torch.linalg.svdvals(q) ** 2, sizes, rtol=1e-3)
+        assert torch.trace(q.T @ k) > 0
+
+
+def test_mimetic_takes_gpt2_and_refuses_grouped_queries() -> None:
+    ib.initialize(language.gpt2(), "mimetic")
+    with pytest.raises(InitBenchError, match=r"as many heads each, .*keep=\['model.layers.0"):
+        ib.initialize(language.llama(), "mimetic")
+    ib.initialize(language.llama(num_key_value_heads=4), "mimetic")
+
+
+class DyT(nn.Module):
+    """Stand in for a norm: γ tanh(αx) + β."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((1,), 0.5))
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.alpha * x) * self.weight + self.bias
+
+
+class DyTBlock(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc, self.norm = nn.Linear(width, width), DyT(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.norm(self.fc(x))
+        return x + inner
+
+
+def test_a_dyt_is_a_norm_and_no_nonlinearity() -> None:
+    model = nn.Sequential(nn.Linear(5, 8), DyTBlock(8), DyTBlock(8), nn.Linear(8, 3))
+    rows = {row.parameter: row for row in ib.initialize(model, "zero_gamma").rows}
+    assert rows["1.fc.weight"].nonlinearity == "identity"
+    gammas = [v for name, v in model.named_parameters() if name.endswith("norm.weight")]
+    assert len(gammas) == 2 and not any(v.any() for v in gammas)
+    for value in model.parameters():
+        value.data.fill_(0.3)
+    ib.initialize(model, "small")
+    state = model.state_dict()
+    assert state["1.norm.alpha"].item() == 0.5
+    assert state["1.norm.weight"].eq(1).all() and not state["1.norm.bias"].any()
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell])
+@pytest.mark.parametrize("width", [64, 200])
+def test_recurrent_matrices_are_orthogonal_per_gate(kind: Any, width: int) -> None:
+    layer = kind(3, width)
+    ib.initialize(layer, "recurrent")
+    for name, value in layer.named_parameters():
+        if "weight_hh" in name:
+            for gate in value.detach().view(-1, width, width):
+                assert torch.allclose(gate @ gate.T, torch.eye(width), atol=1e-5)
+        elif "bias" in name:
+            open_gates = "LSTM" in kind.__name__ and "bias_ih" in name
+            assert value.sum().item() == (width if open_gates else 0)
+
+
+@given(longest=st.integers(3, 2000), seed=st.integers(0, 5))
+def test_chrono_biases_cover_the_steps_to_remember(longest: int, seed: int) -> None:
+    lstm: Any = nn.LSTM(3, 40)
+    gru: Any = nn.GRU(3, 40)
+    for layer in (lstm, gru):
+        ib.initialize(layer, f"recurrent(longest={longest})", seed=seed)
+    gate_in, forget, cell, out = lstm.bias_ih_l0.detach().chunk(4)
+    for memory in (forget, gru.bias_ih_l0.detach().chunk(3)[1]):
+        assert memory.min() >= 0 and memory.max() <= math.log(longest - 1) + 1e-6
+    assert torch.equal(gate_in, -forget) and not cell.any() and not out.any()
+
+
+def test_recurrent_and_mamba_say_what_they_did_not_find() -> None:
+    for spec, words in (("recurrent", "no nn.LSTM"), ("mamba", "no parameter called A_log")):
+        with pytest.raises(InitBenchError, match=words):
+            ib.initialize(networks.plain(), spec)
+
+
+@pytest.mark.parametrize("kind", ["mamba", "mamba2"])
+def test_mamba_fills_transformers_models_by_its_law(kind: str) -> None:
+    from transformers import Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM
+
+    sizes: dict[str, Any] = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 4}
+    model: Any = (
+        MambaForCausalLM(MambaConfig(**sizes, state_size=4))
+        if kind == "mamba"
+        else Mamba2ForCausalLM(
+            Mamba2Config(**sizes, state_size=4, num_heads=8, head_dim=8, n_groups=1)
+        )
+    )
+    for value in model.parameters():
+        value.data.fill_(0.3)
+    report = ib.initialize(model, "mamba")
+    assert not report.left
+    for name, value in model.named_parameters():
+        if name.endswith("A_log") and kind == "mamba":
+            assert torch.allclose(value.exp(), torch.arange(1.0, 5.0).expand_as(value))
+        elif name.endswith("A_log"):
+            assert value.exp().min() >= 1 and value.exp().max() <= 16
+        elif name.endswith(".D"):
+            assert value.eq(1).all()
+        elif name.endswith(("dt_bias", "dt_proj.bias")):
+            steps = nn.functional.softplus(value)
+            assert steps.min() > 0.00099 and steps.max() < 0.101
+    shares = [row.note for row in report.rows if row.parameter.endswith("out_proj.weight")]
+    assert shares == ["one of 4: over √4"] * 4
+    table = ib.audit(model).table.set_index("parameter")
+    own = table[table.index.str.contains(r"A_log|dt_bias|dt_proj.bias|\.D$")]
+    assert set(own["state"]) == {"fresh"}
+    assert set(own["looks_like"]) == {"mamba", "ones"}
+
+
+@given(rows=st.integers(3, 90), columns=st.integers(3, 90))
+def test_sinusoidal_weights_have_glorots_variance_and_balanced_rows(
+    rows: int, columns: int
+) -> None:
+    weight = sinusoidal_(torch.empty(rows, columns))
+    assert weight.square().mean().item() == pytest.approx(2 / (rows + columns), rel=1e-4)
+    balanced = [i for i in range(1, rows + 1) if i % columns]  # whole periods of i
+    assert weight[[i - 1 for i in balanced]].sum(dim=1).abs().max() < 1e-4
+    assert torch.equal(weight, sinusoidal_(torch.empty(rows, columns)))
+
+
+@pytest.mark.parametrize("width", [64, 256, 1024])
+def test_tanh_init_is_an_identity_with_noise_and_keeps_deep_signals(width: int) -> None:
+    weight = tanh_init_(torch.empty(width, width), generator=torch.Generator().manual_seed(0))
+    noise = weight - torch.eye(width)
+    assert abs(noise.square().mean().item() * width / 0.085**2 - 1) < 5 * math.sqrt(2) / width
+    tall = tanh_init_(torch.empty(2 * width, width), noise=0)
+    assert torch.equal(tall, torch.eye(width).repeat(2, 1))
+
+
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40))
+def test_a_repeated_identity_has_a_one_for_each_of_the_longer_side(rows: int, columns: int) -> None:
+    matrix = repeated_identity(rows, columns)
+    assert matrix.sum() == max(rows, columns)
+    longer = 0 if rows < columns else 1
+    assert (matrix.sum(dim=longer) == 1).all()
+
+
+@pytest.mark.parametrize("blocks", DEPTHS)
+def test_idinit_carries_its_input_through_any_depth(blocks: int) -> None:
+    model = networks.residual(blocks, width=8)
+    ib.initialize(model, "idinit")
+    x = torch.rand(4, 8)
+    assert torch.allclose(model[1:-1](x), x * (1 + 1e-6) ** blocks, rtol=1e-4)
+    convolution = nn.Conv2d(4, 4 * 9, 3, padding=1, bias=False)
+    ib.initialize(convolution, "idinit")
+    image = torch.rand(1, 4, 6, 6)
+    shifted = convolution(image)[0, 16:20]  # the fifth of nine positions is the center
+    assert torch.equal(shifted, image[0])
+
+
+@pytest.mark.parametrize("start", ["default", "gaussian", "pissa", "olora", "orthogonal"])
+def test_lora_starts_keep_the_merged_weight_and_move_nothing_else(start: str) -> None:
+    model = networks.adapted()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report = ib.initialize(model, f"lora(start={start!r})")
+    layer: Any = model[0]
+    merged = layer.get_base_layer().weight + layer.get_delta_weight("default")
+    assert torch.allclose(merged, before["0.base_layer.weight"], atol=1e-4)
+    b_is_zero = not layer.lora_B["default"].weight.any()
+    assert b_is_zero == (start in ("default", "gaussian"))
+    notes = {row.parameter: row.note for row in report.rows}
+    assert "r 4, scale 2; W + s B A moved by" in notes["0.lora_A.default.weight"]
+    assert report.left.keys() >= {"6.weight", "6.bias", "1.weight"}
+    for name in report.left:
+        assert torch.equal(model.state_dict()[name], before[name])
+
+
+def test_b_of_zeros_is_no_fault_of_an_adapter() -> None:
+    model = networks.adapted()
+    ib.initialize(model, "lora")
+    table: Any = ib.audit(model).table.set_index("parameter")
+    assert table.loc["0.lora_B.default.weight", ["looks_like", "state"]].tolist() == [
+        "zeros",
+        "fresh",
+    ]
+    inputs, targets = networks.batch()
+    diagnosis: Any = ib.diagnose(model, inputs, targets)
+    weights = diagnosis.weights.set_index("parameter")
+    assert weights.loc["0.lora_B.default.weight", "fault"] == ""
+
+
+def test_lora_without_an_adapter_is_refused() -> None:
+    with pytest.raises(InitBenchError, match=r"no adapter of PEFT: .*get_peft_model"):
+        ib.initialize(networks.plain(), "lora")
+
+
+def test_lora_starts_are_arms_of_a_comparison() -> None:
+    found = ib.compare(
+        "lora",
+        "lora(start='pissa')",
+        model="tests.init.networks:adapted_classifier",
+        seeds=2,
+        steps=3,
+        device="cpu",
+        progress=False,
+    )
+    assert list(found.verdicts) == ["lora vs lora(start='pissa')"]
