@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.activations.menu import ACTIVATIONS as ACTIVATIONS
     from init_bench.activations.menu import Activation as Activation
     from init_bench.activations.menu import register_activation as register_activation
-    from init_bench.book.pipeline import reproduce as reproduce
-    from init_bench.book.pipeline import reproduce_book as reproduce_book
     from init_bench.comparison.pipeline import compare as compare
     from init_bench.comparison.result import Comparison as Comparison
     from init_bench.diagnosis.checkpoint.pipeline import audit as audit
@@ -36,6 +34,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.hooks.record import capture as capture
     from init_bench.init.lookup import register_init as register_init
     from init_bench.init.whole_model.initialization import initialize as initialize
+    from init_bench.reproduction.book.pipeline import reproduce as reproduce
+    from init_bench.reproduction.book.pipeline import reproduce_book as reproduce_book
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.grid import Grid as Grid
     from init_bench.training.grid import read_grid as read_grid
@@ -58,8 +58,8 @@ _HOMES = {
     "ACTIVATIONS": "activations.menu",
     "Activation": "activations.menu",
     "register_activation": "activations.menu",
-    "reproduce": "book.pipeline",
-    "reproduce_book": "book.pipeline",
+    "reproduce": "reproduction.book.pipeline",
+    "reproduce_book": "reproduction.book.pipeline",
     "compare": "comparison.pipeline",
     "Comparison": "comparison.result",
     "audit": "diagnosis.checkpoint.pipeline",

@@ -80,7 +80,7 @@ def book(
     """
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}: name figures after --only")
-    from init_bench.book.pipeline import reproduce_book
+    from init_bench.reproduction.book.pipeline import reproduce_book
 
     figures = [*(only or ()), *(more or ())]
     with stoppable():

@@ -1,7 +1,6 @@
 """List the statements of the book, each with its quantity and a threshold decided here, once."""
 
-from init_bench.book.claim_verdicts import Claim, Second
-from init_bench.book.quantities import (
+from init_bench.reproduction.book.quantities import (
     cell_value,
     gradient_ratio,
     he_ahead,
@@ -11,6 +10,7 @@ from init_bench.book.quantities import (
     loss_at_best_rate,
     most_distinct_rows,
 )
+from init_bench.reproduction.claim_verdicts import Claim, Second
 
 RATES = (0.01, 0.1, 1.0)
 """Learning rates of the claims about sigmoid; the first is the book's."""

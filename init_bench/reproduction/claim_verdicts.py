@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from init_bench.book.quantities import Values
+from init_bench.reproduction.book.quantities import Values
 from init_bench.statistics.intervals import t_interval
 
 COLUMNS = (

@@ -11,18 +11,18 @@ from torch import nn
 
 import init_bench as ib
 from init_bench import datasets
-from init_bench.book.claim_verdicts import judge
-from init_bench.book.claims import CLAIMS, RATES
-from init_bench.book.figures import FIGURES
-from init_bench.book.initial_activations import measure_initial_activations
-from init_bench.book.loss_after_update import losses_around_updates
-from init_bench.book.pipeline import reproduce_book
-from init_bench.book.result import Book
 from init_bench.figures import smooth
+from init_bench.reproduction.book.claims import CLAIMS, RATES
+from init_bench.reproduction.book.figures import FIGURES
+from init_bench.reproduction.book.initial_activations import measure_initial_activations
+from init_bench.reproduction.book.loss_after_update import losses_around_updates
+from init_bench.reproduction.book.pipeline import reproduce_book
+from init_bench.reproduction.claim_verdicts import judge
+from init_bench.reproduction.result import Book
 from init_bench.training.networks import network_of
 from init_bench.training.sampling import sample_indices
 
-STORED = Path(__file__).parents[2] / "results" / "book"
+STORED = Path(__file__).parents[3] / "results" / "book"
 PUBLISHED_STEPS = (100, 500, 1000, 1975)
 PUBLISHED_BY_INIT = {
     "normal(std=0.01)": ((2.3022, 0.0005), (2.3016, 0.0005), (2.3013, 0.0005), (2.3011, 0.0005)),

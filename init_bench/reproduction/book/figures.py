@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.book.quantities import gradient_profile, rows_of
+from init_bench.reproduction.book.quantities import gradient_profile, rows_of
 from init_bench.training.tables import LAST_STEPS
 
 Frames = dict[str, pd.DataFrame]

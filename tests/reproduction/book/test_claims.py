@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from init_bench.book.claim_verdicts import Claim, Second, judge
-from init_bench.book.claims import CLAIMS
-from init_bench.book.quantities import loss_at_best_rate
+from init_bench.reproduction.book.claims import CLAIMS
+from init_bench.reproduction.book.quantities import loss_at_best_rate
+from init_bench.reproduction.claim_verdicts import Claim, Second, judge
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
