@@ -1,4 +1,4 @@
-"""Judge the claims of the book's section."""
+"""Judge claims by number: the interval over seeds against a threshold set beforehand."""
 
 import math
 from collections.abc import Iterable, Iterator
