@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.init.whole_model.initialization import initialize as initialize
     from init_bench.reproduction.book.pipeline import reproduce as reproduce
     from init_bench.reproduction.book.pipeline import reproduce_book as reproduce_book
+    from init_bench.reproduction.papers.pipeline import paper as paper
+    from init_bench.reproduction.papers.result import Paper as Paper
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.grid import Grid as Grid
     from init_bench.training.grid import read_grid as read_grid
@@ -79,6 +81,8 @@ _HOMES = {
     "capture": "hooks.record",
     "register_init": "init.lookup",
     "initialize": "init.whole_model.initialization",
+    "paper": "reproduction.papers.pipeline",
+    "Paper": "reproduction.papers.result",
     "Cell": "training.cell",
     "Grid": "training.grid",
     "read_grid": "training.grid",

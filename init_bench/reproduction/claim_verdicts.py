@@ -1,13 +1,16 @@
 """Judge claims by number: the interval over seeds against a threshold set beforehand."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from init_bench.reproduction.book.quantities import Values
 from init_bench.statistics.intervals import t_interval
+
+Values = Callable[[pd.DataFrame], pd.Series]
+"""Computes a value per seed from a table."""
+
 
 COLUMNS = (
     *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
@@ -29,12 +32,11 @@ class Claim:
     """Describe a statement, the number that decides it and the range in which it holds.
 
     Attributes:
-        frame: which table ``measure`` reads: ``initial_layers`` (five layers at the start),
-            ``cells``, ``curves``, ``layers``, ``neuron``.
+        frame: name of the table that ``measure`` reads.
         measure: table → one value per seed.
         low, high: the claim holds if the whole interval over seeds lies between.
         second: a number to read beside the value; it decides nothing.
-        note: what to mind in the measurement, or what it says that the book does not.
+        note: what to mind in the measurement, or what it says that the source does not.
     """
 
     name: str
@@ -49,7 +51,13 @@ class Claim:
     note: str = ""
 
 
-def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame], steps: int = 0) -> pd.DataFrame:
+def judge(
+    claims: Iterable[Claim],
+    frames: dict[str, pd.DataFrame],
+    steps: int = 0,
+    *,
+    straddling: str = "does not hold",
+) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
     The interval is Student's t over seeds. A claim holds if all of the interval lies within the
@@ -59,16 +67,18 @@ def judge(claims: Iterable[Claim], frames: dict[str, pd.DataFrame], steps: int =
         claims: what to judge.
         frames: tables by name.
         steps: length of the training runs, for the column of that name.
+        straddling: the verdict where the interval has the threshold within.
     """
-    rows = [_row(claim, frames) for claim in claims if claim.frame in frames]
+    rows = [_row(claim, frames, straddling) for claim in claims if claim.frame in frames]
     return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
 
 
-def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
+def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
     mean, low, high = t_interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
+    straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
     second = claim.second if claim.second and claim.second.frame in frames else None
     second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {
@@ -81,7 +91,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
         "ci_high": high,
         "seeds": len(values),
         "threshold": _threshold(claim),
-        "verdict": "holds" if holds else "does not hold",
+        "verdict": "holds" if holds else straddling if straddles else "does not hold",
         "second_quantity": second.quantity if second else "",
         "second_value": second_value,
         "note": "; ".join(_notes(claim, values, holds, second_value)),

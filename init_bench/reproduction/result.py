@@ -1,4 +1,4 @@
-"""Hold the result of the book's section and show it as text, figure, JSON and page."""
+"""Hold the verdicts on a source's claims and show them as text, figure, JSON and page."""
 
 import html
 import json
@@ -19,8 +19,8 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 
 
 @dataclass(frozen=True)
-class Book:
-    """Hold the claims and figures of the book, and where they are stored.
+class Reproduction:
+    """Hold the claims and figures of a source, and where they are stored.
 
     Attributes:
         claims: a row per claim: value, interval, threshold, verdict.
@@ -40,11 +40,13 @@ class Book:
         if self.failures:
             files = ", ".join(map(str, self.failures))
             return f"No claim is judged: training failed, see {files}."
-        held = (self.claims["verdict"] == "holds").sum() if len(self.claims) else 0
-        return f"{held} of {len(self.claims)} claims hold."
+        verdicts = list(self.claims["verdict"]) if len(self.claims) else []
+        open_ones = verdicts.count("undecided")
+        undecided = f", {open_ones} undecided" if open_ones else ""
+        return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{undecided}."
 
     def figure(self) -> Figure:
-        """Draw the verdict on each claim; the book's own figures are files, see ``figures``.
+        """Draw the verdict on each claim; the source's own figures are files, see ``figures``.
 
         Raises:
             InitBenchError: no claim is judged.
@@ -59,7 +61,7 @@ class Book:
         head = {"summary": self.summary, "claims": claims, "figures": paths}
         return json.dumps(head, ensure_ascii=False)
 
-    def save(self, folder: str | Path, name: str = "book") -> list[Path]:
+    def save(self, folder: str | Path, name: str = "claims") -> list[Path]:
         """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
 
         Raises:

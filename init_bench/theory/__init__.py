@@ -13,13 +13,13 @@ what ``capture`` measured. Expectations are exact to rounding for every activati
 
 from init_bench.activations.critical import critical_line
 from init_bench.activations.gains import exact_gain
-from init_bench.theory.depth_scales import depth_scales, signal_path
-from init_bench.theory.gradient_correlation import gradient_correlation
+from init_bench.theory.deep_linear import learning_time
+from init_bench.theory.gradient_pairs import gradient_correlation
 from init_bench.theory.inputs import Inputs
 from init_bench.theory.jacobian import JacobianSpectrum, jacobian_spectrum
-from init_bench.theory.learning_time import learning_time
 from init_bench.theory.mean_field import MeanField
 from init_bench.theory.profile import expected_profile
+from init_bench.theory.propagation import depth_scales, signal_path
 from init_bench.theory.relu_networks import dead_probability, length_ratio
 from init_bench.theory.sine_networks import sine_length
 from init_bench.theory.transformers import TransformerBlock, residual_std, transformer_profile

@@ -17,8 +17,8 @@ from init_bench.reproduction.book.claims import CLAIMS, RATES
 from init_bench.reproduction.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
 from init_bench.reproduction.book.loss_after_update import losses_around_updates
+from init_bench.reproduction.book.result import Book
 from init_bench.reproduction.claim_verdicts import judge
-from init_bench.reproduction.result import Book
 from init_bench.training.devices import resolve_device
 from init_bench.training.grid import Grid
 from init_bench.training.manifest import manifest

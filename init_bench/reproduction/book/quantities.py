@@ -1,12 +1,9 @@
 """Compute the quantities that decide the claims: a table → a value per seed."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
-Values = Callable[[pd.DataFrame], pd.Series]
-"""Computes a value per seed from a table."""
+from init_bench.reproduction.claim_verdicts import Values
 
 
 def rows_of(frame: pd.DataFrame, init: str, activation: str) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from init_bench.reproduction.book.figures import FIGURES
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
 from init_bench.reproduction.book.loss_after_update import losses_around_updates
 from init_bench.reproduction.book.pipeline import reproduce_book
+from init_bench.reproduction.book.result import Book
 from init_bench.reproduction.claim_verdicts import judge
-from init_bench.reproduction.result import Book
 from init_bench.training.networks import network_of
 from init_bench.training.sampling import sample_indices
 

@@ -8,8 +8,8 @@ import pytest
 
 from init_bench.errors import InitBenchError
 from init_bench.reproduction.book.pipeline import reproduce_book
+from init_bench.reproduction.book.result import Book
 from init_bench.reproduction.claim_verdicts import judge
-from init_bench.reproduction.result import Book
 
 
 @pytest.fixture(scope="module")
