@@ -14,6 +14,7 @@ from init_bench.cli.console import end_if_failed, print_json, print_rows, record
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import AsJson, Device, Executor, Out, Shard, Workers
+from init_bench.cli.paper_verb import paper
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -92,45 +93,6 @@ def book(
         print_json(records(result.claims))
         return
     print(result)
-
-
-@app.command(cls=Command)
-def paper(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A paper, such as he2015.")
-    ] = None,
-    listed: Annotated[
-        bool, typer.Option("--list", help="List the papers and what each is.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to. Default: results/papers/NAME.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Number of seeds, from 0 on. Default: the paper's own.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small sizes, in seconds; the verdicts mean little.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Recheck the claims of a paper by number.
-
-    Figures with theory drawn over the measurement, tables, and a verdict on each claim are written
-    to --out.
-    """
-    from init_bench.reproduction.papers.menu import PAPERS
-
-    if listed:
-        rows = [{"name": key, "paper": title} for key, title in PAPERS.items()]
-        print_json(rows) if as_json else print_rows(rows)
-        return
-    if name is None:
-        raise InitBenchError(f"name a paper: {', '.join(PAPERS)}")
-    lookup(PAPERS, name, kind="paper")  # before torch is loaded, which takes seconds
-    from init_bench.reproduction.papers.pipeline import paper as recheck
-
-    result = recheck(name, out, seeds=seeds, quick=quick)
-    print_json(records(result.claims)) if as_json else print(result)
 
 
 @app.command(cls=Command)
@@ -265,6 +227,7 @@ def compare(
         raise typer.Exit(1)
 
 
+app.command(cls=Command)(paper)
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
 app.command(cls=Command)(recommend)

@@ -13,7 +13,10 @@ from matplotlib.lines import Line2D
 from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
 
-_THEORY: dict[str, Any] = {"linestyle": (0, (2, 1.5)), "linewidth": 1.4}
+_MEASURED: dict[str, Any] = {"linestyle": "-", "linewidth": 0.7, "markersize": 5.5}
+
+
+_THEORY: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.8, "alpha": 0.85}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ def measured_and_expected(
         >>> measured = pd.DataFrame(rows, columns=names)
         >>> theory = measured.drop(columns="seed")
         >>> figure = measured_and_expected(measured, theory, [panel], caption="")
-        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['he_normal', 'theory']
     """
     need(measured, "quantity", "series", "x", "seed", "value")
@@ -75,6 +78,7 @@ def measured_and_expected(
         ):
             tables = (table[table["quantity"] == panel.quantity] for table in (measured, expected))
             _draw(ax, panel, *tables)
+        _add_legend(figure, theory=bool(len(expected)))
         add_caption(figure, caption)
     return figure
 
@@ -82,7 +86,7 @@ def measured_and_expected(
 def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame) -> None:
     names = list(dict.fromkeys([*measured["series"], *expected["series"]]))
     for place, name in enumerate(names):
-        style = {**line_of(name, place), "label": name, "markersize": 4.5, "linewidth": 1.3}
+        style = {**line_of(name, place), **_MEASURED, "label": name}
         draw_over_seeds(ax, measured[measured["series"] == name], "x", "value", **style)
         theory = expected[expected["series"] == name].sort_values("x")
         ax.plot(theory["x"], theory["value"], color=style["color"], zorder=3, **_THEORY)
@@ -91,10 +95,19 @@ def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame
             line(mark[0], color="#666666", linewidth=0.9, zorder=0)
             _name_mark(ax, mark, at)
     _scale(ax, panel)
-    handles, labels = ax.get_legend_handles_labels()
-    if len(expected):
-        handles, labels = [*handles, Line2D([], [], color="k", **_THEORY)], [*labels, "theory"]
-    ax.legend(handles, labels, fontsize=7.5, framealpha=0.85)
+
+
+def _add_legend(figure: Figure, *, theory: bool) -> None:
+    """Name every series of any panel once, beside the panels."""
+    named: dict[str, Any] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if theory:
+        named["theory"] = Line2D([], [], color="k", **_THEORY)
+    figure.legend(
+        list(named.values()), list(named), loc="outside right upper", fontsize=8, frameon=False
+    )
 
 
 def _name_mark(ax: Axes, mark: tuple[float, str], axis: str) -> None:

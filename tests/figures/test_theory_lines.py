@@ -19,18 +19,17 @@ PANEL = Panel(quantity="std", x="layer", y="std", log_y=True, mark_x=(1.5, "here
 
 
 def test_a_panel_shows_means_over_seeds_and_theory_in_order_of_x() -> None:
-    (ax,) = measured_and_expected(MEASURED, EXPECTED, [PANEL], caption="").axes
+    figure = measured_and_expected(MEASURED, EXPECTED, [PANEL], caption="")
+    (ax,) = figure.axes
     drawn = [list(map(float, line.get_ydata())) for line in ax.lines]  # type: ignore[arg-type]
     assert [2.0, 3.0] in drawn and drawn.count([2.0, 3.0]) == 3  # a, b and a's theory
-    legend = ax.get_legend()
-    assert legend and [text.get_text() for text in legend.get_texts()] == ["a", "b", "theory"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "theory"]
     assert ax.get_yscale() == "log" and "here" in [text.get_text() for text in ax.texts]
 
 
 def test_a_quantity_without_theory_says_nothing_of_it() -> None:
-    (ax,) = measured_and_expected(MEASURED, EXPECTED.iloc[:0], [PANEL], caption="").axes
-    legend = ax.get_legend()
-    assert legend and "theory" not in [text.get_text() for text in legend.get_texts()]
+    figure = measured_and_expected(MEASURED, EXPECTED.iloc[:0], [PANEL], caption="")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
 
 
 def test_the_tables_are_left_as_they_were() -> None:

@@ -92,6 +92,17 @@ def value_of(quantity: str, series: str, x: float | None = None) -> Values:
     return measure
 
 
+def least(quantity: str, series: str) -> Values:
+    """Return the least value over x by seed, such as the loss at the best learning rate."""
+
+    def measure(table: pd.DataFrame) -> pd.Series:
+        rows = table[(table["quantity"] == quantity) & (table["series"] == series)]
+        found: pd.Series = rows.groupby("seed")["value"].min()
+        return found
+
+    return measure
+
+
 def last_over_first(quantity: str, series: str) -> Values:
     """Return the value at the largest x over that at the smallest, by seed."""
 
@@ -110,18 +121,18 @@ def over(quantity: str, series: str, other: str, x: float | None = None) -> Valu
 
 
 def farthest_ratio(quantity: str, series: str | None = None) -> Values:
-    """Return the measured over the expected value that is farthest from 1, by seed."""
+    """Return by how much measured over expected differs from 1 at most, by seed."""
     return farthest(quantity, series, center=1.0)
 
 
 def farthest(quantity: str, series: str | None = None, *, center: float = 0.0) -> Values:
-    """Return the value farthest from ``center``, of one series or of all, by seed."""
+    """Return the largest distance of a value from ``center``, of one series or all, by seed."""
 
     def measure(table: pd.DataFrame) -> pd.Series:
         rows = table[table["quantity"] == quantity]
         rows = rows if series is None else rows[rows["series"] == series]
-        far = rows.assign(far=(rows["value"] - center).abs()).sort_values("far")
-        found: pd.Series = far.groupby("seed")["value"].last()
+        far = rows.assign(far=(rows["value"] - center).abs())
+        found: pd.Series = far.groupby("seed")["far"].max()
         return found
 
     return measure
