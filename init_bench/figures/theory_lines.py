@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
@@ -95,6 +96,8 @@ def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame
             line(mark[0], color="#666666", linewidth=0.9, zorder=0)
             _name_mark(ax, mark, at)
     _scale(ax, panel)
+    if not panel.log_x and (measured["x"] % 1 == 0).all():
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _add_legend(figure: Figure, *, theory: bool) -> None:

@@ -124,18 +124,15 @@ def response(model: nn.Module, x: Tensor, y: Tensor) -> float:
     It is the output's derivative along the gradient, in float64: a finite step would leave the
     range in which the network is linear, which for He's weights is smaller than any float.
     """
-    exact, inputs = copy.deepcopy(model).double(), x.double()
-    parameters = dict(exact.named_parameters())
-    loss = nn.functional.cross_entropy(exact(inputs), y)
-    gradients = torch.autograd.grad(loss, list(parameters.values()))
-    start = {name: value.detach() for name, value in parameters.items()}
-    along = dict(zip(parameters, gradients, strict=True))
-
-    def output(values: dict[str, Tensor]) -> Tensor:
-        found: Tensor = torch.func.functional_call(exact, values, (inputs,))
-        return found
-
-    change = torch.func.jvp(output, (start,), (along,))[1]
+    exact = copy.deepcopy(model).double()
+    parameters, output = list(exact.parameters()), exact(x.double())
+    loss = nn.functional.cross_entropy(output, y)
+    along = torch.autograd.grad(loss, parameters, retain_graph=True)
+    # The product of Jacobian and gradient, as the derivative of what is linear in any weights.
+    weights = torch.zeros_like(output, requires_grad=True)
+    backward = torch.autograd.grad(output, parameters, weights, create_graph=True)
+    together = torch.stack([(a * b).sum() for a, b in zip(backward, along, strict=True)]).sum()
+    (change,) = torch.autograd.grad(together, weights)
     return float(change.square().mean().sqrt())
 
 

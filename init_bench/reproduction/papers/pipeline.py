@@ -53,13 +53,13 @@ def paper(
     numbers = seeds_from(experiment.seeds if seeds is None else seeds)
     folder = Path("results/papers") / name if out is None else Path(out)
     make_folder(folder)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     with one_thread():
         found = experiment.measure(numbers, **(experiment.quick if quick else {}))
     claims = judge(experiment.claims, frames_of(found), straddling="undecided")
-    seconds = time.perf_counter() - start
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
     figures = _save(claims.drop(columns="steps"), experiment, found, folder)
-    result = Paper(claims, folder, figures, (), name, experiment.read, seconds)
+    result = Paper(claims, folder, figures, (), name, experiment.read, seconds, busy)
     page = readme_of(result, experiment, numbers, quick=quick)
     write_files(folder, {"README.md": page.encode()})
     return result

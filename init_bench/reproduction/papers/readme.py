@@ -52,7 +52,8 @@ def _origin(result: Paper, seeds: Sequence[int], *, quick: bool) -> str:
     rows = {
         "command": f"`init-bench paper {result.name}{' --quick' if quick else ''}`",
         "seeds": f"{len(seeds)}: {', '.join(map(str, seeds))}",
-        "time": f"{result.seconds:.0f} s on one thread",
+        "time": f"{result.seconds:.0f} s, {result.processor_seconds:.0f} s on the processor, "
+        "one thread",
         "versions": ", ".join(shown),
         "machine": f"{platform.platform()}, {os.cpu_count()} cores",
     }

@@ -14,11 +14,13 @@ class Paper(Reproduction):
         name: the paper's name on the menu.
         read: what of the paper was read.
         seconds: how long it took.
+        processor_seconds: how long it was on the processor: less where others share it.
     """
 
     name: str = ""
     read: str = ""
     seconds: float = 0.0
+    processor_seconds: float = 0.0
 
     def save(self, folder: str | Path, name: str = "") -> list[Path]:
         """Write figure, HTML and JSON of the claims into ``folder``; return the paths.

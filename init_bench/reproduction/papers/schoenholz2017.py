@@ -86,7 +86,7 @@ def _measured_xi(net: MeanField, width: int, seed: int, inputs: int = 40) -> flo
     chaotic = net.c_star < 1 - 1e-6
     pair, least = (near, 0.02) if chaotic else ((0.8, 0.95), 1e-3)
     a = torch.cat([_correlated(inputs, width, c, net.q_star, generator) for c in pair])
-    gaps = []
+    gaps: list[float] = []
     while len(gaps) < min(60, 6 * net.xi_c) and (len(gaps) < 4 or gaps[-1] > least):
         weights = torch.randn(width, width, generator=generator, dtype=torch.float64)
         bias = torch.randn(width, generator=generator, dtype=torch.float64)
