@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
@@ -18,6 +18,10 @@ _MEASURED: dict[str, Any] = {"linestyle": "-", "linewidth": 0.7, "markersize": 5
 
 
 _THEORY: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.8, "alpha": 0.85}
+
+
+_FEW = 8
+"""Up to so many places on a logarithmic axis have a tick each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,7 @@ def measured_and_expected(
     if len(expected):
         need(expected, "quantity", "series", "x", "value")
     with mpl.rc_context(RC):
-        figure = new_figure(4.4 * len(panels), 4.0)
+        figure = new_figure(4.2 * len(panels) + 1.8, 4.0)
         for ax, panel in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
@@ -96,7 +100,11 @@ def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame
             line(mark[0], color="#666666", linewidth=0.9, zorder=0)
             _name_mark(ax, mark, at)
     _scale(ax, panel)
-    if not panel.log_x and (measured["x"] % 1 == 0).all():
+    places = sorted(set(measured["x"]))
+    if panel.log_x and len(places) <= _FEW:
+        ax.set_xticks(places, [f"{place:g}" for place in places])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    elif all(place % 1 == 0 for place in places):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -57,7 +57,7 @@ def measure(
     seeds: Sequence[int],
     *,
     width: int = 32,
-    steps: int = 30,
+    steps: int = 20,
     batch_size: int = 64,
     depths: Sequence[int] = DEPTHS,
 ) -> Tables:
@@ -150,7 +150,7 @@ EXPERIMENT = Experiment(
     read="the abstract, and a summary of its three rules. The paper trains convolutional networks "
     "and transformers; here residual MLPs, and the rules' scalar factors and biases are left out.",
     setting="Residual MLPs of width 32, two layers a block, on MNIST, SGD at rate 0.1, batch 64, "
-    "30 steps.",
+    "20 steps.",
     seeds=3,
     quick={"width": 8, "steps": 4, "depths": (3, 6)},
     not_checked="10,000 layers, convolutions, and that the results match normalized networks.",
@@ -184,7 +184,7 @@ EXPERIMENT = Experiment(
             name="fixup-trains",
             figure="fixup",
             statement="Fixup trains very deep networks as stably: 1000 blocks (2002 layers)",
-            quantity="loss of the last 10 of 30 steps, 1000 blocks over 10",
+            quantity="loss of the last 10 of 20 steps, 1000 blocks over 10",
             frame="measured",
             measure=last_over_first(LOSS, FIXUP),
             high=1.25,
@@ -193,7 +193,7 @@ EXPERIMENT = Experiment(
             name="fixup-learns",
             figure="fixup",
             statement="and they learn",
-            quantity="loss of the last 10 of 30 steps, 1000 blocks",
+            quantity="loss of the last 10 of 20 steps, 1000 blocks",
             frame="measured",
             measure=value_of(LOSS, FIXUP),
             high=2.2,
@@ -213,14 +213,14 @@ EXPERIMENT = Experiment(
                 Panel(
                     quantity=LOSS,
                     x="residual blocks",
-                    y="loss after 30 steps",
+                    y="loss after 20 steps",
                     log_x=True,
                     low_y=0.0,
                     high_y=2.6,
                 ),
             ),
             "Left: how far one update moves the output on its own minibatch, to first order. "
-            "Right: mean loss of steps 21 to 30. He's start overflows within the first steps.",
+            "Right: mean loss of steps 11 to 20. He's start overflows within the first steps.",
         )
     },
 )

@@ -31,7 +31,7 @@ def measure(
     seeds: Sequence[int],
     *,
     width: int = 100,
-    steps: int = 200,
+    steps: int = 150,
     rates: Sequence[float] = (0.01, 0.03, 0.1),
 ) -> Tables:
     """Return losses at the best rate, and the std of each layer's output at the start."""
@@ -71,7 +71,7 @@ def _std(activation: str) -> str:
     return f"std, {activation}"
 
 
-_LOSS = "loss of the last 50 of 200 steps at the best of three rates, 20 layers"
+_LOSS = "loss of the last 50 of 150 steps at the best of three rates, 20 layers"
 
 
 def _over_best_other(activation: str) -> Values:
@@ -174,7 +174,7 @@ EXPERIMENT = Experiment(
                 )
                 for phi in ACTIVATIONS
             ),
-            "Mean loss of the last 50 of 200 steps, by learning rate; bands: lowest to highest "
+            "Mean loss of the last 50 of 150 steps, by learning rate; bands: lowest to highest "
             "seed. A rate at which a run diverged has no point for it.",
         ),
     },
