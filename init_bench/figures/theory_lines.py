@@ -83,7 +83,8 @@ def measured_and_expected(
         ):
             tables = (table[table["quantity"] == panel.quantity] for table in (measured, expected))
             _draw(ax, panel, *tables)
-        _add_legend(figure, theory=bool(len(expected)))
+        drawn = {panel.quantity for panel in panels}
+        _add_legend(figure, theory=bool(expected["quantity"].isin(drawn).any()))
         add_caption(figure, caption)
     return figure
 

@@ -71,7 +71,8 @@ def frames_of(found: Tables) -> dict[str, pd.DataFrame]:
     The latter two are measured over, and measured minus, expected, where theory says something.
     """
     keys = ["quantity", "series", "x"]
-    both = found.measured.merge(found.expected, on=keys, suffixes=("", "_expected"))
+    one, two = (table.astype({"x": float}) for table in found)
+    both = one.merge(two, on=keys, suffixes=("", "_expected"))
     value, theory = both["value"], both["value_expected"]
     return {
         "measured": found.measured,

@@ -33,7 +33,7 @@ HE, XAVIER = "he_normal", "xavier_normal"
 
 
 def measure(
-    seeds: Sequence[int], *, width: int = 100, steps: int = 300, rates: Sequence[float] = RATES
+    seeds: Sequence[int], *, width: int = 64, steps: int = 300, rates: Sequence[float] = RATES
 ) -> Tables:
     """Return losses at the best rate by depth, and signal and gradient of the deepest at start."""
     grid = Grid(
@@ -87,7 +87,7 @@ EXPERIMENT = Experiment(
     measure=measure,
     read="nothing of its text: recalled from secondary accounts. The paper's networks are "
     "convolutional, on ImageNet; here they are MLPs on MNIST.",
-    setting="784-100-…-10 ReLU MLPs on MNIST, SGD, batch 128, rates 0.03 and 0.1.",
+    setting="784-64-…-10 ReLU MLPs on MNIST, SGD, batch 128, rates 0.03 and 0.1.",
     seeds=3,
     quick={"width": 20, "steps": 10, "rates": (0.1,)},
     not_checked="PReLU and its results on ImageNet.",
