@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.activations.menu import ACTIVATIONS as ACTIVATIONS
     from init_bench.activations.menu import Activation as Activation
     from init_bench.activations.menu import register_activation as register_activation
-    from init_bench.book.pipeline import reproduce as reproduce
-    from init_bench.book.pipeline import reproduce_book as reproduce_book
     from init_bench.comparison.bench.pipeline import bench as bench
     from init_bench.comparison.bench.result import Bench as Bench
     from init_bench.comparison.pipeline import compare as compare
@@ -38,6 +36,10 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.hooks.record import capture as capture
     from init_bench.init.lookup import register_init as register_init
     from init_bench.init.whole_model.initialization import initialize as initialize
+    from init_bench.reproduction.book.pipeline import reproduce as reproduce
+    from init_bench.reproduction.book.pipeline import reproduce_book as reproduce_book
+    from init_bench.reproduction.papers.pipeline import paper as paper
+    from init_bench.reproduction.papers.result import Paper as Paper
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.executors.menu import register_executor as register_executor
     from init_bench.training.grid import Grid as Grid
@@ -61,10 +63,10 @@ _HOMES = {
     "ACTIVATIONS": "activations.menu",
     "Activation": "activations.menu",
     "register_activation": "activations.menu",
-    "reproduce": "book.pipeline",
-    "reproduce_book": "book.pipeline",
     "bench": "comparison.bench.pipeline",
     "Bench": "comparison.bench.result",
+    "reproduce": "reproduction.book.pipeline",
+    "reproduce_book": "reproduction.book.pipeline",
     "compare": "comparison.pipeline",
     "Comparison": "comparison.result",
     "audit": "diagnosis.checkpoint.pipeline",
@@ -84,6 +86,8 @@ _HOMES = {
     "capture": "hooks.record",
     "register_init": "init.lookup",
     "initialize": "init.whole_model.initialization",
+    "paper": "reproduction.papers.pipeline",
+    "Paper": "reproduction.papers.result",
     "Cell": "training.cell",
     "register_executor": "training.executors.menu",
     "Grid": "training.grid",

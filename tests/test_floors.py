@@ -26,7 +26,7 @@ FLOORS: tuple[set[str], ...] = (
     {"hooks", "models", "datasets"},
     {"init"},
     {"training", "theory"},
-    {"diagnosis", "comparison", "book"},
+    {"diagnosis", "comparison", "reproduction"},
     {"cli", "testing", "integrations"},
     {"__init__", "__main__"},
 )

@@ -26,6 +26,7 @@ from init_bench.cli.options import (
     executor_options,
     seed_count,
 )
+from init_bench.cli.paper_verb import paper
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def book(
     """
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}: name figures after --only")
-    from init_bench.book.pipeline import reproduce_book
+    from init_bench.reproduction.book.pipeline import reproduce_book
 
     figures = [*(only or ()), *(more or ())]
     with stoppable():
@@ -243,6 +244,7 @@ def compare(
 
 
 app.command(cls=Command)(bench)
+app.command(cls=Command)(paper)
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
 app.command(cls=Command)(recommend)

@@ -18,9 +18,11 @@ from init_bench.figures.pair import pair_comparison
 from init_bench.figures.parameter_panel import parameter_states
 from init_bench.figures.ranking import ranked_losses
 from init_bench.figures.rate_trials import rate_curves
+from init_bench.figures.theory_lines import Panel, measured_and_expected
 from init_bench.figures.theory_overlay import depth_profile
 
 __all__ = [
+    "Panel",
     "activation_histograms",
     "bench_task",
     "captured_layers",
@@ -32,6 +34,7 @@ __all__ = [
     "forest",
     "gradients",
     "loss_curves",
+    "measured_and_expected",
     "pair_comparison",
     "parameter_states",
     "parameter_stds",

@@ -14,6 +14,11 @@ VERDICTS: dict[str, dict[str, Any]] = {
     "holds": {"color": "#009E73", "marker": "o"},
     "does not hold": {"color": "#D55E00", "marker": "X"},
 }
+"""Marks of the two verdicts that every list of claims has a column for."""
+
+
+UNDECIDED: dict[str, dict[str, Any]] = {"undecided": {"color": "#7F7F7F", "marker": "D"}}
+"""Mark of the third, which has a column only where a claim has it."""
 
 
 def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
@@ -21,7 +26,8 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
 
     Args:
         claims: ``figure``, ``statement``, ``value``, ``ci_low``, ``ci_high``, ``threshold``,
-            ``verdict`` (``holds`` or ``does not hold``); the rows from top to bottom.
+            ``verdict`` (``holds``, ``does not hold`` or ``undecided``); the rows from top to
+            bottom.
         caption: written below.
 
     Raises:
@@ -38,18 +44,24 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
     figure = new_figure(11, 1.2 + 0.34 * len(claims))
     with mpl.rc_context(RC):
         ax = figure.subplots()
+        verdicts = VERDICTS | (UNDECIDED if "undecided" in set(claims["verdict"]) else {})
+        count = len(verdicts)
         for place, row in enumerate(claims.to_dict("records")):
-            at = list(VERDICTS).index(row["verdict"])
-            ax.plot(at, place, linestyle="none", markersize=8, **VERDICTS[row["verdict"]])
+            at = list(verdicts).index(row["verdict"])
+            ax.plot(at, place, linestyle="none", markersize=8, **verdicts[row["verdict"]])
             numbers = f"{number_of(row)}  ({row['threshold']})"
-            ax.annotate(numbers, (1.5, place), va="center", fontsize=8, backgroundcolor="w")
+            ax.annotate(
+                numbers, (len(verdicts) - 0.5, place), va="center", fontsize=8, backgroundcolor="w"
+            )
         labels = [
             textwrap.shorten(f"{figure_name}: {statement}", 95, placeholder=" …")
             for figure_name, statement in zip(claims["figure"], claims["statement"], strict=True)
         ]
         ax.set_yticks(range(len(claims)), labels, fontsize=8)
-        ax.set_xticks([*range(len(VERDICTS)), 2.5], [*VERDICTS, "value [95 %] (threshold)"])
-        ax.set(xlim=(-0.5, 3.8), ylim=(len(claims) - 0.5, -0.5))
+        ax.set_xticks(
+            [*range(len(verdicts)), len(verdicts) + 0.5], [*verdicts, "value [95 %] (threshold)"]
+        )
+        ax.set(xlim=(-0.5, count + 1.8), ylim=(len(claims) - 0.5, -0.5))
         ax.xaxis.tick_top()
         ax.grid(visible=False, axis="x")
         ax.tick_params(length=0)

@@ -186,6 +186,7 @@ def assert_lines_are(ax: Axes, expected: pd.Series) -> None:
 ELSEWHERE = {
     *("smooth", "pair_comparison", "forest", "claim_verdicts", "captured_layers", "parameter_stds"),
     *("parameter_states", "rate_curves", "bench_task", "rank_diagram"),
+    *("Panel", "measured_and_expected"),
 }
 """Public names of the package that this file does not test, or that have a file of their own."""
 

@@ -1,0 +1,116 @@
+"""Judge claims by number: the interval over seeds against a threshold set beforehand."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from init_bench.statistics.intervals import t_interval
+
+Values = Callable[[pd.DataFrame], pd.Series]
+"""Computes a value per seed from a table."""
+
+
+COLUMNS = (
+    *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
+    *("steps", "threshold", "verdict", "second_quantity", "second_value", "note"),
+)
+
+
+@dataclass(frozen=True)
+class Second:
+    """Describe a number to read beside the one that decides a claim."""
+
+    quantity: str
+    frame: str
+    measure: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Describe a statement, the number that decides it and the range in which it holds.
+
+    Attributes:
+        frame: name of the table that ``measure`` reads.
+        measure: table → one value per seed.
+        low, high: the claim holds if the whole interval over seeds lies between.
+        second: a number to read beside the value; it decides nothing.
+        note: what to mind in the measurement, or what it says that the source does not.
+    """
+
+    name: str
+    figure: str
+    statement: str
+    quantity: str
+    frame: str
+    measure: Values
+    low: float = -math.inf
+    high: float = math.inf
+    second: Second | None = None
+    note: str = ""
+
+
+def judge(
+    claims: Iterable[Claim],
+    frames: dict[str, pd.DataFrame],
+    steps: int = 0,
+    *,
+    straddling: str = "does not hold",
+) -> pd.DataFrame:
+    """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
+
+    The interval is Student's t over seeds. A claim holds if all of the interval lies within the
+    threshold. An interval that contains the threshold does not show the claim; the note says so.
+
+    Args:
+        claims: what to judge.
+        frames: tables by name.
+        steps: length of the training runs, for the column of that name.
+        straddling: the verdict where the interval has the threshold within.
+    """
+    rows = [_row(claim, frames, straddling) for claim in claims if claim.frame in frames]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
+
+
+def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict[str, object]:
+    values = claim.measure(frames[claim.frame])
+    mean, low, high = t_interval(values)
+    ends = (mean, mean) if len(values) < 2 else (low, high)
+    holds = claim.low <= ends[0] and ends[1] <= claim.high
+    straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
+    second = claim.second if claim.second and claim.second.frame in frames else None
+    second_value = second.measure(frames[second.frame]).mean() if second else math.nan
+    return {
+        "claim": claim.name,
+        "figure": claim.figure,
+        "statement": claim.statement,
+        "quantity": claim.quantity,
+        "value": mean,
+        "ci_low": low,
+        "ci_high": high,
+        "seeds": len(values),
+        "threshold": _threshold(claim),
+        "verdict": "holds" if holds else straddling if straddles else "does not hold",
+        "second_quantity": second.quantity if second else "",
+        "second_value": second_value,
+        "note": "; ".join(_notes(claim, values, holds, second_value)),
+    }
+
+
+def _notes(claim: Claim, values: pd.Series, holds: bool, second_value: float) -> Iterator[str]:
+    """Yield what to mind about a row of the table, its second number first."""
+    if claim.second and math.isfinite(second_value):
+        yield f"{claim.second.quantity}: {second_value:.3g}"
+    if not holds and claim.low <= values.mean(skipna=False) <= claim.high:
+        yield "the interval straddles the threshold: more seeds are needed"
+    if without := int(values.isna().sum()):
+        yield f"{without} of {len(values)} seeds diverged or were not measured"
+    if claim.note:
+        yield claim.note
+
+
+def _threshold(claim: Claim) -> str:
+    if math.isfinite(claim.low) and math.isfinite(claim.high):
+        return f"{claim.low:g} to {claim.high:g}"
+    return f">= {claim.low:g}" if math.isfinite(claim.low) else f"<= {claim.high:g}"

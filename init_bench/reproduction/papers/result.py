@@ -1,0 +1,34 @@
+"""Hold what was found about a paper."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from init_bench.reproduction.result import Reproduction
+
+
+@dataclass(frozen=True)
+class Paper(Reproduction):
+    """Hold the verdicts on a paper's claims, its figures, and what of the paper was read.
+
+    Attributes:
+        name: the paper's name on the menu.
+        read: what of the paper was read.
+        seconds: how long it took.
+        processor_seconds: how long it was on the processor: less where others share it.
+    """
+
+    name: str = ""
+    read: str = ""
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+
+    def save(self, folder: str | Path, name: str = "") -> list[Path]:
+        """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
+
+        Raises:
+            InitBenchError: no claim is judged, or ``folder`` cannot be made or written.
+        """
+        return super().save(folder, name or self.name)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\nRead of the paper: {self.read}"

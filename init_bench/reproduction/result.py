@@ -1,0 +1,89 @@
+"""Hold the verdicts on a source's claims and show them as text, figure, JSON and page."""
+
+import html
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from init_bench.figures import claim_verdicts
+from init_bench.figures.claim_list import number_of
+from init_bench.figures.export import files_of, page_of
+from init_bench.files import write_files
+
+SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "threshold", "note")
+"""Columns of the table in a page."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Hold the claims and figures of a source, and where they are stored.
+
+    Attributes:
+        claims: a row per claim: value, interval, threshold, verdict.
+        folder: where all is stored.
+        figures: paths of the PNGs.
+        failures: files about chunks that failed.
+    """
+
+    claims: pd.DataFrame
+    folder: Path
+    figures: tuple[Path, ...] = ()
+    failures: tuple[Path, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """How many claims hold, or that training failed."""
+        if self.failures:
+            files = ", ".join(map(str, self.failures))
+            return f"No claim is judged: training failed, see {files}."
+        verdicts = list(self.claims["verdict"]) if len(self.claims) else []
+        open_ones = verdicts.count("undecided")
+        undecided = f", {open_ones} undecided" if open_ones else ""
+        return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{undecided}."
+
+    def figure(self) -> Figure:
+        """Draw the verdict on each claim; the source's own figures are files, see ``figures``.
+
+        Raises:
+            InitBenchError: no claim is judged.
+        """
+        caption = f"{self.summary} Intervals: Student's t over seeds."
+        return claim_verdicts(self.claims, caption=caption)
+
+    def to_json(self) -> str:
+        """Return summary, claims and the paths of the figures as JSON."""
+        claims = json.loads(self.claims.to_json(orient="records", double_precision=15))
+        paths = [str(path) for path in self.figures]
+        head = {"summary": self.summary, "claims": claims, "figures": paths}
+        return json.dumps(head, ensure_ascii=False)
+
+    def save(self, folder: str | Path, name: str = "claims") -> list[Path]:
+        """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
+
+        Raises:
+            InitBenchError: no claim is judged, or ``folder`` cannot be made or written.
+        """
+        return write_files(Path(folder), files_of(self, name))
+
+    def __str__(self) -> str:
+        count = f"{self.summary} " if len(self.claims) or self.failures else ""
+        return "\n".join([*self._blocks(), f"{count}Tables and figures: {self.folder}"])
+
+    def _repr_html_(self) -> str:
+        if self.claims.empty:
+            return f"<p>{html.escape(self.summary)}</p>"
+        return page_of(self.summary, self.claims[list(SHOWN)], self.figure())
+
+    def _blocks(self) -> Iterator[str]:
+        """Yield the lines of each claim: words, number, verdict."""
+        for row in self.claims.to_dict("records"):
+            yield f"{row['verdict'].upper():<14} {row['figure']:<14} {row['statement']}"
+            threshold = f"(threshold {row['threshold']}; {row['seeds']} seeds)"
+            yield f"{'':<14} {number_of(row)} {threshold}"
+            yield f"{'':<14} {row['quantity']}"
+            if row["note"]:
+                yield f"{'':<14} note: {row['note']}"

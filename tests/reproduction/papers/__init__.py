@@ -1,0 +1,1 @@
+"""Tests of ``init_bench.reproduction.papers``."""
