@@ -10,5 +10,13 @@ from init_bench.activations.gains import exact_gain
 from init_bench.theory.inputs import Inputs
 from init_bench.theory.mean_field import MeanField
 from init_bench.theory.profile import expected_profile
+from init_bench.theory.stored_runs import expected_of_runs
 
-__all__ = ["Inputs", "MeanField", "critical_line", "exact_gain", "expected_profile"]
+__all__ = [
+    "Inputs",
+    "MeanField",
+    "critical_line",
+    "exact_gain",
+    "expected_of_runs",
+    "expected_profile",
+]
