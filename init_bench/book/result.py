@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.book.page import report
 from init_bench.figures import claim_verdicts
 from init_bench.figures.claim_list import number_of
 from init_bench.figures.export import files_of, page_of
@@ -60,12 +61,19 @@ class Book:
         return json.dumps(head, ensure_ascii=False)
 
     def save(self, folder: str | Path, name: str = "book") -> list[Path]:
-        """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
+        """Write figure, HTML, JSON and the page ``report.html`` into ``folder``; return the paths.
+
+        The page is one file that needs no network.
 
         Raises:
             InitBenchError: no claim is judged, or ``folder`` cannot be made or written.
         """
-        return write_files(Path(folder), files_of(self, name))
+        page = {"report.html": self.report().encode()}
+        return write_files(Path(folder), {**files_of(self, name), **page})
+
+    def report(self) -> str:
+        """Return the page of the claims and of the runs behind them as HTML."""
+        return report(self.claims, self.summary, self.folder)
 
     def __str__(self) -> str:
         count = f"{self.summary} " if len(self.claims) or self.failures else ""

@@ -25,6 +25,7 @@ from init_bench.cli.options import (
     executor_options,
     seed_count,
 )
+from init_bench.cli.report_verb import report, write_report
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def book(
     with stoppable():
         result = reproduce_book(out, only=figures, seeds=seeds, steps=steps, device=device)
     end_if_failed(result.failures)
-    for path in result.figures:
+    for path in (*result.figures, write_report(out)):
         say(f"wrote {path}")
     if as_json:
         print_json(records(result.claims))
@@ -158,6 +159,7 @@ def run(
         return
     with stoppable():
         results = run_grid(cells, folder, shard=share, **words)
+    say(f"wrote {write_report(folder)}")
     if as_json:
         print_json(records(results.table))
     else:
@@ -245,6 +247,7 @@ app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
 app.command(cls=Command)(recommend)
 app.command("coord-check", cls=Command)(coord_check)
+app.command(cls=Command)(report)
 
 
 @app.command("list", cls=Command)

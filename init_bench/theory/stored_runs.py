@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,8 @@ def expected_of_runs(layers: pd.DataFrame, axes: Sequence[str] = ("init",)) -> p
         & ~layers["init"].isin(WITH_BIASES)
     ]
     tables = []
-    for values, part in covered.groupby(list(axes), sort=False):
+    groups: Any = covered.groupby(list(axes), sort=False)
+    for values, part in groups:
         table = _expected(part)
         row = values if isinstance(values, tuple) else (values,)
         tables += [table.assign(**dict(zip(axes, row, strict=True)))] if table is not None else []

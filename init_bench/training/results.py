@@ -152,7 +152,7 @@ class Results:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run's manifest says: grids, versions, device, command; empty if it is damaged."""
+        """Grids, versions, device and command of the run; empty if the manifest is damaged."""
         return self.store.manifest() or {}
 
     @property

@@ -95,7 +95,7 @@ def page_of_run(
         sections = extend(_sections(run, runs, axes, expected))
         answer = answer or _answer(runs, axes)
     return Page(
-        title=title or f"Training runs by {' and '.join(axes)}",
+        title=title or f"Training runs by {_listed(axes)}",
         answer=" ".join(part for part in (answer, progress) if part),
         sections=sections,
         facts=facts_of(run.cells, run.manifest),
@@ -159,6 +159,11 @@ def layers_of(run: RunTables) -> pd.DataFrame:
     columns = list(dict.fromkeys([*run.axes, "seed", "model", "norm", "width", *LAYER_COLUMNS]))
     found: pd.DataFrame = run.scan("layers", columns=columns).to_table().to_pandas()
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: init, activation and lr."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _answer(runs: pd.DataFrame, axes: Sequence[str]) -> str:

@@ -28,7 +28,8 @@ def histograms_section(histograms: pd.DataFrame, axes: Sequence[str], *, lead: s
     networks = frame[list(axes)].drop_duplicates().assign(cells=1, final_loss=0.0)
     numbered = Axes(networks, axes)
     panels: list[dict[str, Any]] = []
-    for values, part in frame.groupby([*axes, "step"], sort=False):
+    groups: Any = frame.groupby([*axes, "step"], sort=False)
+    for values, part in groups:
         layers = [
             {
                 "name": str(layer),

@@ -119,15 +119,15 @@ def spread_section(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
     lines = []
     for values, part in _by_step(hidden, runs, axes):
         seeds = part.groupby("depth")
-        line = {"at": numbered.at(values[:-1]), "step": int(values[-1])}
+        line: dict[str, Any] = {"at": numbered.at(values[:-1]), "step": int(values[-1])}
         line |= {"layers": seeds["layer"].first().tolist()}
         lines.append(line | {name: rounded(seeds[name].mean()) for name in SPREAD})
     steps = sorted({line["step"] for line in lines})
     return Section(
         kind="spread",
         title="Activations during training",
-        lead="Thin: from the least to the greatest value of a hidden layer; thick: mean ±1 standard "
-        "deviation; mean over seeds. The number is the share of exact zeros.",
+        lead="Thin: from the least to the greatest value of a hidden layer; thick: mean ±1 "
+        "standard deviation; mean over seeds. The number is the share of exact zeros.",
         data={"axes": numbered.to_dict(), "lines": lines, "steps": steps},
     )
 

@@ -49,4 +49,4 @@ def _cell(value: Any) -> tuple[str, str]:
 def list_section(items: Sequence[tuple[str, str, str]], *, title: str, lead: str = "") -> Section:
     """Return a list of findings: severity (``bad``, ``watch``, ``ok``), head and text of each."""
     entries = [{"severity": severity, "head": head, "text": text} for severity, head, text in items]
-    return Section(kind="list", title=title, lead=lead, content={"items": entries})
+    return Section(kind="list", title=title, lead=lead, content={"findings": entries})

@@ -38,8 +38,14 @@ function plain(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
-function short(text, length) {
+/** The end of a layer's name tells it apart, the beginning of an initializer's. */
+function shortLayer(text, length) {
   return text.length <= length ? text : "…" + text.slice(1 - length);
+}
+
+function shortName(text, length) {
+  const name = text.replace(/ \(book: .*\)$/, "");
+  return name.length <= length ? name : name.slice(0, length - 1) + "…";
 }
 
 function number(value) {
@@ -59,6 +65,13 @@ function axis(title, more = {}) {
     exponentformat: "power",
     ...more,
   };
+}
+
+/** Logarithmic axis with a label at every power of ten, or fewer over many; plain over few. */
+function logAxis(title, values, more = {}) {
+  const powers = values.filter((value) => value > 0).map(Math.log10);
+  const span = powers.reduce((a, b) => Math.max(a, b), -Infinity) - powers.reduce((a, b) => Math.min(a, b), Infinity);
+  return axis(title, { type: "log", ...(span > 1.5 ? { dtick: Math.ceil(span / 7) } : { nticks: 6 }), ...more });
 }
 
 function layout(more) {
@@ -89,5 +102,9 @@ function show(section, traces, figure, words, remark = "") {
   const plot = section.querySelector(".plot");
   plot.setAttribute("aria-label", words);
   section.querySelector(".remark").textContent = remark;
-  return Plotly.react(plot, traces, layout(figure), CONFIG);
+  const size = narrow() ? "narrow" : "wide";
+  // A color bar that turns from upright to level leaves its old margins: such a plot starts anew.
+  const again = plot.dataset.size === size;
+  plot.dataset.size = size;
+  return Plotly[again ? "react" : "newPlot"](plot, traces, layout(figure), CONFIG);
 }

@@ -39,15 +39,17 @@ function drawCurves(section, data, read) {
   const steps = data.steps.map((step) => step + shift);
   const repeats = {};
   const traces = [];
+  const drawn = lines.map((line) => smoothed(line.loss, window));
+  const under = hiddenBy(drawn);
   lines.forEach((line, n) => {
     const style = lineStyle(line.at[0]);
     const repeat = (repeats[line.at[0]] = (repeats[line.at[0]] ?? -1) + 1);
-    const dash = repeat ? DASHES[repeat % DASHES.length] : style.dash;
-    const x = steps.slice(0, line.loss.length);
-    const y = smoothed(line.loss, window);
+    const dash = repeat || under[n] ? DASHES[Math.max(repeat, under[n]) % DASHES.length] : style.dash;
+    const y = drawn[n];
+    const x = steps.slice(0, y.length);
     const name = plain(line.label);
     if (read.band() && line.cells > 1) traces.push(bandOf(x, y, smoothed(line.sd, window), style.faint, log));
-    const width = Math.max(1.4, 3.2 - 0.35 * n); // the later ones are thinner: none hides another
+    const width = under[n] ? Math.max(1.6, 3 - 0.6 * under[n]) : 2.4 + 1.2 * under.includes(1);
     const hovertemplate = `${name}: %{y:.4g}<extra></extra>`;
     traces.push({ x, y, name, hovertemplate, mode: "lines", line: { color: style.color, dash, width } });
     if (line.diverged && x.length) traces.push(end(x, y, line, style.color));
@@ -58,15 +60,27 @@ function drawCurves(section, data, read) {
     height: narrow() ? 340 : 440,
     hovermode: "x unified",
     xaxis: axis(shift ? "step + 1" : "step", { type: shift ? "log" : "linear" }),
-    yaxis: axis("loss", { type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero" }),
+    yaxis: log ? logAxis("loss", drawn.flat()) : axis("loss", { rangemode: "tozero" }),
     shapes,
     annotations,
   };
   return show(section, traces, figure, wordsOfCurves(lines, data.steps), remarkOn(lines));
 }
 
+/** Of each line, how many earlier ones it runs on: it is drawn thinner and dashed on top of them. */
+function hiddenBy(lines) {
+  const values = lines.flat();
+  const room = 0.006 * (values.reduce((a, b) => Math.max(a, b), 0) || 1);
+  return lines.map((line, n) => lines.slice(0, n).filter((other) => {
+    const length = Math.min(line.length, other.length);
+    let gap = 0;
+    for (let i = 0; i < length; i++) gap += Math.abs(line[i] - other[i]);
+    return length > 0 && gap / length < room;
+  }).length);
+}
+
 function bandOf(x, y, sd, fillcolor, log) {
-  const least = Math.min(...y.filter((value) => value > 0));
+  const least = y.reduce((a, b) => (b > 0 && b < a ? b : a), Infinity);
   const low = y.map((value, i) => (log ? Math.max(value - sd[i], least / 3) : value - sd[i]));
   const high = y.map((value, i) => value + sd[i]);
   const around = { x: [...x, ...x.slice().reverse()], y: [...high, ...low.reverse()] };

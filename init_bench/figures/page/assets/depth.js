@@ -31,11 +31,13 @@ function drawDepth(section, data, read) {
   const figure = { height: stacked ? 620 : 400, hovermode: "closest", annotations: lines.length ? [] : [nothing()], margin: { l: 8, r: 12, t: 34, b: 8 } };
   panels.forEach((quantity, panel) => {
     const part = panel ? "2" : "";
-    const type = read.log() && quantity !== "correlation" ? "log" : "linear";
     const domains = stacked ? [[0, 1], panel ? [0, 0.42] : [0.58, 1]] : [panel ? [0.54, 1] : [0, 0.46], [0, 1]];
     const ticks = deepest <= 20 ? { dtick: 1 } : {};
     figure[`xaxis${part}`] = axis("hidden layer", { ...ticks, domain: domains[0], anchor: `y${part}` });
-    figure[`yaxis${part}`] = axis("", { type, domain: domains[1], anchor: `x${part}`, ...(quantity === "correlation" ? { range: [-0.03, 1.05] } : {}) });
+    const place = { domain: domains[1], anchor: `x${part}` };
+    const drawn = lines.flatMap((line) => line[quantity]?.flat() ?? []);
+    const log = read.log() && quantity !== "correlation";
+    figure[`yaxis${part}`] = log ? logAxis("", drawn, place) : axis("", { ...place, ...(quantity === "correlation" ? { range: [-0.03, 1.05] } : {}) });
     const title = stacked ? headOf(quantity) : data.quantities[quantity];
     figure.annotations.push({ xref: "paper", yref: "paper", x: domains[0][0], y: domains[1][1], xanchor: "left", yanchor: "bottom", yshift: 6, showarrow: false, text: plain(title), font: { size: 13, color: color("ink") } });
   });

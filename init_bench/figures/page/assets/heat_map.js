@@ -50,14 +50,14 @@ function drawHeatMap(section, data, read) {
   }
   const colorbar = { title: { text: metricName, side: narrow() ? "top" : "right" }, thickness: 10, outlinewidth: 0, ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
   const trace = { type: "heatmap", z, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
-  const length = narrow() ? 14 : 30;
+  const length = narrow() ? 18 : 34;
   const side = narrow() ? "top" : "bottom";
   const figure = {
     height: Math.max(220, 36 * down.length + 110),
     annotations: rows.length ? marks : [nothing()],
     plot_bgcolor: color("raised"),
-    xaxis: axis(names[across], { tickvals: columns.map((_, j) => j), ticktext: columns.map((j) => plain(short(values[across][j], length))), showgrid: false, side }),
-    yaxis: axis("", { tickvals: down.map((_, i) => i), ticktext: down.map((i) => plain(short(values[0][i], length))), showgrid: false, autorange: "reversed" }),
+    xaxis: axis(names[across], { tickvals: columns.map((_, j) => j), ticktext: columns.map((j) => plain(shortName(values[across][j], length))), showgrid: false, side }),
+    yaxis: axis("", { tickvals: down.map((_, i) => i), ticktext: down.map((i) => plain(shortName(values[0][i], length))), showgrid: false, autorange: "reversed" }),
   };
   const lost = rows.filter((row) => row.diverged).length;
   return show(section, [trace], figure, `Heat map of ${metricName}, ${down.length} by ${columns.length}; ${lost} with diverged runs.`);

@@ -64,7 +64,7 @@ function drawLayers(section, data, read) {
     shapes: [...lines.shapes, ...origins.map((each) => shade(each.place))],
     annotations: lines.labels,
     xaxis: axis("power of two", { range, domain: strip ? [0, 0.7] : [0, 1], tickvals: powers, ticktext: powers.map((power) => `2<sup>${power}</sup>`) }),
-    yaxis: axis("", { range: [count - 0.4, -0.6], tickvals: ticks, ticktext: ticks.map((place) => plain(short(step.layer[place], length))), tickfont: { size: 12 }, gridcolor: row < 12 ? "rgba(0,0,0,0)" : color("line") }),
+    yaxis: axis("", { range: [count - 0.4, -0.6], tickvals: ticks, ticktext: ticks.map((place) => plain(shortLayer(step.layer[place], length))), tickfont: { size: 12 }, gridcolor: row < 12 ? "rgba(0,0,0,0)" : color("line") }),
   };
   if (strip) figure.xaxis2 = axis("value / RMS", { domain: [0.75, 1], anchor: "y", showgrid: false, nticks: 5 });
   const said = origins.map((each) => `${step.layer[each.place]}: ${each.verdict}`);

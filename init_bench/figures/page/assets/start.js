@@ -36,7 +36,9 @@ addEventListener("beforeprint", () => { screenScheme = root.style.colorScheme; r
 addEventListener("afterprint", () => retheme(screenScheme));
 let wasNarrow = narrow();
 addEventListener("resize", () => {
-  if (narrow() !== wasNarrow) { wasNarrow = narrow(); redraw.forEach((draw) => draw()); }
+  if (narrow() === wasNarrow) return;
+  wasNarrow = narrow();
+  redraw.forEach((draw) => draw());
 });
 retheme("");
 drawSections([...document.querySelectorAll("main section[data-kind]")]);
