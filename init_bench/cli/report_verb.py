@@ -70,16 +70,18 @@ def page_of_folder(folder: Path) -> str:
 
 
 def _page(folder: Path) -> str:
-    from init_bench.book import page as book
-    from init_bench.comparison import page as comparison
+    if (folder / "comparison.parquet").is_file():
+        from init_bench.comparison.page import report_of_folder
+
+        return report_of_folder(folder)
+    if (folder / "claims.parquet").is_file():
+        from init_bench.book import page as book
+
+        return book.report_of_folder(folder)
     from init_bench.theory import expected_of_runs
     from init_bench.training.results import load
     from init_bench.training.run_page import layers_of
 
-    if (folder / comparison.TABLE).is_file():
-        return comparison.report_of_folder(folder)
-    if (folder / book.CLAIMS).is_file():
-        return book.report_of_folder(folder)
     run = load(folder)
     expected = expected_of_runs(layers_of(run), run.axes) if len(run.cells) else None
     return run.report(expected=expected)

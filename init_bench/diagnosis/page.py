@@ -83,7 +83,7 @@ def _first(verdicts: pd.DataFrame) -> list[Section]:
         return []
     row = origins.iloc[0]
     head = f"{_capital(named(row['layer']))}: {row['meaning']}"
-    return [list_section([("bad", head, row["advice"])], title="Fix this first")]
+    return [list_section([("bad", head, _capital(row["advice"]))], title="Fix this first")]
 
 
 def _findings(verdicts: pd.DataFrame, *, several: bool) -> Iterator[tuple[str, str, str]]:
@@ -103,17 +103,23 @@ def _text(row: Mapping[Any, Any]) -> str:
     value = f"{row['value']:.3g}, {side} the limit {row['threshold']:.3g}"
     if row["recommended"] > 0:
         value += f" (recommended {row['recommended']:.3g})"
-    return f"{_capital(row['meaning'])}. {value}; value: {row['quantity']}. {row['advice']}"
+    return (
+        f"{_capital(row['meaning'])}. {value}; value: {row['quantity']}. {_capital(row['advice'])}"
+    )
 
 
 def _table(table: pd.DataFrame, columns: Sequence[str], title: str, *, several: bool) -> Section:
     """Return those of the columns that are not empty, the step where there are several."""
-    names = [name for name in columns if name in table and table[name].notna().any()]
+    names = [name for name in columns if name in table and _has_values(table[name])]
     kept = [name for name in names if several or name != "step"]
     shown = table[kept]
     if "shape" in shown:
         shown = shown.assign(shape=shown["shape"].map(lambda shape: "×".join(map(str, shape))))
     return table_section(shown, title=title)
+
+
+def _has_values(column: pd.Series) -> bool:
+    return bool((column.notna() & (column != "")).any())
 
 
 def _capital(text: str) -> str:

@@ -24,6 +24,10 @@ CAPTURED_SAMPLES = 512
 """A run captures its layers on this many samples: a share 1/512 of pairs are one sample twice."""
 
 
+OF_TRAINING = ("lr", "optimizer", "momentum", "weight_decay", "batch_size", "steps", "precision")
+"""Axes that change nothing at the start."""
+
+
 WITH_BIASES = ("torch.default",)
 """Initializers with random biases, whose variance is not stored."""
 
@@ -62,13 +66,17 @@ def expected_of_runs(layers: pd.DataFrame, axes: Sequence[str] = ("init",)) -> p
         & layers["activation"].isin(list(ACTIVATIONS))
         & ~layers["init"].isin(WITH_BIASES)
     ]
+    keys = list(dict.fromkeys([*axes, "init"]))
+    start = [name for name in keys if name not in OF_TRAINING]
     tables = []
-    groups: Any = covered.groupby(list(axes), sort=False)
+    groups: Any = covered.groupby(start, sort=False)
     for values, part in groups:
         table = _expected(part)
-        row = values if isinstance(values, tuple) else (values,)
-        tables += [table.assign(**dict(zip(axes, row, strict=True)))] if table is not None else []
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        if table is not None:
+            tables.append(table.assign(**dict(zip(start, values, strict=True))))
+    if not tables:
+        return pd.DataFrame()
+    return covered[keys].drop_duplicates().merge(pd.concat(tables), on=start)
 
 
 def _expected(part: pd.DataFrame) -> pd.DataFrame | None:

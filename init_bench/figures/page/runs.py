@@ -100,14 +100,13 @@ def _picture(
     from init_bench.figures.curves import loss_curves
 
     best = runs.sort_values("final_loss").head(LINES_WITHOUT_SCRIPT)[list(axes)]
-    chosen = best.merge(curves, on=list(axes))
-    every = max(1, chosen["step"].nunique() // 200)
-    keep = sorted(chosen["step"].unique())[::every]
-    chosen = chosen[chosen["step"].isin(keep)]
-    labels = chosen[list(axes)].astype(str).agg(", ".join, axis=1)
+    labels = best.astype(str).agg(", ".join, axis=1)
+    steps = sorted(curves["step"].unique())
+    few = curves[curves["step"].isin(steps[:: max(1, len(steps) // 200)])]
+    chosen = best.assign(label=labels).merge(few, on=list(axes)).assign(seed=0)
     caption = f"The {len(best)} with the lowest loss." if len(runs) > len(best) else ""
-    figure = loss_curves(chosen.assign(init=labels, seed=0), caption=caption, classes=classes or 10)
-    return svg_of(figure)
+    drawn = chosen[["label", "seed", "step", "loss"]].rename(columns={"label": "init"})
+    return svg_of(loss_curves(drawn, caption=caption, classes=classes or 10))
 
 
 def heat_map_section(runs: pd.DataFrame, axes: Sequence[str]) -> Section:

@@ -34,21 +34,21 @@ function drawLayers(section, data, read) {
   const step = data.steps[read.step()];
   const count = step.layer.length;
   const strip = read.strip();
-  const row = count <= 60 ? 21 : Math.max(6, 1260 / count);
+  const row = count <= 10 ? 32 : count <= 60 ? 21 : Math.max(6, 1260 / count);
   const height = Math.max(260, Math.round(row * count) + 110);
   const size = count > 100 ? 4 : 7;
   const traces = [];
   const words = step.layer.map((name, i) => hoverOf(step, i));
   for (const series of read.series()) {
     const theory = step.theory?.[series.name];
-    if (theory) traces.push(scaleTrace(theory, words, { mode: "lines", line: { color: color("watch", 0.45), width: 7 }, hoverinfo: "skip" }));
+    if (theory) traces.push(scaleTrace(theory, words, { exponents: [], mode: "lines", line: { color: color("watch", 0.35), width: 7 }, hoverinfo: "skip" }));
     const stroke = color(series.tone);
     traces.push(scaleTrace(step[series.name], words, { mode: "lines+markers", line: { color: stroke, width: 1.6, dash: series.dash }, marker: { color: stroke, size, symbol: series.symbol } }));
   }
   traces.push(...findingTraces(step, words));
   if (strip) traces.push(stripTrace(step, data.centres, words));
   const values = traces.flatMap((trace) => trace.exponents ?? []);
-  const range = [Math.min(-12, ...values) - 1.5, Math.max(10, ...values) + 1.5];
+  const range = [Math.min(-26, ...values) - 1.5, Math.max(17, ...values) + 1.5];
   const lines = formatLines(data.formats, range);
   const origins = step.findings.filter((each) => each.origin && each.severity === "bad");
   const ticks = namedPlaces(count, row, step.findings.map((each) => each.place));
