@@ -1,5 +1,6 @@
 """Make the page of a comparison: the verdict on each pair, its curves and its numbers."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from init_bench.figures.page import (
     render,
     table_section,
 )
+from init_bench.training.cell import AXES
 from init_bench.training.results import load
 from init_bench.training.run_page import command_of, facts_of, ranking
 
@@ -42,8 +44,7 @@ def report(
         table: a row per pair and measured number.
         verdicts: the verdict on each pair.
         curves: loss per step of the runs; may be empty.
-        cells: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, and for its facts all
-            axes; may be empty.
+        cells: a row per run, as ``Results.cells``; may be empty.
         manifest: of the run; empty where nothing was stored.
     """
     pairs = list(verdicts)
@@ -77,6 +78,15 @@ def report_of_folder(folder: Path) -> str:
     cells = run.cells[run.cells["init"].isin(inits)]
     curves = run.curves[run.curves["init"].isin(inits)]
     return report(table, verdicts, curves, cells, run.manifest)
+
+
+def cells_of(curves: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per run: its axes, status and final loss."""
+    if curves.empty or outcomes.empty:
+        return pd.DataFrame()
+    axes = curves[["key", *AXES]].drop_duplicates()
+    ends = outcomes[["init", "seed", "status", "final_loss"]]
+    return axes.merge(ends, on=["init", "seed"]).assign(test_accuracy=math.nan)
 
 
 def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:

@@ -15,7 +15,6 @@ from init_bench.comparison.report import headlines, html_of, text_of
 from init_bench.figures.export import files_of, images_of
 from init_bench.files import make_folder, write_atomic, write_files
 from init_bench.training.manifest import versions
-from init_bench.training.results import load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +84,9 @@ class Comparison:
 
     def report(self) -> str:
         """Return the page of the comparison as HTML: one file that needs no network."""
-        stored = load(self.folder) if self.folder else None
-        cells = self.outcomes.assign(key="") if stored is None else stored.cells
-        shown = cells[cells["init"].isin(self.outcomes["init"])] if len(self.outcomes) else cells
-        manifest = stored.manifest if stored else {"command": sys.argv, "versions": versions()}
-        return page.report(self.table, self.verdicts, self.curves, shown, manifest)
+        manifest = {"command": sys.argv, "versions": versions()}
+        cells = page.cells_of(self.curves, self.outcomes)
+        return page.report(self.table, self.verdicts, self.curves, cells, manifest)
 
     def __str__(self) -> str:
         alone = f"\nWithout a counterpart in torch.nn.init: {', '.join(self.left_out)}."

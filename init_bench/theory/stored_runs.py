@@ -43,9 +43,10 @@ def expected_of_runs(layers: pd.DataFrame, axes: Sequence[str] = ("init",)) -> p
         axes: columns that tell networks apart, beside those that are needed.
 
     Returns:
-        The axes, ``depth`` (from 1), ``sample_std``, ``std``, ``correlation`` and ``gradient`` (as
-        a multiple of that at the last hidden layer). Combinations that theory does not cover
-        (other models than ``mlp``, normalization, equal weights, random biases) have no rows.
+        The axes, ``hidden_layer`` (from 1), ``sample_std``, ``std``, ``correlation`` and
+        ``gradient`` (as a multiple of that at the last hidden layer). Combinations that theory
+        does not cover (other models than ``mlp``, normalization, equal weights, random biases)
+        have no rows.
 
     Raises:
         InitBenchError: a column is missing.
@@ -53,7 +54,7 @@ def expected_of_runs(layers: pd.DataFrame, axes: Sequence[str] = ("init",)) -> p
     Example:
         >>> import tempfile, init_bench as ib
         >>> run = ib.run(ib.Grid(width=20, steps=1), tempfile.mkdtemp(), progress=False)
-        >>> expected_of_runs(run.layers)["depth"].tolist()
+        >>> expected_of_runs(run.layers)["hidden_layer"].tolist()
         [1, 2, 3, 4]
     """
     missing = [name for name in NEEDED if name not in layers]
@@ -106,4 +107,4 @@ def _hidden(profile: pd.DataFrame) -> pd.DataFrame:
     gradients = profile[profile["kind"] == "gradient"].set_index("index")["std"]
     gradient = gradients.reindex(hidden["index"]).to_numpy()
     kept = hidden[["sample_std", "std", "correlation"]].reset_index(drop=True)
-    return kept.assign(gradient=gradient / gradient[-1], depth=range(1, len(kept) + 1))
+    return kept.assign(gradient=gradient / gradient[-1], hidden_layer=range(1, len(kept) + 1))

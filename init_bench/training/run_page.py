@@ -40,7 +40,15 @@ LAYER_COLUMNS = (
 """What the page and theory read of a run's layers."""
 
 
-MEASURED = ("cells", "diverged", "final_loss", "loss_sd", "test_accuracy")
+NETWORK = ("init", "activation", "seed", "model", "norm", "width")
+"""Axes that theory reads."""
+
+
+NO_MANIFEST = (
+    "The run's manifest.json cannot be read: machine, versions and command are not known, nor "
+    "whether cells are missing."
+)
+"""Said where the manifest is damaged or of another version."""
 
 
 Extend = Callable[[list[Section]], list[Section]]
@@ -97,6 +105,7 @@ def page_of_run(
     return Page(
         title=title or f"Training runs by {_listed(axes)}",
         answer=" ".join(part for part in (answer, progress) if part),
+        notes=[] if run.manifest else [NO_MANIFEST],
         sections=sections,
         facts=facts_of(run.cells, run.manifest),
         command=command_of(run.manifest),
@@ -156,7 +165,7 @@ def _sections(
 
 def layers_of(run: RunTables) -> pd.DataFrame:
     """Return what the page and theory read of a run's layers."""
-    columns = list(dict.fromkeys([*run.axes, "seed", "model", "norm", "width", *LAYER_COLUMNS]))
+    columns = list(dict.fromkeys([*run.axes, *NETWORK, *LAYER_COLUMNS]))
     found: pd.DataFrame = run.scan("layers", columns=columns).to_table().to_pandas()
     return found
 

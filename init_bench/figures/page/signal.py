@@ -33,7 +33,7 @@ MOST_ROWS = 40_000
 
 
 def hidden_layers(layers: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Return a row per network, step and hidden activation, with its depth and relative gradient.
+    """Return a row per network, step and hidden activation: its number and relative gradient too.
 
     Args:
         layers: the axes, ``seed``, ``step``, ``layer``, ``index``, ``kind`` and statistics.
@@ -53,8 +53,8 @@ def hidden_layers(layers: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     )
     rows = rows.sort_values("index", kind="stable", ignore_index=True)
     last = rows.groupby(network)["gradient"].transform("last")
-    depth = rows.groupby(network)["index"].rank(method="dense").astype(int)
-    return rows.assign(gradient=rows["gradient"] / last, depth=depth)
+    place = rows.groupby(network)["index"].rank(method="dense").astype(int)
+    return rows.assign(gradient=rows["gradient"] / last, hidden_layer=place)
 
 
 def depth_section(
@@ -70,13 +70,13 @@ def depth_section(
         hidden: rows of ``hidden_layers``.
         runs: a row per combination: the axes, ``cells``, ``final_loss``.
         axes: names of the axes; the first has a color for each value.
-        expected: a prediction for step 0: the axes, ``depth`` and columns of ``QUANTITIES``.
+        expected: a prediction for step 0: the axes, ``hidden_layer`` and columns of ``QUANTITIES``.
     """
     numbered = Axes(runs, axes)
     predicted = _predicted(expected, numbered, axes)
     lines = []
     for values, part in _by_step(hidden, runs, axes):
-        seeds = part.groupby("depth")
+        seeds = part.groupby("hidden_layer")
         at = numbered.at(values[:-1])
         line = {"at": at, "step": int(values[-1]), "label": numbered.label(values[:-1])}
         line["layers"] = seeds["layer"].first().tolist()
@@ -118,7 +118,7 @@ def spread_section(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
     numbered = Axes(runs, axes)
     lines = []
     for values, part in _by_step(hidden, runs, axes):
-        seeds = part.groupby("depth")
+        seeds = part.groupby("hidden_layer")
         line: dict[str, Any] = {"at": numbered.at(values[:-1]), "step": int(values[-1])}
         line |= {"layers": seeds["layer"].first().tolist()}
         lines.append(line | {name: rounded(seeds[name].mean()) for name in SPREAD})
@@ -136,7 +136,7 @@ def _by_step(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]) -> A
     """Return the rows of each combination and step, the best combinations first."""
     order = runs.sort_values("final_loss", na_position="last")[list(axes)]
     ranked = order.assign(rank=range(len(order))).merge(hidden, on=list(axes))
-    per_rank = ranked.groupby("rank")[["step", "depth"]].nunique().prod(axis=1).cumsum()
+    per_rank = ranked.groupby("rank")[["step", "hidden_layer"]].nunique().prod(axis=1).cumsum()
     kept = per_rank[per_rank <= max(MOST_ROWS, per_rank.min())].index
     return ranked[ranked["rank"].isin(kept)].groupby([*axes, "step"], sort=False)
 
@@ -148,7 +148,7 @@ def _predicted(
     if expected is None or expected.empty:
         return {}
     found = {}
-    for values, part in expected.sort_values("depth").groupby(list(axes), sort=False):
+    for values, part in expected.sort_values("hidden_layer").groupby(list(axes), sort=False):
         row = values if isinstance(values, tuple) else (values,)
         found[tuple(numbered.at(row))] = {n: rounded(part[n]) for n in QUANTITIES if n in part}
     return found
