@@ -50,14 +50,14 @@ def report(
     pairs = list(verdicts)
     lines = dict(zip(pairs, headlines(dict(verdicts)), strict=True))
     items = [(_severity(verdicts[p]), lines[p], "\n".join(_measured(table, p))) for p in pairs]
-    sections = [list_section(items, title="Verdicts", lead=" ".join(LEGEND))]
+    sections = [list_section(items, title="Verdicts")]
     if len(curves) and len(cells):
         sections.append(_curves(curves, cells))
     return render(
         Page(
             title=f"Compared: {pairs[0] if len(pairs) == 1 else f'{len(pairs)} pairs'}",
             answer=_answer(verdicts, lines),
-            sections=[*sections, table_section(table[list(SHOWN)], title="All numbers")],
+            sections=[*sections, _numbers(table)],
             facts=facts_of(cells, manifest),
             command=command_of(manifest),
         )
@@ -95,6 +95,10 @@ def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:
     runs = ranking(cells, ["init"])
     classes = 10 if set(cells.get("dataset", ())) == {"mnist"} else None
     return curves_section(mean, runs, ["init"], classes=classes)
+
+
+def _numbers(table: pd.DataFrame) -> Section:
+    return table_section(table[list(SHOWN)], title="All numbers", lead=" ".join(LEGEND))
 
 
 def _measured(table: pd.DataFrame, pair: str) -> list[str]:

@@ -103,7 +103,7 @@ def page_of_run(
         sections = extend(_sections(run, runs, axes, expected))
         answer = answer or _answer(runs, axes)
     return Page(
-        title=title or f"Training runs by {_listed(axes)}",
+        title=title or _title(run.cells, axes),
         answer=" ".join(part for part in (answer, progress) if part),
         notes=[] if run.manifest else [NO_MANIFEST],
         sections=sections,
@@ -168,6 +168,12 @@ def layers_of(run: RunTables) -> pd.DataFrame:
     columns = list(dict.fromkeys([*run.axes, *NETWORK, *LAYER_COLUMNS]))
     found: pd.DataFrame = run.scan("layers", columns=columns).to_table().to_pandas()
     return found
+
+
+def _title(cells: pd.DataFrame, axes: Sequence[str]) -> str:
+    if len(cells) and (cells[list(axes)].nunique() == 1).all():
+        return f"Training from {label_of(str(cells['init'].iloc[0]))}"
+    return f"Training runs by {_listed(axes)}"
 
 
 def _listed(names: Sequence[str]) -> str:
