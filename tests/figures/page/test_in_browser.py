@@ -11,7 +11,7 @@ import torch
 import init_bench as ib
 from init_bench.theory import expected_of_runs
 
-WIDTHS = (360, 900, 1600)
+WIDTHS, HEIGHT = (360, 900, 1600), 800
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -54,7 +54,13 @@ def diagnosis_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ib.models.mlp(8, 4, 8, 60, "relu")
     ib.initialize(model, "normal(std=0.01)", seed=0)
     targets = torch.arange(16) % 4
-    found = ib.diagnose(model, torch.randn(16, 8), targets, capture_at=(0, 2))
+    found = ib.diagnose(
+        model,
+        torch.randn(16, 8),
+        targets,
+        capture_at=(0, 2),
+        optimizer=lambda chosen: torch.optim.SGD(chosen.parameters(), lr=0.1),
+    )
     path = tmp_path_factory.mktemp("diagnosis") / "page.html"
     path.write_text(found.report())
     return path
@@ -63,16 +69,14 @@ def diagnosis_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Opened:
     """A page in the browser, with what went wrong."""
 
-    def __init__(self, browser: Any, path: Path, width: int = 900, scheme: str = "light") -> None:
+    def __init__(self, browser: Any, path: Path) -> None:
         self.wrong: list[str] = []
-        size = {"width": width, "height": 800}
-        self.context = browser.new_context(viewport=size, color_scheme=scheme)
-        self.page = self.context.new_page()
+        self.page = browser.new_page(viewport={"width": WIDTHS[1], "height": HEIGHT})
         self.page.on("console", lambda said: self.wrong.append(said.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", lambda sent: self.wrong.append(sent.url))
         self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
+        self.page.wait_for_selector("html[data-drawn]", state="attached", timeout=120_000)
         self.wrong.remove(path.as_uri())
 
     def words(self, section: str) -> str:
@@ -81,42 +85,42 @@ class Opened:
         return found
 
 
-@pytest.fixture
-def opened(browser: Any) -> Iterator[Any]:
-    pages: list[Opened] = []
-
-    def opener(*args: Any, **options: Any) -> Opened:
-        pages.append(Opened(browser, *args, **options))
-        return pages[-1]
-
-    yield opener
-    for each in pages:
-        each.context.close()
+@pytest.fixture(scope="module")
+def run(browser: Any, run_page: Path) -> Opened:
+    """The run's page, opened once: each test looks at a section of its own."""
+    return Opened(browser, run_page)
 
 
-@pytest.mark.parametrize("kind", ["run_page", "diagnosis_page"])
+@pytest.fixture(scope="module")
+def diagnosis(browser: Any, diagnosis_page: Path) -> Opened:
+    return Opened(browser, diagnosis_page)
+
+
+@pytest.mark.parametrize("kind", ["run", "diagnosis"])
 def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
-    kind: str, opened: Any, request: pytest.FixtureRequest
+    kind: str, request: pytest.FixtureRequest
 ) -> None:
-    found = opened(request.getfixturevalue(kind))
-    for width in WIDTHS:
-        found.page.set_viewport_size({"width": width, "height": 800})
-        found.page.wait_for_timeout(200)
+    found: Opened = request.getfixturevalue(kind)
+    for width in (*WIDTHS[::2], WIDTHS[1]):
+        found.page.set_viewport_size({"width": width, "height": HEIGHT})
+        found.page.wait_for_timeout(100)
         widths = "[document.documentElement.scrollWidth, innerWidth]"
         scrolled, visible = found.page.evaluate(widths)
         assert scrolled <= visible == width
     assert found.wrong == []
 
 
-def test_choices_change_what_is_drawn(opened: Any, run_page: Path) -> None:
-    found = opened(run_page)
+def test_choices_change_what_is_drawn(run: Opened) -> None:
+    found = run
     before = found.words("loss-curves")
     assert "2 lines" in before and "he_normal" in before
     found.page.uncheck("#loss-curves fieldset input >> nth=1")
     assert "1 lines" in found.words("loss-curves")
     for label in ("log loss", "log steps", "band"):
         found.page.locator("#loss-curves").get_by_label(label).click()
-    found.page.locator("#loss-curves").get_by_label("activation").select_option(label="all")
+    found.page.locator("#loss-curves").get_by_label("activation", exact=True).select_option(
+        label="all"
+    )
     assert "2 lines" in found.words("loss-curves")
     step = found.page.locator("#signal-and-gradient-over-depth input[type=range]")
     step.focus()
@@ -125,18 +129,18 @@ def test_choices_change_what_is_drawn(opened: Any, run_page: Path) -> None:
     assert found.wrong == []
 
 
-def test_what_diverged_is_marked_on_the_heat_map(opened: Any, run_page: Path) -> None:
-    found = opened(run_page)
+def test_what_diverged_is_marked_on_the_heat_map(run: Opened) -> None:
+    found = run
     heat_map = found.page.locator("#heat-map")
-    heat_map.get_by_label("lr").select_option(label="1e+38")
+    heat_map.get_by_label("lr", exact=True).select_option(label="1e+38")
     assert "with diverged runs" in found.words("heat-map")
     assert "✕" in heat_map.locator(".plot").inner_text()
-    heat_map.get_by_label("show").select_option(label="test accuracy")
+    heat_map.get_by_label("show", exact=True).select_option(label="test accuracy")
     assert "test accuracy" in found.words("heat-map")
 
 
-def test_a_table_is_sorted_filtered_and_downloaded(opened: Any, run_page: Path) -> None:
-    found = opened(run_page)
+def test_a_table_is_sorted_filtered_and_downloaded(run: Opened) -> None:
+    found = run
     table = found.page.locator("#every-run")
     cells = table.locator("tbody tr:not([hidden]) td:first-child")
     table.get_by_role("button", name="init").click()
@@ -153,17 +157,19 @@ def test_a_table_is_sorted_filtered_and_downloaded(opened: Any, run_page: Path) 
     assert lines[0].startswith("init,activation,lr,seed") and len(lines) == 5
 
 
-def test_the_theme_follows_the_system_and_the_button(opened: Any, run_page: Path) -> None:
-    found = opened(run_page, scheme="dark")
+def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
+    found = run
     ground = "getComputedStyle(document.body).backgroundColor"
+    light = found.page.evaluate(ground)
+    found.page.emulate_media(color_scheme="dark")
     dark = found.page.evaluate(ground)
     found.page.get_by_role("button", name="Switch to light colors").click()
-    assert found.page.evaluate(ground) != dark
+    assert found.page.evaluate(ground) == light != dark
     assert found.wrong == []
 
 
-def test_every_control_has_a_name_and_every_figure_words(opened: Any, run_page: Path) -> None:
-    found = opened(run_page)
+def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
+    found = run
     unnamed = """[...document.querySelectorAll("select, input, button")]
         .filter((e) => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).length"""
     assert found.page.evaluate(unnamed) == 0
@@ -172,10 +178,8 @@ def test_every_control_has_a_name_and_every_figure_words(opened: Any, run_page: 
     )
 
 
-def test_the_diagnosis_names_the_layer_that_is_pointed_at(
-    opened: Any, diagnosis_page: Path
-) -> None:
-    found = opened(diagnosis_page)
+def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> None:
+    found = diagnosis
     assert "Scales of 119 layers at step 0" in found.words("scale-of-every-layer")
     said = found.page.evaluate(
         "document.querySelector('.plot').data.find((t) => t.customdata).customdata[0]"

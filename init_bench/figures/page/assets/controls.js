@@ -13,6 +13,7 @@ function addSelect(form, text, options, first, changed) {
   const select = document.createElement("select");
   options.forEach((option, i) => select.add(new Option(option, i, i === first, i === first)));
   select.addEventListener("change", changed);
+  select.setAttribute("aria-label", text); // else a reader hears all options as the name
   labelled(form, text, select);
   return () => Number(select.value);
 }
