@@ -25,7 +25,7 @@ from init_bench.cli.options import (
     executor_options,
     seed_count,
 )
-from init_bench.cli.report_verb import report, write_report
+from init_bench.cli.report_verb import report, say_page
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def book(
     with stoppable():
         result = reproduce_book(out, only=figures, seeds=seeds, steps=steps, device=device)
     end_if_failed(result.failures)
-    for path in (*result.figures, write_report(out)):
+    for path in result.figures:
         say(f"wrote {path}")
+    say_page(out)
     if as_json:
         print_json(records(result.claims))
         return
@@ -159,11 +160,11 @@ def run(
         return
     with stoppable():
         results = run_grid(cells, folder, shard=share, **words)
-    say(f"wrote {write_report(folder)}")
     if as_json:
         print_json(records(results.table))
     else:
         _print_run(results.table, folder)
+    say_page(folder)
     end_if_failed(results.failures)
 
 

@@ -49,6 +49,14 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     return path
 
 
+def say_page(folder: Path) -> None:
+    """Write the page at the end of a job; one that cannot be made ends no job."""
+    try:
+        say(f"wrote {write_report(folder)}")
+    except InitBenchError as error:
+        say(f"no page: {error}")
+
+
 def page_of_folder(folder: Path) -> str:
     """Return the page of what ``folder`` holds: a comparison, the book's claims, or else runs.
 

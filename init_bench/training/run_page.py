@@ -29,6 +29,10 @@ COUNTED_CELLS = 200_000
 """Grids of more cells are not multiplied out to say how many are missing."""
 
 
+MOST_CELLS = 20_000
+"""Cells of one page."""
+
+
 FIRST = ("init", "activation", "lr", "depth")
 """Axes that come first in every list, where they have several values."""
 
@@ -92,7 +96,11 @@ def page_of_run(
         title, answer: of the page; by default what was varied, and the ranking.
         expected: what theory predicts at the start, a row per combination and hidden layer.
         extend: adds sections.
+
+    Raises:
+        InitBenchError: the run has more cells than a page can hold.
     """
+    _check_size(run)
     axes = run.axes
     progress = _progress(run)
     if run.cells.empty:
@@ -164,7 +172,12 @@ def _sections(
 
 
 def layers_of(run: RunTables) -> pd.DataFrame:
-    """Return what the page and theory read of a run's layers."""
+    """Return what the page and theory read of a run's layers.
+
+    Raises:
+        InitBenchError: the run has more cells than a page can hold.
+    """
+    _check_size(run)
     columns = list(dict.fromkeys([*run.axes, *NETWORK, *LAYER_COLUMNS]))
     found: pd.DataFrame = run.scan("layers", columns=columns).to_table().to_pandas()
     return found
@@ -179,6 +192,14 @@ def _title(cells: pd.DataFrame, axes: Sequence[str]) -> str:
 def _listed(names: Sequence[str]) -> str:
     """Return names as a sentence lists them: init, activation and lr."""
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _check_size(run: RunTables) -> None:
+    if len(run.cells) > MOST_CELLS:
+        raise InitBenchError(
+            f"{len(run.cells)} cells are too many for a page, which holds {MOST_CELLS}; make one "
+            "of a part, such as init_bench.load(folder, activation='relu').save('relu')"
+        )
 
 
 def _answer(runs: pd.DataFrame, axes: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import init_bench as ib
+from init_bench.errors import InitBenchError
 from init_bench.figures.page import Page
 from init_bench.training.manifest import manifest
 from init_bench.training.run_page import command_of, facts_of, page_of_run
@@ -105,3 +106,11 @@ def test_saving_writes_the_page_beside_the_other_files(several: ib.Results, tmp_
     assert names == {"results.png", "results.html", "results.json", "report.html"}
     page = (tmp_path / "report.html").read_text()
     assert several.summary not in page and "he_normal" in page
+
+
+def test_a_run_too_large_for_a_page_is_refused_with_a_way_out(
+    several: ib.Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("init_bench.training.run_page.MOST_CELLS", 7)
+    with pytest.raises(InitBenchError, match="8 cells are too many.*load\\(folder"):
+        several.report()
