@@ -112,5 +112,5 @@ def test_a_run_too_large_for_a_page_is_refused_with_a_way_out(
     several: ib.Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("init_bench.training.run_page.MOST_CELLS", 7)
-    with pytest.raises(InitBenchError, match="8 cells are too many.*load\\(folder"):
+    with pytest.raises(InitBenchError, match=r"8 cells are too many.*load\(folder"):
         several.report()
