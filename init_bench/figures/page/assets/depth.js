@@ -38,7 +38,7 @@ function drawDepth(section, data, read) {
     const drawn = lines.flatMap((line) => line[quantity]?.flat() ?? []);
     const log = read.log() && quantity !== "correlation";
     figure[`yaxis${part}`] = log ? logAxis("", drawn, place) : axis("", { ...place, ...(quantity === "correlation" ? { range: [-0.03, 1.05] } : {}) });
-    const title = stacked ? headOf(quantity) : data.quantities[quantity];
+    const title = section.clientWidth < 960 ? headOf(quantity) : data.quantities[quantity];
     figure.annotations.push({ xref: "paper", yref: "paper", x: domains[0][0], y: domains[1][1], xanchor: "left", yanchor: "bottom", yshift: 6, showarrow: false, text: plain(title), font: { size: 13, color: color("ink") } });
   });
   const words = lines.map((line) => `${line.label}: ${panels.map((name) => `${headOf(name)} ${number(line[name]?.[0][0])} to ${number(line[name]?.[0].at(-1))}`).join(", ")}`);
