@@ -101,6 +101,7 @@ function narrow() {
 function show(section, traces, figure, words, remark = "") {
   const plot = section.querySelector(".plot");
   plot.setAttribute("aria-label", words);
+  plot.style.height = `${figure.height}px`; // whatever Plotly does meanwhile, nothing below moves
   section.querySelector(".remark").textContent = remark;
   const size = narrow() ? "narrow" : "wide";
   // A color bar that turns from upright to level leaves its old margins: such a plot starts anew.
