@@ -2,7 +2,6 @@
 nor shrink, and two inputs become neither more nor less alike."""
 
 import numpy as np
-from scipy.optimize import brentq
 
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
@@ -67,6 +66,8 @@ def _at_the_origin(phi: GaussianMoments) -> float | None:
 
 def _at_a_length(phi: GaussianMoments, sigma_b2: float) -> float | None:
     """Return σ_w² of the smallest fixed point that is critical and does not repel."""
+    from scipy.optimize import brentq  # here: it takes 0.3 s to load
+
     above = _bias_variance(phi, _LENGTHS) > sigma_b2
     for at in np.flatnonzero(above[1:] & ~above[:-1]):
         low, high = np.log(_LENGTHS[at : at + 2])

@@ -27,6 +27,7 @@ from init_bench.cli.options import (
     seed_count,
 )
 from init_bench.cli.paper_verb import paper
+from init_bench.cli.report_verb import report, say_page
 from init_bench.errors import InitBenchError, lookup
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def book(
     end_if_failed(result.failures)
     for path in result.figures:
         say(f"wrote {path}")
+    say_page(out)
     if as_json:
         print_json(records(result.claims))
         return
@@ -164,6 +166,7 @@ def run(
         print_json(records(results.table))
     else:
         _print_run(results.table, folder)
+    say_page(folder)
     end_if_failed(results.failures)
 
 
@@ -249,6 +252,7 @@ app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
 app.command(cls=Command)(recommend)
 app.command("coord-check", cls=Command)(coord_check)
+app.command(cls=Command)(report)
 
 
 @app.command("list", cls=Command)

@@ -40,7 +40,7 @@ def text_of(table: pd.DataFrame, verdicts: dict[str, str]) -> str:
     for pair, headline in zip(verdicts, headlines(verdicts), strict=True):
         rows = table[table["pair"] == pair]
         head = textwrap.fill(headline, 100, subsequent_indent="    ")
-        blocks.append("\n".join([head, *(f"  {line}" for line in _lines(rows))]))
+        blocks.append("\n".join([head, *(f"  {line}" for line in measured_lines(rows))]))
     return "\n".join([*blocks, "", *(textwrap.fill(line, 100) for line in LEGEND)])
 
 
@@ -48,7 +48,7 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
     """Return the same as a table, with the figure as inline SVG."""
     cells = [
         f"<tr><td>{escape(pair)}</td><td>{escape(verdict)}</td><td>"
-        f"{'<br>'.join(escape(line) for line in _lines(table[table['pair'] == pair]))}</td></tr>"
+        f"{'<br>'.join(map(escape, measured_lines(table[table['pair'] == pair])))}</td></tr>"
         for pair, verdict in verdicts.items()
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
@@ -56,7 +56,7 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
     return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{svg_of(figure)}"
 
 
-def _lines(rows: pd.DataFrame) -> list[str]:
+def measured_lines(rows: pd.DataFrame) -> list[str]:
     """Return what was measured of a pair, question by question."""
     a, b = rows[["a", "b"]].iloc[0]
     return [f"a = {a}, b = {b}", _draws(rows), *_training(rows), _speed(rows)]

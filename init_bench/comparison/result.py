@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench import figures
+from init_bench.comparison import page
 from init_bench.comparison.report import headlines, html_of, text_of
 from init_bench.figures.export import files_of, images_of
 from init_bench.files import make_folder, write_atomic, write_files
+from init_bench.training.manifest import versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ class Comparison:
         """Write table, figure, HTML and JSON into ``folder``; return the paths.
 
         The files are ``comparison.parquet``, ``comparison.png``, ``.html`` and ``.json``, and
-        ``figures/compare.png`` and ``.svg``.
+        ``figures/compare.png`` and ``.svg``, and the page ``report.html``.
 
         Raises:
             InitBenchError: ``folder`` is a file, or cannot be made or written.
@@ -76,7 +79,14 @@ class Comparison:
         table = folder / "comparison.parquet"
         write_atomic(table, self.table.to_parquet)
         images = write_files(folder / "figures", images_of(self.figure(), "compare"))
-        return [table, *images, *write_files(folder, files_of(self, "comparison"))]
+        files = {**files_of(self, "comparison"), "report.html": self.report().encode()}
+        return [table, *images, *write_files(folder, files)]
+
+    def report(self) -> str:
+        """Return the page of the comparison as HTML: one file that needs no network."""
+        manifest = {"command": sys.argv, "versions": versions()}
+        cells = page.cells_of(self.curves, self.outcomes)
+        return page.report(self.table, self.verdicts, self.curves, cells, manifest)
 
     def __str__(self) -> str:
         alone = f"\nWithout a counterpart in torch.nn.init: {', '.join(self.left_out)}."

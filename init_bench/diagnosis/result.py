@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis import report
+from init_bench.diagnosis import page, report
 from init_bench.diagnosis.learning_rates.result import RateWindow
 from init_bench.diagnosis.verdict_rules import verdict_marks
 from init_bench.figures import diagnosis as draw
-from init_bench.figures.export import files_of
+from init_bench.figures.export import files_of, svg_of
 from init_bench.files import json_records, write_files
 
 
@@ -71,11 +71,16 @@ class Diagnosis:
     @property
     def headline(self) -> str:
         """The summary, then the model's size and its loss, in a line."""
-        head = f"{self.summary} {report.size(self.name, self.profile, self.weights)}"
+        return f"{self.summary} {self._size}"
+
+    @property
+    def _size(self) -> str:
+        """The model's size and its loss."""
+        size = report.size(self.name, self.profile, self.weights)
         if len(self.losses) == 1:
-            return head if math.isnan(self.loss) else f"{head} Loss: {self.loss:#.3g}."
+            return size if math.isnan(self.loss) else f"{size} Loss: {self.loss:#.3g}."
         by_step = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
-        return f"{head} Loss: {by_step}."
+        return f"{size} Loss: {by_step}."
 
     def figure(self) -> Figure:
         """Draw signal, values and gradient over depth, with findings marked and theory beside.
@@ -111,9 +116,22 @@ class Diagnosis:
     def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
         """Write figure, page and JSON into ``folder``; return the paths.
 
-        Files are named after ``name``, by default the model's class.
+        Files are named after ``name``, by default the model's class. The page is one file that
+        needs no network.
         """
-        return write_files(Path(folder), files_of(self, name or self.name))
+        return write_files(Path(folder), files_of(self, name or self.name, page=self.report()))
+
+    def report(self) -> str:
+        """Return the page as HTML: answer, figure to explore, findings, weights."""
+        tables = {n: getattr(self, n) for n in ("profile", "verdicts", "weights", "histograms")}
+        return page.report(
+            tables,
+            self.expected,
+            answer=self.summary,
+            size=self._size,
+            notes=[*self.notes, *([self.rates.summary] if self.rates else [])],
+            svg=svg_of(self.figure()),
+        )
 
     def __str__(self) -> str:
         """Return headline, notes and findings as text."""
@@ -123,5 +141,5 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         """Return headline, findings and figure, without script."""
-        page = report.page(self.headline, self.notes, self.verdicts, self.figure())
-        return page + self.rates._repr_html_() if self.rates else page
+        short = report.page(self.headline, self.notes, self.verdicts, self.figure())
+        return short + self.rates._repr_html_() if self.rates else short

@@ -82,11 +82,15 @@ def page_of(summary: str, table: pd.DataFrame, figure: Figure) -> str:
     return f"<div><p><b>{html.escape(summary)}</b></p>{rows}{svg_of(figure)}</div>"
 
 
-def files_of(result: Result, name: str) -> dict[str, bytes]:
-    """Return figure, page and JSON of ``result`` as ``name.png``, ``name.html``, ``name.json``."""
+def files_of(result: Result, name: str, *, page: str = "") -> dict[str, bytes]:
+    """Return figure, page and JSON of ``result`` as ``name.png``, ``name.html``, ``name.json``.
+
+    ``page`` is the whole page, where the result has one beside its short form.
+    """
     stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
-    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
-    page = f"{head}<body style='font-family: sans-serif'>{result._repr_html_()}"
+    if not page:
+        head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
+        page = f"{head}<body style='font-family: sans-serif'>{result._repr_html_()}"
     image = io.BytesIO()
     result.figure().savefig(image, dpi=120)
     texts = {f"{stem}.html": page.encode(), f"{stem}.json": result.to_json().encode()}

@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -72,7 +71,7 @@ def rate_curves(
 def _draw_losses(ax: Axes, curves: pd.DataFrame, goal: float) -> None:
     """Draw a line per trial, the lowest rate darkest."""
     rates = sorted(curves["lr"].unique())
-    colors = sns.color_palette("viridis", len(rates))
+    colors = mpl.colormaps["viridis"](np.linspace(0, 1, len(rates) + 2)[1:-1])
     for lr, color in zip(rates, colors, strict=True):
         part = curves[curves["lr"] == lr]
         ax.plot(part["step"], part["loss"], color=color, linewidth=1.3, label=f"{lr:.2g}")

@@ -22,6 +22,7 @@ from init_bench.theory.profile import expected_profile
 from init_bench.theory.propagation import depth_scales, signal_path
 from init_bench.theory.relu_networks import dead_probability, length_ratio
 from init_bench.theory.sine_networks import sine_length
+from init_bench.theory.stored_runs import expected_of_runs
 from init_bench.theory.transformers import TransformerBlock, residual_std, transformer_profile
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "dead_probability",
     "depth_scales",
     "exact_gain",
+    "expected_of_runs",
     "expected_profile",
     "gradient_correlation",
     "jacobian_spectrum",

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from init_bench.activations.moments import GaussianMoments, Phi
 from init_bench.activations.quadrature import Array
@@ -137,6 +136,8 @@ class MeanField:
 
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    from scipy.optimize import brentq  # here: it takes 0.3 s to load
+
     return float(brentq(f, low, high, xtol=1e-13))
 
 

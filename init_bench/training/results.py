@@ -19,9 +19,11 @@ from pyarrow import acero
 from init_bench import figures
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import files_of
+from init_bench.figures.page import render
 from init_bench.files import write_files
 from init_bench.init import parse
 from init_bench.training.cell import AXES
+from init_bench.training.run_page import ordered_axes, page_of_run
 from init_bench.training.store import Store, folder_of_run
 from init_bench.training.tables import LAST_STEPS, SCHEMAS
 
@@ -144,6 +146,16 @@ class Results:
         return found.sort_values(by, ignore_index=True)
 
     @property
+    def axes(self) -> list[str]:
+        """The axes with several values, the seed left out; ``init`` where there is none."""
+        return ordered_axes(self._varied_axes()) or ["init"]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Grids, versions, device and command of the run; empty if the manifest is damaged."""
+        return self.store.manifest() or {}
+
+    @property
     def summary(self) -> str:
         """Say how many cells were trained, diverged and failed, and where they are stored."""
         cells, diverged = len(self.cells), int((self.cells["status"] == "diverged").sum())
@@ -187,9 +199,30 @@ class Results:
         records: str = self.cells.to_json(orient="records", double_precision=15)
         return json.dumps(json.loads(records), ensure_ascii=False)
 
-    def save(self, folder: str | Path, name: str = "results") -> list[Path]:
-        """Write figure, HTML and JSON into ``folder``, named after ``name``; return the paths."""
-        return write_files(Path(folder), files_of(self, name))
+    def save(
+        self, folder: str | Path, name: str = "results", *, expected: pd.DataFrame | None = None
+    ) -> list[Path]:
+        """Write figure, HTML and JSON into ``folder``, and the page ``report.html``.
+
+        Args:
+            folder: is made if it is not there.
+            name: of the first three files.
+            expected: what theory predicts, drawn beside the measurement:
+                ``init_bench.theory.expected_of_runs(results.layers)``.
+
+        Returns:
+            The paths.
+        """
+        page = {"report.html": self.report(expected=expected).encode()}
+        return write_files(Path(folder), {**files_of(self, name), **page})
+
+    def report(self, *, expected: pd.DataFrame | None = None) -> str:
+        """Return the page of the run as HTML: one file that needs no network.
+
+        Args:
+            expected: as in ``save``.
+        """
+        return render(page_of_run(self, expected=expected))
 
     def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""

@@ -118,7 +118,7 @@ def test_a_saved_comparison_is_table_figure_page_and_json(
 ) -> None:
     paths = differing.save(tmp_path / "new" / "folder")
     images, page = ["compare.png", "compare.svg", "comparison.png"], "comparison.html"
-    names = ["comparison.parquet", *images, page, "comparison.json"]
+    names = ["comparison.parquet", *images, page, "comparison.json", "report.html"]
     assert [path.name for path in paths] == names
     assert next(iter(differing.verdicts.values())) in paths[4].read_text("utf-8")
     assert paths[5].read_text("utf-8") == differing.to_json()

@@ -68,7 +68,8 @@ def test_the_figure_has_a_line_per_combination(results: ib.Results) -> None:
 
 def test_results_are_saved_as_picture_page_and_json(results: ib.Results, tmp_path: Path) -> None:
     paths = results.save(tmp_path / "new" / "folder")
-    assert [path.name for path in paths] == ["results.png", "results.html", "results.json"]
+    names = ["results.png", "results.html", "results.json", "report.html"]
+    assert [path.name for path in paths] == names
     assert paths[0].read_bytes()[:4] == b"\x89PNG"
     assert "<table" in paths[1].read_text() and results.summary[:20] in paths[1].read_text()
     assert paths[2].read_text() == results.to_json()

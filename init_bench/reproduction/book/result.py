@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from init_bench.files import write_files
+from init_bench.reproduction.book.page import report
 from init_bench.reproduction.result import Reproduction
 
 
@@ -12,9 +14,16 @@ class Book(Reproduction):
     """
 
     def save(self, folder: str | Path, name: str = "book") -> list[Path]:
-        """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
+        """Write figure, HTML, JSON and the page ``report.html`` into ``folder``; return the paths.
+
+        The page is one file that needs no network.
 
         Raises:
             InitBenchError: no claim is judged, or ``folder`` cannot be made or written.
         """
-        return super().save(folder, name)
+        page = write_files(Path(folder), {"report.html": self.report().encode()})
+        return [*super().save(folder, name), *page]
+
+    def report(self) -> str:
+        """Return the page of the claims and of the runs behind them as HTML."""
+        return report(self.claims, self.summary, self.folder)

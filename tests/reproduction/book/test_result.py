@@ -43,7 +43,7 @@ def test_json_and_page_hold_the_claims(book: Book) -> None:
 
 def test_it_saves_its_faces(book: Book, tmp_path: Path) -> None:
     names = [path.name for path in book.save(tmp_path / "faces")]
-    assert sorted(names) == ["book.html", "book.json", "book.png"]
+    assert sorted(names) == ["book.html", "book.json", "book.png", "report.html"]
 
 
 def test_a_book_whose_training_failed_says_where_to_look(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Make the page of a comparison: the verdict on each pair, its curves and its numbers."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from init_bench.comparison.pair_verdicts import verdict_of
+from init_bench.comparison.report import LEGEND, headlines, measured_lines
+from init_bench.figures.page import (
+    Page,
+    Section,
+    curves_section,
+    list_section,
+    render,
+    table_section,
+)
+from init_bench.training.cell import AXES
+from init_bench.training.results import load
+from init_bench.training.run_page import command_of, facts_of, ranking
+
+TABLE = "comparison.parquet"
+"""Name of the stored table."""
+
+
+SHOWN = (
+    *("pair", "question", "setting", "quantity", "value", "ci_low", "ci_high", "p_holm", "n"),
+    *("verdict", "note"),
+)
+
+
+def report(
+    table: pd.DataFrame,
+    verdicts: Mapping[str, str],
+    curves: pd.DataFrame,
+    cells: pd.DataFrame,
+    manifest: Mapping[str, Any],
+) -> str:
+    """Return the page as HTML.
+
+    Args:
+        table: a row per pair and measured number.
+        verdicts: the verdict on each pair.
+        curves: loss per step of the runs; may be empty.
+        cells: a row per run, as ``Results.cells``; may be empty.
+        manifest: of the run; empty where nothing was stored.
+    """
+    pairs = list(verdicts)
+    lines = dict(zip(pairs, headlines(dict(verdicts)), strict=True))
+    items = [(_severity(verdicts[p]), lines[p], "\n".join(_measured(table, p))) for p in pairs]
+    sections = [list_section(items, title="Verdicts")]
+    if len(curves) and len(cells):
+        sections.append(_curves(curves, cells))
+    return render(
+        Page(
+            title=f"Compared: {pairs[0] if len(pairs) == 1 else f'{len(pairs)} pairs'}",
+            answer=_answer(verdicts, lines),
+            sections=[*sections, _numbers(table)],
+            facts=facts_of(cells, manifest),
+            command=command_of(manifest),
+        )
+    )
+
+
+def report_of_folder(folder: Path) -> str:
+    """Return the page of what an earlier ``compare`` stored in ``folder``.
+
+    Raises:
+        InitBenchError: a file of the run is damaged.
+    """
+    table = pd.read_parquet(folder / TABLE)
+    pairs = table["pair"].unique().tolist()
+    verdicts = {pair: verdict_of(table[table["pair"] == pair]) for pair in pairs}
+    run = load(folder)
+    inits = {*table["a"], *table["b"]}
+    cells = run.cells[run.cells["init"].isin(inits)]
+    curves = run.curves[run.curves["init"].isin(inits)]
+    return report(table, verdicts, curves, cells, run.manifest)
+
+
+def cells_of(curves: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per run: its axes, status and final loss."""
+    if curves.empty or outcomes.empty:
+        return pd.DataFrame()
+    axes = curves[["key", *AXES]].drop_duplicates()
+    ends = outcomes[["init", "seed", "status", "final_loss"]]
+    return axes.merge(ends, on=["init", "seed"]).assign(test_accuracy=math.nan)
+
+
+def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:
+    by_step = curves.groupby(["init", "step"])["loss"]
+    mean = by_step.agg(loss="mean", loss_sd="std", cells="size").reset_index()
+    runs = ranking(cells, ["init"])
+    classes = 10 if set(cells.get("dataset", ())) == {"mnist"} else None
+    return curves_section(mean, runs, ["init"], classes=classes)
+
+
+def _numbers(table: pd.DataFrame) -> Section:
+    return table_section(table[list(SHOWN)], title="All numbers", lead=" ".join(LEGEND))
+
+
+def _measured(table: pd.DataFrame, pair: str) -> list[str]:
+    return measured_lines(table[table["pair"] == pair])
+
+
+def _severity(verdict: str) -> str:
+    if verdict.startswith("the same"):
+        return "ok"
+    return "fails" if verdict.startswith("differs") else "watch"
+
+
+def _answer(verdicts: Mapping[str, str], lines: Mapping[str, str]) -> str:
+    """Return the verdict on one pair, or how many of several differ and which."""
+    if len(lines) == 1:
+        return f"{next(iter(lines.values()))}."
+    differing = [line for pair, line in lines.items() if verdicts[pair].startswith("differs")]
+    same = sum(verdict.startswith("the same") for verdict in verdicts.values())
+    named = f" First: {differing[0]}." if differing else ""
+    return f"{len(differing)} of {len(lines)} pairs differ, {same} are the same.{named}"

@@ -1,0 +1,68 @@
+// Final loss or accuracy over two axes; what diverged is marked, not hidden.
+
+const METRICS = [["final_loss", "final loss"], ["test_accuracy", "test accuracy"]];
+
+DRAW.heat_map = function (section, data) {
+  const form = section.querySelector("form");
+  const { names, values, first } = data.axes;
+  const draw = () => drawHeatMap(section, data, read);
+  const read = { others: [] };
+  read.metric = addSelect(form, "show", METRICS.map((pair) => pair[1]), 0, draw);
+  read.columns = () => 1;
+  if (names.length > 2) {
+    const column = addSelect(form, "across", names.slice(1), 0, () => { arrange(); draw(); });
+    read.columns = () => column() + 1;
+  }
+  names.forEach((name, i) => {
+    if (i && names.length > 2) read.others[i] = addSelect(form, name, values[i], first[i], draw);
+  });
+  function arrange() {
+    const labels = [...form.querySelectorAll("label")].slice(2);
+    labels.forEach((label, i) => { label.hidden = i + 1 === read.columns(); label.style.display = label.hidden ? "none" : ""; });
+  }
+  if (names.length > 2) arrange();
+  draw();
+  return draw;
+};
+
+function drawHeatMap(section, data, read) {
+  const across = read.columns();
+  const [metric, metricName] = METRICS[read.metric()];
+  const { names, values } = data.axes;
+  const rows = data.rows.filter((row) => row.at.every((value, i) => i === 0 || i === across || value === read.others[i]()));
+  const down = [...new Set(rows.map((row) => row.at[0]))].sort((a, b) => a - b);
+  const columns = [...new Set(rows.map((row) => row.at[across]))].sort((a, b) => a - b);
+  const z = down.map(() => columns.map(() => null));
+  const hover = down.map(() => columns.map(() => ""));
+  const marks = [];
+  const written = down.length * columns.length <= 160 && columns.length * 62 < section.clientWidth;
+  const finite = rows.map((row) => row[metric]).filter((value) => value !== null);
+  const middle = (Math.min(...finite) + Math.max(...finite)) / 2;
+  for (const row of rows) {
+    const [i, j] = [down.indexOf(row.at[0]), columns.indexOf(row.at[across])];
+    z[i][j] = row[metric];
+    const lost = row.diverged ? `<br>${row.diverged} of ${row.cells} diverged` : `<br>${row.cells} runs`;
+    hover[i][j] = `${plain(values[0][row.at[0]])}<br>${plain(names[across])} ${plain(values[across][row.at[across]])}<br>${metricName} ${number(row[metric])}${lost}`;
+    const all = row.diverged === row.cells;
+    const text = all ? "✕" : [written ? number3(row[metric]) : "", row.diverged ? `✕${row.diverged}` : ""].filter(Boolean).join(" ");
+    const dark = all ? color("bad") : row[metric] > middle ? "#1a1a1a" : "#ffffff";
+    if (text) marks.push({ x: j, y: i, text, showarrow: false, font: { size: all ? 15 : 12, color: dark } });
+  }
+  const colorbar = { title: { text: metricName, side: narrow() ? "top" : "right" }, thickness: 10, outlinewidth: 0, ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
+  const trace = { type: "heatmap", z, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
+  const length = narrow() ? 18 : 34;
+  const side = narrow() ? "top" : "bottom";
+  const figure = {
+    height: Math.max(220, 36 * down.length + 110),
+    annotations: rows.length ? marks : [nothing()],
+    plot_bgcolor: color("raised"),
+    xaxis: axis(names[across], { tickvals: columns.map((_, j) => j), ticktext: columns.map((j) => plain(shortName(values[across][j], length))), showgrid: false, side }),
+    yaxis: axis("", { tickvals: down.map((_, i) => i), ticktext: down.map((i) => plain(shortName(values[0][i], length))), showgrid: false, autorange: "reversed" }),
+  };
+  const lost = rows.filter((row) => row.diverged).length;
+  return show(section, [trace], figure, `Heat map of ${metricName}, ${down.length} by ${columns.length}; ${lost} with diverged runs.`);
+}
+
+function number3(value) {
+  return value === null ? "" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(0) : String(Number(value.toPrecision(3)));
+}

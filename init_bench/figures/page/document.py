@@ -1,0 +1,111 @@
+"""Turn sections into one HTML file that needs no network."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+HERE = "init_bench.figures.page"
+
+
+SCRIPTS = (
+    *("base", "controls", "table", "claims"),
+    *("curves", "heat_map", "depth", "spread", "histograms", "layers", "start"),
+)
+"""Scripts of a page, in the order in which they are put into it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Hold one section of a page.
+
+    Attributes:
+        kind: names the template and, where there is ``data``, the script.
+        title: its heading.
+        lead: what it shows and how to read it, in a sentence or two.
+        data: what the script draws, as JSON values.
+        content: what the template shows without script.
+    """
+
+    kind: str
+    title: str
+    lead: str = ""
+    data: Mapping[str, Any] | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """Name by which a link leads to the section.
+
+        Example:
+            >>> Section(kind="table", title="Every run").anchor
+            'every-run'
+        """
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Hold what a page says, from top to bottom.
+
+    Attributes:
+        title: what was done.
+        answer: the result in a sentence or two.
+        notes: what to mind, a sentence each.
+        sections: figures and tables.
+        facts: seeds, versions, machine …: term and text.
+        command: what to type or run to get the same numbers.
+    """
+
+    title: str
+    answer: str
+    notes: Sequence[str] = ()
+    sections: Sequence[Section] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML with scripts, styles and data inside; it sends no request.
+
+    Args:
+        page: what it says.
+
+    Example:
+        >>> text = render(Page(title="A run", answer="he_normal learns fastest."))
+        >>> "he_normal learns fastest." in text, "http-equiv" in text
+        (True, True)
+    """
+    import jinja2  # here: a program that writes no page need not wait for it
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    drawn = any(section.data is not None for section in page.sections)
+    return environment.get_template("page.html").render(
+        page=page,
+        style=_own("style.css"),
+        scripts=[_own(f"{name}.js") for name in SCRIPTS],
+        plotly=_plotly() if drawn else "",
+        data={s.anchor: _as_json(s.data) for s in page.sections if s.data is not None},
+    )
+
+
+def _own(name: str) -> str:
+    return resources.files(HERE).joinpath("assets", name).read_text("utf-8")
+
+
+def _plotly() -> str:
+    """Return the library that draws, as text."""
+    from plotly.offline import get_plotlyjs
+
+    text: str = get_plotlyjs()
+    return text
+
+
+def _as_json(data: Mapping[str, Any] | None) -> str:
+    """Return JSON that may stand inside a script element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,88 @@
+"""init-bench report: a page for every folder, a clear message for what is none."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import init_bench as ib
+from tests.cli.in_process import init_bench as cli
+
+BOOK = Path(__file__).parents[2] / "results" / "book"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored") / "run"
+    grid = ib.Grid(seed=range(2), width=8, depth=3, batch_size=16, steps=5)
+    ib.run(grid, folder, device="cpu", progress=False)
+    return folder
+
+
+@pytest.fixture
+def copied(stored: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stored, tmp_path / "run"))
+
+
+def test_a_folder_of_runs_gets_its_page(copied: Path, tmp_path: Path) -> None:
+    done = cli("report", "run", cwd=tmp_path)
+    assert done.returncode == 0 and "wrote run/report.html" in done.stderr
+    assert "Training from he_normal" in (copied / "report.html").read_text()
+
+
+@pytest.mark.skipif(not BOOK.is_dir(), reason="the book's results are not here")
+def test_the_page_of_the_book_holds_its_claims_and_histograms(tmp_path: Path) -> None:
+    done = cli("report", str(BOOK), "--out", "book.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "book.html").read_text()
+    assert "claims hold" in page and "Activation histograms" in page
+    assert len(page) < 8_000_000
+
+
+def test_the_page_of_a_comparison_holds_its_verdict(tmp_path: Path) -> None:
+    shape = ("--width", "8", "--depth", "3", "--steps", "3", "--seeds", "2")
+    first = cli("compare", "he_normal", "lecun_normal", "--out", "run", *shape, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    written = (tmp_path / "run" / "report.html").read_text()
+    assert "he_normal vs lecun_normal" in written and "All numbers" in written
+    assert cli("report", "run", cwd=tmp_path).returncode == 0
+    again = (tmp_path / "run" / "report.html").read_text()
+    answer = written.partition('class="answer">')[2].partition("</p>")[0]
+    assert answer and answer in again
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "missing"):
+        done = cli("report", folder, cwd=tmp_path)
+        assert done.returncode == 2 and f"{folder} holds no run" in done.stderr
+
+
+def test_a_file_that_is_cut_off_is_named(copied: Path, tmp_path: Path) -> None:
+    path = min((copied / "curves").iterdir())
+    path.write_bytes(path.read_bytes()[:50])
+    done = cli("report", "run", cwd=tmp_path)
+    assert done.returncode == 2 and f"curves/{path.name}" in done.stderr
+
+
+def test_a_chunk_that_is_not_written_to_the_end_is_left_out(copied: Path, tmp_path: Path) -> None:
+    for path in (copied / "checksums").glob("*.json"):
+        path.unlink()
+    done = cli("report", "run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "0 of 2 cells are done" in (copied / "report.html").read_text()
+
+
+def test_tables_of_a_newer_version_are_refused(copied: Path, tmp_path: Path) -> None:
+    (path,) = (copied / "claims.parquet",)
+    pq.write_table(pa.table({"a_column_of_the_future": [1]}), path)
+    done = cli("report", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "newer version" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(copied: Path, tmp_path: Path) -> None:
+    done = cli("report", "run", "--out", "no/such/place.html", cwd=tmp_path)
+    assert done.returncode == 2 and "no/such/place.html" in done.stderr

@@ -1,0 +1,203 @@
+"""Pages in a real browser: no error, no request, no sideways scrolling; the controls work."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import init_bench as ib
+from init_bench.theory import expected_of_runs
+
+WIDTHS, HEIGHT = (360, 900, 1600), 800
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: apt-get install chromium"
+)
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run of which some cells diverged."""
+    folder = tmp_path_factory.mktemp("run")
+    grid = ib.Grid(
+        init=["he_normal", "zeros"],
+        activation=["relu", "tanh"],
+        lr=[0.01, 1e38],
+        seed=range(2),
+        width=8,
+        depth=3,
+        batch_size=16,
+        steps=20,
+    )
+    results = ib.run(grid, folder / "run", device="cpu", progress=False)
+    results.save(folder, expected=expected_of_runs(results.layers, results.axes))
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def diagnosis_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = ib.models.mlp(8, 4, 8, 60, "relu")
+    ib.initialize(model, "normal(std=0.01)", seed=0)
+    targets = torch.arange(16) % 4
+    found = ib.diagnose(
+        model,
+        torch.randn(16, 8),
+        targets,
+        capture_at=(0, 2),
+        optimizer=lambda chosen: torch.optim.SGD(chosen.parameters(), lr=0.1),
+    )
+    path = tmp_path_factory.mktemp("diagnosis") / "page.html"
+    path.write_text(found.report())
+    return path
+
+
+class Opened:
+    """A page in the browser, with what went wrong."""
+
+    def __init__(self, browser: Any, path: Path) -> None:
+        self.wrong: list[str] = []
+        self.page = browser.new_page(viewport={"width": WIDTHS[1], "height": HEIGHT})
+        self.page.on("console", lambda said: self.wrong.append(said.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", lambda sent: self.wrong.append(sent.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-drawn]", state="attached", timeout=120_000)
+        self.wrong.remove(path.as_uri())
+
+    def words(self, section: str) -> str:
+        """Return what a screen reader says of a figure."""
+        found: str = self.page.get_attribute(f"#{section} .plot", "aria-label")
+        return found
+
+
+@pytest.fixture(scope="module")
+def run(browser: Any, run_page: Path) -> Opened:
+    """The run's page, opened once: each test looks at a section of its own."""
+    return Opened(browser, run_page)
+
+
+@pytest.fixture(scope="module")
+def diagnosis(browser: Any, diagnosis_page: Path) -> Opened:
+    return Opened(browser, diagnosis_page)
+
+
+@pytest.mark.parametrize("kind", ["run", "diagnosis"])
+def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    found: Opened = request.getfixturevalue(kind)
+    for width in (*WIDTHS[::2], WIDTHS[1]):
+        found.page.set_viewport_size({"width": width, "height": HEIGHT})
+        found.page.wait_for_timeout(100)
+        widths = "[document.documentElement.scrollWidth, innerWidth]"
+        scrolled, visible = found.page.evaluate(widths)
+        assert scrolled <= visible == width
+    assert found.wrong == []
+
+
+def test_choices_change_what_is_drawn(run: Opened) -> None:
+    found = run
+    before = found.words("loss-curves")
+    assert "2 lines" in before and "he_normal" in before
+    found.page.uncheck("#loss-curves fieldset input >> nth=1")
+    assert "1 lines" in found.words("loss-curves")
+    for label in ("log loss", "log steps", "band"):
+        found.page.locator("#loss-curves").get_by_label(label).click()
+    found.page.locator("#loss-curves").get_by_label("activation", exact=True).select_option(
+        label="all"
+    )
+    assert "2 lines" in found.words("loss-curves")
+    step = found.page.locator("#signal-and-gradient-over-depth input[type=range]")
+    step.focus()
+    step.press("End")
+    assert "Step 20" in found.words("signal-and-gradient-over-depth")
+    assert found.wrong == []
+
+
+def test_what_diverged_is_marked_on_the_heat_map(run: Opened) -> None:
+    found = run
+    heat_map = found.page.locator("#heat-map")
+    heat_map.get_by_label("lr", exact=True).select_option(label="1e+38")
+    assert "with diverged runs" in found.words("heat-map")
+    assert "✕" in heat_map.locator(".plot").inner_text()
+    heat_map.get_by_label("show", exact=True).select_option(label="test accuracy")
+    assert "test accuracy" in found.words("heat-map")
+
+
+def test_a_table_is_sorted_filtered_and_downloaded(run: Opened) -> None:
+    found = run
+    table = found.page.locator("#every-run")
+    cells = table.locator("tbody tr:not([hidden]) td:first-child")
+    table.get_by_role("button", name="init").click()
+    up = cells.all_inner_texts()
+    table.get_by_role("button", name="init").click()
+    assert up == sorted(up) and cells.all_inner_texts() == up[::-1]
+    assert table.locator("th[aria-sort=descending]").count() == 1
+    table.get_by_label("Filter").fill("zeros relu")
+    assert set(cells.all_inner_texts()) == {"zeros"}
+    assert "4 of 16 rows" in table.locator("output").inner_text()
+    with found.page.expect_download() as download:
+        table.get_by_role("button", name="Download CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith("init,activation,lr,seed") and len(lines) == 5
+
+
+def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
+    found = run
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = found.page.evaluate(ground)
+    found.page.emulate_media(color_scheme="dark")
+    dark = found.page.evaluate(ground)
+    found.page.get_by_role("button", name="Switch to light colors").click()
+    assert found.page.evaluate(ground) == light != dark
+    assert found.wrong == []
+
+
+def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
+    found = run
+    unnamed = """[...document.querySelectorAll("select, input, button")]
+        .filter((e) => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).length"""
+    assert found.page.evaluate(unnamed) == 0
+    assert all(
+        found.words(name) for name in ("loss-curves", "heat-map", "activations-during-training")
+    )
+
+
+def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> None:
+    found = diagnosis
+    assert "Scales of 119 layers at step 0" in found.words("scale-of-every-layer")
+    said = found.page.evaluate(
+        "document.querySelector('.plot').data.find((t) => t.customdata).customdata[0]"
+    )
+    assert "fc1" in said and "gradient RMS" in said
+    slider = found.page.locator("#scale-of-every-layer input[type=range]")
+    slider.focus()
+    slider.press("End")
+    assert "at step 2" in found.words("scale-of-every-layer")
+
+
+def test_without_javascript_the_answer_and_a_picture_are_there(
+    browser: Any, run_page: Path
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(run_page.as_uri())
+    assert page.locator("noscript svg, noscript + svg, section svg").count() >= 1
+    assert "lowest loss" in page.locator(".answer").inner_text()
+    assert page.locator("#every-run tbody tr").count() == 16
+    context.close()
