@@ -1,0 +1,19 @@
+"""The chapter about the book holds the numbers of the stored results."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_chapter_is_written_from_the_results(request: pytest.FixtureRequest) -> None:
+    spec = importlib.util.spec_from_file_location("chapter", DOCS / "scripts" / "book_chapter.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page, text = DOCS / "book.md", module.chapter()
+    if request.config.getoption("--rewrite-golden"):
+        page.write_text(text, "utf-8")
+    assert page.read_text("utf-8") == text, "if it should differ: pytest --rewrite-golden"
