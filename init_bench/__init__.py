@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.init.whole_model.initialization import initialize as initialize
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.executors.menu import register_executor as register_executor
+    from init_bench.training.export import export as export
     from init_bench.training.grid import Grid as Grid
     from init_bench.training.grid import read_grid as read_grid
     from init_bench.training.pipeline import run as run
@@ -82,6 +83,7 @@ _HOMES = {
     "initialize": "init.whole_model.initialization",
     "Cell": "training.cell",
     "register_executor": "training.executors.menu",
+    "export": "training.export",
     "Grid": "training.grid",
     "read_grid": "training.grid",
     "run": "training.pipeline",

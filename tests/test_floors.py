@@ -50,7 +50,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"init_check", "device_memory", "engine", "chunk_files", "shards"},
         {"axes", "executors", "store", "chunk_trainer"},
         {"grid", "results", "compaction", "timing"},
-        {"manifest", "dispatch"},
+        {"manifest", "dispatch", "export"},
         {"jobs"},
         {"pipeline"},
         {"forecast"},

@@ -22,6 +22,7 @@ from init_bench.cli.console import (
     stoppable,
 )
 from init_bench.cli.early_checks import check_inits
+from init_bench.cli.export_verb import export
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import (
     AsJson,
@@ -256,6 +257,7 @@ def compare(
 
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
+app.command(cls=Command)(export)
 app.command(cls=Command)(recommend)
 app.command("coord-check", cls=Command)(coord_check)
 

@@ -1,10 +1,10 @@
-"""Show one progress bar with the time left, on a terminal or in a notebook."""
+"""Show one progress bar with the time left, on a terminal."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 _ONE = threading.Lock()
 """Held while a bar is shown: a process shows one at a time, the outermost."""
