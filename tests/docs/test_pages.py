@@ -10,7 +10,7 @@ import pytest
 from tests.cli.in_process import init_bench
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.md"))]
 LENGTHS = {
     "seeds=8, steps=100": "seeds=2, steps=5",
     "steps = 100": "steps = 5",
@@ -74,3 +74,8 @@ def test_links_lead_somewhere(page: Path) -> None:
     files = [target for target in targets if not target.startswith("https://")]
     made_by_the_build = {"gallery.md"}
     assert not [f for f in files if f not in made_by_the_build and not (page.parent / f).exists()]
+
+
+def test_the_korean_readme_has_the_same_commands_in_the_same_order() -> None:
+    for language in ("python", "shell"):
+        assert blocks("README.ko.md", language) == blocks("README.md", language)
