@@ -59,7 +59,7 @@ def numbers(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
     outputs: list[Tensor] = []
     for module in filter(is_nonlinearity, model.modules()):
         module.register_forward_hook(lambda _module, _inputs, out: outputs.append(out.detach()))
-    nn.functional.cross_entropy(model(x), y).backward()
+    nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
     weights = [p for p in model.parameters() if p.dim() > 1]
     norms = [float(p.grad.norm()) for p in weights if p.grad is not None]
     finite = bool(np.isfinite(norms).all())
@@ -105,8 +105,9 @@ def _share(flagged: pd.Series) -> str:
 def page_table(found: pd.DataFrame) -> str:
     """Return the table of rates in Markdown."""
     table = rates(found)
-    lines = [list(table), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    rows: list[list[str]] = table.astype(str).to_numpy().tolist()
+    lines = [[*map(str, table)], ["---"] * len(table.columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def with_table(page: str, found: pd.DataFrame) -> str:
