@@ -34,6 +34,7 @@ def blocks(page: str, language: str) -> list[str]:
         ("docs/tour.md", "sample_std"),
         ("docs/diagnose.md", "healthy"),
         ("docs/own-initialiser.md", "half_he"),
+        ("docs/trackers.md", "0."),
     ],
 )
 def test_the_python_of_a_page_runs_in_order(page: str, said: str, tmp_path: Path) -> None:
@@ -79,3 +80,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_korean_readme_has_the_same_commands_in_the_same_order() -> None:
     for language in ("python", "shell"):
         assert blocks("README.ko.md", language) == blocks("README.md", language)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    made_by_the_build = {"gallery.md", "notebooks/index.md", "benchmarks/README.md"}
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(listed) == sorted(pages | made_by_the_build)
+
+
+def test_every_command_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    listed = init_bench("--help", cwd=ROOT).stdout.partition("Commands:")[2]
+    commands = re.findall(r"^  (\S+)", listed, re.MULTILINE)
+    assert len(commands) > 9
+    assert not [name for name in commands if f"| `init-bench {name}" not in page]

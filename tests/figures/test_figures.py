@@ -614,7 +614,8 @@ def test_a_figure_of_one_panel_is_drawn_into_the_callers(
     name: str, frame: Callable[[], pd.DataFrame]
 ) -> None:
     mine = Figure()
-    left, right = mine.subfigures(1, 2)
+    parts: Any = mine.subfigures(1, 2)
+    left, right = parts
     ax = right.subplots()
     words = ("std", "std") if name == "parameter_states" else ()
     found = getattr(figures, name)(frame(), *words, caption="Not mine.", ax=ax)
