@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.reproduction.papers.result import Paper as Paper
     from init_bench.training.cell import Cell as Cell
     from init_bench.training.executors.menu import register_executor as register_executor
+    from init_bench.training.export import export as export
     from init_bench.training.grid import Grid as Grid
     from init_bench.training.grid import read_grid as read_grid
     from init_bench.training.pipeline import run as run
@@ -90,6 +91,7 @@ _HOMES = {
     "Paper": "reproduction.papers.result",
     "Cell": "training.cell",
     "register_executor": "training.executors.menu",
+    "export": "training.export",
     "Grid": "training.grid",
     "read_grid": "training.grid",
     "run": "training.pipeline",

@@ -34,7 +34,7 @@ FLOORS: tuple[set[str], ...] = (
 
 INSIDE: dict[str, tuple[set[str], ...]] = {
     "init": (
-        {"docstrings", "std_formulas"},
+        {"docstrings", "progress_bar", "std_formulas"},
         {"lookup"},
         {"tensor_inits", "graph"},
         {"spec", "plugins"},
@@ -52,7 +52,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"grid", "compaction", "timing"},
         {"run_page"},
         {"results"},
-        {"manifest", "dispatch"},
+        {"manifest", "dispatch", "export"},
         {"jobs"},
         {"pipeline"},
         {"forecast"},

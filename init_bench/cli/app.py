@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from init_bench.cli import completion
 from init_bench.cli.audit_verb import audit
 from init_bench.cli.bench_verb import bench
 from init_bench.cli.command import Command
-from init_bench.cli.console import end_if_failed, print_json, print_rows, records, say, stoppable
+from init_bench.cli.console import (
+    end_if_failed,
+    print_frame,
+    print_json,
+    print_rows,
+    print_text,
+    records,
+    say,
+    stoppable,
+)
 from init_bench.cli.early_checks import check_inits
+from init_bench.cli.export_verb import export
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import (
     AsJson,
@@ -36,7 +47,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -106,7 +116,7 @@ def book(
     if as_json:
         print_json(records(result.claims))
         return
-    print(result)
+    print_text(str(result))
 
 
 @app.command(cls=Command)
@@ -177,7 +187,7 @@ def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
     if summary.empty:
         print(f"no cell of the grid is in this share. Tables: {folder}")
         return
-    print(summary.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
+    print_frame(summary)
     print(f"{MEANING}\nTables: {folder}")
 
 
@@ -199,6 +209,7 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="INIT",
+            autocompletion=completion.inits,
             help="Two or more initialisers, such as he_normal 'normal(std=0.01)'. One alone is "
             "compared with torch's function for the same rule. Without any, every initialiser "
             "that torch has too is compared with torch's.",
@@ -216,7 +227,10 @@ def compare(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 300,
-    activation: Annotated[str, typer.Option(help="Nonlinearity of the network.")] = "relu",
+    activation: Annotated[
+        str,
+        typer.Option(autocompletion=completion.activations, help="Nonlinearity of the network."),
+    ] = "relu",
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
     width: Annotated[int, typer.Option(help="Number of units of each hidden layer.")] = 100,
     depth: Annotated[int, typer.Option(help="Number of layers with weights.")] = 5,
@@ -237,7 +251,7 @@ def compare(
         result = compare_inits(
             *(names or ()), out=out, seeds=chosen, device=device, steps=steps, **axes
         )
-    print(result.to_json() if as_json else result)
+    print(result.to_json()) if as_json else print_text(str(result))
     if out:
         say(f"Tables and figures: {out}")
     end_if_failed(result.failures)
@@ -250,6 +264,7 @@ app.command(cls=Command)(bench)
 app.command(cls=Command)(paper)
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
+app.command(cls=Command)(export)
 app.command(cls=Command)(recommend)
 app.command("coord-check", cls=Command)(coord_check)
 app.command(cls=Command)(report)
@@ -261,6 +276,7 @@ def list_menu(
         str,
         typer.Argument(
             metavar="inits|activations|models|datasets|tasks|executors|verdicts",
+            autocompletion=completion.menus,
             help="Which list to print.",
         ),
     ],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from init_bench.cli.console import print_json, records, say
+from init_bench.cli.console import print_json, print_text, records, say
 from init_bench.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def audit(
     if out:
         make_folder(out)
     result = audit_source(after, reference=before)
-    print_json(records(_with_changes(result))) if as_json else print(result)
+    print_json(records(_with_changes(result))) if as_json else print_text(str(result))
     for path in result.save(out) if out else ():
         say(f"wrote {path}")
     if strict and len(result.findings):

@@ -38,6 +38,11 @@ def print_json(rows: Sequence[dict[str, Any]]) -> None:
 
 def print_rows(rows: list[dict[str, str]]) -> None:
     """Print rows as a table, columns aligned."""
+    if sys.stdout.isatty():
+        from init_bench.cli.terminal import show_table
+
+        show_table([*rows[0]], [[*row.values()] for row in rows])
+        return
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names[:-1]]
     for row in [dict(zip(names, names, strict=True)), *rows]:
@@ -47,6 +52,31 @@ def print_rows(rows: list[dict[str, str]]) -> None:
 
 GRACE_SECONDS = 1.0
 """A worker in the middle of long steps may take this long to stop; then the process ends."""
+
+
+def print_frame(frame: "pd.DataFrame") -> None:
+    """Print a frame: on a terminal as a table that fits it, else as plain aligned text."""
+    if not sys.stdout.isatty():
+        print(frame.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
+        return
+    from pandas.api.types import is_numeric_dtype
+
+    from init_bench.cli.terminal import show_table
+
+    numbers = [str(name) for name in frame if is_numeric_dtype(frame[name])]
+    texts = frame.map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value))
+    rows = texts.mask(frame.isna(), "").to_numpy().tolist()
+    show_table(list(map(str, frame)), rows, numbers=numbers)
+
+
+def print_text(text: str) -> None:
+    """Print a result's text: on a terminal what is healthy, watched and bad in color."""
+    if sys.stdout.isatty():
+        from init_bench.cli.terminal import show_text
+
+        show_text(text)
+    else:
+        print(text)
 
 
 @contextmanager

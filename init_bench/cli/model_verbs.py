@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from init_bench.cli.console import print_json, records, say
+from init_bench.cli import completion
+from init_bench.cli.console import print_frame, print_json, print_text, records, say
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import (
     DEFAULT_INPUT,
@@ -24,6 +25,7 @@ from init_bench.training.seeds import AUTO
 if TYPE_CHECKING:
     import pandas as pd
 
+    from init_bench.diagnosis.recommendation_result import Recommendation
     from init_bench.diagnosis.result import Diagnosis
 
 
@@ -34,6 +36,7 @@ def diagnose(
         list[str] | None,
         typer.Option(
             metavar="INIT",
+            autocompletion=completion.inits,
             help="Initialiser to fill the model with first, such as 'normal(std=0.02)'; repeat it "
             "to diagnose several. Default: the model as the factory builds it.",
         ),
@@ -82,7 +85,7 @@ def diagnose(
         print_json([row for name, table in tables for row in records(table, init=name)])
     for name, one in results.items():
         if not as_json:
-            print(f"{name}\n{one}\n")
+            print_text(f"{name}\n{one}\n")
         for path in one.save(out, name) if out else ():
             say(f"wrote {path}")
     if strict and not all(one.healthy for one in results.values()):
@@ -96,6 +99,7 @@ def recommend(
         list[str] | None,
         typer.Option(
             metavar="INIT",
+            autocompletion=completion.inits,
             help="Initialiser to try; repeat it for several. Default: ten common ones.",
         ),
     ] = None,
@@ -119,7 +123,7 @@ def recommend(
 
     result = recommendation(model, inputs, init, seeds=seed_count(seeds), out=out)
     rows = records(result.table)
-    print_json(rows) if as_json else print(result)
+    print_json(rows) if as_json else _print_ranking(result)
     if out:
         say(f"wrote {_write_table(out / 'recommendation.json', rows)}")
 
@@ -178,11 +182,20 @@ def coord_check(
         optimizer=optimizer,
     )
     rows = records(result.slopes)
-    print_json(rows) if as_json else print(result)
+    print_json(rows) if as_json else print_text(str(result))
     if out:
         result.figure().savefig(out / "coord_check.png", dpi=120)
         say(f"wrote {out / 'coord_check.png'}")
         say(f"wrote {_write_table(out / 'coord_check.json', rows)}")
+
+
+def _print_ranking(result: "Recommendation") -> None:
+    """Print a recommendation, its table as wide as the terminal."""
+    from init_bench.diagnosis.recommendation_result import MEANING
+
+    print(result.summary)
+    print_frame(result.ranking)
+    print("\n".join([MEANING, *result.notes]))
 
 
 def _tables(diagnosis: "Diagnosis") -> "list[pd.DataFrame]":

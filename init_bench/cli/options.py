@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from init_bench.cli import completion
 from init_bench.cli.command import EXECUTOR
 from init_bench.errors import InitBenchError
 from init_bench.training.seeds import AUTO
@@ -54,8 +55,9 @@ Out = Annotated[Path, typer.Option(help="Folder to write to; an earlier run in i
 Device = Annotated[
     str,
     typer.Option(
+        autocompletion=completion.devices,
         help="Where to train: cpu, cuda, cuda:1, mps, … or auto, this machine's accelerator if it "
-        "has one."
+        "has one.",
     ),
 ]
 

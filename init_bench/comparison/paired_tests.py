@@ -40,11 +40,16 @@ def bootstrap_interval(differences: ArrayLike) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    chosen = np.random.default_rng(stream(0, "compare/bootstrap").initial_seed())
-    means = values[chosen.integers(0, n, (RESAMPLES, n))].mean(axis=1)
     tail = stats.norm.cdf(-math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    interval = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - 2 * tail,
+        method="percentile",
+        random_state=np.random.default_rng(stream(0, "compare/bootstrap").initial_seed()),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 def sign_flip_p(differences: ArrayLike) -> float:

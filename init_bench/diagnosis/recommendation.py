@@ -19,6 +19,7 @@ from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.init import Report, initialize, parse
+from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
 from init_bench.statistics.sequential import planned_looks
 from init_bench.training.seeds import AUTO, seeds_from
@@ -109,11 +110,13 @@ def recommend(
     collect_evidence(model, inputs, targets, learn.loss_fn)  # refuses what does not fit, first
     starts: dict[str, _Start] = {}
     refused: dict[str, str] = {}
-    for spec in specs:
-        try:
-            starts[spec] = learn.start(spec, beyond=max(looks[-1]))
-        except InitBenchError as cause:
-            refused[spec] = str(cause)
+    with progress_bar(len(specs), "rates chosen", "initialiser") as done:
+        for spec in specs:
+            try:
+                starts[spec] = learn.start(spec, beyond=max(looks[-1]))
+            except InitBenchError as cause:
+                refused[spec] = str(cause)
+            done(1)
     if not starts:
         raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
     table = _table(learn, starts, looks)
@@ -200,9 +203,11 @@ def _table(
     reached = {spec: np.empty(0) for spec in starts}
     worse: list[pd.DataFrame] = []
     for seeds in looks:
-        for spec, before in reached.items():
-            more = learn.losses(spec, starts[spec].rate, seeds[len(before) :])
-            reached[spec] = np.append(before, more)
+        with progress_bar(len(reached), f"{len(seeds)} seeds", "initialiser") as done:
+            for spec, before in reached.items():
+                more = learn.losses(spec, starts[spec].rate, seeds[len(before) :])
+                reached[spec] = np.append(before, more)
+                done(1)
         ranked = _ranked(reached, comparisons)
         worse.insert(0, ranked[ranked["differs"]])
         tied = ranked[~ranked["differs"]]

@@ -92,13 +92,18 @@ class Recommendation:
 
     def _repr_html_(self) -> str:
         """Return summary, table and figure as HTML without JavaScript."""
-        return page_of(self.summary, self._printed(), self.figure())
+        return page_of(self.summary, self.ranking, self.figure())
 
     def __str__(self) -> str:
         """Return summary, table and refused initializers as text."""
-        refused = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
-        table = self._printed().to_string(index=False)
-        return "\n".join([self.summary, table, MEANING, *self._at_the_edge(), *refused])
+        table = self.ranking.to_string(index=False)
+        return "\n".join([self.summary, table, MEANING, *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each thing to mind: rates at the edge, initialisers that do not fit."""
+        unfit = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
+        return [*self._at_the_edge(), *unfit]
 
     def _at_the_edge(self) -> list[str]:
         """Name the initializers whose best rate is the least or the largest that was tried."""
@@ -110,7 +115,9 @@ class Recommendation:
             if (names := [str(name) for name, lr in best if lr == rate])
         ]
 
-    def _printed(self) -> pd.DataFrame:
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """The table in the columns and words in which it is printed."""
         shown = pd.DataFrame(
             {
                 "init": self.table["init"],

@@ -13,7 +13,17 @@ from matplotlib.ticker import StrMethodFormatter
 from scipy import ndimage
 
 from init_bench.errors import InitBenchError
-from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure, seeds_of
+from init_bench.figures.style import (
+    RC,
+    add_caption,
+    figure_of,
+    label_of,
+    line_of,
+    need,
+    new_figure,
+    panel_of,
+    seeds_of,
+)
 
 SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
 """The book's smoothing: a Kaiser window of 11 steps, β = 2, the ends mirrored."""
@@ -23,7 +33,9 @@ WIDEST_LINE, MARKERS_PER_LINE = 2.4, 10
 """Width of a solid line in points; markers on each line."""
 
 
-def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figure:
+def loss_curves(
+    frame: pd.DataFrame, *, caption: str = "", classes: int = 10, ax: Axes | None = None
+) -> Figure:
     """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
 
     Args:
@@ -31,6 +43,7 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
             seeds diverged.
         caption: written below, followed by what the lines are.
         classes: of the data set: their log is the loss of chance.
+        ax: panel to draw into, then without the caption; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing, there are no rows, or there is more than one curve
@@ -42,17 +55,18 @@ def loss_curves(frame: pd.DataFrame, *, caption: str, classes: int = 10) -> Figu
         'step'
     """
     need(frame, "init", "seed", "step", "loss")
-    figure = new_figure(7.2, 4.8)
     with mpl.rc_context(RC):
-        ax = figure.subplots()
-        draw_losses(ax, frame, classes=classes)
-        ax.legend(frameon=False, fontsize=9, handlelength=3.5)
-        add_caption(
-            figure,
-            f"{caption} Line: mean over {seeds_of(frame)}, smoothed as in the book (Kaiser window, "
-            "11 steps); band: ±1 standard deviation over seeds; faint: mean, not smoothed.",
-        )
-    return figure
+        panel = panel_of(ax, 7.2, 4.8)
+        draw_losses(panel, frame, classes=classes)
+        panel.legend(frameon=False, fontsize=9, handlelength=3.5)
+        if ax is None:
+            add_caption(
+                figure_of(panel),
+                f"{caption} Line: mean over {seeds_of(frame)}, smoothed as in the book (Kaiser "
+                "window, 11 steps); band: ±1 standard deviation over seeds; faint: mean, not "
+                "smoothed.",
+            )
+    return figure_of(panel)
 
 
 def symmetry(

@@ -122,16 +122,24 @@ def width_for(number: int) -> float:
     return min(16.0, max(8.0, 0.16 * number + 4))
 
 
-def name_layers(ax: Axes, layers: pd.DataFrame, colors: Mapping[int, str], *, width: float) -> None:
+def name_layers(
+    ax: Axes,
+    layers: pd.DataFrame,
+    colors: Mapping[int, str],
+    *,
+    width: float,
+    what: str = "layer, in order of execution",
+) -> None:
     """Name layers below the axis: those at fault in their color, others where there is room.
 
-    Where there is no room for all at fault, the first ones are named.
+    Where there is no room for all at fault, the first ones are named. The label says how many are.
 
     Args:
         ax: the lowest panel.
         layers: a row per layer with its ``place``.
         colors: color of each layer at fault, by place.
         width: of the figure, in inches.
+        what: label of the axis.
     """
     points = 72 * AXIS_SHARE * width
     gap = max(1, round(len(layers) * NAME_SPACE / points))
@@ -145,7 +153,8 @@ def name_layers(ax: Axes, layers: pd.DataFrame, colors: Mapping[int, str], *, wi
     for place, tick in zip(named, ax.get_xticklabels(), strict=True):
         tick.set(fontsize=6.5, color=colors.get(place, "#333333"))
         tick.set_fontweight("bold" if place in colors else "normal")
-    ax.set_xlabel("; ".join(["layer, in order of execution", *explained_names(layers["layer"])]))
+    left_out = [f"{len(named)} of {len(layers)} are named"] if len(named) < len(layers) else []
+    ax.set_xlabel("; ".join([what, *left_out, *explained_names(layers["layer"])]))
 
 
 def log_safe(values: pd.Series) -> np.ndarray:

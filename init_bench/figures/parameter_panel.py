@@ -5,9 +5,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, add_caption, figure_of, need, panel_of
 
 STATE_STYLES: dict[str, dict[str, Any]] = {
     "non-finite": {"color": "#7F0000", "marker": "X"},
@@ -27,7 +28,9 @@ STATE_STYLES: dict[str, dict[str, Any]] = {
 OTHER_STATE: dict[str, Any] = {"color": "#7F7F7F", "marker": "."}
 
 
-def parameter_states(table: pd.DataFrame, column: str, label: str, *, caption: str) -> Figure:
+def parameter_states(
+    table: pd.DataFrame, column: str, label: str, *, caption: str = "", ax: Axes | None = None
+) -> Figure:
     """Draw ``column`` of every parameter in order of the table, on a logarithmic axis.
 
     Zeros lie on the lower edge. Parameters without a number are left out.
@@ -37,6 +40,7 @@ def parameter_states(table: pd.DataFrame, column: str, label: str, *, caption: s
         column: what is drawn.
         label: of the vertical axis.
         caption: text below the panel.
+        ax: panel to draw into, then without the caption; default: a new figure.
 
     Returns:
         A figure outside pyplot's state; neither the frame nor the global theme is altered.
@@ -56,16 +60,16 @@ def parameter_states(table: pd.DataFrame, column: str, label: str, *, caption: s
     above = values[np.isfinite(values) & (values > 0)]
     low, high = (above.min() / 2, above.max() * 2) if len(above) else (0.5, 2.0)
     places = np.arange(len(table))
-    figure = new_figure(7.0, 3.6)
     with mpl.rc_context(RC):
-        ax = figure.subplots()
+        panel = panel_of(ax, 7.0, 3.6)
         for state in table["state"].unique():
             chosen = (table["state"] == state).to_numpy() & ~np.isnan(values)
             drawn = np.clip(values[chosen], low, high)
             style = STATE_STYLES.get(state, OTHER_STATE)
-            ax.plot(places[chosen], drawn, linestyle="none", label=state, **style)
-        ax.set_yscale("log")
-        ax.set(ylim=(low, high), ylabel=label, xlabel="parameter, in order")
-        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-        add_caption(figure, caption)
-    return figure
+            panel.plot(places[chosen], drawn, linestyle="none", label=state, **style)
+        panel.set_yscale("log")
+        panel.set(ylim=(low, high), ylabel=label, xlabel="parameter, in order; none is named")
+        panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        if ax is None:
+            add_caption(figure_of(panel), caption)
+    return figure_of(panel)

@@ -3,12 +3,13 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, add_caption, figure_of, need, panel_of
 
 
-def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
+def ranked_losses(table: pd.DataFrame, *, caption: str = "", ax: Axes | None = None) -> Figure:
     """Draw a row per initializer: its mean loss and interval, the best on top.
 
     Filled markers: no difference from the best was measured. Hollow ones are worse. An initialiser
@@ -17,6 +18,7 @@ def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
     Args:
         table: ``init``, ``loss``, ``ci_low``, ``ci_high``, ``differs``, in order.
         caption: text below the panel.
+        ax: panel to draw into, then without the caption; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -28,18 +30,18 @@ def ranked_losses(table: pd.DataFrame, *, caption: str) -> Figure:
         ['a', 'b']
     """
     need(table, "init", "loss", "ci_low", "ci_high", "differs")
-    figure = new_figure(7.0, 1.4 + 0.32 * len(table))
     with mpl.rc_context(RC):
-        ax = figure.subplots()
+        panel = panel_of(ax, 7.0, 1.4 + 0.32 * len(table))
         places = np.arange(len(table))
         for place, row in zip(places, table.to_dict("records"), strict=True):
             if not np.isfinite(row["loss"]):
                 continue
-            ax.plot([row["ci_low"], row["ci_high"]], [place, place], color="#0072B2")
+            panel.plot([row["ci_low"], row["ci_high"]], [place, place], color="#0072B2")
             face = "none" if row["differs"] else "#0072B2"
-            ax.plot(row["loss"], place, "o", mec="#0072B2", mfc=face)
-        ax.set_yticks(places, labels=list(table["init"]))
-        ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="loss after the last step")
+            panel.plot(row["loss"], place, "o", mec="#0072B2", mfc=face)
+        panel.set_yticks(places, labels=list(table["init"]))
+        panel.set(ylim=(len(table) - 0.5, -0.5), xlabel="loss after the last step")
         note = "Filled: no measured difference from the best. Hollow: worse."
-        add_caption(figure, f"{caption} {note}")
-    return figure
+        if ax is None:
+            add_caption(figure_of(panel), f"{caption} {note}")
+    return figure_of(panel)

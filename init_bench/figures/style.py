@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.errors import InitBenchError
@@ -75,6 +76,18 @@ def new_figure(width: float, height: float) -> Figure:
     """Return an empty white figure with constrained layout, outside pyplot's state."""
     with mpl.rc_context(RC):
         return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def panel_of(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the caller's panel, or that of a new figure."""
+    return new_figure(width, height).subplots() if ax is None else ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that a panel belongs to, of a subfigure the whole."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
 
 
 def add_caption(figure: Figure, text: str) -> None:

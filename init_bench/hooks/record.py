@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,30 @@ class Record:
         ``init_bench.statistics.describe`` defines.
         """
         return pd.DataFrame(self.rows, columns=list(TABLE))
+
+    def scalars(self) -> dict[str, float]:
+        """Return every finite statistic under a flat name, as experiment trackers take them.
+
+        The name is ``<layer>/<kind>/<statistic>``; a later call of the same layer has its number
+        after the layer, as in ``fc1#2``. The model itself is ``model``.
+
+        Example:
+            >>> import torch
+            >>> model = nn.Sequential(nn.Tanh())
+            >>> with capture(model) as record:
+            ...     _ = model(torch.zeros(2, 3))
+            >>> record.scalars()["0/activation/zero"]
+            1.0
+        """
+        found = {}
+        for row in self.rows:
+            call = f"#{row['call']}" if row["call"] != 1 else ""
+            head = f"{row['layer'] or 'model'}{call}/{row['kind']}"
+            for name in (*STATISTICS, *FORMAT_STATISTICS):
+                value = row[name]
+                if isinstance(value, int | float) and math.isfinite(value):
+                    found[f"{head}/{name}"] = float(value)
+        return found
 
     def histograms(self) -> pd.DataFrame:
         """Return the histogram of each output, a row per layer, call and bin.

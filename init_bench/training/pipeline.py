@@ -4,10 +4,12 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from init_bench.init.progress_bar import no_progress_bars
 from init_bench.training.cell import Cell
 from init_bench.training.claims import Claims, holder
 from init_bench.training.dispatch import Trainer, trainer_for
@@ -154,7 +156,7 @@ def _train_and_store(
     """Train the cells and store each chunk when it is done; return the files about failures."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
     failures = []
-    try:
+    with closing(progress), no_progress_bars():
         for chunk, outcome in trainer.outcomes(cells, progress.step):
             if isinstance(outcome, Exception):
                 failures.append(store.write_failure(chunk, outcome))
@@ -162,8 +164,6 @@ def _train_and_store(
             else:
                 store.write(outcome)
                 progress.finish(len(chunk))
-    finally:
-        progress.close()
     return tuple(failures)
 
 

@@ -227,7 +227,9 @@ def test_help_shows_every_executor_of_the_menu() -> None:
     assert f"[{'|'.join(EXECUTORS)}]" in _cli("run", "--help", cwd=Path(SOURCE)).stdout
 
 
-VERBS = "book run compare paper diagnose audit recommend coord-check list doctor".split()
+VERBS = (
+    "book run bench export compare paper report diagnose audit recommend coord-check list doctor"
+).split()
 
 
 def test_the_help_of_a_verb_names_no_type_of_python_and_fits_its_line() -> None:

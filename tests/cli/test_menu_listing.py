@@ -12,7 +12,7 @@ from tests.cli.in_process import init_bench
 
 TREE = Path(__file__).parents[2]
 LISTED = TREE / "tests" / "golden" / "list_inits.txt"
-README = TREE / "README.md"
+VERDICTS = TREE / "docs" / "verdicts.md"
 START, END = (
     "<!-- verdicts: written by `pytest tests/cli/test_menu_listing.py --rewrite-golden` -->\n",
     "<!-- end of verdicts -->\n",
@@ -66,7 +66,7 @@ def test_the_table_in_the_docs_is_the_menu(request: pytest.FixtureRequest) -> No
 
 
 def verdicts() -> str:
-    """Return the README's table of verdicts."""
+    """Return the docs' table of verdicts."""
     columns = ("verdict", "meaning", "bad if the value is", "value", "what to do")
     rows = [
         (
@@ -82,12 +82,12 @@ def verdicts() -> str:
     return "\n".join([*lines, ""])
 
 
-def test_the_table_in_the_readme_is_that_of_the_rules(request: pytest.FixtureRequest) -> None:
-    before, _, rest = README.read_text().partition(START)
+def test_the_table_of_verdicts_is_that_of_the_rules(request: pytest.FixtureRequest) -> None:
+    before, _, rest = VERDICTS.read_text().partition(START)
     after = rest.partition(END)[2]
     page = f"{before}{START}{verdicts()}{END}{after}"
     rewrite = request.config.getoption("--rewrite-golden")
-    assert agrees(README, page, rewrite), "if it should differ: pytest --rewrite-golden"
+    assert agrees(VERDICTS, page, rewrite), "if it should differ: pytest --rewrite-golden"
 
 
 def test_a_list_shows_no_mark_of_a_docstring_and_each_family_once() -> None:

@@ -163,6 +163,13 @@ def test_no_more_layers_are_named_than_can_be_read(layers: int) -> None:
     assert min(layers, 20) <= len(found) <= NAMED_LAYERS
 
 
+@pytest.mark.parametrize(("layers", "said"), [(5, False), (150, True)])
+def test_a_long_axis_says_how_many_layers_it_names(layers: int, said: bool) -> None:
+    figure = drawn(*deep(layers, []))
+    label = figure.axes[-1].get_xlabel() or " ".join(ax.get_xlabel() for ax in figure.axes)
+    assert (f"{len(named(figure))} of {layers} are named" in label) is said
+
+
 def test_layers_at_fault_are_named_in_their_colour_whatever_else_is() -> None:
     colour = to_rgb(MARKS["saturated"][0])
     for at_fault in ([2], [70, 77, 149], list(range(1, 151, 2))):

@@ -594,3 +594,31 @@ def test_a_ranking_has_a_hollow_marker_for_what_is_worse_and_none_for_what_diver
     assert [tuple(np.ravel(line.get_xydata())) for line in marks] == [(0.1, 0), (0.4, 1)]
     assert [line.get_markerfacecolor() == "none" for line in marks] == [False, True]
     assert [text.get_text() for text in ax.get_yticklabels()] == ranking_frame()["init"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("loss_curves", lambda: FIGURES["loss_curves"][1][0]()),
+        ("ranked_losses", lambda: FIGURES["ranked_losses"][1][0]()),
+        (
+            "parameter_stds",
+            lambda: pd.DataFrame({"parameter": ["w"], "std_nominal": [0.1], "std_measured": [0.1]}),
+        ),
+        (
+            "parameter_states",
+            lambda: pd.DataFrame({"parameter": ["w"], "state": ["fresh"], "std": [0.1]}),
+        ),
+    ],
+)
+def test_a_figure_of_one_panel_is_drawn_into_the_callers(
+    name: str, frame: Callable[[], pd.DataFrame]
+) -> None:
+    mine = Figure()
+    parts: Any = mine.subfigures(1, 2)
+    left, right = parts
+    ax = right.subplots()
+    words = ("std", "std") if name == "parameter_states" else ()
+    found = getattr(figures, name)(frame(), *words, caption="Not mine.", ax=ax)
+    assert found is mine and ax.lines and not left.axes
+    assert mine.get_supxlabel() == "" and not right.get_supxlabel()

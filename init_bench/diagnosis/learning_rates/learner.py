@@ -1,6 +1,7 @@
 """Train a model for a few steps from its start, and restore it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ class Learner:
             )
         return Levels(first=first, chance=chance, goal=goal)
 
-    def trial(self, levels: Levels, bar: Any) -> TrialRunner:
+    def trial(self, levels: Levels, done: Callable[[int], None]) -> TrialRunner:
         """Return the function that runs a trial."""
 
         def run(lr: float, longest: int, until: float) -> Trial:
@@ -74,7 +75,7 @@ class Learner:
                 for step in range(longest):
                     loss = self._loss(step)
                     trial.losses.append(loss.item())
-                    bar.update()
+                    done(1)
                     if trial.decide(levels, until):
                         break
                     update.zero_grad()

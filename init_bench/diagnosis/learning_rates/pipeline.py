@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
@@ -23,6 +22,7 @@ from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
 from init_bench.init import Report
+from init_bench.init.progress_bar import progress_bar
 
 HORIZON = 1000
 """Training steps that a window speaks of."""
@@ -100,8 +100,8 @@ def rate_window(
     with preserved_state(model), _restored_generator(inputs):
         learner = Learner(model, Minibatches(inputs, targets), loss_fn or cross_entropy, rated)
         levels = learner.levels(goal)
-        with tqdm(total=BUDGET, unit="step", desc="rates", disable=None, leave=False) as bar:
-            found = search(learner.trial(levels, bar), tried, levels, steps)
+        with progress_bar(BUDGET, "rates") as done:
+            found = search(learner.trial(levels, done), tried, levels, steps)
         curvature, scale_free = learner.curvature()
     return RateWindow(
         optimizer=name,

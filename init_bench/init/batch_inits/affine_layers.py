@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_call import needs_graph
+from init_bench.init.progress_bar import progress_bar
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -101,18 +102,21 @@ def while_running(
     """
     waiting = {layer.path: layer for layer in layers}
 
-    def change_first(layer: Affine, output: Tensor) -> Tensor | None:
-        if waiting.pop(layer.path, None) is None or network.has_override(layer.weight):
-            return None
-        return change(layer, output)
+    with progress_bar(len(layers), "layers scaled", "layer") as done:
 
-    try:
-        with torch.no_grad():
-            _run_with(network, layers, change_first)
-    except InitBenchError as error:
-        if not needs_graph(error.__cause__):
-            raise
-        _change_between_runs(network, waiting, change_first)
+        def change_first(layer: Affine, output: Tensor) -> Tensor | None:
+            if waiting.pop(layer.path, None) is None:
+                return None
+            done(1)
+            return None if network.has_override(layer.weight) else change(layer, output)
+
+        try:
+            with torch.no_grad():
+                _run_with(network, layers, change_first)
+        except InitBenchError as error:
+            if not needs_graph(error.__cause__):
+                raise
+            _change_between_runs(network, waiting, change_first)
     for layer in waiting.values():
         network.note(layer.weight, "not scaled: the batch does not reach it")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
+from init_bench.init.progress_bar import progress_bar
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -51,13 +52,15 @@ def descend(
         InitBenchError: the first is not.
     """
     candidates: list[Candidate] = []
-    for step in range(steps + 1):
-        candidate, objective = evaluate()
-        if not all(map(math.isfinite, (candidate.value, *candidate.rank))):
-            break
-        candidates.append(candidate)
-        if step < steps:
-            move(objective)
+    with progress_bar(steps + 1, quantity) as done:
+        for step in range(steps + 1):
+            candidate, objective = evaluate()
+            if not all(map(math.isfinite, (candidate.value, *candidate.rank))):
+                break
+            candidates.append(candidate)
+            if step < steps:
+                move(objective)
+            done(1)
     if not candidates:
         raise InitBenchError(
             f"the {quantity} is {candidate.value} at the start, or its gradient is not finite; "

@@ -1,0 +1,31 @@
+"""Export a run from the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from init_bench.errors import InitBenchError
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write a CSV file per table.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to. Default: DIR/tensorboard or DIR/csv."),
+    ] = None,
+) -> None:
+    """Write the tables of a run for other tools."""
+    if tensorboard == csv:
+        raise InitBenchError("give one of --tensorboard and --csv")
+    from init_bench.training.export import export as export_run
+
+    name = "tensorboard" if tensorboard else "csv"
+    written = export_run(folder, out, format=name)
+    print(f"{len(written)} {'runs' if tensorboard else 'files'} in {out or folder / name}")
+    if tensorboard:
+        print(f"look at them with: tensorboard --logdir {out or folder / name}")

@@ -1,0 +1,97 @@
+"""Run what the README and the pages print: Python in order, the shell's commands, every link."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.in_process import init_bench
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.md"))]
+LENGTHS = {
+    "seeds=8, steps=100": "seeds=2, steps=5",
+    "steps = 100": "steps = 5",
+    "--steps 100": "--seeds 2 --steps 5",
+}
+"""What pages show, and what is tried in its place: fewer steps and seeds."""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of code of a page, shorter in what they train."""
+    text = (ROOT / page).read_text("utf-8")
+    for shown, tried in LENGTHS.items():
+        text = text.replace(shown, tried)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("README.md", "vanishing_signal"),
+        ("docs/tour.md", "sample_std"),
+        ("docs/diagnose.md", "healthy"),
+        ("docs/own-initialiser.md", "half_he"),
+        ("docs/trackers.md", "0."),
+    ],
+)
+def test_the_python_of_a_page_runs_in_order(page: str, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks(page, "python"))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+RECORD = """
+set -e
+init-bench() { printf '%s\\n' "$@" '' >> commands; }
+"""
+"""The shell reads the block and writes the words of each command down, an empty line after each."""
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md"])
+def test_the_commands_of_a_page_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # each page writes its own
+    (block,) = [block for block in blocks(page, "shell") if "cat > " in block]
+    subprocess.run(["bash", "-c", RECORD + block], cwd=tmp_path, check=True)
+    commands = [words.splitlines() for words in (tmp_path / "commands").read_text().split("\n\n")]
+    done = [init_bench(*words, cwd=tmp_path) for words in commands if words]
+    assert len(done) == block.count("\ninit-bench ")
+    assert all(one.returncode == 0 for one in done), [one.stderr for one in done]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    files = [target for target in targets if not target.startswith("https://")]
+    made_by_the_build = {"gallery.md"}
+    assert not [f for f in files if f not in made_by_the_build and not (page.parent / f).exists()]
+
+
+def test_the_korean_readme_has_the_same_commands_in_the_same_order() -> None:
+    for language in ("python", "shell"):
+        assert blocks("README.ko.md", language) == blocks("README.md", language)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    made_by_the_build = {"gallery.md", "notebooks/index.md", "benchmarks/README.md"}
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(listed) == sorted(pages | made_by_the_build)
+
+
+def test_every_command_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    listed = init_bench("--help", cwd=ROOT).stdout.partition("Commands:")[2]
+    commands = re.findall(r"^  (\S+)", listed, re.MULTILINE)
+    assert len(commands) > 9
+    assert not [name for name in commands if f"| `init-bench {name}" not in page]
