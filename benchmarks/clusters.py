@@ -173,10 +173,9 @@ def counted(out: Path, serial: Path, wanted: set[str]) -> dict[str, int]:
     keys = pd.read_parquet(out / "cells")["key"]
     differing = 0
     for table, by in (("cells", []), ("curves", ["step"]), ("layers", ["step", "kind", "index"])):
-        a, b = (
-            getattr(each, table).query("key in @wanted").set_index(["key", *by]).sort_index()
-            for each in (stored, right)
-        )
+        frames = [getattr(each, table) for each in (stored, right)]
+        mine = [frame[frame["key"].isin(wanted)] for frame in frames]
+        a, b = (frame.set_index(["key", *by]).sort_index() for frame in mine)
         a, b = (each.drop(columns="train_seconds", errors="ignore") for each in (a, b))
         same = (
             (a == b) | (a.isna() & b.isna()) if a.index.equals(b.index) else pd.DataFrame([False])

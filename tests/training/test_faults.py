@@ -31,7 +31,7 @@ def grid(fake_idx: Path) -> ib.Grid:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("init_bench.training.pipeline.CHUNK_CELLS", 2)
+    monkeypatch.setattr("init_bench.training.dispatch.CHUNK_CELLS", 2)
 
 
 def _run(grid: ib.Grid, out: Path) -> Results:
