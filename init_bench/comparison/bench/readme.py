@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from init_bench.comparison.bench.arms import menu_arms
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
+from init_bench.init import parse
 from init_bench.statistics.ranks import Ranking
 from init_bench.training.manifest import versions
 
@@ -37,7 +39,7 @@ def readme_of(
 ) -> str:
     """Return the README as Markdown."""
     parts = ["# Results of `init-bench bench`", _head(protocol, arms)]
-    parts += ["## What to use, what to avoid", _answers(summary), _reading()]
+    parts += [_left_out(arms), "## What to use, what to avoid", _answers(summary), _reading()]
     if ranking is not None:
         parts.append(_ranks(ranking))
     for name, task in tasks.items():
@@ -60,6 +62,13 @@ def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
         "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
     }
     return _markdown(["", ""], rows.items())
+
+
+def _left_out(arms: pd.DataFrame) -> str:
+    """Return which rules of the menu no task was trained from."""
+    trained = {parse(name).name for name in arms["init"].unique()}
+    missing = [name for name in menu_arms() if name not in trained]
+    return f"Rules of the menu not trained here: {', '.join(missing)}." if missing else ""
 
 
 def _answers(summary: pd.DataFrame) -> str:

@@ -48,6 +48,7 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
     text = (tmp_path / "README.md").read_text()
     assert "final runs 0 to 3" in text
     assert "| `half_he` |" in text
+    assert "not trained here: lecun_normal, " in text
     assert (tmp_path / "figures" / "deep.svg").stat().st_size > 1000
 
 
