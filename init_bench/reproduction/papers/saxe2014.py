@@ -139,7 +139,7 @@ EXPERIMENT = Experiment(
     "trains on MNIST; here the inputs are white and the loss is exact.",
     setting="Deep linear networks 32-32-…-8, full-batch gradient descent, 13 rates from 0.02/L to "
     "2/L, the best for each start, depth and seed.",
-    seeds=8,
+    seeds=3,
     quick={"width": 12, "steps": 100, "depths": (2, 4)},
     not_checked="nonlinear networks at the edge of chaos; greedy pretraining.",
     claims=(
