@@ -129,7 +129,7 @@ def _page(slopes: pd.DataFrame, losses: pd.DataFrame, seeds: int) -> str:
     lines += ["| init | width | best rate | loss there |", "|---|---|---|---|"]
     for (init, width), part in losses.groupby(["init", "width"], sort=False):
         best = part.sort_values("loss").iloc[0]
-        lines.append(f"| `{init}` | {width} | {best['lr']:g} | {best['loss']:.4f} |")
+        lines.append(f"| `{init}` | {int(width)} | {best['lr']:g} | {best['loss']:.4f} |")
     return "\n".join(lines) + "\n"
 
 
