@@ -133,11 +133,12 @@ def _page(slopes: pd.DataFrame, losses: pd.DataFrame, seeds: int) -> str:
         counts = [len(part), part["holds_0"].sum(), f"{slope.min():.2f} to {slope.max():.2f}"]
         counts.append(part["verdict"].str.endswith("independent").sum())
         lines.append(f"| {network} | {over} | `{init}` | {' | '.join(map(str, counts))} |")
-    lines += ["", NOTE, "", f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:", ""]
+    how = f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:"
+    lines += ["", NOTE, "", how, ""]
     lines += ["| init | width | best rate | loss there |", "|---|---|---|---|"]
-    for (init, width), part in losses.groupby(["init", "width"], sort=False):
+    for (init, width), part in losses.astype({"width": int}).groupby(["init", "width"], sort=False):
         best = part.sort_values("loss").iloc[0]
-        lines.append(f"| `{init}` | {int(width)} | {best['lr']:g} | {best['loss']:.4f} |")
+        lines.append(f"| `{init}` | {width} | {best['lr']:g} | {best['loss']:.4f} |")
     return "\n".join(lines) + "\n"
 
 
