@@ -29,6 +29,14 @@ STEPS, AVERAGED = 60, 15
 """Updates of a training, and the last of them whose mean loss counts."""
 
 
+NOTE = (
+    "Over depth a branch's last layer shrinks as 1/depth by CompleteP's design, as it takes over "
+    "the multiplier; what a transfer needs is that the end of the stream (`norm`, `head`) does "
+    "not follow the depth."
+)
+"""What to know of the slopes over depth."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4, help="of the coordinate checks")
@@ -125,9 +133,10 @@ def _page(slopes: pd.DataFrame, losses: pd.DataFrame, seeds: int) -> str:
         counts = [len(part), part["holds_0"].sum(), f"{slope.min():.2f} to {slope.max():.2f}"]
         counts.append(part["verdict"].str.endswith("independent").sum())
         lines.append(f"| {network} | {over} | `{init}` | {' | '.join(map(str, counts))} |")
-    lines += ["", f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:", ""]
+    how = f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:"
+    lines += ["", NOTE, "", how, ""]
     lines += ["| init | width | best rate | loss there |", "|---|---|---|---|"]
-    for (init, width), part in losses.groupby(["init", "width"], sort=False):
+    for (init, width), part in losses.astype({"width": int}).groupby(["init", "width"], sort=False):
         best = part.sort_values("loss").iloc[0]
         lines.append(f"| `{init}` | {width} | {best['lr']:g} | {best['loss']:.4f} |")
     return "\n".join(lines) + "\n"
