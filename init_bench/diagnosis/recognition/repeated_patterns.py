@@ -25,12 +25,12 @@ def repeated(block: Tensor) -> Iterator[str]:
     """
     matrix = block.flatten(1)
     matrix = matrix if matrix.dtype == torch.float64 else matrix.float()
-    close = 4 * max(1e-6, torch.finfo(block.dtype).eps)
+    close = _rounding(block)
     if _is_padded_identity(block, matrix):
         yield "idinit"
     elif _is_noisy_identity(matrix):
         yield "tanh_init"
-    elif _is_sines(matrix, close):
+    elif is_of_sines(block):
         yield "sinusoidal"
     elif block.dim() == 2:
         for along, name in ((1, "rows"), (0, "columns")):
@@ -59,13 +59,31 @@ def _is_noisy_identity(matrix: Tensor) -> bool:
     return NORMAL.could_be(Sample.of(noise), NOISE * columns**-0.5)
 
 
-def _is_sines(matrix: Tensor, close: float) -> bool:
-    size = matrix.square().mean().sqrt()
-    if not size:
-        return False
-    pattern = sines(*matrix.shape).to(matrix)
-    off = matrix / size - pattern / pattern.square().mean().sqrt()
-    return bool(off[:FIRST].abs().max() < 10 * close) and bool(off.abs().max() < 10 * close)
+def is_of_sines(block: Tensor) -> bool:
+    """Return whether a matrix or kernel is as ``sinusoidal`` writes it, of any size.
+
+    Example:
+        >>> is_of_sines(0.3 * sines(4, 6)), is_of_sines(torch.eye(4))
+        (True, False)
+    """
+    matrix = block.flatten(1)
+    matrix = matrix if matrix.dtype == torch.float64 else matrix.float()
+    limit = 10 * _rounding(block)
+    return _is_multiple(matrix[:FIRST], sines(*matrix.shape, first=FIRST), limit) and _is_multiple(
+        matrix, sines(*matrix.shape), limit
+    )
+
+
+def _is_multiple(matrix: Tensor, pattern: Tensor, limit: float) -> bool:
+    """Return whether ``matrix`` is ``pattern`` times a positive number, both over their size."""
+    size, spread = matrix.square().mean().sqrt(), pattern.square().mean().sqrt()
+    if not size or spread < 1e-9:
+        return bool((matrix == 0).all()) and bool(spread < 1e-9)
+    return bool((matrix / size - pattern.to(matrix) / spread.to(matrix)).abs().max() < limit)
+
+
+def _rounding(block: Tensor) -> float:
+    return 4 * max(1e-6, torch.finfo(block.dtype).eps)
 
 
 def _has_length_1(matrix: Tensor, along: int, close: float) -> bool:

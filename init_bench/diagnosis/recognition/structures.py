@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from init_bench.diagnosis.recognition.repeated_patterns import repeated
+from init_bench.diagnosis.recognition.repeated_patterns import is_of_sines, repeated
 from init_bench.init.tensor_inits.identity import kernel_center
 
 LARGEST = 2048
@@ -48,6 +48,7 @@ def _patterns(block: Tensor) -> Iterator[str]:
         yield "looks_linear"
     if _is_orthogonal(block.flatten(1)):
         yield "orthogonal"
+        yield from repeated(block) if is_of_sines(block) else ()
     else:
         yield from repeated(block)
 

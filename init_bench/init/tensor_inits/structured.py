@@ -55,14 +55,14 @@ def sinusoidal_(
     return tensor
 
 
-def sines(rows: int, columns: int) -> Tensor:
-    """Return sin(2π i j / n + 2π i / m), of amplitude 1, in float64.
+def sines(rows: int, columns: int, *, first: int | None = None) -> Tensor:
+    """Return sin(2π i j / n + 2π i / m), of amplitude 1, in float64; the first rows on request.
 
     Example:
         >>> sines(2, 4).abs().max().item() <= 1
         True
     """
-    i = torch.arange(1, rows + 1, dtype=torch.float64)[:, None]
+    i = torch.arange(1, rows + 1, dtype=torch.float64)[:first, None]
     j = torch.arange(1, columns + 1, dtype=torch.float64)
     return torch.sin(2 * math.pi * (i * j / columns + i / rows))
 

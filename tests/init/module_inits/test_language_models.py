@@ -206,3 +206,20 @@ def test_outputs_place_what_names_do_not() -> None:
     assert stds["blocks.1.omega.weight"] == pytest.approx(stds["blocks.1.alpha.weight"] / 2)
     with pytest.raises(InitBenchError, match=r"outputs='\*\.zeta' matches no weight"):
         ib.initialize(model, "llama(outputs='*.zeta')")
+
+
+class Wrapped(nn.Module):
+    """Hold a model as ``module``, as DistributedDataParallel does."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.module = model
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.module(*inputs)
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, Wrapped], ids=["compiled", "wrapped"])
+def test_ends_of_branches_are_found_through_wrappers(wrap: Any) -> None:
+    report = ib.initialize(wrap(language.llama()), "llama")
+    assert sum("ends a residual" in row.note for row in report.rows) == 6
