@@ -51,7 +51,7 @@ def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def diagnosis_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = ib.models.mlp(8, 4, 8, 60, "relu")
+    model = ib.models.mlp(8, 4, 8, 20, "relu")
     ib.initialize(model, "normal(std=0.01)", seed=0)
     targets = torch.arange(16) % 4
     found = ib.diagnose(
@@ -180,7 +180,7 @@ def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
 
 def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> None:
     found = diagnosis
-    assert "Scales of 119 layers at step 0" in found.words("scale-of-every-layer")
+    assert "Scales of 39 layers at step 0" in found.words("scale-of-every-layer")
     said = found.page.evaluate(
         "document.querySelector('.plot').data.find((t) => t.customdata).customdata[0]"
     )
