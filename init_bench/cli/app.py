@@ -23,7 +23,7 @@ from init_bench.cli.console import (
     stoppable,
 )
 from init_bench.cli.early_checks import check_inits
-from init_bench.cli.export_verb import export
+from init_bench.cli.folder_verbs import compact, export
 from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.options import (
     AsJson,
@@ -191,16 +191,8 @@ def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
     print(f"{MEANING}\nTables: {folder}")
 
 
-@app.command(cls=Command)
-def compact(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-) -> None:
-    """Merge the many files of a run into few; no row changes."""
-    from init_bench.training.compaction import compact as compact_run
-
-    with stoppable():
-        before, after = compact_run(folder)
-    print(f"{folder}: {before} chunks before, {after} now")
+app.command(cls=Command)(compact)
+app.command(cls=Command)(export)
 
 
 @app.command(cls=Command)
@@ -264,7 +256,6 @@ app.command(cls=Command)(bench)
 app.command(cls=Command)(paper)
 app.command(cls=Command)(diagnose)
 app.command(cls=Command)(audit)
-app.command(cls=Command)(export)
 app.command(cls=Command)(recommend)
 app.command("coord-check", cls=Command)(coord_check)
 app.command(cls=Command)(report)

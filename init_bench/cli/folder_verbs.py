@@ -1,11 +1,23 @@
-"""Export a run from the command line."""
+"""Run the verbs about the folder of a run: compact, export."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from init_bench.cli.console import stoppable
 from init_bench.errors import InitBenchError
+
+
+def compact(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+) -> None:
+    """Merge the many files of a run into few; no row changes."""
+    from init_bench.training.compaction import compact as compact_run
+
+    with stoppable():
+        before, after = compact_run(folder)
+    print(f"{folder}: {before} chunks before, {after} now")
 
 
 def export(
