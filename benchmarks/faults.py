@@ -336,19 +336,23 @@ def main() -> None:
                 for row in scenario(battery):
                     print(row, flush=True)
                     rows.append(row)
-    report(pd.DataFrame(rows), written=not (given.quick or given.only))
+                    if not (given.quick or given.only):  # what is done so far
+                        write(pd.DataFrame(rows))
+    print(total(pd.DataFrame(rows)))
 
 
-def report(table: pd.DataFrame, *, written: bool) -> None:
-    """Print the table and, if it is of the whole battery, keep it."""
+def total(table: pd.DataFrame) -> str:
+    """Return the sums of the whole table."""
+    lost, twice, wrong = table[["lost", "twice", "wrong"]].sum().astype(int)
+    return f"lost {lost}, stored twice {twice}, wrong {wrong}"
+
+
+def write(table: pd.DataFrame) -> None:
+    """Keep the table as CSV and as Markdown."""
     counts = table[["lost", "twice", "wrong"]].astype("Int64")
-    table = table.assign(**counts)
-    total = counts.sum()
-    print(f"lost {total['lost']}, stored twice {total['twice']}, wrong {total['wrong']}")
-    if written:
-        path = save(table, "faults")
-        path.with_suffix(".md").write_text(f"`python -m benchmarks.faults`\n\n{_markdown(table)}")
-        print(path)
+    path = save(table.assign(**counts), "faults")
+    text = f"`python -m benchmarks.faults`: {total(table)}\n\n{_markdown(table.assign(**counts))}"
+    path.with_suffix(".md").write_text(text)
 
 
 def _markdown(table: pd.DataFrame) -> str:

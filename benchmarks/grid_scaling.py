@@ -5,6 +5,7 @@ is resumed and read. Every measurement runs in a process of its own. ``--quick``
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -83,45 +84,41 @@ def large_folder(count: int, folder: Path) -> Row:
     import init_bench as ib
 
     grid = ib.Grid(seed=range(count), **{**TINY, "steps": CURVE_STEPS})
-    written = _seconds(lambda: _fill(grid, folder))
+    written = _timed("write", lambda: _fill(grid, folder))
     said = subprocess.check_output(
         [sys.executable, "-m", "benchmarks.grid_scaling", "--read", str(folder), str(count)],
         text=True,
     )
-    return {"write_ms_per_chunk": written / count * 10e3, **json.loads(said.splitlines()[-1])}
+    return {**written, **json.loads(said.splitlines()[-1])}
 
 
 def read(folder: Path, count: int) -> Row:
     """Time the resume of a stored grid and the reading of its curves, in a fresh process."""
     import init_bench as ib
+    from init_bench.training.compaction import compact
 
     grid = ib.Grid(seed=range(count), **{**TINY, "steps": CURVE_STEPS})
     ib.datasets.load("mnist")
-    resume = _seconds(lambda: ib.run(grid, folder, device="cpu", progress=False))
-    load = _seconds(lambda: ib.load(folder))
-    results = ib.load(folder)
     few = range(0, count, max(1, count // 100))
     rows: list[int] = []
-    filtered = _seconds(lambda: rows.append(results.scan(seed=few).to_table().num_rows))
-    everything = _seconds(lambda: rows.append(len(results.curves)))
-    assert rows == [len(few) * CURVE_STEPS, count * CURVE_STEPS]
-    from init_bench.training.compaction import compact
+    found = _timed("resume", lambda: ib.run(grid, folder, device="cpu", progress=False))
+    for name in ("", "compacted_"):
+        found |= _timed(f"{name}load", lambda: ib.load(folder))
+        results = ib.load(folder)
+        for part, work in _reads(results, few, rows).items():
+            found |= _timed(f"{name}{part}", work)
+        if not name:
+            found |= _timed("compact", lambda: compact(folder))
+    assert rows == 2 * [len(few) * CURVE_STEPS, count * CURVE_STEPS]
+    return found
 
-    compacted = _seconds(lambda: compact(folder))
-    times = {
-        "resume_seconds": resume,
-        "load_seconds": load,
-        "filtered_seconds": filtered,
-        "all_curves_seconds": everything,
-        "compact_seconds": compacted,
-        "load_compacted_seconds": _seconds(lambda: ib.load(folder)),
+
+def _reads(results: Any, few: range, rows: list[int]) -> dict[str, Callable[[], None]]:
+    """Return the reading of a hundred curves and of all, which note the number of rows."""
+    return {
+        "filtered": lambda: rows.append(results.scan(seed=few).to_table().num_rows),
+        "all_curves": lambda: rows.append(len(results.curves)),
     }
-    results = ib.load(folder)
-    again = {
-        "filtered_compacted_seconds": _seconds(lambda: results.scan(seed=few).to_table()),
-        "all_curves_compacted_seconds": _seconds(lambda: results.curves),
-    }
-    return {**times, **again}
 
 
 def executors(count: int, folder: Path) -> Row:
@@ -136,11 +133,11 @@ def executors(count: int, folder: Path) -> Row:
         try:
             warm = ib.Grid(seed=range(2), steps=2)
             ib.run(warm, folder / f"warm-{name}", **options)
-            run = _seconds(lambda: ib.run(grid, folder / name, **options))  # noqa: B023
+            run = _timed("run", functools.partial(ib.run, grid, folder / name, **options))
         except ib.InitBenchError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
-        found[f"{name}_ms_per_cell"] = run / count * 1e3
+        found[f"{name}_ms_per_cell"] = run["run_seconds"] / count * 1e3
     return found
 
 
@@ -176,10 +173,12 @@ def _made_up(cell: Any) -> Any:
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _timed(name: str, work: Callable[[], object]) -> Row:
+    """Time some work on the clock, and in processor time, which other work does not lengthen."""
+    started, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    return {f"{name}_seconds": seconds, f"{name}_cpu_seconds": cpu_seconds}
 
 
 def _kilobytes(field: str) -> int:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -43,12 +44,24 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lease.acquire(timeout=PATIENCE_SECONDS)
     except Timeout:
-        log.warning("waiting for %s, which another process holds", path)
+        log.warning("waiting for %s, held by %s", path, _holder_of(lease))
         lease.acquire()
     try:
         yield
     finally:
         lease.release()
+
+
+def _holder_of(lease: SoftFileLease) -> str:
+    """Return which process holds a lease, and when its heart beat last."""
+    owner = lease.owner
+    try:
+        age = time.time() - Path(lease.lock_file).stat().st_mtime
+    except FileNotFoundError:
+        owner = None
+    if owner is None:
+        return "another process, which is just letting it go"
+    return f"process {owner.pid} on {owner.hostname} (last heartbeat {max(age, 0):.0f} s ago)"
 
 
 class Claims:

@@ -132,14 +132,26 @@ main()
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+BUSY = """
+import time
+from init_bench.training.engine.trainer import _Training
+whole = _Training._capture
+_Training._capture = lambda *words: time.sleep(600) if words[2] else whole(*words)
+"""
+"""A worker that reports its steps and then sleeps, as in one that takes long."""
+
+
+@pytest.mark.parametrize(
+    ("sent", "worker"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGTERM, BUSY)]
+)
 def test_a_stopped_run_says_how_to_go_on(
-    tmp_path: Path, fake_idx: Path, sent: signal.Signals
+    tmp_path: Path, fake_idx: Path, sent: signal.Signals, worker: str
 ) -> None:
     """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
     grid = f'dataset = "idx:{fake_idx}"\nsteps = 1000000\nwidth = 8\n'
+    grid += "capture_at = [0, 50]\n"
     (tmp_path / "long.toml").write_text(grid)
-    command = [sys.executable, "-c", STOPPABLE, "run", "long.toml", "--device", "cpu"]
+    command = [sys.executable, "-c", worker + STOPPABLE, "run", "long.toml", "--device", "cpu"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
     assert child.stderr is not None

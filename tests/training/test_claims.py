@@ -1,6 +1,7 @@
 """Claims: a cell is one driver's, until it ends or its heartbeat stops."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def test_a_lock_is_waited_for_and_this_is_said(
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
-    assert f"waiting for {tmp_path / '.lock'}" in caplog.text
+    who = f"process {os.getpid()} on {socket.gethostname()} (last heartbeat "
+    assert f"waiting for {tmp_path / '.lock'}, held by {who}" in caplog.text
 
 
 @pytest.mark.parametrize("second", [range(8), range(4, 12)], ids=["equal", "overlapping"])
