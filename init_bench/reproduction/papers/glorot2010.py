@@ -33,7 +33,7 @@ SPECS = {
 }
 
 
-STD, GRADIENT, WEIGHT, LOSS, TOP = "std", "gradient", "weight gradient", "loss", "top mean"
+STD, GRADIENT, LOSS, TOP = "std", "gradient", "loss", "top mean"
 
 
 SIGMOID_STEPS = (0, 20, 50, 100, 200, 400)
