@@ -15,8 +15,8 @@ ROOT = HERE.parents[1]
 BESIDE = (
     "benchmarks/README.md",
     "benchmarks/results/*.md",
-    "results/*/README.md",
-    "results/*/figures/*.png",
+    "results/**/README.md",
+    "results/**/figures/*.png",
     "LICENSE*",
 )
 """What pages of docs/ link to or show; on the site it lies at the same path."""

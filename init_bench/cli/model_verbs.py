@@ -70,10 +70,10 @@ def diagnose(
 ) -> None:
     """Say what is wrong with a model's initial weights.
 
-    Each layer is measured on random inputs. If the output has shape (samples, classes), the loss is
-    the cross-entropy to random classes, and gradients and the first loss are judged too; for any
-    other output call init_bench.diagnose with a loss_fn. With --capture-at the model is trained on
-    that one batch.
+    Each layer is measured on random inputs. If the output is logits, (samples, classes) or a row of
+    classes for each token, the loss is the cross-entropy to random classes, and gradients and the
+    first loss are judged too; for any other output call init_bench.diagnose with a loss_fn. With
+    --capture-at the model is trained on that one batch.
     """
     check_inits(init or ())
     at = _capture_steps(capture_at, steps, lr)
@@ -115,8 +115,8 @@ def recommend(
 ) -> None:
     """Rank initialisers for a model by short training runs.
 
-    The model must return (samples, classes): it is trained on random inputs and classes, for
-    a few steps of SGD from each initialiser and seed.
+    The model must return logits, (samples, classes) or a row of classes for each token: it is
+    trained on random inputs and classes, for a few steps of SGD from each initialiser and seed.
     """
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
@@ -161,8 +161,9 @@ def coord_check(
 ) -> None:
     """Check that training moves a model alike at every width and depth.
 
-    The factory is called with each width. The model must return (samples, classes): it is trained
-    on random inputs and classes, and each layer's change of output is compared between widths.
+    The factory is called with each width. The model must return logits, (samples, classes) or a row
+    of classes for each token: it is trained on random inputs and classes, and each layer's change
+    of output is compared between widths, and between depths if --depths names some.
     """
     check_inits([init] if init else ())
     wide = integers(widths, "--widths", minimum=1, example="64,128,256")

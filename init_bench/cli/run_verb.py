@@ -68,16 +68,16 @@ def run(
             f"{grid} multiplies out to {cells.size:,} cells; if you mean it, add --yes"
         )
     share = shard_from(shard) if shard else None
-    words: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
-    words["executor_options"] = executor_options(executor_option, chunk_timeout)
+    kwargs: dict[str, Any] = {"device": device, "executor": executor, "workers": workers}
+    kwargs["executor_options"] = executor_options(executor_option, chunk_timeout)
     if dry_run:
         from init_bench.training.forecast import forecast
 
-        expected = forecast(cells, folder, shard=share, **words)
+        expected = forecast(cells, folder, shard=share, **kwargs)
         print_json([expected.to_dict()]) if as_json else print(expected)
         return
     with stoppable():
-        results = run_grid(cells, folder, shard=share, **words)
+        results = run_grid(cells, folder, shard=share, **kwargs)
     if as_json:
         print_json(records(results.table))
     else:

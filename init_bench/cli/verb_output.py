@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+GRACE_SECONDS = 1.0
+"""A worker in the middle of long steps may take this long to stop; then the process ends."""
+
+
 def say(text: str) -> None:
     """Print a message to stderr, so that stdout holds the result alone."""
     print(text, file=sys.stderr)
@@ -48,10 +52,6 @@ def print_rows(rows: list[dict[str, str]]) -> None:
     for row in [dict(zip(names, names, strict=True)), *rows]:
         head = "  ".join(f"{row[n]:<{w}}" for n, w in zip(names, widths, strict=False))
         print(f"{head}  {row[names[-1]]}")
-
-
-GRACE_SECONDS = 1.0
-"""A worker in the middle of long steps may take this long to stop; then the process ends."""
 
 
 def print_frame(frame: "pd.DataFrame") -> None:

@@ -57,7 +57,8 @@ def diagnose(
         inputs: a tensor of samples, a tuple of arguments or a mapping of keyword arguments. The
             first dimension is the samples, or a list has one item per sample. At least two.
         targets: what ``loss_fn`` takes beside the output. With class indices for an output
-            (samples, classes) you need no ``loss_fn``: it is cross-entropy.
+            (samples, classes), or for each token of (samples, tokens, classes), you need no
+            ``loss_fn``: it is cross-entropy.
         loss_fn: takes output and targets, returns a scalar. Without it, and without targets, no
             gradients are judged.
         capture_at: after how many updates to measure, beside step 0: a number or several.

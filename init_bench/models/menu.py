@@ -79,6 +79,10 @@ def make(name: str, offered: Mapping[str, Any]) -> nn.Module:
 
     Raises:
         InitBenchError: the factory fails, or returns no module.
+
+    Example:
+        >>> make("siren", {"features": 2, "classes": 1, "width": 8, "depth": 2, "norm": "none"})[2]
+        Linear(in_features=8, out_features=1, bias=True)
     """
     factory = factory_of(name)
     taken = takes(factory)

@@ -79,6 +79,11 @@ def check_module(built: object, source: str) -> nn.Module:
 
     Raises:
         InitBenchError: it is none; ``source`` names the factory.
+
+    Example:
+        >>> check_module("a text", "model 'mine:net'")
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: model 'mine:net' must return a torch.nn.Module, got str
     """
     if not isinstance(built, nn.Module):
         raise InitBenchError(f"{source} must return a torch.nn.Module, got {type(built).__name__}")

@@ -61,7 +61,8 @@ def judge(
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
     The interval is Student's t over seeds. A claim holds if all of the interval lies within the
-    threshold. An interval that contains the threshold does not show the claim; the note says so.
+    threshold. An interval that contains the threshold does not show the claim; the note says so
+    where the mean itself is within.
 
     Args:
         claims: what to judge.

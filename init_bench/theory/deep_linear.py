@@ -42,8 +42,8 @@ def learning_time(strength: float, start: float, end: float, *, layers: int = 2)
             f"start={start:g}, end={end:g}, strength={s:g}"
         )
 
-    def seconds(log: float) -> float:  # over log u: the plateau at the start is long
+    def time_per_log(log: float) -> float:  # over log u: the plateau at the start is long
         u = math.exp(log)
         return math.exp((2 / number - 1) * log) / (number * (s - u))
 
-    return float(quad(seconds, math.log(start), math.log(end), epsabs=0, epsrel=1e-11)[0])
+    return float(quad(time_per_log, math.log(start), math.log(end), epsabs=0, epsrel=1e-11)[0])

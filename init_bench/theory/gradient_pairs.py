@@ -23,7 +23,8 @@ def gradient_correlation(
         residual: whether each layer is added to its input.
 
     Raises:
-        InitBenchError: ``depth`` is below 1, or ``cosine`` or ``q`` is not finite.
+        InitBenchError: ``depth`` is below 1, ``q`` is negative, or ``cosine`` or ``q`` is not
+            finite.
 
     Source:
         Balduzzi et al., The shattered gradients problem, 2017; κ₀: Cho & Saul, Kernel methods for

@@ -34,7 +34,7 @@ def trainer_for(
     workers: int | None,
     executor_options: Mapping[str, Any] | None,
 ) -> Iterator["Trainer"]:
-    """Hold an executor that trains these cells, after a look at options, data and networks.
+    """Hold an executor that trains these cells, once options, data and networks are checked.
 
     Raises:
         InitBenchError: a bad device, executor, option or number of workers; a network that does

@@ -54,10 +54,10 @@ def _run_jobs(
 ) -> None:
     """Run jobs until all have ended; show what they have stored meanwhile."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown)
-    waited_for = {cell.key: cell for cell in cells}
+    awaited = {cell.key: cell for cell in cells}
 
-    def look(_: int) -> None:
-        stored = [waited_for.pop(key) for key in waited_for.keys() & store.done()]
+    def count_stored(_: int) -> None:
+        stored = [awaited.pop(key) for key in awaited.keys() & store.done()]
         if stored:
             progress.step(sum(cell.steps for cell in stored))
             progress.finish(len(stored))
@@ -68,8 +68,8 @@ def _run_jobs(
         seconds=lambda: trainer.seconds(trainer.chunks(cells)),
     )
     try:
-        trainer.run_jobs(cells, look, jobs)
-        look(0)
+        trainer.run_jobs(cells, count_stored, jobs)
+        count_stored(0)
     finally:
         progress.close()
 

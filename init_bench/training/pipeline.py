@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 POLL_SECONDS = 1.0
-"""Time between two looks at what other drivers have stored."""
+"""Seconds between two checks of what other drivers have stored."""
 
 
 def run(

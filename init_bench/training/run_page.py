@@ -219,7 +219,7 @@ def _answer(runs: pd.DataFrame, axes: Sequence[str]) -> str:
 
 
 def _name(row: "pd.Series[Any]", axes: Sequence[str]) -> str:
-    """Return a combination as a sentence names it: he_normal (relu, lr 0.01)."""
+    """Return a combination as a sentence names it: he_normal with relu, lr 0.01."""
     first, *others = axes
     named = [f"{row[n]}" if isinstance(row[n], str) else f"{n} {row[n]:g}" for n in others]
     head = label_of(row[first]) if isinstance(row[first], str) else f"{first} {row[first]:g}"

@@ -20,7 +20,7 @@ def kinds_of(chunks: Iterable[list[Cell]]) -> list[list[list[Cell]]]:
     """Return the chunks by kind of network: those of a kind differ in number of steps at most."""
     kinds: dict[tuple[Any, ...], list[list[Cell]]] = {}
     for chunk in chunks:
-        kinds.setdefault(_one_step(chunk[0]).cohort, []).append(chunk)
+        kinds.setdefault(_shortened(chunk[0], 1).cohort, []).append(chunk)
     return list(kinds.values())
 
 
@@ -33,14 +33,14 @@ def seconds_of(chunks: Iterable[list[Cell]], train: ChunkTrainer) -> float:
     return sum(_seconds(kind, train) for kind in kinds_of(chunks))
 
 
-def _one_step(cell: Cell, steps: int = 1) -> Cell:
+def _shortened(cell: Cell, steps: int) -> Cell:
     return replace(cell, steps=steps, capture_at=None)
 
 
 def _seconds(chunks: Sequence[list[Cell]], train: ChunkTrainer) -> float:
     """Return the time of chunks of one kind of network, from the first steps of one of them."""
     first = max(chunks, key=lambda chunk: chunk[0].steps)
-    _timed(first, 1, train)  # what happens once
+    _timed(first, 1, train)  # not counted: data are loaded and kernels chosen once
     start = _timed(first, 1, train)
     step = _seconds_per_step(first, start, train)
     return sum(len(chunk) / len(first) * (start + step * (chunk[0].steps - 1)) for chunk in chunks)
@@ -57,5 +57,5 @@ def _seconds_per_step(chunk: Sequence[Cell], start: float, train: ChunkTrainer) 
 
 def _timed(chunk: Sequence[Cell], steps: int, train: ChunkTrainer) -> float:
     started = time.perf_counter()
-    train([_one_step(cell, steps) for cell in chunk], lambda steps: None)
+    train([_shortened(cell, steps) for cell in chunk], lambda steps: None)
     return time.perf_counter() - started

@@ -15,7 +15,7 @@ MARGIN = 0.02
 
 
 FAR = 0.1
-"""An arm is to be avoided if it is worse than the best by this share of chance's loss."""
+"""An arm is to be avoided if its mean is worse than the best by this share of chance's loss."""
 
 
 COLUMNS = (
@@ -63,10 +63,10 @@ def summary_of(
     """Return a row per architecture: what to use, what to avoid, by how much, from how many runs.
 
     ``use`` lists the arms that nothing beats, the lowest loss first; ``avoid`` those that are shown
-    to be worse by a tenth of chance's loss or more, the worst first. ``loss`` is that of the first
-    of ``use`` with its 95 % interval, ``loss_of_avoided`` the range of those to avoid, ``worse_by``
-    the difference of the least bad of them from the best with the interval that holds for all
-    pairs.
+    to be worse and whose mean is worse by a tenth of chance's loss or more, the worst first.
+    ``loss`` is that of the first of ``use`` with its 95 % interval, ``loss_of_avoided`` the range
+    of those to avoid, ``worse_by`` the difference of the least bad of them from the best with the
+    interval that holds for all pairs.
     """
     rows = []
     for name, task in tasks.items():

@@ -1,6 +1,7 @@
 """Decide which initializers a task is trained from: those of the menu that are meant for it."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -106,7 +107,7 @@ def check_first_loss(task: Task, cell: Cell) -> None:
     inputs, targets = seen_by_init(cell, data)
     with torch.no_grad(), drawing_from(stream(cell.seed, "check")):
         loss = float(loss_of(network_of(cell, data)(inputs), targets))
-    if not torch.tensor(loss).isfinite():
+    if not math.isfinite(loss):
         raise InitBenchError(
             f"task {task.name!r}: the loss of model {cell.model!r} is {loss} at step 0, as its "
             f"factory builds it; no learning rate can mend that. Diagnose it: "

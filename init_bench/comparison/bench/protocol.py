@@ -1,7 +1,7 @@
 """State the protocol that every arm of every task goes through."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from init_bench.errors import InitBenchError
 from init_bench.training.seeds import seeds_from
@@ -73,4 +73,4 @@ def protocol_from(seeds: int | Iterable[int] | None, *, quick: bool) -> Protocol
         raise InitBenchError(
             f"seeds must be below {FIRST_TUNING_SEED}, from where on rates are tuned; got {seeds!r}"
         )
-    return Protocol(**{**usual.__dict__, "seeds": chosen})
+    return replace(usual, seeds=chosen)

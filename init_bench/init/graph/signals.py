@@ -143,7 +143,7 @@ def _sum(node: fx.Node, inputs: list[Signal], numbers: list[float], sign: int) -
         return first.times(1 + sign)  # x + x
     if len(inputs) == 1:
         turned = isinstance(node.args[0], int | float) and sign < 0
-        return replace(first.times(-1 if turned else 1), mean=numbers[0] * 1.0 + first.mean)
+        return replace(first.times(-1 if turned else 1), mean=numbers[0] + first.mean)
     second = inputs[1].times(sign)
     return Signal(mean=first.mean + second.mean, variance=first.variance + second.variance)
 

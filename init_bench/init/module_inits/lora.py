@@ -67,15 +67,21 @@ def lora_(network: Network, *, start: str = "default", adapter: str | None = Non
         _start(network, path, layer, how, adapter)
 
 
-def _adapted(network: Network) -> Any:
+def _adapted(network: Network) -> Iterator[tuple[str, Any]]:
     try:
         from peft.tuners.lora import LoraLayer
     except ImportError as cause:
-        raise InitBenchError("lora needs peft: pip install init-bench[peft]") from cause
+        raise InitBenchError("lora needs peft: pip install 'init_bench[peft]'") from cause
     return (pair for pair in network.model.named_modules() if isinstance(pair[1], LoraLayer))
 
 
-def _start(network: Network, path: str, layer: Any, how: Any, adapter: str | None) -> None:
+def _start(
+    network: Network,
+    path: str,
+    layer: Any,
+    how: Callable[[Any, str], None],
+    adapter: str | None,
+) -> None:
     name = adapter or next(iter(layer.r))
     if name not in layer.r:
         raise InitBenchError(f"{path!r} has no adapter {name!r}; it has {', '.join(layer.r)}")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
+from init_bench.init.lookup import Init
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.transformer_parts import Part, part_of
@@ -126,7 +127,7 @@ def _shape(parameter: NamedParameter) -> tuple[int, int]:
     return sum(block.shape[0] for block in blocks), blocks[0].shape[1]
 
 
-def _writer(made: Tensor):  # type: ignore[no-untyped-def]
+def _writer(made: Tensor) -> Init:
     """Return a fill that writes the rows of ``made``, block after block."""
     done = 0
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -54,7 +53,7 @@ class Growth:
 
 
 class View:
-    """Look at a model as its user built it, without what wraps it.
+    """Hold a model as its user built it, without what wraps it.
 
     Attributes:
         graph: its parameters and layers.
@@ -283,8 +282,3 @@ def _has(parameter: NamedParameter, width: int) -> bool:
 def _with_modules_around(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-
-
-def by_full_name(view: View, growth: Mapping[str, Growth]) -> dict[str, Growth]:
-    """Return the growth by the names that parameters have in the wrapped model."""
-    return {f"{view.prefix}{name}": one for name, one in growth.items()}

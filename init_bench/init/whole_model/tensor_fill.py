@@ -77,7 +77,7 @@ def fill_parameter(
             torch.zeros_like(parameter.values)
         ) if parameter.parametrized else parameter.values.zero_()
         return
-    draw_parameter(parameter, _told(init, nonlinearity), seed)
+    draw_parameter(parameter, _with_nonlinearity(init, nonlinearity), seed)
 
 
 def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None:
@@ -128,7 +128,7 @@ def nominal_std_of(
         return NominalStd(std=0.0)
     size = _size(parameter, parameter.fans)
     if growth == (1.0, 1.0):
-        return nominal_std(_told(init, nonlinearity), size)
+        return nominal_std(_with_nonlinearity(init, nonlinearity), size)
     inputs, outputs = growth
     sides = (inputs, outputs) if parameter.is_table else (outputs, inputs)
     shrunk = replace(
@@ -138,10 +138,10 @@ def nominal_std_of(
         rows=max(1, round(size.rows / sides[0])),
         columns=max(1, round(size.columns / sides[1])),
     )
-    return nominal_std(_told(init, nonlinearity), shrunk)
+    return nominal_std(_with_nonlinearity(init, nonlinearity), shrunk)
 
 
-def _told(init: InitSpec, nonlinearity: str) -> InitSpec:
+def _with_nonlinearity(init: InitSpec, nonlinearity: str) -> InitSpec:
     """Return ``init`` with the nonlinearity that follows, if it was waiting for one."""
     if not nonlinearity or not asks_for_nonlinearity(init):
         return init

@@ -7,7 +7,7 @@ import pandas as pd
 
 from init_bench import datasets
 from init_bench.figures import Panel
-from init_bench.reproduction.claim_verdicts import Claim, Values
+from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
     Experiment,
     Picture,
@@ -17,7 +17,13 @@ from init_bench.reproduction.papers.experiment import (
     tables,
     value_of,
 )
-from init_bench.reproduction.papers.trained import best_rates, initial_layers, train
+from init_bench.reproduction.papers.trained import (
+    GRADIENT,
+    STD,
+    best_rates,
+    start_profile,
+    train,
+)
 from init_bench.theory import expected_profile
 from init_bench.training.grid import Grid
 
@@ -33,7 +39,7 @@ SPECS = {
 }
 
 
-STD, GRADIENT, WEIGHT, LOSS, TOP = "std", "gradient", "weight gradient", "loss", "top mean"
+LOSS, TOP = "loss", "top mean"
 
 
 SIGMOID_STEPS = (0, 20, 50, 100, 200, 400)
@@ -59,7 +65,7 @@ def measure(
     measured: list[tuple[object, ...]] = [
         (LOSS, init, HIDDEN, seed, loss) for init, seed, loss in best_rates(cells, ["init"])
     ]
-    measured += list(_profile(layers[layers["lr"] == rates[0]]))
+    measured += list(start_profile(layers[layers["lr"] == rates[0]], _series))
     caught = [step for step in SIGMOID_STEPS if step <= steps]
     sigmoid: dict[str, Any] = {"activation": "sigmoid", "depth": 5, "lr": [0.1, 1.0]}
     watched = Grid(init=[*SPECS][:1], capture_at=caught, **sigmoid, **shape)
@@ -69,18 +75,6 @@ def measure(
 
 def _series(spec: str) -> str:
     return NORMALIZED if spec == "xavier_uniform" else STANDARD
-
-
-def _profile(layers: pd.DataFrame) -> Iterator[tuple[object, ...]]:
-    """Yield std of activations, and of gradients at them as a multiple of the last."""
-    for row in initial_layers(layers, "activation").to_dict("records"):
-        yield STD, _series(row["init"]), row["at"], row["seed"], row["std"]
-    gradients = initial_layers(layers, "gradient")
-    hidden = gradients[gradients["name"] == "act"]
-    last = hidden[hidden["at"] == HIDDEN].set_index(["init", "seed"])["std"]
-    for row in hidden.to_dict("records"):
-        size = row["std"] / last[row["init"], row["seed"]]
-        yield GRADIENT, _series(row["init"]), row["at"], row["seed"], size
 
 
 def _top_means(layers: pd.DataFrame) -> Iterator[tuple[object, ...]]:
@@ -100,10 +94,6 @@ def _expected(width: int) -> Iterator[tuple[object, ...]]:
             quantity = STD if row["kind"] == "activation" else GRADIENT
             scale = gradients.iloc[-1] if quantity == GRADIENT else 1.0
             yield quantity, series, int(row["layer"].removeprefix("act")), row["std"] / scale
-
-
-def _first_over_last(series: str) -> Values:
-    return value_of(GRADIENT, series, 1)
 
 
 def _least_top_mean(table: pd.DataFrame) -> pd.Series:
@@ -146,7 +136,7 @@ EXPERIMENT = Experiment(
             statement="with the standard start back-propagated gradients shrink down the layers",
             quantity="gradient, hidden layer 1 over 5",
             frame="measured",
-            measure=_first_over_last(STANDARD),
+            measure=value_of(GRADIENT, STANDARD, 1),
             high=0.5,
         ),
         Claim(
@@ -155,7 +145,7 @@ EXPERIMENT = Experiment(
             statement="with the normalized start they do not",
             quantity="gradient, hidden layer 1 over 5",
             frame="measured",
-            measure=_first_over_last(NORMALIZED),
+            measure=value_of(GRADIENT, NORMALIZED, 1),
             low=0.7,
             high=1.3,
         ),

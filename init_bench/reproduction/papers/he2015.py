@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
 from init_bench import datasets
 from init_bench.figures import Panel
 from init_bench.reproduction.claim_verdicts import Claim
@@ -16,7 +14,13 @@ from init_bench.reproduction.papers.experiment import (
     tables,
     value_of,
 )
-from init_bench.reproduction.papers.trained import best_rates, initial_layers, train
+from init_bench.reproduction.papers.trained import (
+    GRADIENT,
+    STD,
+    best_rates,
+    start_profile,
+    train,
+)
 from init_bench.theory import expected_profile
 from init_bench.training.grid import Grid
 
@@ -26,7 +30,7 @@ DEPTHS = (5, 22, 30)
 RATES = (0.01, 0.03, 0.1, 0.3)
 
 
-LOSS, GRADIENT, STD = "loss", "gradient", "std"
+LOSS = "loss"
 
 
 HE, XAVIER = "he_normal", "xavier_normal"
@@ -50,19 +54,8 @@ def measure(
         (LOSS, *row) for row in best_rates(cells, ["init", "depth"])
     ]
     deepest = layers[(layers["depth"] == max(DEPTHS)) & (layers["lr"] == rates[0])]
-    measured += list(_profile(deepest))
+    measured += list(start_profile(deepest))
     return tables(measured, _expected(width))
-
-
-def _profile(layers: pd.DataFrame) -> Iterator[tuple[object, ...]]:
-    for row in initial_layers(layers, "activation").to_dict("records"):
-        yield STD, row["init"], row["at"], row["seed"], row["std"]
-    gradients = initial_layers(layers, "gradient")
-    hidden = gradients[gradients["name"] == "act"]
-    last = hidden[hidden["at"] == hidden["at"].max()].set_index(["init", "seed"])["std"]
-    for row in hidden.to_dict("records"):
-        size = row["std"] / last[row["init"], row["seed"]]
-        yield GRADIENT, row["init"], row["at"], row["seed"], size
 
 
 def _expected(width: int) -> Iterator[tuple[object, ...]]:

@@ -84,7 +84,7 @@ def _jacobians(net: MeanField, weights: str, seed: int, width: int) -> Iterator[
 _LARGEST = "largest squared singular value, 32 layers"
 
 
-def _edge(phi: str, weights: str, **range_of: float) -> Claim:
+def _edge(phi: str, weights: str) -> Claim:
     return Claim(
         name=f"edge-{phi}-{weights}",
         figure="jacobian",
@@ -163,8 +163,10 @@ EXPERIMENT = Experiment(
             low=0.9,
             high=1.1,
         ),
-        *(_edge(*which) for which in (("linear", "gaussian"), ("relu", "gaussian"))),
-        *(_edge(*which) for which in (("relu", "orthogonal"), ("tanh", "orthogonal"))),
+        _edge("linear", "gaussian"),
+        _edge("relu", "gaussian"),
+        _edge("relu", "orthogonal"),
+        _edge("tanh", "orthogonal"),
     ),
     pictures={
         "jacobian": Picture(

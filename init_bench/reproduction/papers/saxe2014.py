@@ -49,13 +49,8 @@ def measure(
     for depth in depths:
         for start in (ORTHOGONAL, GAUSSIAN):
             measured += list(_steps_to_learn(start, depth, seeds, width, steps))
-        measured += [
-            (FLOW, "aligned start", depth, seed, _mode_time(depth, seed)) for seed in seeds
-        ]
-    flow = [
-        (FLOW, "aligned start", depth, learning_time(1.0, 0.1, 0.9, layers=depth))
-        for depth in depths
-    ]
+        measured += [(FLOW, ALIGNED, depth, seed, _mode_time(depth, seed)) for seed in seeds]
+    flow = [(FLOW, ALIGNED, depth, learning_time(1.0, 0.1, 0.9, layers=depth)) for depth in depths]
     return tables(measured, flow)
 
 

@@ -41,7 +41,7 @@ MULTIPLES = (0.4, 1.0, 2.0)
 """Depths of the trained networks, as multiples of 6 ξ_c."""
 
 
-XI, LOSS, CORRELATION = "ξ_c", "loss", "distance from c*"
+XI, LOSS = "ξ_c", "loss"
 
 
 def measure(

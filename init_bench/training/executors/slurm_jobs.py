@@ -30,7 +30,7 @@ JOB_SECONDS = 600.0
 
 
 POLL_SECONDS = 2.0
-"""Time between two looks at the jobs."""
+"""Seconds between two checks of the jobs."""
 
 
 MARGIN = 3
@@ -141,7 +141,7 @@ def _submitted(submit: Any, job: ShareJob, shares: list[Shard]) -> list[Any]:
     try:
         return list(submit.map_array(job, shares))
     except Exception as cause:
-        raise InitBenchError(f"Slurm refuses the jobs: {_words(str(cause))}") from cause
+        raise InitBenchError(f"Slurm refuses the jobs: {_message(str(cause))}") from cause
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def connect(resources: Resources) -> Iterator[int]:
         command = ["sbatch", "--test-only", *_flags(resources), "--wrap", "true"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise InitBenchError(f"Slurm refuses such a job: {_words(done.stderr)}")
+            raise InitBenchError(f"Slurm refuses such a job: {_message(done.stderr)}")
     yield resources.workers or os.cpu_count() or 1
 
 
@@ -174,8 +174,8 @@ def _flags(resources: Resources) -> list[str]:
     return [*flags, *([f"--mem={given['mem_gb']:g}G"] if "mem_gb" in given else [])]
 
 
-def _words(text: str) -> str:
-    """Return what Slurm says, one line after another."""
+def _message(text: str) -> str:
+    """Return Slurm's error message in one line."""
     lines = [line.removeprefix("sbatch: error: ") for line in text.splitlines() if line.strip()]
     return ". ".join(lines) or first_line(RuntimeError(text))
 

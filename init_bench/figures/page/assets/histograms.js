@@ -27,9 +27,9 @@ function centresOf(layer) {
 }
 
 function barsOf(panel) {
-  const number_ = panel.layers.length;
-  const across = narrow() ? Math.min(2, number_) : number_;
-  const down = Math.ceil(number_ / across);
+  const count = panel.layers.length;
+  const across = narrow() ? Math.min(2, count) : count;
+  const down = Math.ceil(count / across);
   const [gapX, gapY] = [0.03 * (across > 1), down > 1 ? 0.13 : 0];
   const [width, height] = [(1 - gapX * (across - 1)) / across, (1 - gapY * (down - 1)) / down];
   const figure = { height: down > 1 ? 190 * down : 300, bargap: 0, annotations: [], margin: { l: 8, r: 8, t: 44, b: 8 } };

@@ -110,8 +110,7 @@ function findingTraces(step, words) {
 
 function stripTrace(step, centres, words) {
   const z = step.histogram.map((row) => row.map((share) => (share === null ? null : Math.sqrt(share))));
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" || (!document.documentElement.style.colorScheme && matchMedia("(prefers-color-scheme: dark)").matches);
-  const scale = [[0, color("ground")], [0.3, dark ? "#35566f" : "#b9d3e6"], [1, color("c0")]];
+  const scale = [[0, color("ground")], [0.3, isDark() ? "#35566f" : "#b9d3e6"], [1, color("c0")]];
   return { type: "heatmap", z, x: centres, y: z.map((_, i) => i), xaxis: "x2", showscale: false, zmin: 0, zmax: 1, colorscale: scale, customdata: step.histogram.map((row, i) => row.map((share) => `${words[i].split("<br>")[0]}<br>share ${number(share)}`)), hovertemplate: "%{customdata}<br>at %{x:.2g} RMS<extra></extra>" };
 }
 
