@@ -6,6 +6,7 @@ is resumed and read. Every measurement runs in a process of its own. ``--quick``
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import re
@@ -24,25 +25,28 @@ import pandas as pd
 from benchmarks.interleaved_timing import save
 
 TINY: dict[str, Any] = {"width": 4, "depth": 2, "batch_size": 16, "steps": 3}
+BARE: dict[str, Any] = {**TINY, "dataset": "mnist_short_test", "capture_at": []}
+"""A tiny network tested on 1,000 images instead of 10,000, its layers not captured."""
+
 CURVE_STEPS = 200
 
 
 Row = dict[str, Any]
 
 
-def tiny_cells(count: int, folder: Path) -> Row:
+def tiny_cells(count: int, folder: Path, axes: dict[str, Any] = TINY) -> Row:
     """Train a grid of tiny networks; return time per cell and the driver's memory.
 
     ``cpu_ms_per_cell`` is processor time: it does not grow with what else the machine does.
     """
     import init_bench as ib
 
-    ib.run(ib.Grid(seed=range(20), **TINY), folder / "warm", device="cpu", progress=False)
+    ib.run(ib.Grid(seed=range(20), **axes), folder / "warm", device="cpu", progress=False)
     before = _kilobytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     started, cpu = time.perf_counter(), time.process_time()
     results = ib.run(
-        ib.Grid(seed=range(count), **TINY), folder / "run", device="cpu", progress=False
+        ib.Grid(seed=range(count), **axes), folder / "run", device="cpu", progress=False
     )
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
     assert len(results.cells) == count
@@ -52,6 +56,11 @@ def tiny_cells(count: int, folder: Path) -> Row:
         "driver_megabytes": _kilobytes("VmHWM") / 1024,
         "grown_megabytes": (_kilobytes("VmHWM") - before) / 1024,
     }
+
+
+def bare_cells(count: int, folder: Path) -> Row:
+    """Do the same with cells whose test and captures take next to nothing."""
+    return tiny_cells(count, folder, BARE)
 
 
 def book_cells(count: int, folder: Path) -> Row:
@@ -188,6 +197,7 @@ def _kilobytes(field: str) -> int:
 
 PARTS: dict[str, Callable[[int, Path], Row]] = {
     "tiny_cells": tiny_cells,
+    "bare_cells": bare_cells,
     "book_cells": book_cells,
     "large_folder": large_folder,
     "executors": executors,
@@ -220,7 +230,8 @@ def main() -> None:
         print(json.dumps(read(Path(given.read[0]), int(given.read[1]))))
         return
     counts: dict[str, Sequence[int]] = {
-        "tiny_cells": (100, 300, 1000) if given.quick else (1000, 10_000, 100_000),
+        "tiny_cells": (100, 300) if given.quick else (1000, 10_000),
+        "bare_cells": (100, 300, 1000) if given.quick else (1000, 10_000, 100_000),
         "book_cells": (4,) if given.quick else (40,),
         "large_folder": (1000,) if given.quick else (10_000,),
         "executors": (20,) if given.quick else (100,),
@@ -231,6 +242,12 @@ def main() -> None:
     if not (given.quick or given.only):
         print(save(pd.DataFrame(rows), "grid_scaling"))
 
+
+GRIDS, MEASURES = (
+    ("tiny_cells", "bare_cells"),
+    ("ms_per_cell", "cpu_ms_per_cell", "driver_megabytes"),
+)
+"""Parts and measures that are compared over the size of the grid."""
 
 TARGETS = {
     "share_percent": 5.0,
@@ -243,18 +260,19 @@ TARGETS = {
 
 def verdict(table: pd.DataFrame) -> None:
     """Print what is asked for beside what was measured."""
-    value = table.set_index(["what", "cells"])["value"]
+    value = table.set_index(["part", "what", "cells"])["value"].sort_index()
     for what, most in TARGETS.items():
         for found in table.loc[table["what"] == what, "value"]:
             print(f"{what}: {found:.3g}, asked for below {most:g}: {found < most}")
-    for what in ("ms_per_cell", "cpu_ms_per_cell", "driver_megabytes"):
-        if what in value:
-            series = value[what]
+    for part, what in itertools.product(GRIDS, MEASURES):
+        if (part, what) in value:
+            series = value[part, what]
             ratio = series.iloc[-1] / series.iloc[0]
             ends = f"{series.index[-1]} cells / {series.index[0]} cells"
-            print(f"{what}: {ends}: {ratio:.3f}, asked for below 1.1: {ratio < 1.1}")
+            print(f"{part} {what}: {ends}: {ratio:.3f}, asked for below 1.1: {ratio < 1.1}")
     if {"local_ms_per_cell", "ray_ms_per_cell"} <= {*table["what"]}:
-        speed = float(value["local_ms_per_cell"].iloc[0] / value["ray_ms_per_cell"].iloc[0])
+        both = value["executors"]
+        speed = float(both["local_ms_per_cell"].iloc[0] / both["ray_ms_per_cell"].iloc[0])
         print(f"ray / local, two workers: {speed:.2f}, asked for at least 0.9: {speed >= 0.9}")
 
 

@@ -18,7 +18,7 @@ from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis import measures
 from init_bench.diagnosis.judgement import judge
-from init_bench.diagnosis.verdict_rules import EXPLODES_NORMALIZED, RULES
+from init_bench.diagnosis.rules.menu import EXPLODES_NORMALIZED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
 SIDES = ("gradient, either way", "output vanishes", "output explodes")

@@ -11,7 +11,7 @@ from torch import nn
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.judgement import named
 from init_bench.diagnosis.pipeline import diagnose
-from init_bench.diagnosis.verdict_rules import verdict_names
+from init_bench.diagnosis.rules.menu import verdict_names
 from init_bench.errors import InitBenchError, lookup
 from init_bench.files import make_folder, write_atomic
 

@@ -49,7 +49,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"networks", "chunks", "tables", "intra_op", "deadline"},
         {"init_check", "device_memory", "engine", "chunk_files", "shards"},
         {"axes", "executors", "store", "chunk_trainer"},
-        {"grid", "compaction", "timing"},
+        {"grid", "compaction", "time_estimate"},
         {"run_page"},
         {"results"},
         {"manifest", "dispatch", "export"},

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.verdict_rules import verdict_names
+from init_bench.diagnosis.rules.menu import verdict_names
 from init_bench.errors import InitBenchError
 from init_bench.testing import WRITE_BASELINES, assert_healthy, write_baseline
 

@@ -2,7 +2,7 @@
 
 from init_bench.activations.critical import critical_line
 from init_bench.activations.gains import calculate_gain, exact_gain
-from init_bench.activations.kernels import Kernel
+from init_bench.activations.in_place import Kernel
 from init_bench.activations.menu import ACTIVATIONS, Activation, register_activation
 from init_bench.activations.recognition import bounds_of
 

@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import nn
 
-from init_bench.activations import kernels
-from init_bench.activations.kernels import Kernel, autograd_kernel
+from init_bench.activations import in_place
+from init_bench.activations.in_place import Kernel, autograd_kernel
 from init_bench.errors import InitBenchError
 
 
@@ -43,59 +43,59 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {  # name: formula, source, module, the rest by keyword
-    "identity": Activation("a", "linear network", nn.Identity, kernel=kernels.IDENTITY),
+    "identity": Activation("a", "linear network", nn.Identity, kernel=in_place.IDENTITY),
     "sigmoid": Activation(
         "1 / (1 + exp(-a))",
         "logistic function",
         nn.Sigmoid,
         bounds=(0.0, 1.0),
-        kernel=kernels.SIGMOID,
+        kernel=in_place.SIGMOID,
     ),
     "tanh": Activation(
         "tanh(a)",
         "LeCun et al., Efficient BackProp, 1998, sec. 4.4",
         nn.Tanh,
         bounds=(-1.0, 1.0),
-        kernel=kernels.TANH,
+        kernel=in_place.TANH,
     ),
-    "relu": Activation("max(0, a)", "Nair & Hinton, 2010", nn.ReLU, kernel=kernels.RELU),
+    "relu": Activation("max(0, a)", "Nair & Hinton, 2010", nn.ReLU, kernel=in_place.RELU),
     "leaky_relu": Activation(
-        "max(0, a) + 0.01 min(0, a)", "Maas et al., 2013", nn.LeakyReLU, kernel=kernels.LEAKY_RELU
+        "max(0, a) + 0.01 min(0, a)", "Maas et al., 2013", nn.LeakyReLU, kernel=in_place.LEAKY_RELU
     ),
     "elu": Activation(
-        "a if a > 0 else exp(a) - 1", "Clevert et al., 2015, eq. 15", nn.ELU, kernel=kernels.ELU
+        "a if a > 0 else exp(a) - 1", "Clevert et al., 2015, eq. 15", nn.ELU, kernel=in_place.ELU
     ),
     "selu": Activation(
         "1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))",
         "Klambauer et al., 2017, eq. 2",
         nn.SELU,
-        kernel=kernels.SELU,
+        kernel=in_place.SELU,
     ),
     "celu": Activation(
-        "max(0, a) + min(0, exp(a) - 1)", "Barron, 2017", nn.CELU, kernel=kernels.ELU
+        "max(0, a) + min(0, exp(a) - 1)", "Barron, 2017", nn.CELU, kernel=in_place.ELU
     ),
     "gelu": Activation(
         "a Φ(a), Φ the normal distribution function",
         "Hendrycks & Gimpel, 2016",
         nn.GELU,
-        kernel=kernels.GELU,
+        kernel=in_place.GELU,
     ),
     "silu": Activation(
         "a / (1 + exp(-a))",
         "Elfwing et al., 2017; Ramachandran et al. (Swish), 2017",
         nn.SiLU,
-        kernel=kernels.SILU,
+        kernel=in_place.SILU,
     ),
-    "mish": Activation("a tanh(log(1 + exp(a)))", "Misra, 2019", nn.Mish, kernel=kernels.MISH),
+    "mish": Activation("a tanh(log(1 + exp(a)))", "Misra, 2019", nn.Mish, kernel=in_place.MISH),
     "softplus": Activation(
-        "log(1 + exp(a))", "Dugas et al., 2000", nn.Softplus, kernel=kernels.SOFTPLUS
+        "log(1 + exp(a))", "Dugas et al., 2000", nn.Softplus, kernel=in_place.SOFTPLUS
     ),
     "softsign": Activation(
         "a / (1 + |a|)",
         "Glorot & Bengio, 2010",
         nn.Softsign,
         bounds=(-1.0, 1.0),
-        kernel=kernels.SOFTSIGN,
+        kernel=in_place.SOFTSIGN,
     ),
     "hardtanh": Activation(
         "min(1, max(-1, a))",
@@ -103,7 +103,7 @@ ACTIVATIONS: dict[str, Activation] = {  # name: formula, source, module, the res
         nn.Hardtanh,
         bounds=(-1.0, 1.0),
         kinks=(-1.0, 1.0),
-        kernel=kernels.HARDTANH,
+        kernel=in_place.HARDTANH,
     ),
 }
 

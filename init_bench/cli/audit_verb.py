@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from init_bench.cli.console import print_json, print_text, records, say
 from init_bench.cli.options import AsJson
+from init_bench.cli.verb_output import print_json, print_text, records, say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from init_bench.cli.console import end_if_failed, print_json, records, say, stoppable
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import AsJson, Device, Out, Workers
+from init_bench.cli.verb_output import end_if_failed, print_json, records, say, stoppable
 
 
 def bench(

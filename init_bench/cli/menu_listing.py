@@ -95,7 +95,7 @@ def _executor_text(row: Row) -> list[str]:
 
 
 def _verdicts() -> list[Row]:
-    from init_bench.diagnosis.verdict_rules import RULES
+    from init_bench.diagnosis.rules.menu import RULES
 
     return [
         {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from init_bench.cli import completion
-from init_bench.cli.console import print_frame, print_json, print_text, records, say
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import (
     DEFAULT_INPUT,
@@ -19,6 +18,7 @@ from init_bench.cli.options import (
     integers,
     seed_count,
 )
+from init_bench.cli.verb_output import print_frame, print_json, print_text, records, say
 from init_bench.errors import InitBenchError
 from init_bench.training.seeds import AUTO
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from init_bench.cli import completion
-from init_bench.cli.command import EXECUTOR
+from init_bench.cli.verb_help import EXECUTOR
 from init_bench.errors import InitBenchError
 from init_bench.training.seeds import AUTO
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from init_bench.cli.console import print_json, print_rows, records
 from init_bench.cli.options import AsJson
+from init_bench.cli.verb_output import print_json, print_rows, records
 from init_bench.errors import InitBenchError, lookup
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from init_bench.cli.console import say
+from init_bench.cli.verb_output import say
 from init_bench.errors import InitBenchError
 
 REPORT = "report.html"

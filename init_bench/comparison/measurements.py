@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 
 DRAWS = 20
 """Weights drawn from each initialiser and shape; tests of weights as units have this n."""

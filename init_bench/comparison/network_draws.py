@@ -13,7 +13,7 @@ from torch import Tensor
 
 from init_bench import datasets
 from init_bench.comparison.measurements import NETWORK_DRAWS, Row
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.tensor_draws import (
     BIT_SEEDS,
     Draws,

@@ -16,7 +16,7 @@ from init_bench.comparison.measurements import (
     Row,
 )
 from init_bench.comparison.paired_tests import least_p, seeds_for
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.statistics.all_pairs import holm
 
 COLUMNS = (

@@ -10,7 +10,7 @@ import pandas as pd
 
 from init_bench.comparison.network_draws import fills_networks, layer_quantiles, layer_rows
 from init_bench.comparison.pair_verdicts import judge, verdict_of
-from init_bench.comparison.pairs import Pair, pairs_of, without_counterpart
+from init_bench.comparison.pairs_from_names import Pair, pairs_of, without_counterpart
 from init_bench.comparison.result import Comparison
 from init_bench.comparison.tensor_draws import distribution_rows, quantiles
 from init_bench.comparison.timing import network_speed_rows, speed_rows

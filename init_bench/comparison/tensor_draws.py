@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
@@ -122,7 +122,7 @@ def same_bits(pair: Pair, shape: tuple[int, ...]) -> float:
     """Return the share of generator states from which both sides draw the same bits.
 
     Example:
-        >>> from init_bench.comparison.pairs import pairs_of
+        >>> from init_bench.comparison.pairs_from_names import pairs_of
         >>> same_bits(pairs_of(["he_normal"])[0], (3, 4))
         1.0
     """

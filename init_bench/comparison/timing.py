@@ -13,7 +13,7 @@ from torch import nn
 
 from init_bench import datasets
 from init_bench.comparison.measurements import FILLS, NETWORK_FILLS, TURNS, Row
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.tensor_draws import draw, module_of
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS, InitSpec

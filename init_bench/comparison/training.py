@@ -18,7 +18,7 @@ from init_bench import datasets
 from init_bench.comparison.measurements import LOSSES, Row
 from init_bench.comparison.pair_verdicts import decided, judge
 from init_bench.comparison.paired_tests import bootstrap_interval, sign_flip_p
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.training_setting import RunOptions, cell_of, setting_of
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec

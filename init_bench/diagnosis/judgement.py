@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.verdict_rules import RULES
+from init_bench.diagnosis.rules.menu import RULES
+from init_bench.diagnosis.rules.rule import Rule
 
 NETWORK = "(network)"
 """``layer`` of a finding about the whole network."""

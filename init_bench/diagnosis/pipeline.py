@@ -23,7 +23,7 @@ from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
 from init_bench.init import Report
-from init_bench.theory.coverage import expected_of
+from init_bench.theory.model_prediction import expected_of
 
 
 def diagnose(

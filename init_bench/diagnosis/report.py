@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from init_bench.diagnosis.judgement import ROOT, named
 from init_bench.diagnosis.phrases import factor_span
-from init_bench.diagnosis.verdict_rules import RULES
+from init_bench.diagnosis.rules.menu import RULES
 from init_bench.figures.export import svg_of
 
 COLUMNS = (

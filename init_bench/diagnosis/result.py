@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from init_bench.diagnosis import page, report
 from init_bench.diagnosis.learning_rates.result import RateWindow
-from init_bench.diagnosis.verdict_rules import verdict_marks
+from init_bench.diagnosis.rules.menu import verdict_marks
 from init_bench.figures import diagnosis as draw
 from init_bench.figures.export import files_of, svg_of
 from init_bench.files import json_records, write_files

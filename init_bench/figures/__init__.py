@@ -12,12 +12,12 @@ from init_bench.figures.curves import loss_curves, smooth, symmetry
 from init_bench.figures.diagnosis_panels import diagnosis
 from init_bench.figures.forest_plot import forest
 from init_bench.figures.histograms import activation_histograms
-from init_bench.figures.initialization_panel import parameter_stds
 from init_bench.figures.layer_lines import expressiveness, gradients
 from init_bench.figures.pair import pair_comparison
-from init_bench.figures.parameter_panel import parameter_states
 from init_bench.figures.ranking import ranked_losses
 from init_bench.figures.rate_trials import rate_curves
+from init_bench.figures.states_by_parameter import parameter_states
+from init_bench.figures.stds_by_parameter import parameter_stds
 from init_bench.figures.theory_lines import Panel, measured_and_expected
 from init_bench.figures.theory_overlay import depth_profile
 

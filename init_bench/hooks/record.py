@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError, nearest
 from init_bench.files import json_records, write_files
 from init_bench.hooks.call_statistics import LayerCall, Row
-from init_bench.hooks.layer_tracker import track
+from init_bench.hooks.forward_hooks import track
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
 from init_bench.statistics.histogram import CENTERS

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import lookup
-from init_bench.models.factories import check_norm
+from init_bench.models.own_factory import check_norm
 from init_bench.models.perceptron import NORMS, Norm
 
 

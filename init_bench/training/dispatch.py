@@ -22,7 +22,7 @@ from init_bench.training.intra_op import one_thread
 from init_bench.training.networks import check
 from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import ProgressCallback
-from init_bench.training.timing import seconds_of
+from init_bench.training.time_estimate import seconds_of
 
 
 @contextmanager

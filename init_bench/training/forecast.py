@@ -12,7 +12,7 @@ from init_bench.training.dispatch import Trainer, trainer_for
 from init_bench.training.grid import Grid
 from init_bench.training.pipeline import cells_of
 from init_bench.training.store import Store
-from init_bench.training.timing import kinds_of
+from init_bench.training.time_estimate import kinds_of
 
 
 @dataclass(frozen=True, kw_only=True)

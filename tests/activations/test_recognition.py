@@ -26,7 +26,7 @@ from init_bench.activations.recognition import (
 )
 from init_bench.activations.torch_others import TORCH_OTHERS
 from init_bench.cli.app import app
-from init_bench.theory.coverage import expected_of
+from init_bench.theory.model_prediction import expected_of
 
 RECORDS = {**ACTIVATIONS, **TORCH_OTHERS}
 NOT_ELEMENTWISE = {"MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "GLU", "Softmin"}

@@ -15,7 +15,7 @@ from init_bench.comparison.network_draws import (
     layer_rows,
     weights_of,
 )
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.timing import network_speed_rows
 from init_bench.init import KINDS, Network, parse, register_init
 from init_bench.training.cell import Cell

@@ -8,7 +8,7 @@ import pytest
 
 from init_bench.comparison.measurements import Row
 from init_bench.comparison.pair_verdicts import COLUMNS, judge, verdict_of
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.report import text_of
 from init_bench.init import parse
 from init_bench.statistics.all_pairs import holm

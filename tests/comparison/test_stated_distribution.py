@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from init_bench.comparison.pairs import pairs_of
+from init_bench.comparison.pairs_from_names import pairs_of
 from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.tensor_draws import SHAPES, draws
 from init_bench.errors import InitBenchError

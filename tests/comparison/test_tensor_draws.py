@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from init_bench.comparison.measurements import DRAW_ALPHA, DRAWS, Row
-from init_bench.comparison.pairs import Pair, pairs_of
+from init_bench.comparison.pairs_from_names import Pair, pairs_of
 from init_bench.comparison.tensor_draws import (
     SHAPES,
     distribution_rows,

@@ -8,7 +8,7 @@ import torch
 
 from init_bench.comparison import timing
 from init_bench.comparison.measurements import FILLS, TURNS
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.init import parse
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_bench.comparison.pairs import Pair
+from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.training import SKIPPED, Trained, same_start, start_of, train
 from init_bench.comparison.training_setting import RunOptions, cell_of
 from init_bench.init import InitSpec, parse

@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.diagnosis.verdict_rules import verdict_marks
+from init_bench.diagnosis.rules.menu import verdict_marks
 from init_bench.figures.depth_panels import NAMED_LAYERS
 from tests.figures.test_figures import profile_frame, share_frame, verdict_frame
 

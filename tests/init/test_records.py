@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.cli.app import main
-from init_bench.comparison.pairs import pairs_of
+from init_bench.comparison.pairs_from_names import pairs_of
 from init_bench.comparison.tensor_draws import SHAPES, distribution_rows
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, INITS, he_normal_, register_init

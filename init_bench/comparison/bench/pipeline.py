@@ -10,7 +10,7 @@ import pandas as pd
 
 from init_bench import datasets
 from init_bench.comparison.bench.answers import pairs_of_arms, ranking_of, summary_of
-from init_bench.comparison.bench.arms import arms_of
+from init_bench.comparison.bench.arm_choice import arms_of
 from init_bench.comparison.bench.outcomes import arm_outcomes, run_outcomes
 from init_bench.comparison.bench.protocol import Protocol, protocol_from
 from init_bench.comparison.bench.result import Bench

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from init_bench.comparison.bench.arms import menu_arms
+from init_bench.comparison.bench.arm_choice import menu_arms
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
 from init_bench.init import parse

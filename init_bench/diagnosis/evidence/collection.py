@@ -25,9 +25,9 @@ from init_bench.diagnosis.evidence.preconditions import (
 from init_bench.errors import InitBenchError
 from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.dropout import dropout_disabled
+from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass, seed_rng
-from init_bench.hooks.layer_tracker import LayerTracker, track
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in

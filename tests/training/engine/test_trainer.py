@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from init_bench.activations.kernels import Kernel
+from init_bench.activations.in_place import Kernel
 from init_bench.activations.menu import ACTIVATIONS, Activation
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns

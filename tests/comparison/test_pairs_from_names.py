@@ -2,7 +2,12 @@
 
 import pytest
 
-from init_bench.comparison.pairs import STAND_IN, counterpart_name, pairs_of, without_counterpart
+from init_bench.comparison.pairs_from_names import (
+    STAND_IN,
+    counterpart_name,
+    pairs_of,
+    without_counterpart,
+)
 from init_bench.errors import InitBenchError
 from init_bench.init import ALIASES, INITS, menu_rows, parse
 

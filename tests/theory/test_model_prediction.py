@@ -8,7 +8,7 @@ from torch import nn
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.models import mlp
 from init_bench.theory import Inputs, MeanField, expected_profile
-from init_bench.theory.coverage import COLUMNS, expected_of
+from init_bench.theory.model_prediction import COLUMNS, expected_of
 from init_bench.training.networks import build
 from tests.models_to_diagnose import Functional, batch, sound
 

@@ -10,7 +10,7 @@ import pytest
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.cli.completion import known_activations
-from init_bench.cli.console import print_frame, print_rows, print_text
+from init_bench.cli.verb_output import print_frame, print_rows, print_text
 from init_bench.init.progress_bar import no_progress_bars, progress_bar
 
 TABLE = pd.DataFrame({"init": ["he_normal", "zeros"], "final_loss": [0.25, float("nan")]})

@@ -3,7 +3,7 @@
 import pytest
 
 from init_bench import InitBenchError, init
-from init_bench.comparison.bench.arms import AS_BUILT, arms_of, menu_arms, traits_of
+from init_bench.comparison.bench.arm_choice import AS_BUILT, arms_of, menu_arms, traits_of
 from init_bench.comparison.bench.tasks import TASKS
 from init_bench.init.lookup import RECORDS, record_of
 from init_bench.models import siren, vit_small

@@ -7,10 +7,10 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.gradient_state_rules import FIRST_LOSS_RULE, GRADIENT_STATE_RULES
-from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.rules.gradient_states import FIRST_LOSS_RULE, GRADIENT_STATE_RULES
+from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.weight_scale import UNDONE_SCALE_RULES, WEIGHT_SCALE_RULES
 from init_bench.diagnosis.use_measures import largest_attention
-from init_bench.diagnosis.weight_scale_rules import UNDONE_SCALE_RULES, WEIGHT_SCALE_RULES
 from init_bench.errors import InitBenchError
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"

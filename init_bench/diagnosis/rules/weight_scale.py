@@ -1,6 +1,6 @@
 """List the verdict rules about the scale of a layer's weights: met by later layers, or undone."""
 
-from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.rules.rule import Rule
 from init_bench.diagnosis.use_measures import undone_weight_gain, weight_gain
 
 LARGE, SMALL = 12.0, 0.02

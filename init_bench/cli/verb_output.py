@@ -43,7 +43,7 @@ def print_json(rows: Sequence[dict[str, Any]]) -> None:
 def print_rows(rows: list[dict[str, str]]) -> None:
     """Print rows as a table, columns aligned."""
     if sys.stdout.isatty():
-        from init_bench.cli.terminal import show_table
+        from init_bench.cli.colored_output import show_table
 
         show_table([*rows[0]], [[*row.values()] for row in rows])
         return
@@ -61,7 +61,7 @@ def print_frame(frame: "pd.DataFrame") -> None:
         return
     from pandas.api.types import is_numeric_dtype
 
-    from init_bench.cli.terminal import show_table
+    from init_bench.cli.colored_output import show_table
 
     numbers = [str(name) for name in frame if is_numeric_dtype(frame[name])]
     texts = frame.map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value))
@@ -72,7 +72,7 @@ def print_frame(frame: "pd.DataFrame") -> None:
 def print_text(text: str) -> None:
     """Print a result's text: on a terminal what is healthy, watched and bad in color."""
     if sys.stdout.isatty():
-        from init_bench.cli.terminal import show_text
+        from init_bench.cli.colored_output import show_text
 
         show_text(text)
     else:

@@ -2,7 +2,7 @@
 
 from init_bench.diagnosis import gradient_state_measures as measures
 from init_bench.diagnosis.evidence.chance import FAR
-from init_bench.diagnosis.rule import Rule
+from init_bench.diagnosis.rules.rule import Rule
 
 GRADIENT_STATE_RULES: tuple[Rule, ...] = (
     Rule(

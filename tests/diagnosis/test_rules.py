@@ -22,8 +22,8 @@ from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.judgement import COLUMNS, NETWORK
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.diagnosis.rule import Rule
-from init_bench.diagnosis.verdict_rules import RULES, register_rule, verdict_names
+from init_bench.diagnosis.rules.menu import RULES, register_rule, verdict_names
+from init_bench.diagnosis.rules.rule import Rule
 from init_bench.errors import InitBenchError
 from init_bench.init import initialize
 from init_bench.testing import assert_healthy

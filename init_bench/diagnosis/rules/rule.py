@@ -1,6 +1,6 @@
 """Define what a verdict rule is: a limit on one measured quantity.
 
-``verdict_rules.py`` lists them; a new one is an entry there.
+``menu.py`` lists them; a new one is an entry there, or in the file of its kind.
 """
 
 from collections.abc import Callable

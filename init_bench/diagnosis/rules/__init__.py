@@ -1,0 +1,1 @@
+"""The verdict rules of ``diagnose``: one record each, all listed in ``menu.py``."""
