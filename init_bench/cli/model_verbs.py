@@ -159,7 +159,7 @@ def coord_check(
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the figure.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that training moves a model alike at every width and depth.
+    """Check that training moves a model alike at every size.
 
     The factory is called with each width. The model must return logits, (samples, classes) or a row
     of classes for each token: it is trained on random inputs and classes, and each layer's change
