@@ -27,7 +27,7 @@ def summary() -> str:
         f"{_names(row['avoid'])} | {row['worse_by']} | {row['runs']} |"
         for row in table.to_dict("records")
     ]
-    head = "| network | use | its loss [95 %] | avoid | worse by at least [95 %] | runs |"
+    head = "| network | use | its loss [95 %] | avoid | least bad is worse by [95 %] | runs |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 

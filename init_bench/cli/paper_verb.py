@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from init_bench.cli.options import AsJson
-from init_bench.cli.verb_output import print_json, print_rows, records
+from init_bench.cli.verb_output import print_json, print_rows, records, stoppable
 from init_bench.errors import InitBenchError, lookup
 
 
@@ -44,5 +44,6 @@ def paper(
     lookup(PAPERS, name, kind="paper")  # before torch is loaded, which takes seconds
     from init_bench.reproduction.papers.pipeline import paper as recheck
 
-    result = recheck(name, out, seeds=seeds, quick=quick)
+    with stoppable():
+        result = recheck(name, out, seeds=seeds, quick=quick)
     print_json(records(result.claims)) if as_json else print(result)

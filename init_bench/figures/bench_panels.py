@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import special
 
 from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
 
@@ -90,7 +91,7 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, shown: Sequence[str]) -> None:
         by_step = rows.groupby([rows["step"] // SMOOTHED, "seed"])["loss"].mean().unstack("seed")
         steps = (by_step.index.to_numpy() + 0.5) * SMOOTHED
         mean, n = by_step.mean(axis=1), by_step.notna().sum(axis=1)
-        half = 1.96 * by_step.std(axis=1) / np.sqrt(n)
+        half = special.stdtrit(n - 1, 0.975) * by_step.std(axis=1) / np.sqrt(n)
         line = {k: v for k, v in line_of(init, position).items() if k != "marker"}
         ax.plot(steps, mean, label=init, **line)
         ax.fill_between(steps, mean - half, mean + half, color=line["color"], alpha=0.15)

@@ -47,8 +47,8 @@ def within(
     try:
         return future.result(timeout=seconds)
     except TimeoutError:
-        if future.done():  # it is the work's own error
-            raise
+        if future.done():  # it ended at the last moment, or the error is the work's own
+            return future.result()
         raise ChunkTimeoutError(
             f"the chunk did not end within {seconds:g} s, the limit of --chunk-timeout"
         ) from None

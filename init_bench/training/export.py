@@ -89,17 +89,24 @@ def _write_tensorboard(results: Results, folder: Path) -> Iterator[Path]:
     writer_class = _summary_writer()
     varied = [name for name in AXES if results.cells[name].nunique() > 1]
     for cell in results.cells.to_dict("records"):
-        path = folder / _run_name(cell, varied)
+        path = _emptied(folder / _run_name(cell, varied))
         with closing(writer_class(str(path))) as writer:
             _add_cell(writer, cell, results)
         yield path
     if (results.folder / HISTOGRAMS).is_file():
         table = pd.read_parquet(results.folder / HISTOGRAMS)
         for (init, activation), rows in table.groupby(["init", "activation"], sort=False):
-            path = folder / "histograms" / f"init={init},activation={activation}"
+            path = _emptied(folder / "histograms" / f"init={init},activation={activation}")
             with closing(writer_class(str(path))) as writer:
                 _add_histograms(writer, rows)
             yield path
+
+
+def _emptied(path: Path) -> Path:
+    """Return a folder without the event files of an earlier export: points would show twice."""
+    for old in path.glob("events.out.tfevents*"):
+        old.unlink()
+    return path
 
 
 def _summary_writer() -> "type[SummaryWriter]":

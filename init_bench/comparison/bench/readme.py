@@ -79,7 +79,7 @@ def _answers(summary: pd.DataFrame) -> str:
         "loss": "its loss [95 %]",
         "avoid": "avoid",
         "loss_of_avoided": "their loss",
-        "worse_by": "worse by at least",
+        "worse_by": "least bad is worse by",
         "runs": "runs",
     }
     rows = summary[list(names)].astype(str).to_numpy().tolist()
@@ -90,11 +90,11 @@ def _reading() -> str:
     return (
         "*Use*: the arm with the lowest mean loss at the end, and all that no test sets apart from "
         "it (paired t over seeds, Holm over all pairs of the task, 5 %; differences below 2 % "
-        "count as none). *Avoid*: shown to be worse than the best by a tenth of chance's loss or "
-        "more, the worst first. *Worse by at least*: the best of those to avoid against the best, "
-        "with an interval that holds for all pairs. Each arm runs at its own best rate. Protocol "
-        "and definitions: `docs/bench.md`. `runs.csv` holds every final run, `tuning.csv` every "
-        "run that a rate was chosen on, `pairs.csv` every test, `arms.csv` every outcome."
+        "count as none). *Avoid*: shown to be worse than the best, and by the mean a tenth of "
+        "chance's loss behind it or more, the worst first. *Least bad is worse by*: the best of "
+        "those to avoid against the best, with an interval that holds for all pairs. Each arm "
+        "runs at its own best rate. Protocol and definitions: `docs/bench.md`. `runs.csv` holds every "
+        "final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every test, `arms.csv` every outcome."
     )
 
 

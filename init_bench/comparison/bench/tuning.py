@@ -91,10 +91,12 @@ def _widened(rates: list[float], best: float) -> list[float]:
 
 
 def window_decades(tuned: Tuned, arm: str, rates: Sequence[float]) -> list[float]:
-    """Return for each tuning seed how many decades of rates train in round 1.
+    """Return for each tuning seed how many decades of ``rates`` train in round 1.
 
-    Each rate stands for the step of the grid around it.
+    They are the same for all arms of a task: rates that widened the grid of one do not count. Each
+    rate stands for the step of the grid around it.
     """
     step = float(np.diff(np.log10(sorted(rates))).mean())
     runs = tuned.runs[(tuned.runs["init"] == arm) & (tuned.runs["round"] == 1)]
+    runs = runs[runs["lr"].isin(rates)]  # a wider grid of this arm alone does not count
     return [float(count * step) for count in runs.groupby("seed")["trains"].sum()]

@@ -103,7 +103,7 @@ def after_function(node: fx.Node, inputs: list[Signal]) -> Signal:
     if name in ("add", "iadd", "sub", "isub"):
         return replace(_sum(node, inputs, numbers, -1 if "sub" in name else 1), assumed=assumed)
     if name in ("mul", "imul", "truediv", "div"):
-        return replace(_product(name, inputs, numbers), assumed=assumed)
+        return replace(_product(name, node, inputs, numbers), assumed=assumed)
     if name == "neg":
         return first.times(-1)
     if name in ("cat", "stack"):
@@ -142,18 +142,28 @@ def _sum(node: fx.Node, inputs: list[Signal], numbers: list[float], sign: int) -
     if len(inputs) == 1 and not numbers:
         return first.times(1 + sign)  # x + x
     if len(inputs) == 1:
-        turned = isinstance(node.args[0], int | float) and sign < 0
-        return replace(first.times(-1 if turned else 1), mean=numbers[0] + first.mean)
+        if sign < 0 and _begins_with_number(node):
+            return replace(first, mean=numbers[0] - first.mean)
+        return replace(first, mean=first.mean + sign * numbers[0])
     second = inputs[1].times(sign)
     return Signal(mean=first.mean + second.mean, variance=first.variance + second.variance)
 
 
-def _product(name: str, inputs: list[Signal], numbers: list[float]) -> Signal:
+def _begins_with_number(node: fx.Node) -> bool:
+    return isinstance(node.args[0], int | float)
+
+
+def _product(name: str, node: fx.Node, inputs: list[Signal], numbers: list[float]) -> Signal:
     first = inputs[0]
-    if len(inputs) == 1 and numbers:
-        return first.times(1 / numbers[0] if "div" in name and numbers[0] else numbers[0])
-    if "div" in name:
+    divides = "div" in name
+    if divides and (len(inputs) > 1 or not numbers or _begins_with_number(node)):
         return Signal().assuming("a quotient of mean 0, variance 1")
+    if len(inputs) == 1 and numbers:
+        return first.times(1 / numbers[0] if divides and numbers[0] else numbers[0])
+    if len(inputs) == 1:  # x * x: E x⁴ of a normal x
+        return Signal(
+            mean=first.square, variance=2 * first.variance**2 + 4 * first.mean**2 * first.variance
+        )
     second = inputs[-1]
     mean = first.mean * second.mean
     return Signal(mean=mean, variance=first.square * second.square - mean**2)

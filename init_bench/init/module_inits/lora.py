@@ -116,12 +116,14 @@ def _in_place(layer: Any) -> Iterator[None]:
         for name, value in module._parameters.items()
         if value is not None
     ]
-    yield
-    for module, name, value, data in held:
-        made = module._parameters[name].detach()
-        module._parameters[name], value.data = value, data
-        if made.data_ptr() != data.data_ptr():
-            data.copy_(made)
+    try:
+        yield
+    finally:
+        for module, name, value, data in held:
+            made = module._parameters[name].detach()
+            module._parameters[name], value.data = value, data
+            if made.data_ptr() != data.data_ptr():
+                data.copy_(made)
 
 
 def _merged_base(layer: Any) -> Tensor:

@@ -115,6 +115,8 @@ def default_eps(optimizer: OptimizerName) -> float | None:
         (1e-08, None)
     """
     name = name_of_optimizer(optimizer)
+    if name == "muon":
+        name = "adamw"  # which steps what Muon does not
     if KINDS.get(name) not in ("adam", "adamw"):
         return None
     classes = {each.lower(): each for each in torch.optim.__all__}

@@ -1,6 +1,7 @@
 """Run chunks as tasks of a Ray cluster: each returns its results, this driver stores them."""
 
 import itertools
+import math
 import os
 import signal
 import socket
@@ -124,7 +125,8 @@ def connect(resources: Resources) -> Iterator[int]:
 def _start(ray: Any, resources: Resources) -> None:
     """Start a cluster on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    settings = {"address": "local", "include_dashboard": False, "num_cpus": resources.workers}
+    cpus = resources.workers and math.ceil(resources.workers * resources.options.get("cpus", 1))
+    settings = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**settings, **QUIET)

@@ -37,6 +37,10 @@ MARGIN = 3
 """A job may take this many times its estimated time, and an hour at least."""
 
 
+ANSWER_SECONDS = 25.0
+"""A command of Slurm that has not answered by then is given up."""
+
+
 ARRAY_JOBS = 1000
 """Jobs of an array at most where Slurm does not say what the site allows: its own default."""
 
@@ -100,8 +104,12 @@ def _most_jobs(resources: Resources) -> int:
     """Return the size of the largest array that this site allows."""
     if _is_local(resources) or not shutil.which("scontrol"):
         return ARRAY_JOBS
-    done = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True)
-    found = re.search(r"MaxArraySize\s*=\s*(\d+)", done.stdout)
+    try:
+        command = ["scontrol", "show", "config"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        return ARRAY_JOBS
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", said.stdout)
     return max(1, int(found[1]) - 1) if found else ARRAY_JOBS
 
 
@@ -159,7 +167,12 @@ def connect(resources: Resources) -> Iterator[int]:
                 "node, or try it with --executor-option cluster=local"
             )
         command = ["sbatch", "--test-only", *_flags(resources), "--wrap", "true"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise InitBenchError(
+                f"Slurm does not answer: 'sbatch --test-only' took more than {ANSWER_SECONDS:g} s"
+            ) from None
         if done.returncode:
             raise InitBenchError(f"Slurm refuses such a job: {_message(done.stderr)}")
     yield resources.workers or os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """Mean and variance that ``moments`` computes are those that samples show."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -121,3 +122,24 @@ def test_what_is_not_traced_is_refused_with_the_way_out() -> None:
     with pytest.raises(InitBenchError, match=r"torch\.fx traces.* use lsuv with a batch"):
         ib.initialize(model, "moments")
     assert torch.equal(before, model.fc.weight)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [lambda a: a - 3, lambda a: 3 - a, lambda a: a + 1, lambda a: a / 2, lambda a: a * a],
+    ids=["a - 3", "3 - a", "a + 1", "a / 2", "a * a"],
+)
+def test_arithmetic_between_two_layers_is_followed(between: Callable[[Tensor], Tensor]) -> None:
+    class Between(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(256, 256), nn.Linear(256, 256)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.second(between(self.first(x)))
+            return found
+
+    model = Between()
+    ib.initialize(model, "moments", seed=0)
+    x = torch.randn(512, 256, generator=torch.Generator().manual_seed(0))
+    assert model(x).square().mean().item() == pytest.approx(1, rel=0.1)
