@@ -62,7 +62,7 @@ def judge(
 
     The interval is Student's t over seeds. A claim holds if all of the interval lies within the
     threshold. An interval that contains the threshold does not show the claim; the note says so
-    where the mean itself is within. Neither does one that is not known, where a seed diverged.
+    where the mean itself is within.
 
     Args:
         claims: what to judge.
@@ -79,8 +79,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict
     mean, low, high = t_interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
-    unknown = math.isnan(ends[0]) or math.isnan(ends[1])
-    straddles = not holds and (unknown or (ends[0] <= claim.high and claim.low <= ends[1]))
+    straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
     second = claim.second if claim.second and claim.second.frame in frames else None
     second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {

@@ -93,8 +93,9 @@ def _reading() -> str:
         "count as none). *Avoid*: shown to be worse than the best, and by the mean a tenth of "
         "chance's loss behind it or more, the worst first. *Least bad is worse by*: the best of "
         "those to avoid against the best, with an interval that holds for all pairs. Each arm "
-        "runs at its own best rate. Protocol and definitions: `docs/bench.md`. `runs.csv` holds every "
-        "final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every test, `arms.csv` every outcome."
+        "runs at its own best rate. Protocol and definitions: `docs/bench.md`. `runs.csv` holds "
+        "every final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every "
+        "test, `arms.csv` every outcome."
     )
 
 
