@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, first_line, misfit
-from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.hooks.nested_tensors import first_tensor, tensors_in
 from init_bench.models import check_module
 from init_bench.randomness import drawing_from, stream
 
@@ -100,7 +100,7 @@ def random_classes(output: object, inputs: object, *, seed: int = 0) -> Tensor |
         torch.Size([4, 7])
         >>> random_classes(torch.zeros(4, 10, 7), tokens)
     """
-    logits, tokens = first_tensor(output), first_tensor(inputs)
+    logits, tokens = first_tensor(output), next(iter(tensors_in(inputs)), None)
     if logits is None or logits.dim() < 2 or logits.shape[-1] < 2:
         return None
     of_tokens = (

@@ -35,6 +35,10 @@ class Panel:
         log_x, log_y: whether an axis is logarithmic.
         mark_x, mark_y: a value on that axis and its name, drawn as a gray line.
         low_y, high_y: ends of the vertical axis, if they matter.
+
+    Example:
+        >>> Panel(quantity="std", x="layer", y="std of the layer", log_y=True).quantity
+        'std'
     """
 
     quantity: str

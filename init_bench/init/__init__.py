@@ -22,6 +22,7 @@ from init_bench.init.lookup import (
 from init_bench.init.loss_inits.gradinit import gradinit_
 from init_bench.init.loss_inits.metainit import metainit_
 from init_bench.init.menu import menu_rows
+from init_bench.init.module_inits.as_built import as_built_
 from init_bench.init.module_inits.deep_transformers import deepnorm_, sub_ln_
 from init_bench.init.module_inits.fixup import fixup_
 from init_bench.init.module_inits.gpt2 import gpt2_
@@ -101,6 +102,7 @@ __all__ = [
     "NetworkInit",
     "Report",
     "all_inits",
+    "as_built_",
     "calculate_gain",
     "canonical",
     "completep_",

@@ -88,7 +88,7 @@ def test_weights_within_the_limits_but_far_from_recommended_are_counted() -> Non
     found = ib.diagnose(model, X, Y)
     assert "fc4" not in set(found.bad.loc[found.bad["cause"] == "", "layer"])
     counted = [note for note in found.notes if note.startswith("2 of 6 weights")]
-    assert len(counted) == 1 and "10× smaller than" in counted[0]
+    assert len(counted) == 1 and "3× smaller than" in counted[0]
     model.get_parameter("fc3.weight").data.mul_(100)
     assert ib.diagnose(model, X, Y).notes == ()
 

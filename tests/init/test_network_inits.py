@@ -120,6 +120,8 @@ def test_the_report_has_a_row_for_every_parameter_and_its_std(name: str) -> None
 def test_what_a_grid_builds_is_what_initialize_does(name: str) -> None:
     if "plain" not in filled(name):
         pytest.skip("fills no plain network")
+    if name == "as_built":
+        pytest.skip("in a grid the constructor draws from the seed")
     needs = next(row["needs"] for row in menu_rows() if row["name"] == name)
     data = None if needs == "module" else networks.batch()
     expected = networks.plain().eval()

@@ -1,8 +1,6 @@
 """Leave a model as its factory built it: the architecture's own default."""
 
-from init_bench.init.whole_model.fill_log import Filled
 from init_bench.init.whole_model.network import Network
-from init_bench.init.whole_model.report import UNCHANGED
 
 
 def as_built_(network: Network) -> None:
@@ -27,5 +25,4 @@ def as_built_(network: Network) -> None:
         >>> bool((model.weight == before).all())
         True
     """
-    for name in network.parameters:
-        network.filled[name] = Filled(initialiser=UNCHANGED, note="as the model was built")
+    network.keep_all("as the model was built")
