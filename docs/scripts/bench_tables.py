@@ -33,7 +33,7 @@ def summary() -> str:
 
 def recent_initialisers() -> str:
     """Return how initialisers of recent papers did, a row per task and initialiser."""
-    arms = pd.read_csv(RESULTS / "arms.csv")
+    arms = pd.read_csv(RESULTS / "recent" / "arms.csv")
     losses = arms[arms["outcome"] == "final_loss"]
     best = losses.loc[losses.groupby("task")["value"].idxmin()].set_index("task")
     rows = [

@@ -456,7 +456,8 @@ def test_the_caption_says_what_a_band_is(name: str, words: str) -> None:
 @pytest.mark.parametrize("name", figures.__all__)
 def test_every_public_function_is_documented_with_an_example(name: str) -> None:
     doc = getattr(figures, name).__doc__
-    titles = ("Source:", "Example:") if name == "smooth" else ("Args:", "Raises:")
+    others = {"smooth": ("Source:", "Example:"), "Panel": ("Attributes:", "Example:")}
+    titles = others.get(name, ("Args:", "Raises:"))
     assert all(title in doc for title in titles)
     # the figure of a diagnosis shows its example where diagnose does
     assert ">>> " in doc or name == "diagnosis"

@@ -70,6 +70,8 @@ def test_every_init_takes_some_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_network_and_nothing_else_moves(name: str) -> None:
+    if name == "as_built":
+        pytest.skip("leaves what the maker drew")
     for maker, (again, _) in filled(name).items():
         model = MAKERS[maker]()
         model[0].eval()
