@@ -12,6 +12,9 @@ def as_built_(network: Network) -> None:
     Shapes:
         network: any. In a grid the constructor draws from a stream of the seed.
 
+    Raises:
+        InitBenchError: no value is refused.
+
     Source:
         The model's class, such as torchvision's ``resnet.py``.
 

@@ -79,7 +79,9 @@ def test_the_outcomes_of_a_run_are_as_defined() -> None:
 def test_every_outcome_of_an_arm_has_an_interval() -> None:
     falling = [2.0] * 10 + [1.0] * 30
     runs = run_outcomes(TASK, result({0: falling, 1: falling}, [1.1, 1.3], ["ok", "ok"]), CHANCE)
-    tuning = pd.DataFrame({"init": "zeros", "round": 1, "seed": [5, 6], "trains": [True, True]})
+    tuning = pd.DataFrame(
+        {"init": "zeros", "lr": 0.1, "round": 1, "seed": [5, 6], "trains": [True, True]}
+    )
     arms = arm_outcomes(TASK, runs, Tuned({"zeros": 0.1}, tuning)).set_index("outcome")
     names = ("final_loss", "area", "steps_to_target", "test_accuracy", "seconds")
     assert set(arms.index) == {*names, "diverged", "reached", "window_decades"}
