@@ -156,6 +156,7 @@ def test_what_draws_nothing_is_known_not_to_draw() -> None:
 
 def test_a_compiled_model_is_compiled_once_and_draws_the_same() -> None:
     """Torch's compiler must neither trace the context nor drop what it does."""
+    torch.compiler.reset()  # it gives up on a forward that other tests have compiled often
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
     graphs: list[torch.fx.GraphModule] = []
 
