@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from init_bench.errors import StorageError
+from init_bench.files import json_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +32,7 @@ def say(text: str) -> None:
 
 def records(table: "pd.DataFrame", **columns: object) -> list[dict[str, Any]]:
     """Return the rows of a table as JSON values, ``columns`` before its own."""
-    rows = json.loads(table.to_json(orient="records"))
-    return [{**columns, **row} for row in rows]
+    return [{**columns, **row} for row in json_records(table)]
 
 
 def print_json(rows: Sequence[dict[str, Any]]) -> None:

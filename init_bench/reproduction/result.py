@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from init_bench.figures import claim_verdicts
 from init_bench.figures.claim_list import number_of
 from init_bench.figures.export import files_of, page_of
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 
 SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "threshold", "note")
 """Columns of the table in a page."""
@@ -56,7 +56,7 @@ class Reproduction:
 
     def to_json(self) -> str:
         """Return summary, claims and the paths of the figures as JSON."""
-        claims = json.loads(self.claims.to_json(orient="records", double_precision=15))
+        claims = json_records(self.claims, digits=15)
         paths = [str(path) for path in self.figures]
         head = {"summary": self.summary, "claims": claims, "figures": paths}
         return json.dumps(head, ensure_ascii=False)

@@ -20,7 +20,7 @@ from init_bench import figures
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import files_of
 from init_bench.figures.page import render
-from init_bench.files import write_files
+from init_bench.files import json_records, write_files
 from init_bench.init import parse
 from init_bench.training.cell import AXES
 from init_bench.training.run_page import ordered_axes, page_of_run
@@ -196,8 +196,7 @@ class Results:
 
     def to_json(self) -> str:
         """Return the table ``cells`` as JSON records, null where there is no finite number."""
-        records: str = self.cells.to_json(orient="records", double_precision=15)
-        return json.dumps(json.loads(records), ensure_ascii=False)
+        return json.dumps(json_records(self.cells, digits=15), ensure_ascii=False)
 
     def save(
         self, folder: str | Path, name: str = "results", *, expected: pd.DataFrame | None = None
