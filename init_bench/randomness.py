@@ -3,8 +3,10 @@
 import functools
 import hashlib
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -26,7 +28,37 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Dispatch mode that several threads may be in at once.
+
+    Torch notes in globals of the process that a mode is entered, and a mode restores on exit what
+    it found on entry. Of threads that overlap, the last to leave would restore what another had
+    set, and torch's compiler would stay out for the rest of the process. Here the modes of all
+    threads share one stack of what they found: the last restores what the first found.
+    """
+
+    _lock = threading.RLock()
+    _found: ClassVar[dict[str, deque[bool]]] = {
+        "old_dispatch_mode_flags": deque(),
+        "old_non_infra_dispatch_mode_flags": deque(),
+        "old_without_ignore_compile_internals_dispatch_mode_flags": deque(),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.__dict__.update(self._found)
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            entered: Self = super().__enter__()  # type: ignore[no-untyped-call]
+        return entered
+
+    def __exit__(self, *error: Any) -> None:
+        with self._lock:
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+
+class drawing_from(DispatchMode):  # type: ignore[no-untyped-call]
     """Context in which random fills that name no generator draw from ``generator``.
 
     ``nn.Module.reset_parameters`` and ``torch.nn.init.sparse_`` draw from torch's global
@@ -44,7 +76,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.generator = generator
         self.drew = self.repeated = False
 
@@ -56,8 +88,7 @@ class drawing_from(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __enter__(self) -> Self:
         if "torch._dynamo" in sys.modules:
             _keep_compiler_out()
-        entered: Self = super().__enter__()  # type: ignore[no-untyped-call]
-        return entered
+        return super().__enter__()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from init_bench.randomness import drawing_from, stream
 
@@ -156,7 +159,6 @@ def test_what_draws_nothing_is_known_not_to_draw() -> None:
 
 def test_a_compiled_model_is_compiled_once_and_draws_the_same() -> None:
     """Torch's compiler must neither trace the context nor drop what it does."""
-    torch.compiler.reset()  # it gives up on a forward that other tests have compiled often
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
     graphs: list[torch.fx.GraphModule] = []
 
@@ -173,3 +175,24 @@ def test_a_compiled_model_is_compiled_once_and_draws_the_same() -> None:
         drawn = compiled(x)
     assert torch.equal(drawn, plain)
     assert len(graphs) == 1
+
+
+def test_torch_knows_no_mode_when_threads_that_overlap_have_left() -> None:
+    """It keeps its compiler out as long as it believes that a mode is entered."""
+    first, second = (drawing_from(stream(0, name)) for name in ("first", "second"))
+    entered, left = Barrier(2), Event()
+
+    def overlap() -> None:
+        with second:
+            entered.wait()
+            left.wait()
+
+    with ThreadPoolExecutor(1) as threads:
+        with first:
+            other = threads.submit(overlap)
+            entered.wait()
+        second_inside = is_in_torch_dispatch_mode()
+        left.set()
+        other.result()
+    assert second_inside
+    assert not is_in_torch_dispatch_mode()

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from init_bench.randomness import DispatchMode
 
 _DRAWS: dict[Any, Callable[[tuple[Any, ...]], Any]] = {
     torch.ops.aten.bernoulli_.float: lambda args: args[1] if len(args) > 1 else 0.5,
@@ -20,7 +21,7 @@ _DRAWS: dict[Any, Callable[[tuple[Any, ...]], Any]] = {
 """Operations that draw from {0, 1}, and how to read the probability of a 1 off their arguments."""
 
 
-class BernoulliMeans(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class BernoulliMeans(DispatchMode):  # type: ignore[no-untyped-call]
     """Replace Bernoulli draws by their mean, so that dropout masks let everything pass.
 
     A mask is ``bernoulli_(keep)`` over ``keep``: filled with ``keep`` it is 1. A mask of booleans
@@ -35,9 +36,6 @@ class BernoulliMeans(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     supports_higher_order_operators = True  # flex_attention and its like pass
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def is_infra_mode(cls) -> bool:

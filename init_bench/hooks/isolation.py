@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -179,16 +180,46 @@ def run_uncompiled(model: nn.Module) -> Iterator[bool]:
     loaded.
     """
     compiled = is_compiled(model)
-    if not compiled and "torch._dynamo" not in sys.modules:
-        yield False
-        return
     if compiled:
         log.warning(
             "%s is compiled: the module underneath is captured, run without the compiler",
             type(unwrapped(model)).__name__,
         )
-    with torch.compiler.set_stance("force_eager"):
+    with without_compiler():
         yield compiled
+
+
+class without_compiler:
+    """Context in which compiled functions run as they were written, in every thread.
+
+    Torch has one stance for the process: the first thread to enter sets it, the last to leave
+    restores it. A compiler that is not loaded has compiled nothing, and stays unloaded.
+
+    Example:
+        >>> double = torch.compile(lambda x: 2 * x)
+        >>> with without_compiler():
+        ...     double(torch.ones(2))
+        tensor([2., 2.])
+    """
+
+    _lock = threading.Lock()
+    _inside = 0
+    _stance: Any = None
+
+    def __enter__(self) -> None:
+        shared = without_compiler
+        with self._lock:
+            shared._inside += 1
+            if shared._stance is None and "torch._dynamo" in sys.modules:
+                shared._stance = torch.compiler.set_stance("force_eager")
+
+    def __exit__(self, *_: object) -> None:
+        shared = without_compiler
+        with self._lock:
+            shared._inside -= 1
+            if not shared._inside and shared._stance is not None:
+                shared._stance.__exit__(None, None, None)
+                shared._stance = None
 
 
 def is_compiled(model: nn.Module) -> bool:

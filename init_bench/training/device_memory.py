@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from init_bench.datasets import Dataset
+from init_bench.randomness import DispatchMode
 from init_bench.training.cell import Cell
 from init_bench.training.networks import input_shape, network_of
 
@@ -77,11 +77,11 @@ def bytes_of(cell: Cell, data: Dataset) -> int:
     return PARAMETER_COPIES * parameters + OUTPUT_COPIES * outputs.total
 
 
-class _OutputBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _OutputBytes(DispatchMode):  # type: ignore[no-untyped-call]
     """Add up the sizes of what operations return."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.total = 0
 
     def __torch_dispatch__(

@@ -13,6 +13,7 @@ from init_bench.hooks.isolation import (
     preserved_state,
     restored_parameters,
     rollback_on_error,
+    without_compiler,
 )
 
 
@@ -96,3 +97,23 @@ def test_frozen_parametrizations_do_no_power_iteration() -> None:
         assert layer.weight is layer.weight
     assert all(map(torch.equal, before, state_of(layer)))
     assert all(module.training for module in layer.modules())
+
+
+def test_the_compiler_comes_back_when_threads_that_overlap_have_left() -> None:
+    torch.compiler.reset()
+    graphs: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(lambda x: 2 * x, backend=backend)
+    first, second = without_compiler(), without_compiler()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__()
+    compiled(torch.ones(2))
+    assert not graphs
+    second.__exit__()
+    compiled(torch.ones(2))
+    assert len(graphs) == 1

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from init_bench.hooks.isolation import restored_parameters
+from init_bench.hooks.isolation import restored_parameters, without_compiler
 from init_bench.hooks.model_view import ModelView
 from init_bench.statistics.layer import rms
 
@@ -104,7 +104,7 @@ class _Repeat:
         with (
             restored_parameters(self.model),
             torch.enable_grad(),
-            torch.compiler.set_stance("force_eager"),
+            without_compiler(),
         ):
             yield
 
