@@ -48,7 +48,14 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.__dict__.update(self._found)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch need not keep its compiler out: to do so it would load it, for 3 s."""
+        return False
+
     def __enter__(self) -> Self:
+        if "torch._dynamo" in sys.modules:
+            _keep_compiler_out(type(self))  # type: ignore[arg-type]
         with self._lock:
             entered: Self = super().__enter__()  # type: ignore[no-untyped-call]
         return entered
@@ -79,16 +86,6 @@ class drawing_from(DispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()
         self.generator = generator
         self.drew = self.repeated = False
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return that torch need not keep its compiler out: it would load it for that, 140 MB."""
-        return False
-
-    def __enter__(self) -> Self:
-        if "torch._dynamo" in sys.modules:
-            _keep_compiler_out()
-        return super().__enter__()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -130,10 +127,10 @@ class drawing_from(DispatchMode):  # type: ignore[no-untyped-call]
 
 
 @functools.cache
-def _keep_compiler_out() -> None:
+def _keep_compiler_out(mode: type[DispatchMode]) -> None:
     """Let torch's compiler, which is loaded, leave our operations as they are."""
-    left_alone: Any = torch.compiler.disable(drawing_from.__torch_dispatch__)  # type: ignore[no-untyped-call]
-    drawing_from.__torch_dispatch__ = left_alone  # type: ignore[method-assign]
+    left_alone: Any = torch.compiler.disable(mode.__torch_dispatch__)  # type: ignore[no-untyped-call]
+    mode.__torch_dispatch__ = left_alone  # type: ignore[method-assign]
 
 
 def _moved(value: Tensor, device: torch.device) -> Tensor:

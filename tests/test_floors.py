@@ -283,11 +283,12 @@ def test_help_loads_no_heavy_library_and_not_torch() -> None:
 
 
 def test_weights_and_bundled_data_load_no_compiler_and_no_torchvision() -> None:
-    """The two take 130 MB and two seconds, which a run that needs neither should not pay."""
+    """The two take 130 MB and three seconds, which who needs neither should not pay."""
     loaded = loaded_by(
         "-c",
         "import init_bench as ib; ib.datasets.load('mnist'); "
-        "ib.initialize(ib.models.mlp(4, 4, 2, 2, 'relu'), 'he_normal', seed=0)",
+        "model = ib.models.mlp(4, 4, 2, 2, 'relu'); ib.initialize(model, 'he_normal', seed=0); "
+        "import torch; ib.diagnose(model, torch.ones(3, 4), torch.tensor([0, 1, 0]))",
     )
     assert "torch" in loaded
     assert not loaded & {"torchvision", "sympy"}, "sympy comes with the compiler"
