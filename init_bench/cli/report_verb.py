@@ -13,7 +13,9 @@ REPORT = "report.html"
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of run, book or compare.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of run, book, compare, bench or paper.")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write. Default: DIR/report.html.")
     ] = None,
@@ -58,14 +60,11 @@ def say_page(folder: Path) -> None:
 
 
 def page_of_folder(folder: Path) -> str:
-    """Return the page of what ``folder`` holds: a comparison, the book's claims, or else runs.
+    """Return the page of what ``folder`` holds: a benchmark, a paper, a comparison, claims, runs.
 
     Raises:
         InitBenchError: it holds no job, or a file of it is damaged or of another version.
     """
-    from init_bench.training.store import folder_of_run
-
-    folder_of_run(folder)
     try:
         return _page(folder)
     except (OSError, KeyError, ValueError) as cause:
@@ -78,6 +77,18 @@ def page_of_folder(folder: Path) -> str:
 
 
 def _page(folder: Path) -> str:
+    from init_bench.comparison.bench import page as bench
+    from init_bench.reproduction.papers import page as papers
+    from init_bench.training.store import folder_of_run
+
+    if bench.is_bench(folder):
+        return bench.report_of_folder(folder)
+    if papers.is_paper(folder):
+        return papers.report_of_folder(folder)
+    return _page_of_runs(folder_of_run(folder))
+
+
+def _page_of_runs(folder: Path) -> str:
     if (folder / "comparison.parquet").is_file():
         from init_bench.comparison.page import report_of_folder
 
