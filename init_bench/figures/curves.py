@@ -34,7 +34,7 @@ WIDEST_LINE, MARKERS_PER_LINE = 2.4, 10
 
 
 def loss_curves(
-    frame: pd.DataFrame, *, caption: str = "", classes: int = 10, ax: Axes | None = None
+    frame: pd.DataFrame, *, caption: str = "", classes: int | None = 10, ax: Axes | None = None
 ) -> Figure:
     """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
 
@@ -42,7 +42,8 @@ def loss_curves(
         frame: columns ``init``, ``seed``, ``step``, ``loss``; a line ends where the first of its
             seeds diverged.
         caption: written below, followed by what the lines are.
-        classes: of the data set: their log is the loss of chance.
+        classes: of the data set: their log is the loss of chance. ``None`` draws no such line:
+            the classes are not known, or there are none.
         ax: panel to draw into, then without the caption; default: a new figure.
 
     Raises:
@@ -70,7 +71,7 @@ def loss_curves(
 
 
 def symmetry(
-    layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int = 10
+    layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int | None = 10
 ) -> Figure:
     """Draw the number of distinct hidden units during training, beside the loss.
 
@@ -165,7 +166,7 @@ def draw_losses(
     frame: pd.DataFrame,
     lines: Mapping[str, Mapping[str, Any]] | None = None,
     *,
-    classes: int = 10,
+    classes: int | None = 10,
 ) -> None:
     """Draw each initializer's loss over steps, mean and band, with its own line or ``lines``."""
     if frame.duplicated(["init", "seed", "step"]).any():
@@ -182,8 +183,9 @@ def draw_losses(
             ax.plot([], [], label=f"{label_of(str(init))} (diverged at once)", **line)
         else:
             _draw_loss(ax, by_seed, label_of(str(init)), line, dashes)
-    ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
-    _mark_chance(ax, classes)
+    ax.set(xlabel="step", ylabel="training loss" + " (cross-entropy)" * (classes is not None))
+    if classes is not None:
+        _mark_chance(ax, classes)
 
 
 def _draw_loss(

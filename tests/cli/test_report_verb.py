@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -53,6 +54,17 @@ def test_the_page_of_a_comparison_holds_its_verdict(tmp_path: Path) -> None:
     again = (tmp_path / "run" / "report.html").read_text()
     answer = written.partition('class="answer">')[2].partition("</p>")[0]
     assert answer and answer in again
+
+
+def test_the_page_of_a_comparison_leaves_out_other_runs_of_the_folder(tmp_path: Path) -> None:
+    pair = ("he_normal", "lecun_normal")
+    options: dict[str, Any] = {"out": tmp_path, "seeds": 2, "width": 8, "depth": 3}
+    for steps in (3, 6):
+        ib.compare(*pair, **options, steps=steps, device="cpu", progress=False)
+    assert len(ib.load(tmp_path).cells) == 8
+    assert cli("report", str(tmp_path), cwd=tmp_path).returncode == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "steps 6" in page and "<dd>4, of which 0 diverged</dd>" in page
 
 
 @pytest.mark.skipif(not (RESULTS / "bench").is_dir(), reason="the benchmark's results are not here")

@@ -106,7 +106,7 @@ def _picture(
     chosen = best.assign(label=labels).merge(few, on=list(axes)).assign(seed=0)
     caption = f"The {len(best)} with the lowest loss." if len(runs) > len(best) else ""
     drawn = chosen[["label", "seed", "step", "loss"]].rename(columns={"label": "init"})
-    return svg_of(loss_curves(drawn, caption=caption, classes=classes or 10))
+    return svg_of(loss_curves(drawn, caption=caption, classes=classes))
 
 
 METRICS = {"final_loss": "final loss", "test_accuracy": "test accuracy"}
