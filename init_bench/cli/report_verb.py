@@ -77,23 +77,30 @@ def page_of_folder(folder: Path) -> str:
 
 
 def _page(folder: Path) -> str:
-    from init_bench.comparison.bench import page as bench
-    from init_bench.reproduction.papers import page as papers
+    # By the tables that are there: what makes one kind of page need not be loaded for another.
+    if _holds(folder, "summary", "arms", "pairs"):
+        from init_bench.comparison.bench import page as bench
+
+        return bench.report_of_folder(folder)
+    if _holds(folder, "claims", "measured", "expected"):
+        from init_bench.reproduction.papers import page as papers
+
+        return papers.report_of_folder(folder)
     from init_bench.training.store import folder_of_run
 
-    if bench.is_bench(folder):
-        return bench.report_of_folder(folder)
-    if papers.is_paper(folder):
-        return papers.report_of_folder(folder)
     return _page_of_runs(folder_of_run(folder))
 
 
+def _holds(folder: Path, *tables: str) -> bool:
+    return all((folder / f"{name}.parquet").is_file() for name in tables)
+
+
 def _page_of_runs(folder: Path) -> str:
-    if (folder / "comparison.parquet").is_file():
+    if _holds(folder, "comparison"):
         from init_bench.comparison.page import report_of_folder
 
         return report_of_folder(folder)
-    if (folder / "claims.parquet").is_file():
+    if _holds(folder, "claims"):
         from init_bench.reproduction.book import page as book
 
         return book.report_of_folder(folder)

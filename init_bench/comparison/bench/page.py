@@ -40,11 +40,6 @@ HEAT_MAP = {
 """What the heat map shows, and its names; the ratio is what tasks share."""
 
 
-def is_bench(folder: Path) -> bool:
-    """Whether ``folder`` holds what a benchmark stored."""
-    return all((folder / f"{name}.parquet").is_file() for name in TABLES)
-
-
 def report_of_folder(folder: Path) -> str:
     """Return the page of what an earlier ``bench`` stored in ``folder`` as HTML."""
     summary, arms, pairs, runs = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)

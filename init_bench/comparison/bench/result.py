@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from init_bench import figures
 from init_bench.comparison.bench.answers import answer_of
 from init_bench.comparison.bench.outcomes import order
-from init_bench.comparison.bench.page import is_bench, report_of_folder
+from init_bench.comparison.bench.page import report_of_folder
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.readme import readme_of
 from init_bench.comparison.bench.tasks import Task
-from init_bench.errors import InitBenchError, lookup
+from init_bench.errors import lookup
 from init_bench.figures.export import images_of
 from init_bench.files import README, json_records, make_folder, write_atomic, write_files
 from init_bench.statistics.ranks import Ranking
@@ -123,13 +123,7 @@ class Bench:
         return [*paths, *write_files(target, {"report.html": report_of_folder(target).encode()})]
 
     def report(self) -> str:
-        """Return the page of the benchmark as HTML: one file that needs no network.
-
-        Raises:
-            InitBenchError: what was stored is gone.
-        """
-        if not is_bench(self.folder):
-            raise InitBenchError(f"{self.folder} holds no benchmark any more: call save() first")
+        """Return the page of the benchmark as HTML: one file that needs no network."""
         return report_of_folder(self.folder)
 
     def __str__(self) -> str:

@@ -12,14 +12,6 @@ from init_bench.reproduction.papers.experiment import Experiment, experiment_of
 from init_bench.reproduction.papers.menu import PAPERS
 from init_bench.reproduction.result import summary_of
 
-TABLES = ("claims", "measured", "expected")
-"""Stored tables that the page is made of."""
-
-
-def is_paper(folder: Path) -> bool:
-    """Whether ``folder`` holds what the recheck of a paper stored."""
-    return all((folder / f"{name}.parquet").is_file() for name in TABLES)
-
 
 def report_of_folder(folder: Path) -> str:
     """Return the page of what an earlier ``paper`` stored in ``folder`` as HTML.
