@@ -15,14 +15,16 @@ from scipy import ndimage
 from init_bench.errors import InitBenchError
 from init_bench.figures.style import (
     RC,
+    Canvas,
     add_caption,
+    canvas_of,
     figure_of,
     label_of,
     line_of,
     need,
-    new_figure,
     panel_of,
     seeds_of,
+    whole_of,
 )
 
 SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
@@ -71,7 +73,12 @@ def loss_curves(
 
 
 def symmetry(
-    layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int | None = 10
+    layers: pd.DataFrame,
+    curves: pd.DataFrame,
+    *,
+    caption: str,
+    classes: int | None = 10,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw the number of distinct hidden units during training, beside the loss.
 
@@ -80,6 +87,7 @@ def symmetry(
             ``layer``, ``distinct``. The most over layers is drawn, the mean over seeds.
         curves, classes: as for ``loss_curves``.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -95,7 +103,7 @@ def symmetry(
     need(curves, "init", "seed", "step", "loss")
     most = layers.groupby(["init", "seed", "step"], sort=False)["distinct"].max()
     mean = most.groupby(["init", "step"], sort=False).mean().reset_index()
-    figure = new_figure(10, 4.4)
+    figure = canvas_of(figure, 10, 4.4)
     with mpl.rc_context(RC):
         left, right = figure.subplots(1, 2)
         for position, (init, part) in enumerate(mean.groupby("init", sort=False)):
@@ -115,7 +123,7 @@ def symmetry(
             f"{caption} Lines: mean over {seeds_of(curves)}; the loss smoothed over 11 steps, its "
             "band ±1 standard deviation over seeds.",
         )
-    return figure
+    return whole_of(figure)
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:
