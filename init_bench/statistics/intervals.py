@@ -44,7 +44,7 @@ def ratio_interval(values: ArrayLike) -> tuple[float, float, float]:
 
     Example:
         >>> [round(x, 3) for x in ratio_interval([1.0, 2.0, 4.0])]
-        [2.0, 0.358, 11.189]
+        [2.0, 0.357, 11.19]
     """
     values = np.asarray(values, dtype=float)
     if not (values > 0).all():
