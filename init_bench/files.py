@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,6 +14,10 @@ from init_bench.errors import InitBenchError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+README = "README.md"
+"""What a folder of results says about itself."""
 
 
 def sha256(path: Path) -> str:
@@ -68,6 +73,21 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
         paths.append(folder / name)
         write_atomic(paths[-1], functools.partial(Path.write_bytes, data=content))
     return paths
+
+
+def head_of_readme(folder: Path) -> dict[str, str]:
+    """Return the terms and texts of a README's first table without headings; none without a file.
+
+    The READMEs that jobs write say there how they were made: command, seeds, versions, machine.
+    """
+    path = folder / README
+    if not path.is_file():
+        return {}
+    lines = path.read_text("utf-8").splitlines()
+    first = next((n for n, line in enumerate(lines) if line.replace(" ", "") == "|||"), len(lines))
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[first + 2 :])
+    pairs = (line.strip("| ").split(" | ", 1) for line in rows)
+    return {term.strip(): text.strip(" `") for term, text in pairs}
 
 
 def json_records(table: "pd.DataFrame", *, digits: int = 10) -> list[dict[str, Any]]:

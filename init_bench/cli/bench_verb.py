@@ -66,5 +66,5 @@ def bench(
             tasks, inits, out=out, quick=quick, seeds=seeds, device=device, workers=workers
         )
     print_json(records(result.summary)) if as_json else print(result)
-    say(f"Tables and figures: {out}")
+    say(f"wrote {out / 'report.html'}")
     end_if_failed(result.failures)

@@ -13,7 +13,9 @@ REPORT = "report.html"
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of run, book or compare.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of run, book, compare, bench or paper.")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write. Default: DIR/report.html.")
     ] = None,
@@ -58,14 +60,11 @@ def say_page(folder: Path) -> None:
 
 
 def page_of_folder(folder: Path) -> str:
-    """Return the page of what ``folder`` holds: a comparison, the book's claims, or else runs.
+    """Return the page of what ``folder`` holds: a benchmark, a paper, a comparison, claims, runs.
 
     Raises:
         InitBenchError: it holds no job, or a file of it is damaged or of another version.
     """
-    from init_bench.training.store import folder_of_run
-
-    folder_of_run(folder)
     try:
         return _page(folder)
     except (OSError, KeyError, ValueError) as cause:
@@ -78,11 +77,30 @@ def page_of_folder(folder: Path) -> str:
 
 
 def _page(folder: Path) -> str:
-    if (folder / "comparison.parquet").is_file():
+    # By the tables that are there: what makes one kind of page need not be loaded for another.
+    if _holds(folder, "summary", "arms", "pairs"):
+        from init_bench.comparison.bench import page as bench
+
+        return bench.report_of_folder(folder)
+    if _holds(folder, "claims", "measured", "expected"):
+        from init_bench.reproduction.papers import page as papers
+
+        return papers.report_of_folder(folder)
+    from init_bench.training.store import folder_of_run
+
+    return _page_of_runs(folder_of_run(folder))
+
+
+def _holds(folder: Path, *tables: str) -> bool:
+    return all((folder / f"{name}.parquet").is_file() for name in tables)
+
+
+def _page_of_runs(folder: Path) -> str:
+    if _holds(folder, "comparison"):
         from init_bench.comparison.page import report_of_folder
 
         return report_of_folder(folder)
-    if (folder / "claims.parquet").is_file():
+    if _holds(folder, "claims"):
         from init_bench.reproduction.book import page as book
 
         return book.report_of_folder(folder)

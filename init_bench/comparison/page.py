@@ -19,10 +19,14 @@ from init_bench.figures.page import (
 )
 from init_bench.training.cell import AXES
 from init_bench.training.results import load
-from init_bench.training.run_page import command_of, facts_of, ranking
+from init_bench.training.run_page import command_of, common_classes, facts_of, ranking
 
 TABLE = "comparison.parquet"
 """Name of the stored table."""
+
+
+RUNS = "comparison_runs.parquet"
+"""Name of the table of the runs that belong to it: the folder may hold others."""
 
 
 SHOWN = (
@@ -74,10 +78,21 @@ def report_of_folder(folder: Path) -> str:
     pairs = table["pair"].unique().tolist()
     verdicts = {pair: verdict_of(table[table["pair"] == pair]) for pair in pairs}
     run = load(folder)
-    inits = {*table["a"], *table["b"]}
-    cells = run.cells[run.cells["init"].isin(inits)]
-    curves = run.curves[run.curves["init"].isin(inits)]
-    return report(table, verdicts, curves, cells, run.manifest)
+    keys = _keys(folder, table, run.cells)
+    curves = run.curves[run.curves["key"].isin(keys)]
+    return report(table, verdicts, curves, run.cells[run.cells["key"].isin(keys)], run.manifest)
+
+
+def _keys(folder: Path, table: pd.DataFrame, cells: pd.DataFrame) -> set[str]:
+    """Return the keys of the comparison's cells; an older folder names its initializers alone."""
+    if (folder / RUNS).is_file():
+        return set(pd.read_parquet(folder / RUNS)["key"])
+    return set(cells.loc[cells["init"].isin({*table["a"], *table["b"]}), "key"])
+
+
+def runs_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the keys of the runs that the curves are of."""
+    return pd.DataFrame({"key": [] if curves.empty else curves["key"].unique()}, dtype="str")
 
 
 def cells_of(curves: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -93,8 +108,7 @@ def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:
     by_step = curves.groupby(["init", "step"])["loss"]
     mean = by_step.agg(loss="mean", loss_sd="std", cells="size").reset_index()
     runs = ranking(cells, ["init"])
-    classes = 10 if set(cells.get("dataset", ())) == {"mnist"} else None
-    return curves_section(mean, runs, ["init"], classes=classes)
+    return curves_section(mean, runs, ["init"], classes=common_classes(cells))
 
 
 def _numbers(table: pd.DataFrame) -> Section:

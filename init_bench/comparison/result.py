@@ -68,7 +68,8 @@ class Comparison:
     def save(self, folder: str | Path) -> list[Path]:
         """Write table, figure, HTML and JSON into ``folder``; return the paths.
 
-        The files are ``comparison.parquet``, ``comparison.png``, ``.html`` and ``.json``, and
+        The files are ``comparison.parquet``, ``comparison_runs.parquet`` (which runs of the folder
+        belong to it), ``comparison.png``, ``.html`` and ``.json``, and
         ``figures/compare.png`` and ``.svg``, and the page ``report.html``.
 
         Raises:
@@ -76,11 +77,12 @@ class Comparison:
         """
         folder = Path(folder)
         make_folder(folder)
-        table = folder / "comparison.parquet"
-        write_atomic(table, self.table.to_parquet)
+        tables = {page.TABLE: self.table, page.RUNS: page.runs_of(self.curves)}
+        for name, table in tables.items():
+            write_atomic(folder / name, table.to_parquet)
         images = write_files(folder / "figures", images_of(self.figure(), "compare"))
         files = {**files_of(self, "comparison"), "report.html": self.report().encode()}
-        return [table, *images, *write_files(folder, files)]
+        return [*(folder / name for name in tables), *images, *write_files(folder, files)]
 
     def report(self) -> str:
         """Return the page of the comparison as HTML: one file that needs no network."""

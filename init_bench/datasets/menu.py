@@ -84,18 +84,24 @@ class Source:
             images ``(N, height, width)`` in bytes, labels ``(N,)`` from 0.
         help: how many samples of what, where they come from, who made them.
         make: makes the data set of these tensors.
+        classes: their number, known without reading; ``None`` where targets are real values or it
+            is not known.
     """
 
     read: Callable[[], dict[str, Tensor]]
     help: str
     make: Callable[[dict[str, Tensor]], Dataset] = _dataset
+    classes: int | None = None
 
 
 DATASETS: dict[str, Source] = {
-    "mnist": Source(read=_mnist, help="70 000 digits, in the package; LeCun et al., 1998"),
+    "mnist": Source(
+        read=_mnist, help="70 000 digits, in the package; LeCun et al., 1998", classes=10
+    ),
     "mnist_short_test": Source(
         read=lambda: _shortened(_mnist()),
         help="mnist, tested on its first 1 000 test images: for many short runs",
+        classes=10,
     ),
     "mnist_pixels": Source(
         read=_mnist,
@@ -105,10 +111,12 @@ DATASETS: dict[str, Source] = {
     "fashion_mnist": Source(
         read=lambda: _torchvision("FashionMNIST", cache_folder()),
         help="70 000 garments, downloaded by torchvision; Xiao et al., 2017",
+        classes=10,
     ),
     "kmnist": Source(
         read=lambda: _torchvision("KMNIST", cache_folder()),
         help="70 000 hiragana, downloaded by torchvision; Clanuwat et al., 2018",
+        classes=10,
     ),
 }
 """Data sets by name."""
@@ -127,6 +135,18 @@ def described() -> dict[str, str]:
     """
     own = "your own four files in MNIST's format: " + ", ".join(idx.FILES.values())
     return {name: source.help for name, source in DATASETS.items()} | {FOLDER: own}
+
+
+def classes_of(name: str) -> int | None:
+    """Return the number of classes of a data set without reading it.
+
+    ``None`` where targets are real values, or only the data could tell.
+
+    Example:
+        >>> classes_of("mnist"), classes_of("mnist_pixels"), classes_of("idx:somewhere")
+        (10, None, None)
+    """
+    return DATASETS[name].classes if name in DATASETS else None
 
 
 def check_name(name: str) -> str:

@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
 
-from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
+from init_bench.figures.style import (
+    RC,
+    Canvas,
+    add_caption,
+    canvas_of,
+    line_of,
+    need,
+    whole_of,
+)
 
 OUTCOMES = {
     "final_loss": "loss at the end",
@@ -31,6 +39,7 @@ def bench_task(
     use: Sequence[str],
     shown: Sequence[str],
     caption: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw the outcomes of all arms of a task as rows, and the loss curves of a few.
 
@@ -41,6 +50,7 @@ def bench_task(
         use: those that nothing beats, drawn filled.
         shown: those whose curves are drawn.
         caption: text below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -56,7 +66,7 @@ def bench_task(
     """
     need(arms, "init", "outcome", "value", "ci_low", "ci_high")
     need(curves, "init", "seed", "step", "loss")
-    figure = new_figure(14, max(4.2, 1.5 + 0.28 * len(order)))
+    figure = canvas_of(figure, 14, max(4.2, 1.5 + 0.28 * len(order)))
     with mpl.rc_context(RC):
         rows = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
         for ax, (outcome, label) in zip(rows, OUTCOMES.items(), strict=False):
@@ -70,7 +80,7 @@ def bench_task(
             f"{caption} Filled: nothing is better. Bars: 95 % intervals over seeds. Curves: mean "
             f"over seeds of the mean of {SMOOTHED} steps; bands: 95 % intervals.",
         )
-    return figure
+    return whole_of(figure)
 
 
 def _draw_rows(ax: Axes, rows: pd.DataFrame, order: Sequence[str], use: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.depth_panels import log_safe, name_layers, width_for
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
 
 OUTPUTS: dict[str, dict[str, Any]] = {
     "pre_activation": {"color": "#9A9A9A", "marker": "s", "label": "layers with weights"},
@@ -18,13 +18,14 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 """Color, marker and label of an output, by its kind."""
 
 
-def captured_layers(layers: pd.DataFrame, *, caption: str) -> Figure:
+def captured_layers(layers: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
     """Draw ``sample_std`` and ``std`` of each layer's output and, if known, std of its gradient.
 
     Args:
         layers: the table of ``capture``, or other rows with its columns ``layer``, ``index``,
             ``kind``, ``std`` and ``sample_std``.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -42,7 +43,7 @@ def captured_layers(layers: pd.DataFrame, *, caption: str) -> Figure:
     gradients = layers[layers["kind"] == "gradient"]
     rows = 1 if gradients.empty else 2
     width = width_for(len(outputs))
-    figure = new_figure(width, 2.6 * rows + 1.2)
+    figure = canvas_of(figure, width, 2.6 * rows + 1.2)
     with mpl.rc_context(RC):
         panels = figure.subplots(rows, sharex=True, squeeze=False)[:, 0]
         _draw_outputs(panels[0], outputs)
@@ -52,7 +53,7 @@ def captured_layers(layers: pd.DataFrame, *, caption: str) -> Figure:
             panels[1].set(yscale="log", ylabel="std of ∂loss/∂output")
         name_layers(panels[-1], outputs, {}, width=width)
         add_caption(figure, f"{caption} Dotted: std; the gap is what does not depend on the input.")
-    return figure
+    return whole_of(figure)
 
 
 def _draw_outputs(ax: Axes, outputs: pd.DataFrame) -> None:

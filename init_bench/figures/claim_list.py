@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
 
 VERDICTS: dict[str, dict[str, Any]] = {
     "holds": {"color": "#009E73", "marker": "o"},
@@ -21,7 +21,7 @@ UNDECIDED: dict[str, dict[str, Any]] = {"undecided": {"color": "#7F7F7F", "marke
 """Mark of the third, which has a column only where a claim has it."""
 
 
-def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
+def claim_verdicts(claims: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
     """Draw a row per claim: its statement, its verdict, and the value beside the threshold.
 
     Args:
@@ -29,6 +29,7 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
             ``verdict`` (``holds``, ``does not hold`` or ``undecided``); the rows from top to
             bottom.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -41,7 +42,7 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
         ['0.2 [0.1, 0.3]  (<= 0.5)']
     """
     need(claims, "figure", "statement", "value", "ci_low", "ci_high", "threshold", "verdict")
-    figure = new_figure(11, 1.2 + 0.34 * len(claims))
+    figure = canvas_of(figure, 11, 1.2 + 0.34 * len(claims))
     with mpl.rc_context(RC):
         ax = figure.subplots()
         verdicts = VERDICTS | (UNDECIDED if "undecided" in set(claims["verdict"]) else {})
@@ -66,7 +67,7 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str) -> Figure:
         ax.grid(visible=False, axis="x")
         ax.tick_params(length=0)
         add_caption(figure, caption)
-    return figure
+    return whole_of(figure)
 
 
 def number_of(claim: Mapping[Any, Any]) -> str:

@@ -13,11 +13,13 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import (
     RC,
+    Canvas,
     add_caption,
+    canvas_of,
     explained_names,
     need,
-    new_figure,
     seeds_of,
+    whole_of,
 )
 
 VERDICT_STYLES: dict[str, dict[str, Any]] = {
@@ -47,6 +49,7 @@ def coordinate_curves(
     tolerance: float,
     caption: str,
     over: str = "width",
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw the change of each layer's output after the last step against width, and its slope.
 
@@ -56,6 +59,7 @@ def coordinate_curves(
         tolerance: slopes within this of 0 count as none: shaded.
         caption: written below.
         over: the column that the changes are drawn against, ``width`` or ``depth``.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -75,7 +79,7 @@ def coordinate_curves(
     last = rows[rows["step"] == rows["step"].max()]
     colors = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
     with mpl.rc_context(RC):
-        figure = new_figure(10.5, max(4.8, 0.17 * len(slopes) + 1.6))
+        figure = canvas_of(figure, 10.5, max(4.8, 0.17 * len(slopes) + 1.6))
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
         _draw_changes(left, last, list(slopes["layer"]), colors, over)
         _draw_slopes(right, slopes, tolerance)
@@ -84,7 +88,7 @@ def coordinate_curves(
             tick.set_bbox({"facecolor": "none", "edgecolor": color, "pad": 1.2, "linewidth": 1.2})
         figure.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
         add_caption(figure, f"{caption} {_legend(slopes['layer'], seeds_of(rows))}")
-    return figure
+    return whole_of(figure)
 
 
 def _legend(layers: pd.Series, seeds: str) -> str:

@@ -8,11 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.errors import InitBenchError
-from init_bench.figures.style import RC, add_caption, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, whole_of
 
 
 def rank_diagram(
-    mean_ranks: "pd.Series[float]", *, critical_difference: float, caption: str
+    mean_ranks: "pd.Series[float]",
+    *,
+    critical_difference: float,
+    caption: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw a row per arm at its mean rank; bars join arms that the test does not set apart.
 
@@ -20,6 +24,7 @@ def rank_diagram(
         mean_ranks: by arm, lowest first.
         critical_difference: mean ranks farther apart than this differ; nan draws no bar.
         caption: text below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: there are no ranks.
@@ -32,7 +37,7 @@ def rank_diagram(
     """
     if mean_ranks.empty:
         raise InitBenchError("there are no ranks to draw")
-    figure = new_figure(7.2, 1.6 + 0.3 * len(mean_ranks))
+    figure = canvas_of(figure, 7.2, 1.6 + 0.3 * len(mean_ranks))
     with mpl.rc_context(RC):
         ax = figure.subplots()
         ranks, places = mean_ranks.to_numpy(), np.arange(len(mean_ranks))
@@ -45,7 +50,7 @@ def rank_diagram(
         if not math.isnan(critical_difference):
             caption += f" Grey: mean ranks at most {critical_difference:.2f} apart do not differ."
         add_caption(figure, caption)
-    return figure
+    return whole_of(figure)
 
 
 def groups(ranks: np.ndarray, critical_difference: float) -> list[tuple[int, int]]:

@@ -15,14 +15,16 @@ from scipy import ndimage
 from init_bench.errors import InitBenchError
 from init_bench.figures.style import (
     RC,
+    Canvas,
     add_caption,
+    canvas_of,
     figure_of,
     label_of,
     line_of,
     need,
-    new_figure,
     panel_of,
     seeds_of,
+    whole_of,
 )
 
 SMOOTHING_STEPS, SMOOTHING_BETA = 11, 2.0
@@ -34,7 +36,7 @@ WIDEST_LINE, MARKERS_PER_LINE = 2.4, 10
 
 
 def loss_curves(
-    frame: pd.DataFrame, *, caption: str = "", classes: int = 10, ax: Axes | None = None
+    frame: pd.DataFrame, *, caption: str = "", classes: int | None = 10, ax: Axes | None = None
 ) -> Figure:
     """Draw the loss over steps: mean over seeds, smoothed, with a band of ±1 sd over seeds.
 
@@ -42,7 +44,8 @@ def loss_curves(
         frame: columns ``init``, ``seed``, ``step``, ``loss``; a line ends where the first of its
             seeds diverged.
         caption: written below, followed by what the lines are.
-        classes: of the data set: their log is the loss of chance.
+        classes: of the data set: their log is the loss of chance. ``None`` draws no such line:
+            the classes are not known, or there are none.
         ax: panel to draw into, then without the caption; default: a new figure.
 
     Raises:
@@ -70,7 +73,12 @@ def loss_curves(
 
 
 def symmetry(
-    layers: pd.DataFrame, curves: pd.DataFrame, *, caption: str, classes: int = 10
+    layers: pd.DataFrame,
+    curves: pd.DataFrame,
+    *,
+    caption: str,
+    classes: int | None = 10,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw the number of distinct hidden units during training, beside the loss.
 
@@ -79,6 +87,7 @@ def symmetry(
             ``layer``, ``distinct``. The most over layers is drawn, the mean over seeds.
         curves, classes: as for ``loss_curves``.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -94,7 +103,7 @@ def symmetry(
     need(curves, "init", "seed", "step", "loss")
     most = layers.groupby(["init", "seed", "step"], sort=False)["distinct"].max()
     mean = most.groupby(["init", "step"], sort=False).mean().reset_index()
-    figure = new_figure(10, 4.4)
+    figure = canvas_of(figure, 10, 4.4)
     with mpl.rc_context(RC):
         left, right = figure.subplots(1, 2)
         for position, (init, part) in enumerate(mean.groupby("init", sort=False)):
@@ -114,7 +123,7 @@ def symmetry(
             f"{caption} Lines: mean over {seeds_of(curves)}; the loss smoothed over 11 steps, its "
             "band ±1 standard deviation over seeds.",
         )
-    return figure
+    return whole_of(figure)
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:
@@ -165,7 +174,7 @@ def draw_losses(
     frame: pd.DataFrame,
     lines: Mapping[str, Mapping[str, Any]] | None = None,
     *,
-    classes: int = 10,
+    classes: int | None = 10,
 ) -> None:
     """Draw each initializer's loss over steps, mean and band, with its own line or ``lines``."""
     if frame.duplicated(["init", "seed", "step"]).any():
@@ -182,8 +191,9 @@ def draw_losses(
             ax.plot([], [], label=f"{label_of(str(init))} (diverged at once)", **line)
         else:
             _draw_loss(ax, by_seed, label_of(str(init)), line, dashes)
-    ax.set(xlabel="step", ylabel="training loss (cross-entropy)")
-    _mark_chance(ax, classes)
+    ax.set(xlabel="step", ylabel="training loss" + " (cross-entropy)" * (classes is not None))
+    if classes is not None:
+        _mark_chance(ax, classes)
 
 
 def _draw_loss(

@@ -19,7 +19,7 @@ from init_bench.figures.depth_panels import (
     name_layers,
     width_for,
 )
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
 
 Marks = Mapping[str, tuple[str, str]]
 """Color and marker by verdict."""
@@ -41,6 +41,7 @@ def diagnosis(
     *,
     caption: str,
     marks: Marks | None = None,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw each layer's spread, histogram and, if known, gradient, over depth.
 
@@ -57,6 +58,7 @@ def diagnosis(
             ``sample_std``, ``gradient`` as a multiple of that at the last layer.
         caption: written below.
         marks: color and marker by verdict; verdicts that are not named get spare ones.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -76,7 +78,7 @@ def diagnosis(
     graded = bool(profile["gradient"].notna().any())
     heights = [2.6, *[1.9 for _ in steps_drawn], *[2.2] * graded]
     width = width_for(len(steps_drawn[0]))
-    figure = new_figure(width, sum(heights) + 1.6)
+    figure = canvas_of(figure, width, sum(heights) + 1.6)
     with mpl.rc_context(RC):
         panels = figure.subplots(
             len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
@@ -94,7 +96,7 @@ def diagnosis(
         colors = _shade(list(panels), steps_drawn, verdicts, marks)
         name_layers(panels[-1], steps_drawn[0], colors, width=width)
         add_caption(figure, f"{caption}{_legend_of(steps_drawn, verdicts)}")
-    return figure
+    return whole_of(figure)
 
 
 def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:

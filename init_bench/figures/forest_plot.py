@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
 
 VERDICTS: dict[str, dict[str, Any]] = {
     "the same bits": {"color": "#0072B2", "marker": "o"},
@@ -31,13 +31,16 @@ PANELS = {
 """Quantity → label and the value that says "no difference"."""
 
 
-def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
+def forest(
+    table: pd.DataFrame, verdicts: Mapping[str, str], *, figure: Canvas | None = None
+) -> Figure:
     """Draw ratios and differences of many pairs with their intervals, colored by verdict.
 
     Args:
         table: rows of ``Comparison.table``: ``pair``, ``quantity``, ``value``, ``ci_low``,
             ``ci_high``, ``verdict``, ``note``.
         verdicts: pair → verdict; the pairs from top to bottom.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
@@ -50,7 +53,7 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
         'final loss, a - b\\n(mean over seeds)'
     """
     need(table, "pair", "quantity", "value", "ci_low", "ci_high", "verdict", "note")
-    figure = new_figure(13, 1.9 + 0.36 * len(verdicts))
+    figure = canvas_of(figure, 13, 1.9 + 0.36 * len(verdicts))
     with mpl.rc_context(RC):
         # Initialisers of whole networks have no KS distance.
         shown = [q for q in PANELS if q != "KS distance" or (table["quantity"] == q).any()]
@@ -69,7 +72,7 @@ def forest(table: pd.DataFrame, verdicts: Mapping[str, str]) -> Figure:
             "difference, though another of the pair does. Pairs that start from the same bits are "
             "not trained: their difference is 0. No marker: not measured.",
         )
-    return figure
+    return whole_of(figure)
 
 
 def _draw_panel(ax: Axes, quantity: str, table: pd.DataFrame, verdicts: Mapping[str, str]) -> None:

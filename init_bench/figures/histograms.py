@@ -5,7 +5,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure
+from init_bench.figures.style import (
+    RC,
+    Canvas,
+    add_caption,
+    canvas_of,
+    label_of,
+    line_of,
+    need,
+    whole_of,
+)
 
 TALLEST = 0.2
 """Top of the share axis: a bar above it is cut and its share written on it."""
@@ -14,7 +23,9 @@ TALLEST = 0.2
 RANGES = {"book": "the book's range, 0 to 1", "full": "full range, signed"}
 
 
-def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
+def activation_histograms(
+    frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None
+) -> Figure:
     """Draw the share of activations by value, a panel per layer, a row per initializer.
 
     Args:
@@ -22,6 +33,7 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
             column of panels for each), ``centre``, ``width``, ``share`` (of all activations of
             the layer, mean over seeds), ``std``, ``sample_std``, ``seeds``.
         caption: written below, followed by the number of seeds.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -36,7 +48,7 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
     need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
     inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
     layers = frame["layer"].nunique()
-    figure = new_figure(1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2)
+    figure = canvas_of(figure, 1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2)
     with mpl.rc_context(RC):
         parts = figure.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
         for part, name in zip(parts, ranges, strict=True):
@@ -48,7 +60,7 @@ def activation_histograms(frame: pd.DataFrame, *, caption: str) -> Figure:
         add_caption(
             figure, f"{caption} {mean}. Bars above 20 % are cut off; their share is written."
         )
-    return figure
+    return whole_of(figure)
 
 
 def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:

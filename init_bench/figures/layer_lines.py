@@ -6,16 +6,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import RC, add_caption, label_of, line_of, need, new_figure, seeds_of
+from init_bench.figures.style import (
+    RC,
+    Canvas,
+    add_caption,
+    canvas_of,
+    label_of,
+    line_of,
+    need,
+    seeds_of,
+    whole_of,
+)
 
 
-def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
+def gradients(frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
     """Draw the RMS of ∂loss/∂activation of each hidden layer, a panel per nonlinearity.
 
     Args:
         frame: columns ``init``, ``activation``, ``seed``, ``depth_index`` (hidden layer from 1)
             and ``rms``: √mean(g²) of the gradient with respect to that layer's activations.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -29,22 +40,23 @@ def gradients(frame: pd.DataFrame, *, caption: str) -> Figure:
     """
     need(frame, "init", "activation", "seed", "depth_index", "rms")
     with mpl.rc_context(RC):
-        figure, axes = _panels(frame, "rms", "depth_index", width=4.6)
+        figure, axes = _panels(figure, frame, "rms", "depth_index", width=4.6)
         for ax in axes:
             ax.set(xlabel="hidden layer (the loss is on the right)")
             ax.legend(frameon=False, fontsize=8)
         axes[0].set(ylabel="RMS of ∂loss/∂z before training (z: activation)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
-    return figure
+    return whole_of(figure)
 
 
-def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
+def expressiveness(frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
     """Draw ``sample_std``, the spread that depends on the input, by layer and nonlinearity.
 
     Args:
         frame: columns ``init``, ``activation``, ``seed``, ``layer`` (from 1), ``std``,
             ``sample_std`` of the activations.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -58,21 +70,27 @@ def expressiveness(frame: pd.DataFrame, *, caption: str) -> Figure:
     """
     need(frame, "init", "activation", "seed", "layer", "std", "sample_std")
     with mpl.rc_context(RC):
-        figure, axes = _panels(frame, "sample_std", "layer", width=3.7, faint="std")
+        figure, axes = _panels(figure, frame, "sample_std", "layer", width=3.7, faint="std")
         for ax in axes:
             ax.set(xlabel="layer", ylabel="")
             ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
         axes[0].set(ylabel="sample_std of activations (dotted: std)", yscale="log")
         add_caption(figure, _with_seeds(caption, frame))
-    return figure
+    return whole_of(figure)
 
 
 def _panels(
-    frame: pd.DataFrame, column: str, depth: str, *, width: float, faint: str | None = None
-) -> tuple[Figure, list[Axes]]:
+    canvas: Canvas | None,
+    frame: pd.DataFrame,
+    column: str,
+    depth: str,
+    *,
+    width: float,
+    faint: str | None = None,
+) -> tuple[Canvas, list[Axes]]:
     """Draw ``column`` over ``depth``, a panel per nonlinearity, a line per initializer."""
     names = list(frame["activation"].unique())
-    figure = new_figure(width * len(names), 4.6)
+    figure = canvas_of(canvas, width * len(names), 4.6)
     axes = list(figure.subplots(1, len(names), sharey=True, squeeze=False)[0])
     for ax, name in zip(axes, names, strict=True):
         for init, part in frame[frame["activation"] == name].groupby("init", sort=False):

@@ -10,7 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.curves import draw_losses
-from init_bench.figures.style import RC, add_caption, label_of, need, new_figure, seeds_of
+from init_bench.figures.style import (
+    RC,
+    Canvas,
+    add_caption,
+    canvas_of,
+    label_of,
+    need,
+    seeds_of,
+    whole_of,
+)
 
 Sides = Mapping[str, Mapping[str, Any]]
 
@@ -32,6 +41,7 @@ def pair_comparison(
     outcomes: pd.DataFrame,
     *,
     title: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw one pair: weights, quantiles, loss curves, and differences by seed.
 
@@ -42,6 +52,7 @@ def pair_comparison(
         curves: ``init``, ``seed``, ``step``, ``loss``; may have no rows.
         outcomes: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``; may have no rows.
         title: written above.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: ``table`` lacks a column or has no rows.
@@ -55,7 +66,7 @@ def pair_comparison(
     """
     need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
     sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
-    figure = new_figure(10, 7.6)
+    figure = canvas_of(figure, 10, 7.6)
     with mpl.rc_context(RC):
         axes = figure.subplots(2, 2)
         figure.suptitle(title.replace("; ", ";\n"), fontsize=10)
@@ -77,7 +88,7 @@ def pair_comparison(
             else ""
         )
         add_caption(figure, f"a: {', b: '.join(sides)}.{trained}")
-    return figure
+    return whole_of(figure)
 
 
 def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, add_caption, need, new_figure
+from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
 
 OUTCOME_STYLES: dict[str, dict[str, Any]] = {
     "falls": {"color": "#009E73", "marker": "o"},
@@ -32,6 +32,7 @@ def rate_curves(
     goal: float,
     curvature_rate: float,
     caption: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw the loss of each trial against its steps, and each rate's outcome with the window.
 
@@ -42,6 +43,7 @@ def rate_curves(
         goal: the loss that counts as learned: a line.
         curvature_rate: 2/λ_max: a line, where it is finite.
         caption: text below the panels.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Returns:
         A figure outside pyplot's state; neither a frame nor the global theme is altered.
@@ -60,12 +62,12 @@ def rate_curves(
     need(trials, "lr", "outcome")
     need(curves, "lr", "step", "loss")
     with mpl.rc_context(RC):
-        figure = new_figure(10.0, 3.6)
+        figure = canvas_of(figure, 10.0, 3.6)
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.4, 1]})
         _draw_losses(left, curves, goal)
         _draw_rates(right, trials, window, curvature_rate)
         add_caption(figure, f"{caption} Shaded: the window.")
-    return figure
+    return whole_of(figure)
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, goal: float) -> None:

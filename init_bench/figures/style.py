@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from init_bench.errors import InitBenchError
 
@@ -57,6 +57,10 @@ RC: dict[Any, Any] = {
 }
 
 
+Canvas = Figure | SubFigure
+"""What panels are drawn into: a figure, or a part of one."""
+
+
 def line_of(init: str, position: int = 0) -> dict[str, Any]:
     """Return color, dash and marker of an initializer, by ``position`` if it has no own ones."""
     other = {
@@ -78,6 +82,11 @@ def new_figure(width: float, height: float) -> Figure:
         return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
+def canvas_of(figure: Canvas | None, width: float, height: float) -> Canvas:
+    """Return the caller's figure, or part of one, else a new figure."""
+    return new_figure(width, height) if figure is None else figure
+
+
 def panel_of(ax: Axes | None, width: float, height: float) -> Axes:
     """Return the caller's panel, or that of a new figure."""
     return new_figure(width, height).subplots() if ax is None else ax
@@ -90,11 +99,24 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
-def add_caption(figure: Figure, text: str) -> None:
+def whole_of(figure: Canvas) -> Figure:
+    """Return the figure that a part belongs to, a whole one as it is."""
+    whole = figure.get_figure(root=True)
+    assert isinstance(whole, Figure)
+    return whole
+
+
+def add_caption(figure: Canvas, text: str) -> None:
     """Write ``text`` below the panels, wrapped to the figure's width."""
-    columns = int(figure.get_figwidth() * 15.5)
+    columns = int(width_of(figure) * 15.5)
     lines = textwrap.fill(text, columns)
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=8.5, color="#333333")
+
+
+def width_of(figure: Canvas) -> float:
+    """Return the width of a figure, or of a part of one, in inches."""
+    whole = whole_of(figure)
+    return whole.get_figwidth() if figure is whole else figure.bbox.width / whole.dpi
 
 
 def need(frame: pd.DataFrame, *columns: str) -> None:

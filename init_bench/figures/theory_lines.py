@@ -12,7 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import RC, add_caption, line_of, need, new_figure
+from init_bench.figures.style import (
+    RC,
+    Canvas,
+    add_caption,
+    canvas_of,
+    line_of,
+    need,
+    whole_of,
+)
 
 _MEASURED: dict[str, Any] = {"linestyle": "-", "linewidth": 0.7, "markersize": 5.5}
 
@@ -54,7 +62,12 @@ class Panel:
 
 
 def measured_and_expected(
-    measured: pd.DataFrame, expected: pd.DataFrame, panels: Sequence[Panel], *, caption: str
+    measured: pd.DataFrame,
+    expected: pd.DataFrame,
+    panels: Sequence[Panel],
+    *,
+    caption: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw a panel per quantity: measured lines with their range over seeds, theory dashed.
 
@@ -63,6 +76,7 @@ def measured_and_expected(
         expected: ``quantity, series, x, value``: what theory says, of any or all of the series.
         panels: which quantities to draw, left to right.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -81,7 +95,7 @@ def measured_and_expected(
     if len(expected):
         need(expected, "quantity", "series", "x", "value")
     with mpl.rc_context(RC):
-        figure = new_figure(4.2 * len(panels) + 1.8, 4.0)
+        figure = canvas_of(figure, 4.2 * len(panels) + 1.8, 4.0)
         for ax, panel in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
@@ -90,7 +104,7 @@ def measured_and_expected(
         drawn = {panel.quantity for panel in panels}
         _add_legend(figure, theory=bool(expected["quantity"].isin(drawn).any()))
         add_caption(figure, caption)
-    return figure
+    return whole_of(figure)
 
 
 def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -113,7 +127,7 @@ def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _add_legend(figure: Figure, *, theory: bool) -> None:
+def _add_legend(figure: Canvas, *, theory: bool) -> None:
     """Name every series of any panel once, beside the panels."""
     named: dict[str, Any] = {}
     for ax in figure.axes:

@@ -11,12 +11,14 @@ from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import (
     LINES,
     RC,
+    Canvas,
     add_caption,
+    canvas_of,
     label_of,
     line_of,
     need,
-    new_figure,
     seeds_of,
+    whole_of,
 )
 
 _COLUMNS = ("init", "layer", "index", "kind", "sample_std", "correlation", "std")
@@ -30,7 +32,11 @@ _PANELS = (
 
 
 def depth_profile(
-    measured: pd.DataFrame, theory: pd.DataFrame | None = None, *, caption: str
+    measured: pd.DataFrame,
+    theory: pd.DataFrame | None = None,
+    *,
+    caption: str,
+    figure: Canvas | None = None,
 ) -> Figure:
     """Draw signal, correlation of samples and gradient over depth, theory as dashed lines.
 
@@ -39,6 +45,7 @@ def depth_profile(
             added; rows of kind ``activation`` and ``gradient`` are drawn.
         theory: tables of ``theory.expected_profile`` with a column ``init`` added.
         caption: written below.
+        figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -54,7 +61,7 @@ def depth_profile(
     need(measured, *_COLUMNS, "seed")
     points = _by_depth(measured, ["init", "seed"])
     with mpl.rc_context(RC):
-        figure = new_figure(3.9 * len(_PANELS), 4.4)
+        figure = canvas_of(figure, 3.9 * len(_PANELS), 4.4)
         axes = figure.subplots(1, len(_PANELS))
         for ax, (column, label, scale) in zip(axes, _PANELS, strict=True):
             _draw_measured(ax, points, column)
@@ -68,7 +75,7 @@ def depth_profile(
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
         add_caption(figure, _with_legend(caption, measured, theory))
-    return figure
+    return whole_of(figure)
 
 
 def _by_depth(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:

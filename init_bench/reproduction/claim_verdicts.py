@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from init_bench.statistics.intervals import t_interval
+from init_bench.statistics.intervals import ratio_interval, t_interval
 
 Values = Callable[[pd.DataFrame], pd.Series]
 """Computes a value per seed from a table."""
@@ -37,6 +37,8 @@ class Claim:
         low, high: the claim holds if the whole interval over seeds lies between.
         second: a number to read beside the value; it decides nothing.
         note: what to mind in the measurement, or what it says that the source does not.
+        of_ratios: the values are ratios: their geometric mean counts, the interval is that of the
+            logarithms.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Claim:
     high: float = math.inf
     second: Second | None = None
     note: str = ""
+    of_ratios: bool = False
 
 
 def judge(
@@ -60,9 +63,9 @@ def judge(
 ) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
-    The interval is Student's t over seeds. A claim holds if all of the interval lies within the
-    threshold. An interval that contains the threshold does not show the claim; the note says so
-    where the mean itself is within.
+    The interval is Student's t over seeds, of ratios that of their logarithms. A claim holds if all
+    of the interval lies within the threshold. An interval that contains the threshold does not show
+    the claim; the note says so where the mean itself is within.
 
     Args:
         claims: what to judge.
@@ -76,7 +79,7 @@ def judge(
 
 def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
-    mean, low, high = t_interval(values)
+    mean, low, high = ratio_interval(values) if claim.of_ratios else t_interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
     straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
@@ -103,7 +106,8 @@ def _notes(claim: Claim, values: pd.Series, holds: bool, second_value: float) ->
     """Yield what to mind about a row of the table, its second number first."""
     if claim.second and math.isfinite(second_value):
         yield f"{claim.second.quantity}: {second_value:.3g}"
-    if not holds and claim.low <= values.mean(skipna=False) <= claim.high:
+    mean = ratio_interval(values)[0] if claim.of_ratios else values.mean(skipna=False)
+    if not holds and claim.low <= mean <= claim.high:
         yield "the interval straddles the threshold: more seeds are needed"
     if without := int(values.isna().sum()):
         yield f"{without} of {len(values)} seeds diverged or were not measured"

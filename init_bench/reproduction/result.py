@@ -18,6 +18,19 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 """Columns of the table in a page."""
 
 
+def summary_of(claims: pd.DataFrame) -> str:
+    """Return how many claims hold, and how many are undecided where some are.
+
+    Example:
+        >>> summary_of(pd.DataFrame({"verdict": ["holds", "undecided"]}))
+        '1 of 2 claims hold, 1 undecided.'
+    """
+    verdicts = list(claims["verdict"]) if len(claims) else []
+    open_ones = verdicts.count("undecided")
+    undecided = f", {open_ones} undecided" if open_ones else ""
+    return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{undecided}."
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """Hold the claims and figures of a source, and where they are stored.
@@ -40,10 +53,7 @@ class Reproduction:
         if self.failures:
             files = ", ".join(map(str, self.failures))
             return f"No claim is judged: training failed, see {files}."
-        verdicts = list(self.claims["verdict"]) if len(self.claims) else []
-        open_ones = verdicts.count("undecided")
-        undecided = f", {open_ones} undecided" if open_ones else ""
-        return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{undecided}."
+        return summary_of(self.claims)
 
     def figure(self) -> Figure:
         """Draw the verdict on each claim; the source's own figures are files, see ``figures``.

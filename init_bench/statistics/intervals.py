@@ -33,6 +33,26 @@ def t_interval(values: ArrayLike, *, comparisons: int = 1) -> tuple[float, float
     return mean, mean - half, mean + half
 
 
+def ratio_interval(values: ArrayLike) -> tuple[float, float, float]:
+    """Return the geometric mean of positive values and its 95 % interval over seeds.
+
+    For ratios: a half and a double lie equally far from 1, and no end is negative. All three are
+    nan where a value is missing or not positive.
+
+    Formula:
+        exp of ``t_interval`` of the logarithms.
+
+    Example:
+        >>> [round(x, 3) for x in ratio_interval([1.0, 2.0, 4.0])]
+        [2.0, 0.357, 11.19]
+    """
+    values = np.asarray(values, dtype=float)
+    if not (values > 0).all():
+        return math.nan, math.nan, math.nan
+    mean, low, high = (float(end) for end in np.exp(t_interval(np.log(values))))
+    return mean, low, high
+
+
 def bernstein_p(n: int, sd: float, bound: float, deviation: float) -> float:
     """Bound the chance that a mean of n terms deviates so far: each of ``sd``, within ``bound``.
 

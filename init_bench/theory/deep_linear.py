@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.integrate import quad
-
 from init_bench.errors import InitBenchError, check_finite, check_int
 
 
@@ -35,6 +33,8 @@ def learning_time(strength: float, start: float, end: float, *, layers: int = 2)
         >>> abs(learning_time(1.0, 0.1, 0.9) - two) < 1e-9
         True
     """
+    from scipy.integrate import quad  # here: it takes 0.3 s to load
+
     s, number = check_finite(strength, "strength"), check_int(layers, "layers", minimum=1)
     if not 0 < start < end < s:
         raise InitBenchError(

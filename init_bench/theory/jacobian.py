@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 
 from init_bench.activations.quadrature import Array, gaussian_mean
 from init_bench.errors import check_int, lookup
@@ -91,6 +90,8 @@ class _Slopes:
 
         if excess(-30.0) <= 0:  # no more mass than this near the top
             return self.top
+        from scipy.optimize import brentq  # here: it takes 0.3 s to load
+
         return self.top * (1 + math.exp(float(brentq(excess, -30.0, 60.0, xtol=1e-12))))
 
 
@@ -99,6 +100,8 @@ def _edge(sigma_w2: float, slopes: _Slopes, layers: int, power: int) -> float:
         m = math.exp(log_m)
         own = sigma_w2 * slopes.inverse(m) * m / (1 + m) * (1 + m) ** power
         return math.log((1 + m) / m) + layers * math.log(own)
+
+    from scipy.optimize import minimize_scalar  # here: it takes 0.3 s to load
 
     found = minimize_scalar(log_of, bounds=(-15.0, 20.0), method="bounded", options={"xatol": 1e-8})
     return math.exp(float(found.fun))

@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.optimize import brentq
-
 from init_bench.errors import InitBenchError, check_finite
 
 
@@ -35,4 +33,6 @@ def sine_length(sigma_w2: float = 2.0) -> float:
         return -math.expm1(-2 * q) * sigma_w2 / 2 - q
 
     # Near 0 the map is σ_w² (q − q²): it is above q up to (σ_w² − 1) / σ_w².
+    from scipy.optimize import brentq  # here: it takes 0.3 s to load
+
     return float(brentq(excess, 0.5 * (sigma_w2 - 1) / sigma_w2, sigma_w2, xtol=1e-15))

@@ -23,7 +23,7 @@ from init_bench.figures.page import render
 from init_bench.files import json_records, write_files
 from init_bench.init import parse
 from init_bench.training.cell import AXES
-from init_bench.training.run_page import ordered_axes, page_of_run
+from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
 from init_bench.training.store import Store, folder_of_run
 from init_bench.training.tables import LAST_STEPS, SCHEMAS
 
@@ -181,17 +181,20 @@ class Results:
             test_accuracy=("test_accuracy", "mean"),
         ).reset_index()
 
-    def figure(self, *, classes: int = 10) -> Figure:
+    def figure(self, *, classes: int | None = None) -> Figure:
         """Draw the loss over steps: a line per combination of axes, the mean over seeds.
 
         Args:
-            classes: of the data set; their log is the loss of chance.
+            classes: of the data set; their log is the loss of chance. ``None``: what is known of
+                the runs' data sets.
         """
         names = self._varied_axes() or ["init"]
         labels = self.curves[names].astype(str).agg(", ".join, axis=1)
         caption = f"Training loss by {', '.join(names)}."
         return figures.loss_curves(
-            self.curves.assign(init=labels), caption=caption, classes=classes
+            self.curves.assign(init=labels),
+            caption=caption,
+            classes=classes or common_classes(self.cells),
         )
 
     def to_json(self) -> str:

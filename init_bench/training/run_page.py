@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow.dataset as ds
 
+from init_bench.datasets.menu import classes_of
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import (
     Page,
@@ -136,6 +137,17 @@ def ranking(cells: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     return table.reset_index().sort_values("final_loss", na_position="last", ignore_index=True)
 
 
+def common_classes(cells: pd.DataFrame) -> int | None:
+    """Return the number of classes that all data sets of the runs have; None where not known.
+
+    Example:
+        >>> common_classes(pd.DataFrame({"dataset": ["mnist", "kmnist"]}))
+        10
+    """
+    found = {classes_of(name) for name in cells["dataset"].unique()}
+    return found.pop() if len(found) == 1 else None
+
+
 def ordered_axes(names: Sequence[str]) -> list[str]:
     """Return names of axes, the most usual ones first.
 
@@ -152,10 +164,12 @@ def _sections(
     steps, cells = int(run.cells["steps"].max()), run.cells
     drawn = drawn_steps(steps, len(runs))
     curves = run.mean_curves(steps=None if len(drawn) == steps else drawn)
-    classes = 10 if set(cells["dataset"]) == {"mnist"} else None
+    classes = common_classes(cells)
+    accuracy = "test accuracy" if classes else "test accuracy (of real values R²)"
     sections = [curves_section(curves, runs, axes, classes=classes)]
     if len(axes) > 1:
-        sections.append(heat_map_section(runs, axes))
+        metrics = {"final_loss": "final loss", "test_accuracy": accuracy}
+        sections.append(heat_map_section(runs, axes, metrics=metrics))
     layers = layers_of(run)
     if (layers["kind"] == "activation").any():
         hidden = hidden_layers(layers, axes)
@@ -163,11 +177,12 @@ def _sections(
         sections.append(spread_section(hidden, runs, axes))
     columns = [*axes, "seed", "status", "final_loss", "test_accuracy", "train_seconds"]
     every = cells.sort_values("final_loss", na_position="last")[list(dict.fromkeys(columns))]
+    words = {"loss_sd": "sd of loss", "train_seconds": "seconds", "test_accuracy": accuracy}
     lead = "Mean over seeds; runs that diverged are left out of the means and counted."
     return [
         *sections,
-        table_section(runs, title="Ranking", lead=lead, words={"loss_sd": "sd of loss"}),
-        table_section(every, title="Every run", words={"train_seconds": "seconds"}),
+        table_section(runs, title="Ranking", lead=lead, words=words),
+        table_section(every, title="Every run", words=words),
     ]
 
 

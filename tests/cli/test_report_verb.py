@@ -2,7 +2,9 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,8 @@ import pytest
 import init_bench as ib
 from tests.cli.in_process import init_bench as cli
 
-BOOK = Path(__file__).parents[2] / "results" / "book"
+RESULTS = Path(__file__).parents[2] / "results"
+BOOK = RESULTS / "book"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,44 @@ def test_the_page_of_a_comparison_holds_its_verdict(tmp_path: Path) -> None:
     again = (tmp_path / "run" / "report.html").read_text()
     answer = written.partition('class="answer">')[2].partition("</p>")[0]
     assert answer and answer in again
+
+
+def test_the_page_of_a_comparison_leaves_out_other_runs_of_the_folder(tmp_path: Path) -> None:
+    pair = ("he_normal", "lecun_normal")
+    options: dict[str, Any] = {"out": tmp_path, "seeds": 2, "width": 8, "depth": 3}
+    for steps in (3, 6):
+        ib.compare(*pair, **options, steps=steps, device="cpu", progress=False)
+    assert len(ib.load(tmp_path).cells) == 8
+    assert cli("report", str(tmp_path), cwd=tmp_path).returncode == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "steps 6" in page and "<dd>4, of which 0 diverged</dd>" in page
+
+
+@pytest.mark.skipif(not (RESULTS / "bench").is_dir(), reason="the benchmark's results are not here")
+def test_the_page_of_the_benchmark_says_what_to_use_and_holds_each_task(tmp_path: Path) -> None:
+    done = cli("report", str(RESULTS / "bench"), "--out", "bench.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "bench.html").read_text()
+    summary = pd.read_parquet(RESULTS / "bench" / "summary.parquet")
+    answer = page.partition('class="answer">')[2].partition("</p>")[0]
+    for row in summary.to_dict("records"):
+        assert f'<section id="{row["task"]}"' in page
+        assert (f"use {row['use']}" in answer) == (row["verdict"] == "best alone")
+    assert "init-bench bench --workers 1" in page and len(page) < 8_000_000
+
+
+@pytest.mark.skipif(not (RESULTS / "papers").is_dir(), reason="the papers' results are not here")
+def test_the_page_of_a_paper_holds_its_claims_and_figures(tmp_path: Path) -> None:
+    folder = tmp_path / "of_mine"
+    shutil.copytree(RESULTS / "papers" / "he2015", folder)
+    assert cli("report", "of_mine", cwd=tmp_path).returncode == 0
+    page = (folder / "report.html").read_text()
+    claims = pd.read_parquet(folder / "claims.parquet")
+    assert page.count('class="verdict"') == len(claims)
+    assert "Delving deep into rectifiers" in page and "data:image/png" in page
+    (folder / "README.md").unlink()
+    done = cli("report", "of_mine", cwd=tmp_path)
+    assert done.returncode == 2 and "not which: its README.md is gone" in done.stderr
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

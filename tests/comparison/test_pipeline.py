@@ -118,10 +118,17 @@ def test_a_saved_comparison_is_table_figure_page_and_json(
 ) -> None:
     paths = differing.save(tmp_path / "new" / "folder")
     images, page = ["compare.png", "compare.svg", "comparison.png"], "comparison.html"
-    names = ["comparison.parquet", *images, page, "comparison.json", "report.html"]
+    names = [
+        "comparison.parquet",
+        "comparison_runs.parquet",
+        *images,
+        page,
+        "comparison.json",
+        "report.html",
+    ]
     assert [path.name for path in paths] == names
-    assert next(iter(differing.verdicts.values())) in paths[4].read_text("utf-8")
-    assert paths[5].read_text("utf-8") == differing.to_json()
+    assert next(iter(differing.verdicts.values())) in paths[5].read_text("utf-8")
+    assert paths[6].read_text("utf-8") == differing.to_json()
     pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), differing.table)
 
 

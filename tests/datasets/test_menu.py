@@ -19,6 +19,7 @@ from init_bench import datasets
 from init_bench.datasets import DATASETS, Source, check_name, described
 from init_bench.datasets.bundled_mnist import SHA256, unpacked_mnist
 from init_bench.datasets.idx import FILES
+from init_bench.datasets.menu import classes_of
 from init_bench.errors import InitBenchError
 from init_bench.files import sha256
 from tests.conftest import SIDE, TEST, TRAIN
@@ -331,3 +332,9 @@ def test_a_data_set_added_from_outside_is_listed_loaded_and_trained_on(
     results = ib.run(grid, tmp_path, device="cpu", progress=False)
     assert results.cells["dataset"].tolist() == ["dice"]
     assert results.cells["status"].tolist() == ["ok"]
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist_short_test", "mnist_pixels"])
+def test_the_menu_knows_the_number_of_classes_that_the_data_have(name: str) -> None:
+    data = datasets.load(name)
+    assert classes_of(name) == (data.classes if data.has_classes else None)

@@ -225,6 +225,22 @@ def test_a_figure_can_be_rendered_without_a_warning(name: str, tmp_path: Path) -
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
+ONE_PANEL = ("loss_curves", "ranked_losses")
+"""Figures that take ``ax`` in place of ``figure``."""
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ONE_PANEL])
+def test_a_figure_is_drawn_into_a_part_of_the_callers(name: str, tmp_path: Path) -> None:
+    draw, makers = FIGURES[name]
+    whole = Figure(figsize=(24, 8), layout="constrained")
+    left, right = whole.subfigures(1, 2, squeeze=False)[0]
+    found = draw(*(make() for make in makers), caption="What it shows.", figure=right)
+    assert found is whole
+    assert len(whole.axes) == len(drawn(name).axes) and not left.axes
+    assert "What it shows." in right.get_supxlabel()
+    whole.savefig(tmp_path / "figure.png", dpi=40)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_caption_is_written_below(name: str) -> None:
     figure = drawn(name)

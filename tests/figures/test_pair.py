@@ -74,7 +74,13 @@ def pair_table() -> pd.DataFrame:
 
 def pair_figure(**given: pd.DataFrame) -> Figure:
     frames = {"quantiles": quantiles(), "curves": curves(), "outcomes": outcomes()} | given
-    return figures.pair_comparison(pair_table(), **frames, title="a vs b\ndiffers: x; y")
+    return figures.pair_comparison(
+        pair_table(),
+        frames["quantiles"],
+        frames["curves"],
+        frames["outcomes"],
+        title="a vs b\ndiffers: x; y",
+    )
 
 
 def points(ax: Axes, marker: str) -> list[tuple[float, float]]:

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from init_bench.statistics.intervals import CONFIDENCE, bernstein_half, bernstein_p, t_interval
+from init_bench.statistics.intervals import (
+    CONFIDENCE,
+    bernstein_half,
+    bernstein_p,
+    ratio_interval,
+    t_interval,
+)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -53,3 +59,16 @@ def test_bernsteins_deviation_has_the_chance_it_was_asked_for(alpha: float) -> N
     half = bernstein_half(100, 0.7, 2.0, alpha)
     assert bernstein_p(100, 0.7, 2.0, half) == pytest.approx(alpha, rel=1e-9)
     assert bernstein_p(100, 0.7, 2.0, -half) == bernstein_p(100, 0.7, 2.0, half)
+
+
+def test_a_ratio_and_its_inverse_have_inverse_intervals() -> None:
+    values = np.array([80.0, 30.0, 180.0])
+    there, back = ratio_interval(values), ratio_interval(1 / values)
+    assert there[0] == pytest.approx(stats.gmean(values))
+    assert 0 < there[1] < there[0] < there[2] and t_interval(values)[1] < 0
+    assert [1 / end for end in back] == pytest.approx([there[0], there[2], there[1]])
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.0], [2.0, math.nan], []], ids=str)
+def test_what_is_no_ratio_has_no_interval(values: list[float]) -> None:
+    assert all(math.isnan(end) for end in ratio_interval(values))

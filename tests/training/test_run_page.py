@@ -1,6 +1,7 @@
 """The page of a run: its answer, whatever the run holds."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def test_a_run_in_progress_says_how_much_is_done(several: ib.Results, tmp_path: 
     path.write_text(json.dumps(stated))
     assert "1 of 3 cells are done" in page_of_run(ib.load(results.folder)).answer
     assert "not finished" not in page_of_run(several).answer
+
+
+def test_chance_is_drawn_where_the_classes_are_known_and_r2_is_not_called_accuracy(
+    several: ib.Results, tmp_path: Path
+) -> None:
+    values = {"model": "siren", "dataset": "mnist_pixels"}
+    regression = trained(tmp_path / "run", **values, init=["siren", "zeros"], lr=[0.1, 0.01])
+    for results, chance in ((several, math.log(10)), (regression, None)):
+        curves, heat_map = page_of_run(results).sections[:2]
+        assert curves.data and heat_map.data
+        assert curves.data["chance"] == chance
+        assert ("R²" in heat_map.data["metrics"][1][1]) == (chance is None)
+        axes = results.figure().axes[0]
+        assert any("chance" in text.get_text() for text in axes.texts) == (chance is not None)
 
 
 def test_a_run_of_which_nothing_is_stored_yet_has_a_page(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Forecast a benchmark: what it trains, and about how long that takes."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ import pandas as pd
 from init_bench.comparison.bench.pipeline import planned
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
+from init_bench.training.devices import devices_of
+from init_bench.training.dispatch import default_workers
 from init_bench.training.forecast import forecast
 
 CELLS = 10
@@ -64,7 +65,7 @@ def forecast_bench(
         seconds = runs * start + steps * step
         rows.append([name, len(arms), runs, steps, seconds])
     table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds"])
-    return BenchForecast(table, workers or os.cpu_count() or 1)
+    return BenchForecast(table, workers or default_workers(devices_of(device)))
 
 
 def _seconds(task: Task, protocol: Protocol, device: str) -> tuple[float, float]:

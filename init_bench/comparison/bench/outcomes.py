@@ -8,6 +8,7 @@ import pandas as pd
 
 from init_bench.comparison.bench.tasks import Task
 from init_bench.comparison.bench.tuning import Tuned, window_decades
+from init_bench.errors import InitBenchError
 from init_bench.statistics.intervals import t_interval
 from init_bench.statistics.ranks import share_interval
 from init_bench.training.results import Results
@@ -102,8 +103,21 @@ def value_of(arms: pd.DataFrame, task: str, init: str, outcome: str) -> tuple[fl
 
 
 def by_seed(runs: pd.DataFrame, outcome: str = "final_loss") -> pd.DataFrame:
-    """Return a row per seed and a column per arm of one task, whole rows only."""
-    return runs.pivot(index="seed", columns="init", values=outcome).dropna()
+    """Return a row per seed and a column per arm of one task, whole rows only.
+
+    Raises:
+        InitBenchError: no seed has a run of every arm.
+    """
+    wide = runs.pivot(index="seed", columns="init", values=outcome)
+    whole = wide.dropna()
+    if whole.empty:
+        missing = ", ".join(wide.columns[wide.isna().any()]) or "all"
+        raise InitBenchError(
+            f"no seed has a finished run of every initializer, so none can be compared; runs are "
+            f"missing of: {missing}. The same call again trains what is missing; leave out with "
+            "inits what cannot be trained"
+        )
+    return whole
 
 
 def order(names: Sequence[str], runs: pd.DataFrame) -> list[str]:

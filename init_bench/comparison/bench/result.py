@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from init_bench import figures
 from init_bench.comparison.bench.answers import answer_of
 from init_bench.comparison.bench.outcomes import order
+from init_bench.comparison.bench.page import report_of_folder
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.readme import readme_of
 from init_bench.comparison.bench.tasks import Task
+from init_bench.errors import lookup
 from init_bench.figures.export import images_of
-from init_bench.files import json_records, make_folder, write_atomic, write_files
+from init_bench.files import README, json_records, make_folder, write_atomic, write_files
 from init_bench.statistics.ranks import Ranking
 
 TABLES = ("summary", "arms", "pairs", "runs", "tuning")
@@ -68,10 +70,15 @@ class Bench:
         return self.summary
 
     def figure(self, task: str | None = None) -> Figure:
-        """Draw the outcomes of one task, or the ranks over all where there are any."""
+        """Draw the outcomes of one task, or the ranks over all where there are any.
+
+        Raises:
+            InitBenchError: the task is none of this benchmark.
+        """
         if task is None and self.ranking is not None:
             return self._ranks(self.ranking)
         task = task or next(iter(self.tasks))
+        lookup(self.tasks, task, kind="task")
         runs = self.runs[self.runs["task"] == task]
         pairs = self.pairs[self.pairs["task"] == task]
         names = order(list(runs["init"].unique()), runs)
@@ -90,7 +97,10 @@ class Bench:
         return json.dumps(json_records(self.summary), ensure_ascii=False)
 
     def save(self, folder: str | Path | None = None) -> list[Path]:
-        """Write tables (Parquet and CSV), figures and README; return the paths.
+        """Write tables (Parquet and CSV), figures, README and the page ``report.html``.
+
+        Returns:
+            The paths.
 
         Raises:
             InitBenchError: the folder cannot be made or written.
@@ -109,7 +119,12 @@ class Bench:
         for files in images:
             paths += write_files(target / "figures", files)
         text = readme_of(self.tasks, self.summary, self.arms, self.ranking, self.protocol)
-        return [*paths, *write_files(target, {"README.md": text.encode()})]
+        paths += write_files(target, {README: text.encode()})
+        return [*paths, *write_files(target, {"report.html": report_of_folder(target).encode()})]
+
+    def report(self) -> str:
+        """Return the page of the benchmark as HTML: one file that needs no network."""
+        return report_of_folder(self.folder)
 
     def __str__(self) -> str:
         lines = [

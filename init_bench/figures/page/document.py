@@ -1,5 +1,6 @@
 """Turn sections into one HTML file that needs no network."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,15 +19,41 @@ SCRIPTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Image:
+    """Hold a picture that stands below a section.
+
+    Attributes:
+        words: what it shows, for who cannot see it.
+        data: bytes of the file.
+        kind: media type: ``image/svg+xml`` or ``image/png``.
+    """
+
+    words: str
+    data: bytes = field(repr=False)
+    kind: str = "image/svg+xml"
+
+    @property
+    def uri(self) -> str:
+        """Address that holds the picture itself.
+
+        Example:
+            >>> Image(words="a dot", data=b"<svg/>").uri
+            'data:image/svg+xml;base64,PHN2Zy8+'
+        """
+        return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """Hold one section of a page.
 
     Attributes:
-        kind: names the template and, where there is ``data``, the script.
+        kind: names the template and, where there is ``data``, the script; ``images`` has neither.
         title: its heading.
         lead: what it shows and how to read it, in a sentence or two.
         data: what the script draws, as JSON values.
         content: what the template shows without script.
+        images: pictures below it.
     """
 
     kind: str
@@ -34,6 +61,7 @@ class Section:
     lead: str = ""
     data: Mapping[str, Any] | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
+    images: Sequence[Image] = ()
 
     @property
     def anchor(self) -> str:

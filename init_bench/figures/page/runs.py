@@ -1,7 +1,7 @@
 """Prepare the loss curves and the heat map of training runs for a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -106,27 +106,40 @@ def _picture(
     chosen = best.assign(label=labels).merge(few, on=list(axes)).assign(seed=0)
     caption = f"The {len(best)} with the lowest loss." if len(runs) > len(best) else ""
     drawn = chosen[["label", "seed", "step", "loss"]].rename(columns={"label": "init"})
-    return svg_of(loss_curves(drawn, caption=caption, classes=classes or 10))
+    return svg_of(loss_curves(drawn, caption=caption, classes=classes))
 
 
-def heat_map_section(runs: pd.DataFrame, axes: Sequence[str]) -> Section:
+METRICS = {"final_loss": "final loss", "test_accuracy": "test accuracy"}
+"""Columns that the heat map of a run shows, and their names."""
+
+
+def heat_map_section(
+    runs: pd.DataFrame,
+    axes: Sequence[str],
+    *,
+    metrics: Mapping[str, str] = METRICS,
+    logarithmic: Collection[str] = (),
+    lead: str = "",
+) -> Section:
     """Return a heat map of final loss or accuracy over two axes; what diverged is marked.
 
     Args:
-        runs: a row per combination: the axes, ``cells``, ``diverged``, ``final_loss``,
-            ``test_accuracy``.
+        runs: a row per combination: the axes, ``cells``, ``diverged``, ``final_loss`` and the
+            ``metrics``.
         axes: two names or more; the first is down, the second across.
+        metrics: columns to choose from, and their names.
+        logarithmic: those whose colors follow the logarithm.
+        lead: what is shown, in place of what is said of runs.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
     """
-    need(runs, *axes, "cells", "diverged", "final_loss", "test_accuracy")
+    need(runs, *axes, "cells", "diverged", "final_loss", *metrics)
     numbered = Axes(runs, axes)
     rows = [
         {
             "at": numbered.at([row[name] for name in axes]),
-            "final_loss": rounded([row["final_loss"]])[0],
-            "test_accuracy": rounded([row["test_accuracy"]])[0],
+            **{name: rounded([row[name]])[0] for name in metrics},
             "cells": int(row["cells"]),
             "diverged": int(row["diverged"]),
         }
@@ -135,7 +148,12 @@ def heat_map_section(runs: pd.DataFrame, axes: Sequence[str]) -> Section:
     return Section(
         kind="heat_map",
         title="Heat map",
-        lead="Mean over seeds. ✕: all runs diverged; ✕ with a number: so many of them did and are "
+        lead=lead
+        or "Mean over seeds. ✕: all runs diverged; ✕ with a number: so many of them did and are "
         "left out of the mean. Empty: not in the grid, or not done yet.",
-        data={"axes": numbered.to_dict(), "rows": rows},
+        data={
+            "axes": numbered.to_dict(),
+            "rows": rows,
+            "metrics": [[name, words, name in logarithmic] for name, words in metrics.items()],
+        },
     )

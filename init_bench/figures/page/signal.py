@@ -75,15 +75,13 @@ def depth_section(
     numbered = Axes(runs, axes)
     predicted = _predicted(expected, numbered, axes)
     lines = []
-    for values, part in _by_step(hidden, runs, axes):
-        seeds = part.groupby("hidden_layer")
+    for values, part in _over_seeds(hidden, runs, axes, tuple(QUANTITIES)):
         at = numbered.at(values[:-1])
         line = {"at": at, "step": int(values[-1]), "label": numbered.label(values[:-1])}
-        line["layers"] = seeds["layer"].first().tolist()
+        line["layers"] = part["layer", "first"].tolist()
         for name in QUANTITIES:
-            if part[name].notna().any():
-                ends = (seeds[name].mean(), seeds[name].min(), seeds[name].max())
-                line[name] = [rounded(end) for end in ends]
+            if part[name, "mean"].notna().any():
+                line[name] = [rounded(part[name, end]) for end in ("mean", "min", "max")]
         if line["step"] == 0 and (theory := predicted.get(tuple(at))):
             line["theory"] = theory
         lines.append(line)
@@ -117,11 +115,10 @@ def spread_section(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
     need(hidden, *axes, *SPREAD)
     numbered = Axes(runs, axes)
     lines = []
-    for values, part in _by_step(hidden, runs, axes):
-        seeds = part.groupby("hidden_layer")
+    for values, part in _over_seeds(hidden, runs, axes, SPREAD):
         line: dict[str, Any] = {"at": numbered.at(values[:-1]), "step": int(values[-1])}
-        line |= {"layers": seeds["layer"].first().tolist()}
-        lines.append(line | {name: rounded(seeds[name].mean()) for name in SPREAD})
+        line |= {"layers": part["layer", "first"].tolist()}
+        lines.append(line | {name: rounded(part[name, "mean"]) for name in SPREAD})
     steps = sorted({line["step"] for line in lines})
     return Section(
         kind="spread",
@@ -132,13 +129,22 @@ def spread_section(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
     )
 
 
-def _by_step(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]) -> Any:
-    """Return the rows of each combination and step, the best combinations first."""
+def _over_seeds(
+    hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str], names: Sequence[str]
+) -> Any:
+    """Return mean, min and max over seeds by layer, for each combination and step.
+
+    The best combinations come first.
+    """
     order = runs.sort_values("final_loss", na_position="last")[list(axes)]
     ranked = order.assign(rank=range(len(order))).merge(hidden, on=list(axes))
     per_rank = ranked.groupby("rank")[["step", "hidden_layer"]].nunique().prod(axis=1).cumsum()
     kept = per_rank[per_rank <= max(MOST_ROWS, per_rank.min())].index
-    return ranked[ranked["rank"].isin(kept)].groupby([*axes, "step"], sort=False)
+    rows = ranked[ranked["rank"].isin(kept)]
+    ends = {name: ["mean", "min", "max"] for name in names}
+    by = ["rank", *axes, "step", "hidden_layer"]
+    found = rows.groupby(by).agg({"layer": ["first"], **ends})
+    return found.groupby(level=[*axes, "step"], sort=False)
 
 
 def _predicted(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -63,6 +64,13 @@ class Experiment:
     seeds: int = 5
     quick: Mapping[str, Any] = field(default_factory=dict)
     not_checked: str = ""
+
+
+def experiment_of(name: str) -> Experiment:
+    """Return how the paper ``name`` is rechecked."""
+    module = import_module(f"init_bench.reproduction.papers.{name}")
+    found: Experiment = module.EXPERIMENT
+    return found
 
 
 def frames_of(found: Tables) -> dict[str, pd.DataFrame]:

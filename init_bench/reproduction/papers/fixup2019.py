@@ -150,7 +150,8 @@ EXPERIMENT = Experiment(
     read="the abstract, and a summary of its three rules. The paper trains convolutional networks "
     "and transformers; here residual MLPs, and the rules' scalar factors and biases are left out.",
     setting="Residual MLPs of width 32, two layers a block, on MNIST, SGD at rate 0.1, batch 64, "
-    "20 steps.",
+    "20 steps. Of ratios over seeds the geometric mean is given, and the interval of the "
+    "logarithms.",
     seeds=3,
     quick={"width": 8, "steps": 4, "depths": (3, 6)},
     not_checked="10,000 layers, convolutions, and that the results match normalized networks.",
@@ -163,6 +164,7 @@ EXPERIMENT = Experiment(
                 quantity=f"{_CHANGE}: update {number}, 1000 blocks over 10",
                 frame="measured",
                 measure=last_over_first(CHANGE, f"{FIXUP}, update {number}"),
+                of_ratios=True,
                 low=0.5,
                 high=2.0,
                 note="the first update moves the last layer alone, as Fixup sets it to 0"
@@ -178,6 +180,7 @@ EXPERIMENT = Experiment(
             quantity=f"{_CHANGE}: update 1, he_normal, 100 blocks over 10",
             frame="measured",
             measure=_he_growth,
+            of_ratios=True,
             low=10.0,
         ),
         Claim(
@@ -187,6 +190,7 @@ EXPERIMENT = Experiment(
             quantity="loss of the last 10 of 20 steps, 1000 blocks over 10",
             frame="measured",
             measure=last_over_first(LOSS, FIXUP),
+            of_ratios=True,
             high=1.25,
         ),
         Claim(

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +9,16 @@ import pandas as pd
 from init_bench.errors import lookup
 from init_bench.figures import measured_and_expected
 from init_bench.figures.export import images_of
-from init_bench.files import make_folder, write_atomic, write_files
+from init_bench.files import README, make_folder, write_atomic, write_files
 from init_bench.reproduction.claim_verdicts import judge
-from init_bench.reproduction.papers.experiment import Experiment, Tables, frames_of
+from init_bench.reproduction.papers.experiment import (
+    Experiment,
+    Tables,
+    experiment_of,
+    frames_of,
+)
 from init_bench.reproduction.papers.menu import PAPERS
+from init_bench.reproduction.papers.page import report_of_folder
 from init_bench.reproduction.papers.readme import readme_of
 from init_bench.reproduction.papers.result import Paper
 from init_bench.training.intra_op import one_thread
@@ -27,7 +32,7 @@ def paper(
     seeds: int | Iterable[int] | None = None,
     quick: bool = False,
 ) -> Paper:
-    """Recheck the claims of a paper by number; write tables, figures and a README.
+    """Recheck the claims of a paper by number; write tables, figures, README and a page.
 
     A claim *holds* if its whole 95 % interval over seeds (Student's t) lies within the threshold,
     which was set beforehand, *does not hold* if all of it lies outside, and is *undecided* if the
@@ -60,16 +65,10 @@ def paper(
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     figures = _save(claims.drop(columns="steps"), experiment, found, folder)
     result = Paper(claims, folder, figures, (), name, experiment.read, seconds, busy)
-    page = readme_of(result, experiment, numbers, quick=quick)
-    write_files(folder, {"README.md": page.encode()})
+    about = readme_of(result, experiment, numbers, quick=quick)
+    write_files(folder, {README: about.encode()})
+    write_files(folder, {"report.html": report_of_folder(folder).encode()})
     return result
-
-
-def experiment_of(name: str) -> Experiment:
-    """Return how the paper ``name`` is rechecked."""
-    module = import_module(f"init_bench.reproduction.papers.{name}")
-    found: Experiment = module.EXPERIMENT
-    return found
 
 
 def _save(

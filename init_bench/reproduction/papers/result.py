@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from init_bench.files import write_files
+from init_bench.reproduction.papers.page import report_of_folder
 from init_bench.reproduction.result import Reproduction
 
 
@@ -23,12 +25,20 @@ class Paper(Reproduction):
     processor_seconds: float = 0.0
 
     def save(self, folder: str | Path, name: str = "") -> list[Path]:
-        """Write figure, HTML and JSON of the claims into ``folder``; return the paths.
+        """Write figure, HTML and JSON of the claims into ``folder``, and the page ``report.html``.
+
+        Returns:
+            The paths.
 
         Raises:
             InitBenchError: no claim is judged, or ``folder`` cannot be made or written.
         """
-        return super().save(folder, name or self.name)
+        page = {"report.html": self.report().encode()}
+        return [*super().save(folder, name or self.name), *write_files(Path(folder), page)]
+
+    def report(self) -> str:
+        """Return the page of the paper as HTML: one file that needs no network."""
+        return report_of_folder(self.folder)
 
     def __str__(self) -> str:
         return f"{super().__str__()}\nRead of the paper: {self.read}"

@@ -12,6 +12,7 @@ from init_bench.comparison.bench.answers import answer_of, pairs_of_arms, rankin
 from init_bench.comparison.bench.outcomes import arm_outcomes, run_outcomes
 from init_bench.comparison.bench.tasks import Task
 from init_bench.comparison.bench.tuning import Tuned
+from init_bench.errors import InitBenchError
 
 CHANCE = math.log(10)
 TASK = Task(name="t", architecture="a network", steps=40)
@@ -88,6 +89,12 @@ def test_every_outcome_of_an_arm_has_an_interval() -> None:
     assert arms.loc["final_loss", "value"] == pytest.approx(1.2)
     assert (arms["ci_low"] <= arms["value"]).all()
     assert (arms["ci_high"] >= arms["value"]).all()
+
+
+def test_arms_that_share_no_seed_are_named() -> None:
+    runs = pd.DataFrame({"init": ["a", "b"], "seed": [0, 1], "final_loss": [0.5, 0.6]})
+    with pytest.raises(InitBenchError, match="runs are missing of: a, b"):
+        answer_of(runs, pd.DataFrame(), CHANCE)
 
 
 def test_only_arms_of_all_tasks_are_ranked() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 import init_bench as ib
 from init_bench import InitBenchError
+from init_bench.comparison.bench import forecast
 from init_bench.comparison.bench.protocol import FIRST_TUNING_SEED
 from init_bench.comparison.bench.result import TABLES
 from init_bench.comparison.bench.tasks import Task
@@ -50,6 +52,10 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
     assert "| `half_he` |" in text
     assert "not trained here: lecun_normal, " in text
     assert (tmp_path / "figures" / "deep.svg").stat().st_size > 1000
+    page = (tmp_path / "report.html").read_text()
+    assert page == result.report() and "For MLP of 10 layers, use he_normal." in page
+    with pytest.raises(InitBenchError, match="unknown task 'dep': did you mean 'deep'"):
+        result.figure("dep")
 
 
 def test_the_same_call_trains_nothing_again_and_gives_the_same_tables(tmp_path: Path) -> None:
@@ -130,6 +136,17 @@ def test_a_dry_run_says_how_much_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "min with 1 workers" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
+def test_a_forecast_on_an_accelerator_counts_devices_not_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "_seconds", lambda *_: (1.0, 0.1))
+    two = [torch.device("meta", 0), torch.device("meta", 1)]
+    monkeypatch.setattr(forecast, "devices_of", lambda name: two)
+    options: dict[str, Any] = {"out": tmp_path, "quick": True, "seeds": 2, "workers": None}
+    found = forecast.forecast_bench([DEEP], ["he_normal", "zeros"], device="auto", **options)
+    assert found.workers == 2
 
 
 def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:

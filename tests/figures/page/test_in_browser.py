@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import init_bench as ib
+from init_bench.cli.report_verb import write_report
 from init_bench.theory import expected_of_runs
 
 WIDTHS, HEIGHT = (360, 900, 1600), 800
@@ -66,6 +67,26 @@ def diagnosis_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+RESULTS = Path(__file__).parents[3] / "results"
+
+
+@pytest.fixture(scope="module")
+def bench(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> "Opened":
+    return Opened(browser, _stored_page(RESULTS / "bench", tmp_path_factory))
+
+
+@pytest.fixture(scope="module")
+def paper(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> "Opened":
+    return Opened(browser, _stored_page(RESULTS / "papers" / "he2015", tmp_path_factory))
+
+
+def _stored_page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of committed results."""
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    return write_report(folder, tmp_path_factory.mktemp("stored") / "report.html")
+
+
 class Opened:
     """A page in the browser, with what went wrong."""
 
@@ -96,16 +117,19 @@ def diagnosis(browser: Any, diagnosis_page: Path) -> Opened:
     return Opened(browser, diagnosis_page)
 
 
-@pytest.mark.parametrize("kind", ["run", "diagnosis"])
+@pytest.mark.parametrize("kind", ["run", "diagnosis", "bench", "paper"])
 def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     found: Opened = request.getfixturevalue(kind)
     for width in (*WIDTHS[::2], WIDTHS[1]):
         found.page.set_viewport_size({"width": width, "height": HEIGHT})
-        found.page.wait_for_timeout(100)
         widths = "[document.documentElement.scrollWidth, innerWidth]"
-        scrolled, visible = found.page.evaluate(widths)
+        for _ in range(50):  # figures are drawn anew a little later
+            found.page.wait_for_timeout(100)
+            scrolled, visible = found.page.evaluate(widths)
+            if scrolled <= visible:
+                break
         assert scrolled <= visible == width
     assert found.wrong == []
 
@@ -137,6 +161,30 @@ def test_what_diverged_is_marked_on_the_heat_map(run: Opened) -> None:
     assert "✕" in heat_map.locator(".plot").inner_text()
     heat_map.get_by_label("show", exact=True).select_option(label="test accuracy")
     assert "test accuracy" in found.words("heat-map")
+
+
+def test_the_benchmark_compares_tasks_by_their_lowest_loss(bench: Opened) -> None:
+    assert "loss over the lowest of the task" in bench.words("heat-map")
+    bench.page.locator("#heat-map").get_by_label("show").select_option(label="test accuracy")
+    assert "test accuracy" in bench.words("heat-map")
+    drawn = "[...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    assert bench.page.evaluate(drawn) and bench.page.locator(".image img").count() > 1
+
+
+def test_intervals_are_sorted_by_their_value(bench: Opened) -> None:
+    table = bench.page.locator("#siren")
+    table.get_by_role("button", name="loss at the end").click()
+    texts = table.locator("tbody td:nth-child(3)").all_inner_texts()
+    values = [float(text.partition(" [")[0]) for text in texts]
+    assert values == sorted(values) and all("]" in text for text in texts)
+
+
+def test_claims_that_hold_can_be_hidden(paper: Opened) -> None:
+    listed = paper.page.locator("#claims li:not([hidden])")
+    every = listed.count()
+    paper.page.get_by_label("that do not").check()
+    assert 0 < listed.count() < every
+    assert paper.page.locator("#claims li.holds:not([hidden])").count() == 0
 
 
 def test_a_table_is_sorted_filtered_and_downloaded(run: Opened) -> None:

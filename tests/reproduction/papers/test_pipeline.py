@@ -11,10 +11,15 @@ from torch import nn
 import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.reproduction.claim_verdicts import judge
-from init_bench.reproduction.papers.experiment import EXPECTED, MEASURED, Tables, frames_of
+from init_bench.reproduction.papers.experiment import (
+    EXPECTED,
+    MEASURED,
+    Tables,
+    experiment_of,
+    frames_of,
+)
 from init_bench.reproduction.papers.fixup2019 import Block, model_at_start, response
 from init_bench.reproduction.papers.menu import PAPERS
-from init_bench.reproduction.papers.pipeline import experiment_of
 from init_bench.reproduction.papers.readme import claim_table
 from tests.cli.in_process import init_bench
 from tests.cli.test_menu_listing import agrees

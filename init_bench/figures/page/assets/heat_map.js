@@ -1,13 +1,11 @@
 // Final loss or accuracy over two axes; what diverged is marked, not hidden.
 
-const METRICS = [["final_loss", "final loss"], ["test_accuracy", "test accuracy"]];
-
 DRAW.heat_map = function (section, data) {
   const form = section.querySelector("form");
   const { names, values, first } = data.axes;
   const draw = () => drawHeatMap(section, data, read);
   const read = { others: [] };
-  read.metric = addSelect(form, "show", METRICS.map((pair) => pair[1]), 0, draw);
+  read.metric = addSelect(form, "show", data.metrics.map((metric) => metric[1]), 0, draw);
   read.columns = () => 1;
   if (names.length > 2) {
     const column = addSelect(form, "across", names.slice(1), 0, () => { arrange(); draw(); });
@@ -27,7 +25,8 @@ DRAW.heat_map = function (section, data) {
 
 function drawHeatMap(section, data, read) {
   const across = read.columns();
-  const [metric, metricName] = METRICS[read.metric()];
+  const [metric, metricName, log] = data.metrics[read.metric()];
+  const shade = (value) => (log && value !== null ? Math.log10(value) : value);
   const { names, values } = data.axes;
   const rows = data.rows.filter((row) => row.at.every((value, i) => i === 0 || i === across || value === read.others[i]()));
   const down = [...new Set(rows.map((row) => row.at[0]))].sort((a, b) => a - b);
@@ -35,20 +34,20 @@ function drawHeatMap(section, data, read) {
   const z = down.map(() => columns.map(() => null));
   const hover = down.map(() => columns.map(() => ""));
   const marks = [];
-  const written = down.length * columns.length <= 160 && columns.length * 62 < section.clientWidth;
-  const finite = rows.map((row) => row[metric]).filter((value) => value !== null);
+  const written = down.length * columns.length <= 200 && columns.length * 62 < section.clientWidth;
+  const finite = rows.map((row) => row[metric]).filter((value) => value !== null).map(shade);
   const middle = (Math.min(...finite) + Math.max(...finite)) / 2;
   for (const row of rows) {
     const [i, j] = [down.indexOf(row.at[0]), columns.indexOf(row.at[across])];
-    z[i][j] = row[metric];
+    z[i][j] = shade(row[metric]);
     const lost = row.diverged ? `<br>${row.diverged} of ${row.cells} diverged` : `<br>${row.cells} runs`;
     hover[i][j] = `${plain(values[0][row.at[0]])}<br>${plain(names[across])} ${plain(values[across][row.at[across]])}<br>${metricName} ${number(row[metric])}${lost}`;
     const all = row.diverged === row.cells;
     const text = all ? "✕" : [written ? number3(row[metric]) : "", row.diverged ? `✕${row.diverged}` : ""].filter(Boolean).join(" ");
-    const dark = all ? color("bad") : row[metric] > middle ? "#1a1a1a" : "#ffffff";
+    const dark = all ? color("bad") : shade(row[metric]) > middle ? "#1a1a1a" : "#ffffff";
     if (text) marks.push({ x: j, y: i, text, showarrow: false, font: { size: all ? 15 : 12, color: dark } });
   }
-  const colorbar = { title: { text: metricName, side: narrow() ? "top" : "right" }, thickness: 10, outlinewidth: 0, ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
+  const colorbar = { title: { text: metricName, side: narrow() ? "top" : "right" }, thickness: 10, outlinewidth: 0, ...(log ? logTicks(finite) : {}), ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
   const trace = { type: "heatmap", z, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
   const length = narrow() ? 18 : 34;
   const side = narrow() ? "top" : "bottom";
@@ -61,6 +60,18 @@ function drawHeatMap(section, data, read) {
   };
   const lost = rows.filter((row) => row.diverged).length;
   return show(section, [trace], figure, `Heat map of ${metricName}, ${down.length} by ${columns.length}; ${lost} with diverged runs.`);
+}
+
+/** Ticks of a color bar whose colors follow the logarithm. */
+function logTicks(shades) {
+  const [low, high] = [Math.min(...shades), Math.max(...shades)];
+  const wide = high - low > 2;
+  const marks = [];
+  for (let power = Math.floor(low); power <= high; power++) {
+    for (const lead of wide ? [1] : [1, 2, 5]) marks.push(lead * 10 ** power);
+  }
+  const kept = marks.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+  return { tickvals: kept.map(Math.log10), ticktext: kept.map(number) };
 }
 
 function number3(value) {
