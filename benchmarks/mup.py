@@ -11,15 +11,17 @@ from typing import Any
 
 import pandas as pd
 import torch
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.mup_networks import GPT, ViT, perceptron
 from init_bench import Grid, coord_check, run
+from init_bench.diagnosis.width_slopes import IN_BLOCK
 from init_bench.randomness import stream
 
-WIDTHS, DEPTHS = (64, 128, 256), (2, 4, 8)
+WIDTHS, WIDER, DEPTHS = (64, 128, 256), (256, 512, 1024), (2, 4, 8)
 MUP = "mup(base_width=64, start='lecun_normal', zero_readout=True)"
 COMPLETEP = "completep(base_width=64, base_depth=2, start='lecun_normal', zero_readout=True)"
 RATES = tuple(2.0**k for k in range(-11, -4))
@@ -30,19 +32,21 @@ STEPS, AVERAGED = 60, 15
 
 
 NOTE = (
-    "Over depth a branch's last layer shrinks as 1/depth by CompleteP's design, as it takes over "
-    "the multiplier; what a transfer needs is that the end of the stream (`norm`, `head`) does "
-    "not follow the depth."
+    "The intervals of a row hold at once (Bonferroni over its layers). Over depth the layers "
+    "before and after the blocks are judged: each of L blocks moves 1/L of the stream by "
+    "CompleteP's design. Not all intervals hold 0: slopes within ±0.2 count as independent, and "
+    "the law is one of wide networks, whose slopes are nearer to 0 (the rows of larger widths)."
 )
-"""What to know of the slopes over depth."""
+"""What to know of the slopes."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4, help="of the coordinate checks")
+    parser.add_argument("--keep-losses", action="store_true", help="those of the last results")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    found = _losses()
+    found = _kept_losses() if given.keep_losses else _losses()
     for rows in _slopes(given.seeds):
         found = pd.concat([found, pd.DataFrame(rows)])
         save(found, "mup")
@@ -63,8 +67,9 @@ def _slopes(seeds: int) -> Iterator[list[dict[str, Any]]]:
         "ViT": (partial(ViT, depth=1), (images, classes)),
     }
     for name, (factory, batch) in networks.items():
-        for init in ("torch.default", MUP):
-            yield list(_checked(name, factory, batch, init, seeds, WIDTHS, None))
+        for widths in (WIDTHS, WIDER):
+            for init in ("torch.default", MUP):
+                yield list(_checked(name, factory, batch, init, seeds, widths, None))
     for init in ("torch.default", COMPLETEP):
         batch = networks["GPT"][1]
         yield list(_checked("GPT", GPT, batch, init, seeds, (64,), DEPTHS))
@@ -90,11 +95,28 @@ def _checked(
         depths=depths,
         init=init,
     )
+    slopes = check.slopes[check.slopes["verdict"] != IN_BLOCK].drop(
+        columns=["low", "high", "index"]
+    )
+    wider = _widening(len(slopes), seeds)
+    sizes = f"{depths or widths}"
     rows: list[dict[str, Any]]
-    rows = check.slopes.drop(columns=["low", "high", "index"]).to_dict("records")  # type: ignore[assignment]
+    rows = slopes.drop(columns=["low", "high", "index"]).to_dict("records")  # type: ignore[assignment]
     for row in rows:
-        holds = row["ci_low"] <= 0 <= row["ci_high"]
-        yield {"what": "slope", "network": name, "init": init, **row, "holds_0": holds}
+        holds = abs(row["slope"]) <= wider * (row["ci_high"] - row["slope"])
+        yield {
+            "what": "slope",
+            "network": name,
+            "init": init,
+            "sizes": sizes,
+            **row,
+            "holds_0": holds,
+        }
+
+
+def _widening(layers: int, seeds: int) -> float:
+    """Return how many times as wide intervals are that hold for all layers at once."""
+    return float(stdtrit(seeds - 1, 1 - 0.025 / layers) / stdtrit(seeds - 1, 0.975))
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -119,20 +141,27 @@ def _losses() -> pd.DataFrame:
     return mean.assign(what="loss", network="MNIST MLP")
 
 
+def _kept_losses() -> pd.DataFrame:
+    kept = pd.read_csv(RESULTS / "mup.csv")
+    columns = ["width", "init", "lr", "loss", "what", "network"]
+    return kept.loc[kept["what"] == "loss", columns]
+
+
 def _page(slopes: pd.DataFrame, losses: pd.DataFrame, seeds: int) -> str:
     """Return both results as Markdown."""
     lines = [
         "Made by `python -m benchmarks.mup`. AdamW at rate 0.001, four steps on one batch, "
-        f"{seeds} seeds; widths {WIDTHS} of one block, depths {DEPTHS} at width 64.",
+        f"{seeds} seeds; widths with one block, depths at width 64.",
         "",
         "| network | over | init | layers | intervals that hold 0 | slopes | independent |",
         "|---|---|---|---|---|---|---|",
     ]
-    for (network, over, init), part in slopes.groupby(["network", "over", "init"], sort=False):
+    by = ["network", "over", "sizes", "init"]
+    for (network, over, sizes, init), part in slopes.groupby(by, sort=False):
         slope = part["slope"]
         counts = [len(part), part["holds_0"].sum(), f"{slope.min():.2f} to {slope.max():.2f}"]
         counts.append(part["verdict"].str.endswith("independent").sum())
-        lines.append(f"| {network} | {over} | `{init}` | {' | '.join(map(str, counts))} |")
+        lines.append(f"| {network} | {over} {sizes} | `{init}` | {' | '.join(map(str, counts))} |")
     how = f"Best rate of Adam, MNIST, {STEPS} steps of an MLP of 4 layers, 2 seeds:"
     lines += ["", NOTE, "", how, ""]
     lines += ["| init | width | best rate | loss there |", "|---|---|---|---|"]

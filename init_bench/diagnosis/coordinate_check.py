@@ -39,7 +39,9 @@ def coord_check(
     shallow to deep ones (CompleteP), nor on depth.
 
     Widths are compared at the first depth, depths at the first width. A deeper network has more
-    layers: those that every depth has are compared, from the front and from the back.
+    layers: those that every depth has are compared, from the front and from the back. Those of the
+    repeated blocks have slopes, but no verdict over depth: each of L blocks may move 1/L of what
+    all move together, which is judged in the layers after them.
 
     Formula:
         change = √mean((z_t - z_0)²) over samples and units of a layer's output z on ``batch``,

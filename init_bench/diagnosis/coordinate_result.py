@@ -8,7 +8,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS, layers_at_every_depth
+from init_bench.diagnosis.width_slopes import (
+    IN_BLOCK,
+    TOLERANCE,
+    VERDICTS,
+    layers_at_every_depth,
+)
 from init_bench.errors import lookup
 from init_bench.figures import coordinate_curves
 from init_bench.figures.export import files_of, page_of
@@ -16,6 +21,9 @@ from init_bench.files import json_records, write_files
 
 MOST_LAYERS = 6
 """Most layers that the verdict names; all are in ``slopes``."""
+
+
+_INSIDE = "; judged before and after the repeated blocks, whose layers may share their work"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,7 @@ class CoordCheck:
         return (
             f"{worst}: {layers}. Slope, with its 95 % interval: of log change of the layer's "
             f"output against log {over}; within ±{TOLERANCE:g} counts as {over}-independent"
+            f"{_INSIDE if (slopes['verdict'] == IN_BLOCK).any() else ''}"
         ) + "." * (len(self._by_size()) > 1)
 
     @property

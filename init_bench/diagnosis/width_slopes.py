@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,10 @@ TOLERANCE = 0.2
 """A slope within this of 0 counts as none: 16 times the width, at most 1.74 times the change."""
 
 
+IN_BLOCK = "in a block"
+"""Verdict of a layer that deeper networks repeat, over depth."""
+
+
 VERDICTS = (
     "diverges",
     "blows up",
@@ -21,18 +26,22 @@ VERDICTS = (
     "does not move",
     "width-independent",
     "depth-independent",
+    IN_BLOCK,
 )
 """From worst to best. Diverges: a change is not finite. Blows up, shrinks: the whole interval is
 above or below the tolerance. Width-independent, depth-independent: it is within. Undecided: it
 crosses an end, and more seeds, widths or depths would tell. Does not move: no change at some size
-and seed."""
+and seed. In a block: of a layer that deeper networks repeat no slope over depth is right or wrong,
+as each of more blocks may move its share of the stream, 1/depth, and less came before an early
+one; what the shares add up to is judged after the blocks."""
 
 
 def slopes_of(rows: pd.DataFrame, over: str = "width") -> pd.DataFrame:
     """Return slope, interval and verdict of every layer, in order of execution.
 
     Args:
-        rows: columns ``over``, ``seed``, ``step``, ``layer``, ``index`` and ``change``.
+        rows: columns ``over``, ``seed``, ``step``, ``layer``, ``index`` and ``change``; and
+            ``repeated``, if layers that repeat with depth are not judged.
         over: ``width`` or ``depth``, the column that the slope is over.
     """
     last = rows[rows["step"] == rows["step"].max()]
@@ -44,11 +53,14 @@ def slopes_of(rows: pd.DataFrame, over: str = "width") -> pd.DataFrame:
                 f"layer {layer!r} does not run in the same place at every {over}: "
                 f"the factory must return the same layers in the same order"
             )
-        found.append({"over": over, "layer": layer, "index": index, **_slope(part, over)})
+        row = {"over": over, "layer": layer, "index": index, **_slope(part, over)}
+        if "repeated" in part and part["repeated"].any() and np.isfinite(row["slope"]):
+            row["verdict"] = IN_BLOCK
+        found.append(row)
     return pd.DataFrame(found)
 
 
-def _slope(part: pd.DataFrame, over: str) -> dict[str, object]:
+def _slope(part: pd.DataFrame, over: str) -> dict[str, Any]:
     """Fit one layer's change, for each seed a line through its sizes."""
     change = part.pivot(index="seed", columns=over, values="change")
     if not np.isfinite(change.to_numpy()).all():
@@ -61,7 +73,7 @@ def _slope(part: pd.DataFrame, over: str) -> dict[str, object]:
     return _row(slope, low, high, _verdict(low, high, over))
 
 
-def _row(slope: float, low: float, high: float, verdict: str) -> dict[str, object]:
+def _row(slope: float, low: float, high: float, verdict: str) -> dict[str, Any]:
     interval = {"ci_low": low, "ci_high": high}
     return {"slope": slope, **interval, "low": low, "high": high, "verdict": verdict}
 
@@ -78,7 +90,8 @@ def layers_at_every_depth(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the layers that every depth has: those near the input, and those near the output.
 
     Of the shallowest network the first half of the layers are matched from the front and the
-    others from the back. A layer with several names goes by the first and the last of them.
+    others from the back. A layer with several names goes by the first and the last of them. The
+    column ``repeated`` says of which layers a deeper network has more.
 
     Raises:
         InitBenchError: layers in the same place have other names, block numbers aside.
@@ -98,10 +111,25 @@ def layers_at_every_depth(rows: pd.DataFrame) -> pd.DataFrame:
     kept = rows.assign(index=place).dropna(subset=["index"]).astype({"index": int})
     names = kept.sort_values("depth").groupby("index")["layer"].unique()
     for found in names:
-        if len({re.sub(r"\d+", "#", name) for name in found}) > 1:
+        if len(set(map(_kind, found))) > 1:
             raise InitBenchError(
                 f"{', '.join(map(repr, found))} run in the same place at different depths: the "
                 f"factory must repeat the same block depth times"
             )
     labels = names.map(lambda found: found[0] if len(found) == 1 else f"{found[0]} … {found[-1]}")
-    return kept.assign(layer=kept["index"].map(labels))
+    repeated = _repeated(rows, kept)
+    return kept.assign(layer=kept["index"].map(labels), repeated=repeated)
+
+
+def _repeated(rows: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
+    """Say of which kept layers deeper networks have more; of none, where no other comes last."""
+    kinds = rows["layer"].map(_kind)
+    number = rows.groupby([kinds, "depth"])["index"].nunique().unstack(fill_value=0)
+    grows = number.min(axis=1) < number.max(axis=1)
+    found = kept["layer"].map(_kind).map(grows)
+    return found & ~bool(found[kept["index"] == kept["index"].max()].any())
+
+
+def _kind(layer: str) -> str:
+    """Return a layer's name without the numbers of its blocks."""
+    return re.sub(r"\d+", "#", layer)

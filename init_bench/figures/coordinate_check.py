@@ -30,6 +30,7 @@ VERDICT_STYLES: dict[str, dict[str, Any]] = {
     "does not move": {"color": "#000000", "marker": "X"},
     "width-independent": {"color": "#009E73", "marker": "s"},
     "depth-independent": {"color": "#009E73", "marker": "s"},
+    "in a block": {"color": "#BFBFBF", "marker": "o"},
 }
 """Color and marker of each verdict."""
 

@@ -318,6 +318,9 @@ def test_depths_alone_need_one_width() -> None:
     check = checked(Deep, depths=(2, 8), widths=(32,), seeds=2, steps=1, init=spec)
     assert set(check.slopes["over"]) == {"depth"}
     assert check.slopes["slope"].iloc[-1] < 0.2
+    judged = check.slopes.set_index("layer")["verdict"] != "in a block"
+    assert list(judged.index[judged]) == ["first", "last"]
+    assert "in a block" != check.worst and "before and after the repeated blocks" in check.verdict
     assert check.figure().axes[0].get_xlabel() == "depth"
 
 

@@ -21,15 +21,18 @@ def deepnorm_(network: Network, *, outputs: str | None = None) -> None:
 
     Formula:
         Glorot's normal, with gain β = (8N)^(−1/4) for value and output projections and the MLP,
-        1 for queries and keys; the model multiplies its skips by α = (2N)^(1/4). Biases 0.
+        1 for queries and keys; the model multiplies its skips by α = (2N)^(1/4). Biases 0. Of N
+        layers of an encoder with M of a decoder: β = 0.87 (N⁴M)^(−1/16), α = 0.81 (N⁴M)^(1/16) in
+        the encoder, β = (12M)^(−1/4), α = (3M)^(1/4) in the decoder.
 
     Shapes:
-        network: an encoder or a decoder, placed as by ``llama``. α is the model's: the report
-        says so where no skip of the model is multiplied by it.
+        network: an encoder, a decoder or both, placed as by ``llama``; of both, blocks are told
+        apart by torch's classes or by ``encoder`` and ``decoder`` in their names. α is the
+        model's: the report says so where no skip of the model is multiplied by it.
 
     Raises:
-        InitBenchError: a weight of a block cannot be placed, or the model is both encoder and
-            decoder, which have an α and a β each.
+        InitBenchError: a weight of a block cannot be placed, or a model with an encoder and a
+            decoder has blocks that are in neither.
 
     Source:
         Wang et al., DeepNet: Scaling Transformers to 1,000 Layers, 2022, figure 2 (recalled);
@@ -45,11 +48,22 @@ def deepnorm_(network: Network, *, outputs: str | None = None) -> None:
         >>> row.note
         'times beta = 0.5; needs skips times alpha = 1.414, which this model has not'
     """
-    depth = _fill(network, outputs)
-    alpha, beta = (2 * depth) ** 0.25, (8 * depth) ** -0.25
-    has_alpha = any(math.isclose(alpha, found, rel_tol=0.01) for found in skip_factors(network))
-    missing = f"; needs skips times alpha = {alpha:.4g}, which this model has not"
-    _scale(network, outputs, beta, f"times beta = {beta:.4g}{'' if has_alpha else missing}")
+    found = _fill(network, outputs)
+    present = list(skip_factors(network))
+    for role, (alpha, beta) in _deepnorm_factors(_depths(network, found)).items():
+        has_alpha = any(math.isclose(alpha, factor, rel_tol=0.01) for factor in present)
+        missing = f"; needs skips times alpha = {alpha:.4g}, which this model has not"
+        note = f"times beta = {beta:.4g}{'' if has_alpha else missing}"
+        _scale(network, _within(network, found, role), beta, note)
+
+
+def _deepnorm_factors(depths: dict[str, int]) -> dict[str, tuple[float, float]]:
+    """Return α and β of each stack."""
+    if "" in depths:
+        return {"": ((2 * depths[""]) ** 0.25, (8 * depths[""]) ** -0.25)}
+    both = (depths["encoder"] ** 4 * depths["decoder"]) ** (1 / 16)
+    decoding = (3 * depths["decoder"]) ** 0.25, (12 * depths["decoder"]) ** -0.25
+    return {"encoder": (0.81 * both, 0.87 / both), "decoder": decoding}
 
 
 def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
@@ -57,11 +71,12 @@ def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
 
     Formula:
         Glorot's normal, with gain γ = √(ln 2N) for value and output projections and the MLP, 1
-        for queries and keys. Biases 0.
+        for queries and keys. Biases 0. Of N layers of an encoder with M of a decoder: γ =
+        √(ln 3M · ln 2N / 3) in the encoder, √(ln 3M) in the decoder.
 
     Shapes:
-        network: an encoder or a decoder, placed as by ``llama``. The norms are the model's: the
-        report says so where a block has fewer than four.
+        network: as for ``deepnorm``. The norms are the model's: the report says so where a block
+        has fewer than four.
 
     Raises:
         InitBenchError: as ``deepnorm``.
@@ -78,13 +93,21 @@ def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
         >>> round((row.std_nominal / (2 / 24) ** 0.5) ** 2, 4), round(math.log(8), 4)
         (2.0794, 2.0794)
     """
-    depth = _fill(network, outputs)
-    gain = math.sqrt(math.log(2 * depth))
+    found = _fill(network, outputs)
+    depths = _depths(network, found)
     norms = sum(is_any_norm(module) for module in network.model.modules())
     missing = "; needs a norm before each output projection too, which this model has not"
-    _scale(
-        network, outputs, gain, f"times gamma = {gain:.4g}{missing if norms < 4 * depth else ''}"
-    )
+    lacks = missing if norms < 4 * sum(depths.values()) else ""
+    for role, gain in _sub_ln_gains(depths).items():
+        _scale(network, _within(network, found, role), gain, f"times gamma = {gain:.4g}{lacks}")
+
+
+def _sub_ln_gains(depths: dict[str, int]) -> dict[str, float]:
+    if "" in depths:
+        return {"": math.sqrt(math.log(2 * depths[""]))}
+    decoding = math.log(3 * depths["decoder"])
+    encoding = math.sqrt(decoding * math.log(2 * depths["encoder"]) / 3)
+    return {"encoder": encoding, "decoder": math.sqrt(decoding)}
 
 
 def skip_factors(network: Network) -> Iterator[float]:
@@ -109,29 +132,54 @@ def _constants(add: fx.Node) -> Iterator[float]:
             yield from (float(value) for value in source.args if isinstance(value, int | float))
 
 
-def _fill(network: Network, outputs: str | None) -> int:
-    """Fill by Glorot's normal; return the number of layers."""
-    kinds = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
-    parts = list(network.model.modules())
-    if all(any(isinstance(module, kind) for module in parts) for kind in kinds):
-        raise InitBenchError(
-            "this model is encoder and decoder, whose factors differ: initialise each alone, "
-            "initialize(model.encoder, ...), or use t_fixup"
-        )
-    found = places(network, outputs)
+def _fill(network: Network, outputs: str | None) -> dict[str, Place]:
+    """Fill by Glorot's normal; return the place of each weight of a block."""
+    found = {name: place for name, place in places(network, outputs).items() if place.blocks}
+    _depths(network, found)
     network.start("xavier_normal")
     start_norms(network)
-    return max(place.blocks for place in found.values())
+    return found
 
 
-def _scale(network: Network, outputs: str | None, factor: float, note: str) -> None:
-    for name, place in places(network, outputs).items():
+def _depths(network: Network, found: dict[str, Place]) -> dict[str, int]:
+    """Return the number of layers of encoder and decoder, or of the one stack under no name."""
+    depths: dict[str, int] = {}
+    for name, place in found.items():
+        role = _role(network, name)
+        depths[role] = max(place.blocks, depths.get(role, 0))
+    if not {"encoder", "decoder"} <= set(depths):
+        return {"": max(depths.values())}
+    if "" in depths:
+        unclear = next(name for name in found if not _role(network, name))
+        raise InitBenchError(
+            f"this model has encoder and decoder, whose factors differ, and {unclear!r} is in "
+            f"neither: initialise each stack alone, initialize(model.encoder, ...), or keep it "
+            f"out with an override"
+        )
+    return depths
+
+
+def _role(network: Network, name: str) -> str:
+    """Return ``encoder`` or ``decoder``, where the weight's modules say so."""
+    path = network.parameters[name].path.split(".")
+    for end in range(len(path), 0, -1):
+        module = network.model.get_submodule(".".join(path[:end]))
+        if isinstance(module, nn.TransformerEncoderLayer) or path[end - 1] == "encoder":
+            return "encoder"
+        if isinstance(module, nn.TransformerDecoderLayer) or path[end - 1] == "decoder":
+            return "decoder"
+    return ""
+
+
+def _within(network: Network, found: dict[str, Place], role: str) -> dict[str, Place]:
+    """Return the weights of one stack; of all, where it has no name."""
+    return {n: place for n, place in found.items() if not role or _role(network, n) == role}
+
+
+def _scale(network: Network, found: dict[str, Place], factor: float, note: str) -> None:
+    for name, place in found.items():
         parameter = network.parameters[name]
         if place.part == "packed":
             scale_value(network, parameter, factor, note)
-        elif _is_scaled(place):
+        elif place.part in _SCALED:
             network.scale(parameter, factor, note)
-
-
-def _is_scaled(place: Place) -> bool:
-    return place.part in _SCALED and place.block is not None

@@ -78,10 +78,41 @@ def test_deepnorm_tells_of_its_alpha_where_the_model_has_none() -> None:
     assert "needs" not in note(4**0.25)
 
 
-def test_an_encoder_and_decoder_at_once_is_refused() -> None:
-    model = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+@pytest.mark.parametrize(("encoding", "decoding"), [(2, 8), (64, 2), (6, 6)])
+def test_encoder_and_decoder_at_once_have_factors_of_their_own(
+    encoding: int, decoding: int
+) -> None:
+    model = nn.Transformer(64, 2, encoding, decoding, 128, batch_first=True, device="meta")
+    glorot = stds(model, "xavier_normal")
+    depth = (encoding**4 * decoding) ** (1 / 16)
+    decoder_gain = math.log(3 * decoding)
+    for spec, gains in (
+        ("deepnorm", (0.87 / depth, (12 * decoding) ** -0.25)),
+        ("sub_ln", ((decoder_gain * math.log(2 * encoding) / 3) ** 0.5, decoder_gain**0.5)),
+    ):
+        ratio = stds(model, spec) / glorot
+        for role, gain in zip(("encoder", "decoder"), gains, strict=True):
+            for name in ("linear1", "linear2", "self_attn.out_proj"):
+                assert ratio[f"{role}.layers.0.{name}.weight"] == pytest.approx(gain)
+        cross = ratio["decoder.layers.1.multihead_attn.in_proj_weight"]
+        assert cross == pytest.approx(math.sqrt((2 + gains[1] ** 2) / 3))
+
+
+def test_encoder_and_decoder_are_told_their_alphas() -> None:
+    report = ib.initialize(nn.Transformer(8, 2, 2, 3, 16, batch_first=True), "deepnorm")
+    notes = {row.parameter: row.note for row in report.rows}
+    assert f"alpha = {0.81 * 48 ** (1 / 16):.4g}" in notes["encoder.layers.1.linear1.weight"]
+    assert f"alpha = {9**0.25:.4g}" in notes["decoder.layers.1.linear1.weight"]
+
+
+def test_blocks_in_neither_encoder_nor_decoder_are_told() -> None:
+    def blocks() -> nn.ModuleList:
+        pair = {"fc1": nn.Linear(8, 8), "fc2": nn.Linear(8, 8)}
+        return nn.ModuleList([nn.ModuleDict(pair)])
+
+    model = nn.ModuleDict({name: blocks() for name in ("encoder", "decoder", "more")})
     before = [value.clone() for value in model.parameters()]
-    with pytest.raises(InitBenchError, match="encoder and decoder, whose factors differ"):
+    with pytest.raises(InitBenchError, match=r"'more\.0\.fc1\.weight' is in neither"):
         ib.initialize(model, "deepnorm")
     assert all(map(torch.equal, before, model.parameters()))
 
