@@ -9,6 +9,7 @@ import argparse
 import copy
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,7 +28,7 @@ from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.randomness import stream
 
-EACH, SAMPLES = 10, 512
+EACH, SAMPLES = 10, 256
 SAME = 0.02
 """Least mean losses of two networks that do not train differ by more than this, or are equal."""
 
@@ -125,18 +126,15 @@ CHANGES: dict[str, Change] = {
 """What the advice asks for, by what it says; the first that fits counts."""
 
 
-def compared(net: Net, model: nn.Module) -> list[dict[str, object]]:
+def compared(net: Net, model: nn.Module, found: Diagnosis) -> list[dict[str, object]]:
     """Return a row per bad verdict of a network: its outcome before and after."""
-    data = datasets.load("mnist")
-    inputs, targets = data.inputs[:SAMPLES], data.targets[:SAMPLES]
-    found = diagnose(model, inputs, targets)
-    if found.healthy:
-        return []
     advised = copy.deepcopy(model)
     done = follow(advised, found, net.number)
-    verdicts = found.bad.loc[found.bad["cause"] == "", "verdict"].unique()
+    about = {"network": net.name, "activation": net.activation, "done": done}
+    rows: list[dict[str, object]] = [{"verdict": verdict, **about} for verdict in _starts(found)]
     if done == BY_HAND:
-        return [{"verdict": verdict, "network": net.name, "done": done} for verdict in verdicts]
+        return rows
+    data = datasets.load("mnist")
     before, after = (
         outcome(partial(copy.deepcopy, one), data, net, QUICK) for one in (model, advised)
     )
@@ -145,7 +143,11 @@ def compared(net: Net, model: nn.Module) -> list[dict[str, object]]:
         "after": after.best_loss,
         "result": _said(before, after),
     }
-    return [{"verdict": v, "network": net.name, "done": done, **measured} for v in verdicts]
+    return [{**row, **measured} for row in rows]
+
+
+def _starts(found: Diagnosis) -> list[str]:
+    return [str(verdict) for verdict in found.bad.loc[found.bad["cause"] == "", "verdict"].unique()]
 
 
 def _said(before: Outcome, after: Outcome) -> str:
@@ -157,28 +159,36 @@ def _said(before: Outcome, after: Outcome) -> str:
     return "better" if gained > SAME else "worse" if gained < -SAME else "equal"
 
 
+def collected(each: int, minutes: float) -> pd.DataFrame:
+    """Return the rows of at most ``each`` networks per verdict, measured within ``minutes``."""
+    data, until = datasets.load("mnist"), time.monotonic() + 60 * minutes
+    inputs, targets = data.inputs[:SAMPLES], data.targets[:SAMPLES]
+    rows: list[dict[str, object]] = []
+    seen: Counter[str] = Counter()
+    for net, model in candidates():
+        if time.monotonic() > until:
+            break
+        found = diagnose(model, inputs, targets)
+        verdicts = _starts(found)
+        if any(seen[verdict] < each for verdict in verdicts):
+            rows += compared(net, model, found)
+            seen.update(verdicts)
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=EACH, help="networks per verdict")
-    each = parser.parse_args().each
+    parser.add_argument("--minutes", type=float, default=15, help="no network begins after these")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, object]] = []
-    seen: Counter[object] = Counter()
-    for net, model in candidates():
-        data = datasets.load("mnist")
-        quick = diagnose(model, data.inputs[:SAMPLES], data.targets[:SAMPLES])
-        verdicts = quick.bad.loc[quick.bad["cause"] == "", "verdict"].unique()
-        if all(seen[verdict] >= each for verdict in verdicts):
-            continue
-        found = compared(net, model)
-        seen.update(row["verdict"] for row in found)
-        rows += found
-    table = pd.DataFrame(rows)
+    table = collected(given.each, given.minutes)
     counts = table.fillna({"result": BY_HAND}).groupby(["verdict", "result"]).size()
     print(counts.unstack(fill_value=0).to_string())
     measured = table["result"].dropna()
     print(f"better or equal: {(measured != 'worse').mean():.3f} of {len(measured)}")
-    save(table, "advice")
+    print(table[table["result"] == "worse"].to_string())
+    print(save(table, "advice"))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ IMPORTED = "import init_bench.diagnosis.checkpoint.pipeline"
 MEMORY = (
     "import re, pathlib; status = pathlib.Path('/proc/self/status').read_text(); "
     "peak = int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024; "
+    "own = int(re.search(r'RssAnon:\\s+(\\d+)', status)[1]) / 1024; "
 )
-"""Peak resident memory in MiB. ``ru_maxrss`` would count what the parent held at the fork."""
+"""Peak resident memory in MiB. ``ru_maxrss`` would count what the parent held at the fork.
+Also the memory at the end that is no file: pages of libraries and of the audited file left out."""
 
 
 def write(path: Path, megabytes: int, *, trained: bool) -> None:
@@ -52,8 +54,8 @@ def measured(path: Path | None) -> dict[str, float]:
         f"start, cpu = time.perf_counter(), time.process_time(); result = {work}; "
         f"seconds = time.perf_counter() - start; cpu = time.process_time() - cpu; {MEMORY}"
         f"fresh = len(result.fresh) if result else 0; number = len(result.table) if result else 0; "
-        f"print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, peak_mib=peak, fresh=fresh, "
-        f"tensors=number)))"
+        f"print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, peak_mib=peak, "
+        f"anonymous_mib=own, fresh=fresh, tensors=number)))"
     )
     started = time.perf_counter()
     done = subprocess.run(

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.worst_matrix import distance_from_1
 from init_bench.diagnosis.measures import (
     as_rows,
     bypassed_zero_layers,
@@ -26,11 +27,35 @@ def weight_gain(evidence: Evidence) -> pd.DataFrame:
     """Return √(fan_in · mean W²) of layers with a weight matrix, where it reaches later layers.
 
     ``target`` is the gain at the recommended std. Left out are bypassed layers of zeros, small
-    output layers, which are a choice, and the layers of ``undone_weight_gain``.
+    output layers, which are a choice, and the layers of ``undone_weight_gain``. Products that a
+    module computes beside its child modules count too, see ``own_products``.
     """
     rows = multiplying(evidence)
     meant = bypassed_zero_layers(rows) | _small_outputs(rows)
-    return _with_targets(rows, rows["weight_gain"].mask(meant | _undone(rows, evidence)), evidence)
+    judged = rows.assign(weight_gain=rows["weight_gain"].mask(meant | _undone(rows, evidence)))
+    judged = pd.concat([judged, own_products(evidence)], ignore_index=True)
+    return _with_targets(judged, judged["weight_gain"], evidence)
+
+
+def own_products(evidence: Evidence) -> pd.DataFrame:
+    """Return the gain of products that modules compute themselves beside their child modules.
+
+    What the next layer receives, its spread over samples divided by that of the product's input,
+    counts if that is nearer to 1. Left out are products before a normalization, and those after
+    which no layer with weights comes: they make the output.
+    """
+    profile, found = evidence.profile, []
+    last = multiplying(evidence)["index"].max()
+    for product in evidence.products.to_dict("records"):
+        after = profile[profile["index"] > product["index"]].head(1)
+        if not product["index"] < last or normalizations(evidence)[after.index].any():
+            continue
+        passed = after["input_sample_std"].iloc[0] / (product["input_sample_std"] or math.nan)
+        if passed >= 0:
+            gain = min(product["gain"], passed, key=distance_from_1)
+            found.append({**product, "place": product["layer"], "weight_gain": gain})
+    columns = ["layer", "place", "index", "weight_gain", "stored_gain"]
+    return pd.DataFrame(found).reindex(columns=columns)
 
 
 def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:

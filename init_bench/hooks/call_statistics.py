@@ -29,6 +29,23 @@ class UsedWeight:
     distinct: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnProduct:
+    """Describe a product with a weight that a module computes itself, beside its child modules.
+
+    Attributes:
+        layer: qualified name of the module.
+        index: of the last layer call before it, 0 where there is none.
+        gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
+        input_sample_std: of the signal; nan where unknown.
+    """
+
+    layer: str
+    index: int
+    gain: float
+    input_sample_std: float
+
+
 @dataclass(kw_only=True)
 class LayerCall:
     """Hold what is known of one call of a layer.

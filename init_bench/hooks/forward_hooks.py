@@ -259,6 +259,8 @@ class LayerTracker:
             histogram=relative_histogram(output, statistics) if self.histogram else None,
         )
         self.calls.append(call)
+        if self.own_code is not None:
+            self.own_code.last_index = call.index
         self.alive.append((call, weakref.ref(output)))
         if output.requires_grad:
             hook = GradientHook(call, output, module_batch_dim, self.counts)

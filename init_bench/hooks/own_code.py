@@ -1,5 +1,6 @@
 """Watch what a model's own code does inside and between its layers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,13 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
-from init_bench.hooks.call_statistics import LayerCall, UsedWeight
+from init_bench.hooks.call_statistics import (
+    LayerCall,
+    OwnProduct,
+    UsedWeight,
+    describe_signal,
+)
+from init_bench.hooks.contraction import Contraction
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import is_torchs
@@ -25,12 +32,15 @@ class OwnCode:
         uses: of the parameters and buffers.
         factors: constants by which signals are multiplied.
         attention: the attentions computed.
+        products: with weights, of modules that have child modules.
     """
 
     def __init__(self, view: ModelView) -> None:
         self.uses = WeightUses({**dict(view.model.named_buffers()), **view.parameters})
         self.factors, self.attention = ConstantFactors(), AttentionCalls()
         self.scale_free: dict[nn.Module, bool] = {}
+        self.view, self.last_index = view, 0
+        self.products: list[OwnProduct] = []
 
     def observe(
         self,
@@ -45,7 +55,17 @@ class OwnCode:
         self.factors.observe(function, args, output)
         name = getattr(function, "__name__", "")
         self.attention.observe(layer, name, args, kwargs, output)
-        return [] if found is None else [used_weight(*found)]
+        if found is None:
+            return []
+        if any(self.view.modules[layer].children()):
+            self._note_product(layer, *found)
+        return [used_weight(*found)]
+
+    def _note_product(self, layer: str, found: Contraction, gain: float) -> None:
+        signal = describe_signal(found.signal, self.view.batch_dims[layer])
+        spread = signal.get("sample_std", math.nan)
+        product = OwnProduct(layer=layer, index=self.last_index, gain=gain, input_sample_std=spread)
+        self.products.append(product)
 
     def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
         """Note the end of a layer's call, and whether it normalizes."""

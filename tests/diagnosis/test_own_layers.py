@@ -145,3 +145,43 @@ def test_equal_units_are_found_in_a_class_that_is_named_after_a_norm() -> None:
     model = around(own.NormedEmbeddingHead)
     model[0].weight.data.fill_(0.1)
     assert ("0", "symmetric") in found(model)
+
+
+class ProductBesideLayer(nn.Module):
+    """Multiplies by a parameter of its own, then by a layer."""
+
+    def __init__(self, std: float, *, norm: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.own = nn.Parameter(torch.randn(64, 128) * std)
+        self.norm = nn.LayerNorm(128) if norm else nn.Identity()
+        self.down = nn.Linear(128, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.relu(self.norm(x @ self.own)))
+        return out
+
+
+@pytest.mark.parametrize(
+    ("std", "norm", "said"),
+    [
+        (0.125, False, []),
+        (1e-4, False, [("0", "vanishing_signal")]),
+        (4.0, False, [("0", "exploding_signal")]),
+        (4.0, True, []),
+    ],
+)
+def test_a_product_beside_child_layers_is_judged_at_its_module(
+    std: float, norm: bool, said: list[tuple[str, str]]
+) -> None:
+    model = nn.Sequential(ProductBesideLayer(std, norm=norm), nn.ReLU(), nn.Linear(64, 10))
+    assert found(model) == said
+
+
+def test_a_product_scaled_afterwards_is_judged_by_what_the_next_layer_receives() -> None:
+    class Scaled(ProductBesideLayer):
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.down(F.relu(x @ self.own / 8))
+            return out
+
+    assert found(nn.Sequential(Scaled(1.6), nn.ReLU(), nn.Linear(64, 10))) == []

@@ -42,6 +42,10 @@ ATTENTION = ("layer", "index", "largest", "entropy")
 """Columns of ``Evidence.attention``."""
 
 
+PRODUCTS = ("layer", "index", "gain", "input_sample_std")
+"""Columns of ``Evidence.products``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Hold the statistics of one pass through a model.
@@ -64,6 +68,8 @@ class Evidence:
         loss: the loss, nan where none was asked for.
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
+        products: a row per product with a weight that a module computes itself beside its child
+            modules, see ``hooks.call_statistics.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
         measured: what measures returned of it, by measure: several rules may judge one.
     """
@@ -75,6 +81,7 @@ class Evidence:
     output: dict[str, float]
     loss: float
     attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
+    products: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PRODUCTS)))
     chance: float = math.nan
     measured: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -144,6 +151,7 @@ def _collect(
         output=signal | {"tensors": len(list(tensors_in(output)))},
         loss=loss,
         attention=_attention_table(tracker),
+        products=_product_table(tracker),
         chance=chance,
     )
 
@@ -156,6 +164,11 @@ def _attention_table(tracker: LayerTracker) -> pd.DataFrame:
     calls = [] if tracker.own_code is None else tracker.own_code.attention.calls
     rows = [{**vars(call), "index": _last_index(tracker, call.layer)} for call in calls]
     return pd.DataFrame(rows, columns=list(ATTENTION))
+
+
+def _product_table(tracker: LayerTracker) -> pd.DataFrame:
+    products = [] if tracker.own_code is None else tracker.own_code.products
+    return pd.DataFrame([vars(product) for product in products], columns=list(PRODUCTS))
 
 
 def _last_index(tracker: LayerTracker, module: str) -> int:

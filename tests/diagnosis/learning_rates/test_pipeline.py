@@ -129,6 +129,20 @@ def test_optimizers_of_the_menu(name: str) -> None:
     assert name in window.summary
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_window_of_adam_ends_where_its_fixed_steps_cannot_reach_the_goal(name: str) -> None:
+    """Adam's steps have about the size of the rate: on mean (w x − 3 x)² from w = 1, a loss of
+    0.65 of the first needs w to move by 2 (1 − √0.65) ≈ 0.39, so 1000 steps of 0.39 / 1000."""
+    x = 3 * torch.linspace(-1, 1, 64)[:, None]
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    window = ib.rate_window(model, x, 3 * x, nn.functional.mse_loss, optimizer=name)
+    least = 2 * (1 - math.sqrt(0.65)) / window.horizon
+    rates = window.trials["lr"]
+    exact = rates[rates >= least].min()
+    assert abs(math.log10(window.low / exact)) < 0.75  # within a step of the grid
+
+
 def test_parameter_groups_keep_the_ratio_of_their_rates() -> None:
     built: list[torch.optim.Optimizer] = []
 
