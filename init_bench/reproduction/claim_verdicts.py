@@ -58,26 +58,23 @@ def judge(
     claims: Iterable[Claim],
     frames: dict[str, pd.DataFrame],
     steps: int = 0,
-    *,
-    straddling: str = "does not hold",
 ) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
-    The interval is Student's t over seeds, of ratios that of their logarithms. A claim holds if all
-    of the interval lies within the threshold. An interval that contains the threshold does not show
-    the claim; the note says so where the mean itself is within.
+    The interval is Student's t over seeds, of ratios that of their logarithms. A claim
+    *holds* if all of the interval lies within the threshold, *does not hold* if all of it lies
+    outside, and is *undecided* if the interval contains the threshold.
 
     Args:
         claims: what to judge.
         frames: tables by name.
         steps: length of the training runs, for the column of that name.
-        straddling: the verdict where the interval has the threshold within.
     """
-    rows = [_row(claim, frames, straddling) for claim in claims if claim.frame in frames]
+    rows = [_row(claim, frames) for claim in claims if claim.frame in frames]
     return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
 
 
-def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict[str, object]:
+def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
     mean, low, high = ratio_interval(values) if claim.of_ratios else t_interval(values)
     ends = (mean, mean) if len(values) < 2 else (low, high)
@@ -95,7 +92,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame], straddling: str) -> dict
         "ci_high": high,
         "seeds": len(values),
         "threshold": _threshold(claim),
-        "verdict": "holds" if holds else straddling if straddles else "does not hold",
+        "verdict": "holds" if holds else "undecided" if straddles else "does not hold",
         "second_quantity": second.quantity if second else "",
         "second_value": second_value,
         "note": "; ".join(_notes(claim, values, holds, second_value)),

@@ -18,8 +18,8 @@ CLAIM = Claim(
 )
 
 
-def verdict(values: list[float], straddling: str = "does not hold") -> str:
-    row = judge([CLAIM], {"t": pd.DataFrame({"x": values})}, straddling=straddling).iloc[0]
+def verdict(values: list[float]) -> str:
+    row = judge([CLAIM], {"t": pd.DataFrame({"x": values})}).iloc[0]
     return str(row["verdict"])
 
 
@@ -34,9 +34,5 @@ def verdict(values: list[float], straddling: str = "does not hold") -> str:
         ([math.inf, 1.0], "does not hold"),
     ],
 )
-def test_a_paper_has_three_verdicts(values: list[float], expected: str) -> None:
-    assert verdict(values, straddling="undecided") == expected
-
-
-def test_the_book_has_two() -> None:
-    assert verdict([0.0, 1.0, 2.0]) == "does not hold"
+def test_a_claim_has_one_of_three_verdicts(values: list[float], expected: str) -> None:
+    assert verdict(values) == expected

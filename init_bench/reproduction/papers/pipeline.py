@@ -61,7 +61,7 @@ def paper(
     start, busy = time.perf_counter(), time.process_time()
     with one_thread():
         found = experiment.measure(numbers, **(experiment.quick if quick else {}))
-    claims = judge(experiment.claims, frames_of(found), straddling="undecided")
+    claims = judge(experiment.claims, frames_of(found))
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     figures = _save(claims.drop(columns="steps"), experiment, found, folder)
     result = Paper(claims, folder, figures, (), name, experiment.read, seconds, busy)

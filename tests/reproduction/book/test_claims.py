@@ -32,9 +32,9 @@ def test_a_claim_holds_where_the_whole_interval_does(low: float, high: float, ve
     assert _verdict(_claim(low, high), [0.99, 1.0, 1.01])["verdict"] == verdict
 
 
-def test_a_straddling_interval_does_not_show_the_claim_and_says_why() -> None:
+def test_a_straddling_interval_leaves_the_claim_undecided_and_says_why() -> None:
     row = _verdict(_claim(high=1.5), [0.0, 1.0, 2.0])
-    assert row["verdict"] == "does not hold"
+    assert row["verdict"] == "undecided"
     assert "straddles" in row["note"]
 
 

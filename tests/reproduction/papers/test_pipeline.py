@@ -72,7 +72,7 @@ def test_a_quick_run_measures_what_each_picture_shows(name: str) -> None:
 def test_the_stored_verdicts_follow_from_the_stored_tables(name: str) -> None:
     experiment, folder = experiment_of(name), STORED / name
     stored = Tables(*(pd.read_parquet(folder / f"{part}.parquet") for part in Tables._fields))
-    judged = judge(experiment.claims, frames_of(stored), straddling="undecided")
+    judged = judge(experiment.claims, frames_of(stored))
     claims = pd.read_parquet(folder / "claims.parquet")
     pd.testing.assert_frame_equal(judged.drop(columns="steps"), claims)
     assert claim_table(claims) in (folder / "README.md").read_text()
