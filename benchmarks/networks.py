@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
+from init_bench.hooks.randomness import stream
 from init_bench.init import initialize
-from init_bench.randomness import stream
 
 PLAIN = "plain"
 MISLEADING = ("residual", "batch_norm", "layer_norm", "conv", "conv_norm", "conv_residual")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, first_line, misfit
 from init_bench.hooks.nested_tensors import first_tensor, tensors_in
+from init_bench.hooks.randomness import drawing_from, stream
 from init_bench.models import check_module
-from init_bench.randomness import drawing_from, stream
 
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""

@@ -15,9 +15,9 @@ from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import InitSpec
 from init_bench.init.tensor_inits.torch_builtin import reset_
-from init_bench.randomness import stream
 
 SHAPES = {"square": (128, 128), "tall": (256, 64), "wide": (64, 256), "conv": (64, 32, 3, 3)}
 """Weights ``(n_out, n_in, *kernel)`` on which draws are compared."""

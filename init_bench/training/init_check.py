@@ -5,9 +5,9 @@ import inspect
 import torch
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import InitSpec, all_inits
 from init_bench.models import mlp
-from init_bench.randomness import stream
 from init_bench.training.networks import build
 
 SAMPLES, FEATURES = 32, 4

@@ -12,8 +12,8 @@ from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import calculate_gain, he_normal_
-from init_bench.randomness import stream
 
 
 def torch_knows(name: str) -> bool:

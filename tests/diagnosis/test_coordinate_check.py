@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from init_bench import CoordCheck, coord_check, diagnose
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import initialize
-from init_bench.randomness import stream
 
 WIDTHS = (32, 64, 128)
 X = torch.randn(16, 12, generator=stream(0, "x"))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from init_bench import init
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import ALIASES, INITS, KINDS, all_inits, menu_rows, register_init
-from init_bench.randomness import stream
 
 SHAPES = ((8, 6), (5, 7, 3), (6, 4, 3, 3))
 OURS = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.startswith("init_bench.")]

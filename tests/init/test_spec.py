@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import ALIASES, INITS, InitSpec, all_inits, canonical, normal_, parse
-from init_bench.randomness import stream
 
 MALFORMED = r"is malformed: write name or name\(key=value, \.\.\.\).* such as he_normal"
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from init_bench.hooks.randomness import stream
 from init_bench.hooks.record import capture
-from init_bench.randomness import stream
 from init_bench.statistics.histogram import BINS, CENTERS, REACH, relative_histogram
 from init_bench.statistics.layer import describe
 

@@ -11,11 +11,11 @@ from torch import nn
 from init_bench import datasets
 from init_bench.comparison.bench.tasks import Task
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import drawing_from, stream
 from init_bench.init import all_inits, parse
 from init_bench.init.lookup import record_of
 from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.models import Sine
-from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.networks import NEED_DATA, check, loss_of, network_of, seen_by_init
 

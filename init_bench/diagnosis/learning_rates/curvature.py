@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init.whole_model.objective import differentiating
-from init_bench.randomness import stream
 
 PRODUCTS = 8
 """Hessian-vector products; each costs about two steps."""

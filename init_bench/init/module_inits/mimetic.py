@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
+from init_bench.hooks.randomness import stream
 from init_bench.init.lookup import Init
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.transformer_parts import Part, part_of
-from init_bench.randomness import stream
 
 _HEADS = ("num_heads", "n_heads", "n_head", "num_attention_heads", "heads")
 """How modules call their number of heads."""

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, check_finite
+from init_bench.hooks.randomness import stream
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameter_roles import gates_of
 from init_bench.init.whole_model.parameters import NamedParameter
-from init_bench.randomness import stream
 
 
 def recurrent_(

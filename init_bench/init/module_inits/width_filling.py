@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from init_bench.errors import InitBenchError, check_int
+from init_bench.hooks.randomness import drawing_from, stream
 from init_bench.init.graph.branch import Branch
 from init_bench.init.module_inits.scaling_law import Scaling
 from init_bench.init.module_inits.width_growth import (
@@ -21,7 +22,6 @@ from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.tensor_fill import nominal_std_of
 from init_bench.models import check_module, find_factory
-from init_bench.randomness import drawing_from, stream
 
 Base = str | Callable[[], nn.Module] | None
 """A function that builds the base model, or its name, ``module:function``."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init.graph.structure import trace
 from init_bench.init.lookup import record_of
 from init_bench.init.spec import InitSpec
@@ -18,7 +19,6 @@ from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
 from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
 from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
-from init_bench.randomness import stream
 
 Nonlinearity = Callable[[NamedParameter], str]
 """What follows the layer of a parameter, empty where that is not known."""

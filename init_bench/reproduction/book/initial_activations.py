@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
+from init_bench.hooks.randomness import stream
 from init_bench.hooks.record import capture
 from init_bench.models import mlp
-from init_bench.randomness import stream
 from init_bench.training.networks import build
 
 SAMPLES, UNITS, LAYERS, BINS = 1000, 100, 5, 30

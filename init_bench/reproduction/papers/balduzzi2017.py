@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from init_bench.figures import Panel
+from init_bench.hooks.randomness import stream
 from init_bench.init import he_normal_, looks_linear_
-from init_bench.randomness import stream
 from init_bench.reproduction.claim_verdicts import Claim, Values
 from init_bench.reproduction.papers.experiment import (
     Experiment,

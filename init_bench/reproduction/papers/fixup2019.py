@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from init_bench import datasets
 from init_bench.figures import Panel
+from init_bench.hooks.randomness import stream
 from init_bench.init import he_normal_
-from init_bench.randomness import stream
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
     Experiment,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from init_bench.figures import Panel
+from init_bench.hooks.randomness import stream
 from init_bench.init import normal_, orthogonal_
-from init_bench.randomness import stream
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
     Experiment,

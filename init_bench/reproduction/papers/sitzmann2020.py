@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.figures import Panel
+from init_bench.hooks.randomness import stream
 from init_bench.init import initialize
-from init_bench.randomness import stream
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
     Experiment,

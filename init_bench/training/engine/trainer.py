@@ -14,8 +14,8 @@ from torch.func import functional_call
 
 from init_bench.datasets import Dataset
 from init_bench.hooks.call_statistics import Row
+from init_bench.hooks.randomness import drawing_from, stream
 from init_bench.hooks.record import capture
-from init_bench.randomness import drawing_from, stream
 from init_bench.training.cell import Cell
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps

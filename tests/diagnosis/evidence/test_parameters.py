@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.hooks.model_view import ModelView
+from init_bench.hooks.randomness import stream
 from init_bench.init import INITS
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.initialization import fill_weights
-from init_bench.randomness import stream
 
 NAMED = ("lecun", "xavier", "he")
 SHAPES = [(60, 200), (200, 60), (30, 20, 3, 3)]

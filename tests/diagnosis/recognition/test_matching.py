@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.diagnosis.recognition import looks_like
+from init_bench.hooks.randomness import drawing_from, stream
 from init_bench.init import INITS, initialize, module_fans
 from init_bench.init.tensor_inits.fans import fans as torchs_fans
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
-from init_bench.randomness import drawing_from, stream
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(64, 48),

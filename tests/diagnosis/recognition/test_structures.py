@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.diagnosis.recognition.structures import patterns
+from init_bench.hooks.randomness import stream
 from init_bench.init import INITS
-from init_bench.randomness import stream
 
 
 def filled(name: str, *shape: int) -> Tensor:

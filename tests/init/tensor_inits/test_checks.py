@@ -11,8 +11,8 @@ from torch.nn.utils import parametrizations
 
 from init_bench import init
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import INITS
-from init_bench.randomness import stream
 
 DRAWING_NOTHING = ["zeros", "ones", "constant", "identity", "dirac"]
 ONE_VALUE = ["zeros", "ones", "constant"]

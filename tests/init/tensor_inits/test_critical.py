@@ -9,8 +9,8 @@ from torch import nn
 
 from init_bench.activations.critical import critical_line
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import critical_normal_, he_normal_, initialize, parse
-from init_bench.randomness import stream
 
 ALARM = 1e-9
 """Chance that one check of a right initialiser fails; some twenty are made."""

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import module_fans, variance_scaling_
 from init_bench.init.tensor_inits.fans import fans
-from init_bench.randomness import stream
 from tests.init.tensor_inits.test_variance_scaling import assert_drawn_from
 
 CONVOLUTIONS = [getattr(nn, f"Conv{way}{n}d") for way in ("", "Transpose") for n in (1, 2, 3)]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import (
     delta_orthogonal_,
     dirac_,
@@ -21,7 +22,6 @@ from init_bench.init import (
     orthogonal_,
     sparse_,
 )
-from init_bench.randomness import stream
 
 ALARM = 1e-8
 """Chance that a check of a law of chance fails by itself; fewer than 100 are made: below 1e-6."""

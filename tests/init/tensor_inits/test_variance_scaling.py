@@ -15,9 +15,9 @@ from scipy import stats
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.randomness import stream
 from init_bench.init import INITS, he_normal_, normal_, uniform_, variance_scaling_
 from init_bench.init.tensor_inits.fans import fans
-from init_bench.randomness import stream
 
 ALARM = 1e-11
 """Chance that one check of a right initialiser fails. Some 15 checks run on at most 100 examples
