@@ -46,7 +46,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
     "training": (
         {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"}
         | {"claims", "folder_format"},
-        {"networks", "chunks", "tables", "intra_op", "deadline"},
+        {"run_facts", "networks", "chunks", "tables", "intra_op", "deadline"},
         {"init_check", "device_memory", "engine", "chunk_files", "shards"},
         {"axes", "executors", "store", "chunk_trainer"},
         {"grid", "compaction", "time_estimate"},

@@ -19,7 +19,8 @@ from init_bench.figures.page import (
 )
 from init_bench.training.cell import AXES
 from init_bench.training.results import load
-from init_bench.training.run_page import command_of, common_classes, facts_of, ranking
+from init_bench.training.run_facts import command_of, facts_of
+from init_bench.training.run_page import common_classes, ranking
 
 TABLE = "comparison.parquet"
 """Name of the stored table."""

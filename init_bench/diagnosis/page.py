@@ -17,7 +17,7 @@ from init_bench.figures.page import (
 )
 from init_bench.statistics.number_formats import FORMATS
 from init_bench.training.manifest import versions
-from init_bench.training.run_page import command_of
+from init_bench.training.run_facts import command_of
 
 WEIGHTS = (
     *("step", "parameter", "shape", "std", "recommended_std", "gain", "looks_like"),

@@ -1,9 +1,10 @@
-"""Define the axes of a grid: their types for type checkers, and the checks of their values."""
+"""Define the axes of a grid: their types, the checks of their values, the cells that have them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, TypeAlias, TypedDict, TypeVar
+from typing import Annotated, Any, TypeAlias, TypedDict, TypeVar
 
+import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from typing_extensions import TypeAliasType
 
@@ -12,7 +13,7 @@ from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError, lookup
 from init_bench.init import parse
 from init_bench.models import factory_of
-from init_bench.training.cell import MLP
+from init_bench.training.cell import AXES, MLP
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.init_check import dry_run
 from init_bench.training.precision import PRECISIONS
@@ -139,3 +140,22 @@ CaptureSteps = TypeAliasType(
 Seed = TypeAliasType("Seed", Annotated[int, Field(ge=0, lt=INT64)])
 Rate = TypeAliasType("Rate", Annotated[float, Field(ge=0, allow_inf_nan=False)])
 Fraction = TypeAliasType("Fraction", Annotated[float, Field(ge=0, lt=1)])
+
+
+def cells_with(cells: pd.DataFrame, axes: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the cells whose axes have one of the values given.
+
+    Raises:
+        InitBenchError: an unknown axis, or a value that no cell has.
+    """
+    for name, given in axes.items():
+        lookup(dict.fromkeys(AXES), name, kind="axis")
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        values = [str(parse(v)) if name == "init" else v for v in (given if several else [given])]
+        stored = cells[name].unique().tolist()
+        unknown = [value for value in values if value not in stored]
+        if unknown:
+            known = ", ".join(map(str, sorted(stored)[:20]))
+            raise InitBenchError(f"no cell has {name}={unknown[0]!r}. Stored: {known}.")
+        cells = cells[cells[name].isin(values)]
+    return cells.reset_index(drop=True)

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from pyarrow import acero
 
 from init_bench import figures
-from init_bench.errors import InitBenchError, lookup
+from init_bench.errors import lookup
 from init_bench.figures.export import files_of
 from init_bench.figures.page import render
 from init_bench.files import json_records, write_files
-from init_bench.init import parse
+from init_bench.training.axes import cells_with
 from init_bench.training.cell import AXES
 from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
 from init_bench.training.store import Store, folder_of_run
@@ -105,7 +105,7 @@ class Results:
             lookup(names, name, kind="column")
         if steps is not None:
             lookup(names, "step", kind="column")
-        rows = self.store.dataset(table, set(_with_axes(self.cells, axes)["key"]))
+        rows = self.store.dataset(table, set(cells_with(self.cells, axes)["key"]))
         chosen = None if steps is None else ds.field("step").isin(list(steps))
         return rows.scanner(columns=None if columns is None else list(columns), filter=chosen)
 
@@ -272,7 +272,7 @@ def load(folder: str | Path, **axes: Any) -> Results:
         init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
     """  # noqa: E501 - the doctest shows the message as a user sees it
     results = results_of(Store(folder_of_run(folder), writable=False))
-    return Results(_with_axes(results.cells, axes), results.store)
+    return Results(cells_with(results.cells, axes), results.store)
 
 
 def results_of(store: Store) -> Results:
@@ -284,22 +284,3 @@ def results_of(store: Store) -> Results:
     cells = store.dataset("cells", store.done()).to_table().to_pandas()
     by = ["init", "activation", "seed", "key"]
     return Results(cells.sort_values(by, kind="stable", ignore_index=True), store)
-
-
-def _with_axes(cells: pd.DataFrame, axes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the cells whose axes have one of the values given.
-
-    Raises:
-        InitBenchError: an unknown axis, or a value that no cell has.
-    """
-    for name, given in axes.items():
-        lookup(dict.fromkeys(AXES), name, kind="axis")
-        several = isinstance(given, Iterable) and not isinstance(given, str)
-        values = [str(parse(v)) if name == "init" else v for v in (given if several else [given])]
-        stored = cells[name].unique().tolist()
-        unknown = [value for value in values if value not in stored]
-        if unknown:
-            known = ", ".join(map(str, sorted(stored)[:20]))
-            raise InitBenchError(f"no cell has {name}={unknown[0]!r}. Stored: {known}.")
-        cells = cells[cells[name].isin(values)]
-    return cells.reset_index(drop=True)

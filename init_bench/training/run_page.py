@@ -1,9 +1,7 @@
 """Make the page of a run: its ranking in a sentence, its figures, its tables, how to repeat it."""
 
 import math
-import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
@@ -23,8 +21,8 @@ from init_bench.figures.page import (
 from init_bench.figures.page.runs import drawn_steps
 from init_bench.figures.page.signal import hidden_layers
 from init_bench.figures.style import label_of
-from init_bench.training.cell import AXES
 from init_bench.training.grid import Grid
+from init_bench.training.run_facts import command_of, facts_of
 
 COUNTED_CELLS = 200_000
 """Grids of more cells are not multiplied out to say how many are missing."""
@@ -265,47 +263,3 @@ def _cells_in(manifest: Mapping[str, Any]) -> int | None:
     if sum(grid.size for grid in grids) > COUNTED_CELLS:
         return None
     return len({cell.key for grid in grids for cell in grid.iter_cells()})
-
-
-def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a reader needs to repeat or to trust the numbers, as terms and texts."""
-    facts: dict[str, str] = {}
-    if len(cells):
-        seeds = sorted(cells["seed"].unique())
-        several = [n for n in AXES if n != "seed" and cells[n].nunique() > 1]
-        facts["runs"] = (
-            f"{len(cells)}, of which {int((cells['status'] == 'diverged').sum())} diverged"
-        )
-        facts["seeds"] = ", ".join(map(str, seeds[:20])) + (" …" if len(seeds) > 20 else "")
-        facts |= {f"{name}": _values(cells[name]) for name in several}
-        fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in (*several, "seed")]
-        facts["the same in all"] = ", ".join(fixed)
-    sums = manifest.get("dataset_sha256", {})
-    facts |= {f"data {name}": f"SHA-256 {value}" for name, value in sums.items()}
-    facts |= {
-        name: str(manifest[name]) for name in ("device", "machine", "created") if name in manifest
-    }
-    versions = manifest.get("versions", {})
-    if versions:
-        facts["versions"] = ", ".join(f"{name} {value}" for name, value in versions.items())
-    return facts
-
-
-def _values(column: pd.Series) -> str:
-    values = [str(value) for value in column.unique()]
-    return ", ".join(values[:30]) + (f" … ({len(values)})" if len(values) > 30 else "")
-
-
-def command_of(manifest: Mapping[str, Any]) -> str:
-    """Return the command line of a run, without the folder in which its program lies.
-
-    Example:
-        >>> command_of({"command": ["/opt/init_bench/__main__.py", "book", "--out", "my book"]})
-        "init-bench book --out 'my book'"
-    """
-    program, *arguments = manifest.get("command") or [""]
-    name = Path(program).name
-    if not name:
-        return ""
-    ours = name in ("init-bench", "__main__.py")
-    return shlex.join([*(["init-bench"] if ours else ["python", name]), *arguments])

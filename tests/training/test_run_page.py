@@ -12,7 +12,8 @@ import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import Page
 from init_bench.training.manifest import manifest
-from init_bench.training.run_page import command_of, facts_of, page_of_run
+from init_bench.training.run_facts import command_of, facts_of
+from init_bench.training.run_page import page_of_run
 from init_bench.training.store import Store
 
 SMALL: dict[str, Any] = {"width": 8, "depth": 3, "batch_size": 16, "steps": 10}
