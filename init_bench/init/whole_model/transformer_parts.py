@@ -100,6 +100,18 @@ def branch_ends(network: Network, pattern: str | None = None) -> list[NamedParam
     return [network.weights_of(branch)[-1] for branch in network.branches(pattern)]
 
 
+def stack_of(network: ModelGraph, parameter: NamedParameter) -> str:
+    """Return ``encoder`` or ``decoder``, where the modules around the weight say so; else ""."""
+    path = parameter.path.split(".")
+    for end in range(len(path), 0, -1):
+        module = network.model.get_submodule(".".join(path[:end]))
+        if isinstance(module, nn.TransformerEncoderLayer) or path[end - 1] == "encoder":
+            return "encoder"
+        if isinstance(module, nn.TransformerDecoderLayer) or path[end - 1] == "decoder":
+            return "decoder"
+    return ""
+
+
 def scale_value(network: Network, parameter: NamedParameter, factor: float, note: str) -> None:
     """Multiply the value's part of packed query, key and value; queries are as wide as inputs."""
     if network.has_override(parameter):
