@@ -241,10 +241,17 @@ def _block_of(path: str, lists: Mapping[str, int]) -> tuple[int, int] | None:
 
 def part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
     """Return what the name of a weight says about it, ``None`` if nothing."""
+    around = parameter.path.rpartition(".")[0]
+    beside = dict(network.model.get_submodule(around).named_children())
+    if _own_name(parameter) == "gate" and "experts" in beside:
+        return "router"
+    return part_named(parameter)
+
+
+def part_named(parameter: NamedParameter) -> Part | None:
+    """Return what the name of a weight says, whatever lies beside it; ``None`` if nothing."""
     name = _own_name(parameter)
     around, _, last = parameter.path.rpartition(".")
-    if name == "gate" and "experts" in dict(network.model.get_submodule(around).named_children()):
-        return "router"
     if name == "dense" and around.rpartition(".")[2] == "intermediate":
         return "inside"
     return _PART_OF.get(name) or _PART_OF.get(last.lower())
