@@ -87,6 +87,7 @@ def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
         the parts as in ``torchscale/architecture/encoder.py`` (code read).
 
     Example:
+        >>> import math
         >>> from torch import nn
         >>> from init_bench import initialize
         >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
