@@ -6,6 +6,7 @@ from the same generator, its bits; ``from init_bench import init`` can stand whe
 """
 
 from init_bench.activations.gains import calculate_gain
+from init_bench.init.batch_inits.admin import admin_
 from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
 from init_bench.init.batch_inits.lsuv import lsuv_
 from init_bench.init.lookup import (
@@ -101,6 +102,7 @@ __all__ = [
     "Network",
     "NetworkInit",
     "Report",
+    "admin_",
     "all_inits",
     "as_built_",
     "calculate_gain",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from init_bench.init import std_formulas as std
+from init_bench.init.batch_inits.admin import admin_
 from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
 from init_bench.init.batch_inits.lsuv import lsuv_
 from init_bench.init.docstrings import section
@@ -199,6 +200,7 @@ _OF_NETWORKS: tuple[InitRecord, ...] = (
     InitRecord("moments", moments_, needs="module"),
     InitRecord("lsuv", lsuv_, needs="batch"),
     InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
+    InitRecord("admin", admin_, needs="batch", meant_for=("attention",)),
     InitRecord("metainit", metainit_, needs="loss"),
     InitRecord("gradinit", gradinit_, needs="loss"),
 )

@@ -1,5 +1,8 @@
 """What holds for every initialiser on the menu, ours and torch's, found by walking the menu."""
 
+import ast
+import builtins
+import doctest
 import inspect
 from typing import Any
 
@@ -252,3 +255,24 @@ def test_an_unknown_kind_is_refused() -> None:
 def test_an_init_of_a_network_fills_no_single_tensor(name: str) -> None:
     with pytest.raises(InitBenchError, match=f"{name} needs a .*, not one tensor: initialize"):
         init.parse(name)(torch.empty(2, 2))
+
+
+def names_to_import(example: str) -> set[str]:
+    """Return the names that an example uses and neither imports nor defines."""
+    nodes = list(ast.walk(ast.parse(example)))
+    imports = [a for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
+    defined = {a.asname or a.name.partition(".")[0] for a in imports}
+    defined |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    defined |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    defined |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    return {n.id for n in names} - defined - set(dir(builtins))
+
+
+@pytest.mark.parametrize("name", [n for n in all_inits() if n not in INITS or n in OURS])
+def test_a_docstring_says_all_and_its_example_runs_as_pasted(name: str) -> None:
+    text = inspect.getdoc(all_inits()[name]) or ""
+    wanted = ("Formula:", "Shapes:", "Source:", "Example:")
+    assert [word for word in wanted if f"\n{word}\n" not in text] == []
+    examples = doctest.DocTestParser().get_examples(text)
+    assert examples and names_to_import("".join(e.source for e in examples)) == set()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from init_bench.diagnosis.checkpoint.stored_tensor import StoredTensor
 from init_bench.diagnosis.checkpoint.tensor_scan import Scan
 from init_bench.diagnosis.evidence.parameters import SMALL_SHARE, UNTOUCHED_LARGE
+from init_bench.diagnosis.recognition.attention_factors import is_mimetic
 from init_bench.diagnosis.recognition.distributions import NORMAL, TRUNCATED, UNIFORM
 from init_bench.diagnosis.recognition.matching import (
     FEWEST,
@@ -21,6 +22,7 @@ from init_bench.diagnosis.recognition.recipes import fan_draws, recipe_draws
 from init_bench.diagnosis.recognition.structures import LARGEST, patterns
 from init_bench.diagnosis.recognition.torch_defaults import default_of
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT
+from init_bench.init.whole_model.transformer_parts import part_named
 
 LIKELY = 0.05
 """Largest chance of being wrong at which a tensor is called fresh."""
@@ -67,7 +69,7 @@ def origin_of(tensor: StoredTensor, found: Scan, depth: int) -> Origin:
     if found.largest > UNTOUCHED_LARGE or found.tiny > SMALL_SHARE * found.number:
         return Origin(state="never filled")
     if found.low == found.high:
-        return _constant(tensor, found)
+        return _constant(tensor, found, depth)
     known = laws(tensor.name, tensor.values()) if has_law(tensor.name) else ()
     exact = [*known, *_structures(tensor)]
     few = found.sample.number < FEWEST
@@ -98,14 +100,19 @@ def numbered(names: Iterable[str]) -> dict[str, int]:
     return {name: 0 if home is None else len(stacks[home]) for name, home in homes.items()}
 
 
-def _constant(tensor: StoredTensor, found: Scan) -> Origin:
+def _constant(tensor: StoredTensor, found: Scan, depth: int) -> Origin:
     """Return the origin of equal values: in a weight they are a fault, elsewhere as written.
+
+    Zeros are no fault in B of a LoRA adapter, nor in a layer of numbered blocks whose name says
+    that it ends a residual branch: there several rules start at 0.
 
     After training, n values that were moved are equal by chance only, a chance of about eps^n.
     """
     value = found.high
     name = {0.0: "zeros", 1.0: "ones"}.get(value, f"constant(value={value:g})")
-    if tensor.is_weight and not (value == 0 and starts_at_zero(tensor.name)):
+    if value == 0 and tensor.is_weight and depth and part_named(tensor.parameter) == "output":
+        name = "nanochat or fixup (zeros)"
+    elif tensor.is_weight and not (value == 0 and starts_at_zero(tensor.name)):
         return Origin(state="all equal" if value else "all zero", looks_like=name)
     if found.number == 1 and name.startswith("constant"):
         return Origin(state="other")
@@ -119,7 +126,10 @@ def _structures(tensor: StoredTensor) -> Iterator[str]:
     values = tensor.values()
     wide = values if values.dtype.itemsize > 1 else values.float()
     if wide.shape[0] > 1:
-        names = patterns(tensor.parameter.blocks(wide))
+        blocks = tensor.parameter.blocks(wide)
+        if is_mimetic(part_named(tensor.parameter), blocks):
+            yield "mimetic"
+        names = patterns(blocks)
         yield from (name for name in names if not name.startswith("sparse"))  # pruned weights too
 
 

@@ -1,6 +1,6 @@
 """Find the layers that are affine in their weight, and change them while they run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +31,17 @@ class Affine:
     bias: NamedParameter | None
     channel: int
 
+    @property
+    def added(self) -> Tensor | None:
+        """The bias as it is added to Wx; ``None`` if that is 0."""
+        if self.bias is None or not self.bias.values.any():
+            return None
+        return self.bias.values.reshape(-1, *[1] * (-self.channel - 1))
+
     def split(self, output: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return ``output`` as Wx, and the bias as it is added; ``None`` if that is 0."""
-        if self.bias is None or not self.bias.values.any():
-            return output, None
-        bias = self.bias.values.reshape(-1, *[1] * (-self.channel - 1))
-        return output - bias, bias
+        bias = self.added
+        return (output, None) if bias is None else (output - bias, bias)
 
     def times(self, factors: Tensor) -> Tensor:
         """Return the weight with each unit's part multiplied by its factor."""
@@ -49,20 +54,33 @@ class Affine:
 
 def affine_layers(network: Network) -> list[Affine]:
     """Return the affine layers of the network; say of every other weight that it is left."""
+    found = []
+    for parameter, layer in affine_or_why_not(network, network.weights):
+        if isinstance(layer, Affine):
+            found.append(layer)
+        else:
+            network.note(parameter, f"not scaled: {layer}")
+    return found
+
+
+def affine_or_why_not(
+    network: Network, weights: Iterable[NamedParameter]
+) -> Iterator[tuple[NamedParameter, Affine | str]]:
+    """Yield each weight with its affine layer, or with the reason why its output has no scale."""
     users: dict[int, int] = {}
     for module in network.model.modules():
         for value in module._parameters.values():
             users[id(value)] = users.get(id(value), 0) + 1
-    found = []
-    for parameter in network.weights:
+    for parameter in weights:
         layer = _affine(network, parameter)
-        shared = users.get(id(getattr(parameter.module, parameter.attribute)), 0) > 1
-        if layer is not None and not shared and _keeps_a_scale(parameter):
-            found.append(layer)
-            continue
-        why = "its parametrization sets its scale" if layer else "no layer that is affine in it"
-        network.note(parameter, f"not scaled: {'used by more than one layer' if shared else why}")
-    return found
+        if users.get(id(getattr(parameter.module, parameter.attribute)), 0) > 1:
+            yield parameter, "used by more than one layer"
+        elif layer is None:
+            yield parameter, "no layer that is affine in it"
+        elif not _keeps_a_scale(parameter):
+            yield parameter, "its parametrization sets its scale"
+        else:
+            yield parameter, layer
 
 
 def _keeps_a_scale(parameter: NamedParameter) -> bool:
@@ -92,13 +110,17 @@ def _affine(network: Network, parameter: NamedParameter) -> Affine | None:
 
 
 def while_running(
-    network: Network, layers: list[Affine], change: Callable[[Affine, Tensor], Tensor]
+    network: Network,
+    layers: list[Affine],
+    change: Callable[[Affine, Tensor], Tensor],
+    *,
+    with_overrides: bool = False,
 ) -> None:
     """Run the batch once; ``change`` sees each layer's first output and returns what goes on.
 
     A model that differentiates in its forward runs once for each layer, with gradients on, because
-    a weight must not change under its graph. Layers whose weight has an override pass as they are.
-    Layers that never run are noted.
+    a weight must not change under its graph. Layers whose weight has an override pass as they are,
+    unless ``with_overrides`` shows them too. Layers that never run are noted.
     """
     waiting = {layer.path: layer for layer in layers}
 
@@ -108,7 +130,8 @@ def while_running(
             if waiting.pop(layer.path, None) is None:
                 return None
             done(1)
-            return None if network.has_override(layer.weight) else change(layer, output)
+            hidden = network.has_override(layer.weight) and not with_overrides
+            return None if hidden else change(layer, output)
 
         try:
             with torch.no_grad():

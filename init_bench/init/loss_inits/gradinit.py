@@ -53,6 +53,7 @@ def gradinit_(
         ``gradinit_utils.py`` (there the two losses are of two batches, here of one).
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from init_bench import initialize
         >>> draws = torch.Generator().manual_seed(0)

@@ -46,6 +46,7 @@ def metainit_(
         eq. 1 and sec. 3.2.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from init_bench import initialize, models
         >>> draws = torch.Generator().manual_seed(0)

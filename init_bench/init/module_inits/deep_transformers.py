@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator
 
-from torch import fx, nn
+from torch import fx
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.dataflow import function_name
 from init_bench.init.graph.tracer import Tracer
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.own_norms import is_any_norm, start_norms
-from init_bench.init.whole_model.transformer_parts import Place, places, scale_value
+from init_bench.init.whole_model.transformer_parts import Place, places, scale_value, stack_of
 
 _SCALED = ("value", "inside", "output")
 """The parts whose weights are made smaller or larger; queries and keys are not."""
@@ -39,6 +39,7 @@ def deepnorm_(network: Network, *, outputs: str | None = None) -> None:
         (8N)^(1/4) and the parts as in ``torchscale/architecture/encoder.py`` (code read).
 
     Example:
+        >>> from torch import nn
         >>> from init_bench import initialize
         >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         >>> report = initialize(nn.TransformerEncoder(layer, num_layers=2), "deepnorm")
@@ -86,6 +87,8 @@ def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
         the parts as in ``torchscale/architecture/encoder.py`` (code read).
 
     Example:
+        >>> import math
+        >>> from torch import nn
         >>> from init_bench import initialize
         >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         >>> report = initialize(nn.TransformerEncoder(layer, num_layers=4), "sub_ln")
@@ -145,12 +148,12 @@ def _depths(network: Network, found: dict[str, Place]) -> dict[str, int]:
     """Return the number of layers of encoder and decoder, or of the one stack under no name."""
     depths: dict[str, int] = {}
     for name, place in found.items():
-        role = _role(network, name)
+        role = stack_of(network, network.parameters[name])
         depths[role] = max(place.blocks, depths.get(role, 0))
     if not {"encoder", "decoder"} <= set(depths):
         return {"": max(depths.values())}
     if "" in depths:
-        unclear = next(name for name in found if not _role(network, name))
+        unclear = next(name for name in found if not stack_of(network, network.parameters[name]))
         raise InitBenchError(
             f"this model has encoder and decoder, whose factors differ, and {unclear!r} is in "
             f"neither: initialise each stack alone, initialize(model.encoder, ...), or keep it "
@@ -159,21 +162,13 @@ def _depths(network: Network, found: dict[str, Place]) -> dict[str, int]:
     return depths
 
 
-def _role(network: Network, name: str) -> str:
-    """Return ``encoder`` or ``decoder``, where the weight's modules say so."""
-    path = network.parameters[name].path.split(".")
-    for end in range(len(path), 0, -1):
-        module = network.model.get_submodule(".".join(path[:end]))
-        if isinstance(module, nn.TransformerEncoderLayer) or path[end - 1] == "encoder":
-            return "encoder"
-        if isinstance(module, nn.TransformerDecoderLayer) or path[end - 1] == "decoder":
-            return "decoder"
-    return ""
-
-
 def _within(network: Network, found: dict[str, Place], role: str) -> dict[str, Place]:
     """Return the weights of one stack; of all, where it has no name."""
-    return {n: place for n, place in found.items() if not role or _role(network, n) == role}
+    return {
+        n: place
+        for n, place in found.items()
+        if not role or stack_of(network, network.parameters[n]) == role
+    }
 
 
 def _scale(network: Network, found: dict[str, Place], factor: float, note: str) -> None:

@@ -74,7 +74,7 @@ def fan_in_(network: Network) -> None:
         network: any.
 
     Raises:
-        InitBenchError: a weight cannot be filled.
+        InitBenchError: nothing of its own; what ``initialize`` refuses, such as lazy parameters.
 
     Source:
         ``fan_in`` of OLMo-core's ``nn/transformer/init.py`` (code read).
@@ -133,7 +133,7 @@ def normalized_(network: Network, *, outputs: str | None = None) -> None:
     for parameter in network.weights:
         place = found.get(parameter.name, Place(part="outside"))
         along = 0 if place.part == "output" else 1
-        length = parameter.blocks(parameter.values)[0].shape[along]
+        length = max(1, parameter.blocks(parameter.values)[0].shape[along])
         note = "columns of length 1" if along == 0 else "rows of length 1"
         fill = functools.partial(_unit_vectors, along=along)
         network.draw(parameter, fill, "normalized", note, std=length**-0.5)

@@ -41,6 +41,7 @@ def mamba_(
         ``mamba2.py`` and ``mixer_seq_simple.py`` (recalled).
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from init_bench import initialize
         >>> class Mixer(nn.Module):

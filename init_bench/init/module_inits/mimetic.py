@@ -47,8 +47,8 @@ def mimetic_(
         language models were found to have the other sign of W_O W_V: give value_output < 0.
 
     Raises:
-        InitBenchError: there is no self-attention, its heads are not known or not equal, or a
-            factor is not finite.
+        InitBenchError: there is no self-attention, its heads are not known, not equal or do not
+            divide the width, or a factor is not finite.
 
     Source:
         Trockman & Kolter, Mimetic Initialization of Self-Attention Layers, 2023 (abstract read;
@@ -113,6 +113,11 @@ def _fill(network: Network, attention: _Attention, query_key: float, value_outpu
             f"mimetic needs queries, keys and values of the width of the stream, with as many "
             f"heads each, but the weights of {attention.path!r} (n_out, n_in) are {shapes}; keep "
             f"them out with keep=['{attention.path}'] or use another initialiser"
+        )
+    if attention.heads < 1 or width % attention.heads:
+        raise InitBenchError(
+            f"the number of heads must divide the width {width} of {attention.path!r}, got "
+            f"{attention.heads}; give heads=8 or what it is"
         )
     values = _values(network, attention, width, query_key, value_output)
     packed = torch.cat([values[part] for part in ("query", "key", "value")])

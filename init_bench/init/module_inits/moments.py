@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.signals import Signal, after_function, after_module
 from init_bench.init.graph.tracer import Tracer
 from init_bench.init.whole_model.network import Network
@@ -33,19 +33,23 @@ def moments_(network: Network, *, start: str = "orthogonal", variance: float = 1
         wherever else something had to be assumed.
 
     Raises:
-        InitBenchError: the forward function cannot be traced.
+        InitBenchError: the forward function cannot be traced, or ``variance`` is not a finite
+            number above 0.
 
     Source:
         own; the mean field is that of ``init_bench.theory`` (Poole et al., 2016), the aim that of
         Mishkin & Matas, All you need is a good init, 2016.
 
     Example:
+        >>> from torch import nn
         >>> from init_bench import initialize
         >>> model = nn.Sequential(nn.Linear(100, 300), nn.ReLU(), nn.Linear(300, 10))
         >>> stds = initialize(model, "moments").table["std_nominal"]
         >>> round(float(stds[2]) / (2 / 300) ** 0.5, 4)  # he_normal's
         1.0
     """
+    if check_finite(variance, "variance", minimum=0) == 0:
+        raise InitBenchError("variance is that of the inputs and must be above 0, got 0")
     try:
         graph = Tracer().trace(network.model)
     except Exception as cause:  # whatever the user's forward function does with a proxy

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError, check_finite
+from init_bench.errors import InitBenchError, check_finite, check_int
 from init_bench.hooks.randomness import stream
 from init_bench.init.whole_model.network import Network
 from init_bench.init.whole_model.parameter_roles import gates_of
@@ -30,7 +30,7 @@ def recurrent_(
 
     Raises:
         InitBenchError: there is no recurrent layer, ``forget_bias`` is not finite, or ``longest``
-            below 3.
+            is no integer from 3 up.
 
     Source:
         Saxe et al., 2013 (orthogonal); Jozefowicz, Zaremba & Sutskever, An Empirical Exploration
@@ -38,6 +38,7 @@ def recurrent_(
         neural networks warp time?, 2018, eq. 16 (chrono). Recalled.
 
     Example:
+        >>> from torch import nn
         >>> from init_bench import initialize
         >>> layer = nn.LSTM(3, 4)
         >>> report = initialize(layer, "recurrent")
@@ -45,8 +46,8 @@ def recurrent_(
         [0.0, 1.0, 0.0, 0.0]
     """
     check_finite(forget_bias, "forget_bias")
-    if longest is not None and longest < 3:
-        raise InitBenchError(f"longest is the number of steps to remember, 3 or more: {longest!r}")
+    if longest is not None:
+        check_int(longest, "longest", minimum=3)
     found = [p for p in network.parameters.values() if _is_recurrent(p.module)]
     if not found:
         raise InitBenchError("recurrent found no nn.LSTM, nn.GRU, nn.RNN nor one of their cells")

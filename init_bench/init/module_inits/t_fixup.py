@@ -32,6 +32,7 @@ def t_fixup_(network: Network) -> None:
         query and key keep fairseq's smaller gain 1/√2, and N of an embedding is its own stack's.
 
     Example:
+        >>> from torch import nn
         >>> from init_bench import initialize
         >>> layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
         >>> model = nn.TransformerEncoder(layer, num_layers=4)

@@ -12,6 +12,9 @@ def torch_default_(network: Network) -> None:
     Shapes:
         network: any; what is in a module without ``reset_parameters`` stays unchanged.
 
+    Raises:
+        InitBenchError: nothing of its own; what ``initialize`` refuses, such as lazy parameters.
+
     Source:
         ``reset_parameters`` of the module's class, which a few of torch's call
         ``_reset_parameters``.

@@ -20,6 +20,9 @@ def zero_(network: Network) -> None:
     Shapes:
         network: any; weights of embeddings, gates and groups are matrices of their own.
 
+    Raises:
+        InitBenchError: nothing of its own; what ``initialize`` refuses, such as lazy parameters.
+
     Source:
         Zhao, Schäfer & Anandkumar, ZerO Initialization: Initializing Neural Networks with only
         Zeros and Ones, 2022, algorithms 1 and 2 (the authors' notebook has c = 2^(−m/2), with

@@ -26,6 +26,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
         Saito, Deep Learning from Scratch, 2016, sec. 6.2.1 (as what not to do).
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import constant_
         >>> constant_(torch.empty(2), 0.5)
         tensor([0.5000, 0.5000])
     """
@@ -53,6 +55,8 @@ def zeros_(tensor: Tensor) -> Tensor:
         Saito, Deep Learning from Scratch, 2016, sec. 6.2.1 (as what not to do).
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import zeros_
         >>> zeros_(torch.empty(2))
         tensor([0., 0.])
     """
@@ -72,6 +76,8 @@ def ones_(tensor: Tensor) -> Tensor:
         The usual start of a normalization's scale: Ioffe & Szegedy, 2015, sec. 3.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import ones_
         >>> ones_(torch.empty(2))
         tensor([1., 1.])
     """
@@ -99,6 +105,8 @@ def normal_(
         Krizhevsky et al., 2012, sec. 5 (std = 0.01); Saito, 2016, sec. 6.2.2.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import normal_
         >>> w = normal_(torch.empty(400, 100), std=0.01, generator=torch.Generator())
         >>> round(w.std().item(), 4)
         0.01
@@ -130,6 +138,8 @@ def uniform_(
         ``torch.nn.init.uniform_``, whose arguments these are.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import uniform_
         >>> w = uniform_(torch.empty(1000), -1, 1, generator=torch.Generator())
         >>> -1 <= w.min().item() < w.max().item() < 1
         True
@@ -169,6 +179,8 @@ def trunc_normal_(
         ``torch.nn.init.trunc_normal_``, which this calls.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import trunc_normal_
         >>> w = trunc_normal_(torch.empty(400, 100), generator=torch.Generator())
         >>> round(w.std().item(), 2), w.abs().max().item() <= 2
         (0.88, True)

@@ -42,6 +42,8 @@ def critical_normal_(
         activation function on deep neural networks training, 2019. ``theory.critical_line``.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import critical_normal_
         >>> draws = torch.Generator().manual_seed(0)
         >>> w = critical_normal_(torch.empty(400, 500), "tanh", 0.05, generator=draws)
         >>> round(w.var().item() * 500, 2)

@@ -48,6 +48,8 @@ def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         2015, sec. 3.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import identity_
         >>> x = torch.tensor([1.0, 2.0, 3.0])
         >>> identity_(torch.empty(3, 3), gain=0.5) @ x
         tensor([0.5000, 1.0000, 1.5000])
@@ -79,6 +81,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         Zagoruyko & Komodakis, DiracNets, 2017; ``torch.nn.init.dirac_``.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import dirac_
         >>> w = dirac_(torch.empty(4, 4, 3, 3))
         >>> x = torch.rand(1, 4, 5, 5)
         >>> torch.equal(torch.conv2d(x, w, padding=1), x)

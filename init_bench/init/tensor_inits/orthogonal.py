@@ -32,6 +32,8 @@ def orthogonal_(
         compact groups, 2007.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import orthogonal_
         >>> w = orthogonal_(torch.empty(3, 5), generator=torch.Generator())
         >>> torch.allclose(w @ w.T, torch.eye(3), atol=1e-6)
         True
@@ -70,6 +72,8 @@ def delta_orthogonal_(
         TensorFlow's ``ConvolutionDeltaOrthogonal``.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import delta_orthogonal_
         >>> w = delta_orthogonal_(torch.empty(4, 2, 3), generator=torch.Generator())
         >>> torch.allclose(w[:, :, 1].T @ w[:, :, 1], torch.eye(2), atol=1e-6)
         True
@@ -112,6 +116,8 @@ def looks_linear_(
         Balduzzi et al., The Shattered Gradients Problem, 2017, sec. 4.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import looks_linear_
         >>> w = looks_linear_(torch.empty(4, 4), generator=torch.Generator())
         >>> torch.equal(w[:2], -w[2:]), torch.equal(w[:, :2], -w[:, 2:])
         (True, True)

@@ -36,6 +36,8 @@ def sparse_(
         fixed number of inputs); ``torch.nn.init.sparse_``.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import sparse_
         >>> w = sparse_(torch.empty(10, 3), sparsity=0.75, generator=torch.Generator())
         >>> (w == 0).sum(dim=0)
         tensor([8, 8, 8])

@@ -33,6 +33,8 @@ def sinusoidal_(
         (abstract read; the formula is recalled).
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import sinusoidal_
         >>> w = sinusoidal_(torch.empty(4, 8))
         >>> w.sum(dim=1).abs().max().item() < 1e-6, round(w.square().mean().item() * 6, 4)
         (True, 1.0)
@@ -86,6 +88,8 @@ def tanh_init_(
         Analysis, 2025 (abstract and a summary with W, sigma_z and 0.085 read; D is recalled).
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import tanh_init_
         >>> w = tanh_init_(torch.empty(6, 3), generator=torch.Generator())
         >>> torch.equal(w.round()[3:].abs(), torch.eye(3))
         True

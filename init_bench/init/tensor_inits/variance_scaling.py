@@ -57,6 +57,8 @@ def variance_scaling_(
         these are.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import variance_scaling_
         >>> w = variance_scaling_(torch.empty(400, 800), 2.0, generator=torch.Generator())
         >>> round(w.var().item() * 800, 2)
         2.0
@@ -81,6 +83,8 @@ def lecun_normal_(tensor: Tensor, *, generator: torch.Generator | None = None) -
         LeCun et al., Efficient BackProp, 1998, eq. 16; Saito, 2016, sec. 6.2.2 as "Xavier".
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import lecun_normal_
         >>> w = lecun_normal_(torch.empty(400, 100), generator=torch.Generator())
         >>> round(w.std().item(), 2)
         0.1
@@ -104,6 +108,8 @@ def lecun_uniform_(tensor: Tensor, *, generator: torch.Generator | None = None) 
         LeCun et al., Efficient BackProp, 1998, eq. 16.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import lecun_uniform_
         >>> w = lecun_uniform_(torch.empty(40, 300), generator=torch.Generator())
         >>> w.abs().max().item() <= 0.1
         True
@@ -130,6 +136,8 @@ def xavier_normal_(
         Glorot & Bengio, 2010, eq. 12.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import xavier_normal_
         >>> w = xavier_normal_(torch.empty(300, 500), generator=torch.Generator())
         >>> round(w.std().item(), 2)
         0.05
@@ -155,6 +163,8 @@ def xavier_uniform_(
         Glorot & Bengio, 2010, eq. 16.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import xavier_uniform_
         >>> w = xavier_uniform_(torch.empty(300, 300), generator=torch.Generator())
         >>> w.abs().max().item() <= 0.1
         True
@@ -189,6 +199,8 @@ def he_normal_(
         He et al., Delving Deep into Rectifiers, 2015, eq. 10 (and 15 for ``a``).
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import he_normal_
         >>> w = he_normal_(torch.empty(400, 800), nonlinearity="relu", generator=torch.Generator())
         >>> round(w.std().item(), 2)
         0.05
@@ -220,6 +232,8 @@ def he_uniform_(
         He et al., Delving Deep into Rectifiers, 2015, eq. 10.
 
     Example:
+        >>> import torch
+        >>> from init_bench.init import he_uniform_
         >>> w = he_uniform_(torch.empty(40, 600), nonlinearity="relu", generator=torch.Generator())
         >>> w.abs().max().item() <= 0.1
         True

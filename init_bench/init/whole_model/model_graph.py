@@ -94,8 +94,8 @@ class ModelGraph:
         ]
 
     def fan_in(self, weight: NamedParameter) -> int:
-        """Return how many inputs one unit of the layer sums."""
-        return (weight.fans or fans(weight.values))[0]
+        """Return how many inputs one unit of the layer sums, 1 where it has none to fill."""
+        return max(1, (weight.fans or fans(weight.values))[0])
 
     def last_norm(self, branch: Branch) -> NamedParameter | None:
         """Return the scale γ of the norm after the last weight of a branch, if there is one."""

@@ -100,6 +100,18 @@ def branch_ends(network: Network, pattern: str | None = None) -> list[NamedParam
     return [network.weights_of(branch)[-1] for branch in network.branches(pattern)]
 
 
+def stack_of(network: ModelGraph, parameter: NamedParameter) -> str:
+    """Return ``encoder`` or ``decoder``, where the modules around the weight say so; else ""."""
+    path = parameter.path.split(".")
+    for end in range(len(path), 0, -1):
+        module = network.model.get_submodule(".".join(path[:end]))
+        if isinstance(module, nn.TransformerEncoderLayer) or path[end - 1] == "encoder":
+            return "encoder"
+        if isinstance(module, nn.TransformerDecoderLayer) or path[end - 1] == "decoder":
+            return "decoder"
+    return ""
+
+
 def scale_value(network: Network, parameter: NamedParameter, factor: float, note: str) -> None:
     """Multiply the value's part of packed query, key and value; queries are as wide as inputs."""
     if network.has_override(parameter):
@@ -229,10 +241,17 @@ def _block_of(path: str, lists: Mapping[str, int]) -> tuple[int, int] | None:
 
 def part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
     """Return what the name of a weight says about it, ``None`` if nothing."""
+    around = parameter.path.rpartition(".")[0]
+    beside = dict(network.model.get_submodule(around).named_children())
+    if _own_name(parameter) == "gate" and "experts" in beside:
+        return "router"
+    return part_named(parameter)
+
+
+def part_named(parameter: NamedParameter) -> Part | None:
+    """Return what the name of a weight says, whatever lies beside it; ``None`` if nothing."""
     name = _own_name(parameter)
     around, _, last = parameter.path.rpartition(".")
-    if name == "gate" and "experts" in dict(network.model.get_submodule(around).named_children()):
-        return "router"
     if name == "dense" and around.rpartition(".")[2] == "intermediate":
         return "inside"
     return _PART_OF.get(name) or _PART_OF.get(last.lower())

@@ -239,6 +239,30 @@ def test_recurrent_and_mamba_say_what_they_did_not_find() -> None:
             ib.initialize(networks.plain(), spec)
 
 
+@pytest.mark.parametrize(
+    ("model", "spec", "words"),
+    [
+        (nn.LSTM(3, 4), "recurrent(longest=2)", "longest must be an integer of at least 3, got 2"),
+        (nn.LSTM(3, 4), "recurrent(longest='a')", "longest must be an integer of at least 3"),
+        (nn.Linear(3, 4), "moments(variance=0)", "variance .* must be above 0, got 0"),
+        (nn.Linear(3, 4), "moments(variance='a')", "variance must be a finite number"),
+        (nn.MultiheadAttention(8, 2), "mimetic(heads=3)", "must divide the width 8 .* got 3"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(model: nn.Module, spec: str, words: str) -> None:
+    with pytest.raises(InitBenchError, match=words):
+        ib.initialize(model, spec)
+
+
+@pytest.mark.parametrize("spec", ["fan_in", "nanochat", "normalized"])
+def test_a_layer_without_inputs_is_no_obstacle(spec: str) -> None:
+    empty = nn.Linear(1, 3)
+    empty.weight = nn.Parameter(torch.empty(3, 0))
+    model = nn.ModuleList([encoder(1), empty, nn.Linear(16, 16)])
+    ib.initialize(model, spec)
+    assert all(value.isfinite().all() for value in model.parameters())
+
+
 @pytest.mark.parametrize("kind", ["mamba", "mamba2"])
 def test_mamba_fills_transformers_models_by_its_law(kind: str) -> None:
     from transformers import Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM

@@ -1,0 +1,1 @@
+"""Tests of ``init_bench.init.batch_inits``."""
