@@ -118,7 +118,7 @@ def _open_norm(
 
 CHANGES: dict[str, Change] = {
     r"fill it with 1": _open_norm,
-    r"draw these weights|initialise this parameter again|too small for their": _draw_layer,
+    r"draw these weights|initialize this parameter again|too small for their": _draw_layer,
     r"bias 0, or a leaky": _zero_biases,
     r"draw (all|the) weights|all weights with|smaller weights|weights of every layer": _draw_all,
     r"check the bias and the scale": _draw_all,

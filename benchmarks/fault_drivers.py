@@ -192,7 +192,7 @@ def in_training(act: Callable[[Any], None]) -> Callable[[], None]:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """Count cells that are missing, stored more than once, or stored with other numbers."""
 
     lost: int
@@ -200,7 +200,7 @@ class Judgement:
     wrong: int
 
 
-def judge(out: Path, reference: Results, which: list[ib.Grid]) -> Judgement:
+def judge(out: Path, reference: Results, which: list[ib.Grid]) -> Judgment:
     """Compare the files of a folder, and what ``ib.load`` makes of them, with an undisturbed run.
 
     ``train_seconds`` is left out: it is a time.
@@ -213,7 +213,7 @@ def judge(out: Path, reference: Results, which: list[ib.Grid]) -> Judgement:
     for kind in KINDS:
         wrong |= _differing(getattr(loaded, kind), getattr(reference, kind), keys)
     lost = keys - set(loaded.cells["key"])
-    return Judgement(len(lost), max(0, twice + len(lost)), len(wrong - lost))
+    return Judgment(len(lost), max(0, twice + len(lost)), len(wrong - lost))
 
 
 def _differing(found: pd.DataFrame, wanted: pd.DataFrame, keys: set[str]) -> set[str]:

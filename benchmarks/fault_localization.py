@@ -31,7 +31,7 @@ SOUND = {
     "selu": "lecun_normal",
     "elu": "he_normal",
 }
-"""Initialiser that fits each nonlinearity."""
+"""Initializer that fits each nonlinearity."""
 KINDS = ("plain", "plain", *MISLEADING)
 
 

@@ -52,7 +52,7 @@ TRAINED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 """Forward and backward passes, each way in a process of its own, as its peak memory is asked."""
 
 UNABLE = {("ResNet-50, 8 x 3 x 224 x 224", "cockpit's gradient histogram")}
-"""BackPACK has no gradients of single samples through batch normalisation in training."""
+"""BackPACK has no gradients of single samples through batch normalization in training."""
 
 
 def forward(method: str, model: nn.Module, inputs: Tensor, rounds: int) -> float:
@@ -66,7 +66,7 @@ def forward(method: str, model: nn.Module, inputs: Tensor, rounds: int) -> float
     return (time.perf_counter() - started) / rounds * 1e3
 
 
-def summarised(model: nn.Module, inputs: Tensor, rounds: int) -> float:
+def summarized(model: nn.Module, inputs: Tensor, rounds: int) -> float:
     """Milliseconds of torchinfo's summary."""
     started = time.perf_counter()
     for _ in range(rounds):
@@ -101,7 +101,7 @@ def _forward_rows(repeats: int, rounds: int) -> pd.DataFrame:
             if available(method) and not method.startswith(("delve", "cockpit")):
                 contenders[f"{name}: {method}"] = partial(forward, method, model, inputs, rounds)
         contenders[f"{name}: torchinfo"] = (
-            lambda model=model, inputs=inputs: summarised(model, inputs, rounds)  # type: ignore[misc]
+            lambda model=model, inputs=inputs: summarized(model, inputs, rounds)  # type: ignore[misc]
         )
     return interleaved(contenders, repeats)
 

@@ -1,6 +1,6 @@
 """Time a newcomer's path, each step as the README prints it. ``python -m benchmarks.newcomer``
 
-Install in a fresh environment, the book, a model of one's own, an initialiser of one's own. The
+Install in a fresh environment, the book, a model of one's own, an initializer of one's own. The
 steps run in an empty folder, from a copy of this tree's tracked files. ``--here`` skips the
 install and uses the present environment.
 """

@@ -165,14 +165,14 @@ def preloaded_loop(
 def graphed_loop(steps: int, device: str) -> float:
     """The preloaded loop with its step recorded as a CUDA graph, as PyTorch's pages have it."""
     data, model = mnist(device), book_mlp().to(device)
-    optimiser = torch.optim.SGD(model.parameters(), lr=LR)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     chosen = torch.zeros(BATCH, dtype=torch.long, device=device)
 
     def step() -> Tensor:
         loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         return loss
 
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]

@@ -49,7 +49,7 @@ def tokens() -> Inputs:
     return {"input_ids": words, "labels": words}
 
 
-def labelled_texts() -> Inputs:
+def labeled_texts() -> Inputs:
     return {"input_ids": tokens()["input_ids"], "labels": torch.arange(SAMPLES) % 2}
 
 
@@ -105,7 +105,7 @@ MODELS: dict[str, Entry] = {
     "ELECTRA": (
         *("Electra", "ForSequenceClassification"),
         {**TEXT, "embedding_size": 64},
-        labelled_texts,
+        labeled_texts,
     ),
     "ALBERT": ("Albert", "ForMaskedLM", {**TEXT, "embedding_size": 64}, tokens),
     "T5": ("T5", "ForConditionalGeneration", T5, tokens),

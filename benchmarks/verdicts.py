@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from init_bench.diagnosis.judgment import judge
 from scipy import optimize, stats
 
 from benchmarks.interleaved_timing import RESULTS, save
@@ -17,7 +18,6 @@ from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis import measures
-from init_bench.diagnosis.judgement import judge
 from init_bench.diagnosis.rules.menu import EXPLODES_NORMALIZED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
@@ -79,9 +79,9 @@ def table(found: list[NetworkEvidence]) -> pd.DataFrame:
         verdicts = judge(network.evidence)
         bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
         said = {"verdicts": ", ".join(bad)}
-        normalised = {"normalised": measures.is_normalized(network.evidence)}
+        normalized = {"normalized": measures.is_normalized(network.evidence)}
         numbers = {**decades(network), **single_rules(network)}
-        rows.append({**described(network), **normalised, **said, **numbers})
+        rows.append({**described(network), **normalized, **said, **numbers})
     return pd.DataFrame(rows)
 
 
@@ -123,10 +123,10 @@ def score(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
 
 
 def excused(frame: pd.DataFrame, thresholds: np.ndarray) -> np.ndarray:
-    """Return the same margin with the rules' exception: in normalised networks gradients may grow
+    """Return the same margin with the rules' exception: in normalized networks gradients may grow
     up to a threshold of their own."""
     own = np.array([math.log10(EXPLODES_NORMALIZED), *thresholds[1:]])
-    grows = frame["normalised"] & (frame["gradient"] > 0)
+    grows = frame["normalized"] & (frame["gradient"] > 0)
     return np.where(grows, score(frame, own), score(frame, thresholds))
 
 
@@ -140,7 +140,7 @@ def auc(values: np.ndarray, trains: np.ndarray) -> float:
 def report(frame: pd.DataFrame, thresholds: np.ndarray, wide: np.ndarray) -> pd.DataFrame:
     """Return AUC by budget, group of networks and rule, and by how much the verdicts' is higher.
 
-    ``wide`` are the thresholds as ``widened``, for the row of normalised networks excused.
+    ``wide`` are the thresholds as ``widened``, for the row of normalized networks excused.
 
     ``auc_low`` and ``auc_high`` enclose 95 % of the AUCs of networks drawn with replacement, those
     that train and those that do not each among themselves; ``ahead_low`` and ``ahead_high`` those
@@ -148,7 +148,7 @@ def report(frame: pd.DataFrame, thresholds: np.ndarray, wide: np.ndarray) -> pd.
     """
     values = {
         "verdicts": score(frame, thresholds),
-        "verdicts, normalised networks excused": excused(frame, wide),
+        "verdicts, normalized networks excused": excused(frame, wide),
     }
     values |= {name: frame[name].to_numpy() for name in single_rules_of(frame)}
     rows = []

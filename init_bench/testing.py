@@ -9,7 +9,7 @@ import pandas as pd
 from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.judgement import named
+from init_bench.diagnosis.judgment import named
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.rules.menu import verdict_names
 from init_bench.errors import InitBenchError, lookup

@@ -2,7 +2,7 @@
 
 Tensors on the device `emulated:0` hold their numbers in a CPU tensor but refuse what CUDA would
 refuse: mixing devices, a CPU generator on a device tensor, a CPU tensor indexed by device indices,
-`.numpy()` without `.cpu()`. Forward, backward, hooks, optimisers and `torch.nn.init` run with the
+`.numpy()` without `.cpu()`. Forward, backward, hooks, optimizers and `torch.nn.init` run with the
 CPU's numbers, so a result can be compared with the CPU's, bit for bit.
 
 It rests on torch's experimental hook for Python back ends. It covers no CUDA kernels, streams,

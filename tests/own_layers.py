@@ -171,7 +171,7 @@ class StateSpace(nn.Module):
         return (x * decay + self.D * x) * self.temperature
 
 
-class Centred(nn.Module):
+class Centered(nn.Module):
     """Divides by the RMS and multiplies by (1 + weight); its name says nothing."""
 
     def __init__(self, n: int) -> None:

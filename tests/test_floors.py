@@ -233,7 +233,7 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
     "name",
     [n for n, f in all_inits().items() if inspect.unwrap(f).__module__.startswith("init_bench.")],
 )
-def test_every_initialiser_of_ours_states_what_a_reader_needs(name: str) -> None:
+def test_every_initializer_of_ours_states_what_a_reader_needs(name: str) -> None:
     for title in ("Formula", "Source", "Shapes", "Example"):
         assert section(all_inits()[name], title), title
 

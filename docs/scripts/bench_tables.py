@@ -11,15 +11,15 @@ RESULTS = ROOT / "results" / "bench"
 PAGES = {
     ROOT / "README.md": "summary",
     ROOT / "README.ko.md": "summary",
-    ROOT / "docs" / "recent-initialisers.md": "recent-initialisers",
+    ROOT / "docs" / "recent-initializers.md": "recent-initializers",
 }
 """The table that a page holds, between comments ``bench:NAME`` and ``end of bench:NAME``."""
 
 BY_HAND = 4
-"""Columns of the recent initialisers written by hand: name, claim, setting, what was read."""
+"""Columns of the recent initializers written by hand: name, claim, setting, what was read."""
 
 MOST = 3
-"""Initialisers that a cell of the summary names; the rest is counted."""
+"""Initializers that a cell of the summary names; the rest is counted."""
 
 
 def summary() -> str:
@@ -34,7 +34,7 @@ def summary() -> str:
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 
-def recent_initialisers(old: str) -> str:
+def recent_initializers(old: str) -> str:
     """Return the table of the page with what was measured in its last column."""
     head, rule, *rows = (line.strip("|").split("|")[:BY_HAND] for line in old.strip().split("\n"))
     measured = _measured()
@@ -47,7 +47,7 @@ def recent_initialisers(old: str) -> str:
 
 
 def _measured() -> dict[str, str]:
-    """Return by initialiser what it reached on each task, and who did best there."""
+    """Return by initializer what it reached on each task, and who did best there."""
     folder = RESULTS / "recent"
     networks = pd.read_csv(folder / "summary.csv").set_index("task")["architecture"]
     steps = pd.read_csv(folder / "runs.csv").groupby("task")["steps"].first()
@@ -71,7 +71,7 @@ def with_tables(page: Path) -> str:
     block = rf"(<!-- bench:{name} -->\n)(.*?)(\n<!-- end of bench:{name} -->)"
     tables: dict[str, Callable[[str], str]] = {
         "summary": lambda old: summary(),
-        "recent-initialisers": recent_initialisers,
+        "recent-initializers": recent_initializers,
     }
     text, found = re.subn(
         block,

@@ -48,12 +48,12 @@ def trained():
 
 
 def compared():
-    """Two initialisers, their draws and their training: `compare`."""
+    """Two initializers, their draws and their training: `compare`."""
     return ib.compare("he_normal", "lecun_normal", seeds=8, steps=100, device="cpu").figure()
 
 
 def recommended():
-    """Which initialiser starts fastest: `recommend`."""
+    """Which initializer starts fastest: `recommend`."""
     inits = ["he_normal", "xavier_normal", "torch.default", "normal(std=0.001)"]
     return ib.recommend(perceptron(), INPUTS, CLASSES, inits=inits, seeds=3).figure()
 

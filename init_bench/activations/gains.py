@@ -2,7 +2,7 @@
 
 Three definitions, which agree for relu, leaky_relu and linear alone:
 
-- ``calculate_gain``: torch's convention, as papers use it (tanh: 5/3). Initialisers take it.
+- ``calculate_gain``: torch's convention, as papers use it (tanh: 5/3). Initializers take it.
 - ``exact_gain``: 1 / √E[φ(z)²]. Keeps the signal's second moment level, forward (tanh: 1.59).
 - ``gradient_gain``: 1 / √E[φ'(z)²]. Keeps the gradient's second moment level, backward
   (tanh: 1.47). ``diagnose`` recommends it.

@@ -2,7 +2,7 @@
 
 Gauss–Hermite quadrature converges fast for analytic f and slowly for one with a kink: its 100
 nodes miss E[relu(z)] by 0.4 % and the slope moment of hardtanh by 4 %. Here the line is cut at
-the kinks, and ever finer towards them, into panels on which f is smooth; Gauss–Legendre does
+the kinks, and ever finer toward them, into panels on which f is smooth; Gauss–Legendre does
 each of them, and what has a closed form comes out to the last digits.
 """
 

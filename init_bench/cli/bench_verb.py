@@ -15,7 +15,7 @@ def bench(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Fewer steps, seeds and initialisers: five minutes instead of an hour."
+            "--quick", help="Fewer steps, seeds and initializers: five minutes instead of an hour."
         ),
     ] = False,
     tasks: Annotated[
@@ -30,13 +30,13 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="INIT",
-            help="An initialiser, such as he_normal; repeat it for several. Default: all of the "
+            help="An initializer, such as he_normal; repeat it for several. Default: all of the "
             "menu that are meant for the architecture.",
         ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Number of final runs of each initialiser. Default: 10; 3 with --quick."),
+        typer.Option(help="Number of final runs of each initializer. Default: 10; 3 with --quick."),
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -45,9 +45,9 @@ def bench(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare initialisers on several architectures.
+    """Compare initializers on several architectures.
 
-    Every initialiser is trained at its own best learning rate from the same seeds. Tables, figures
+    Every initializer is trained at its own best learning rate from the same seeds. Tables, figures
     and a README say for each architecture what to use and what to avoid.
     """
     check_inits(inits or ())

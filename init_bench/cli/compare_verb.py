@@ -18,8 +18,8 @@ def compare(
         typer.Argument(
             metavar="INIT",
             autocompletion=completion.inits,
-            help="Two or more initialisers, such as he_normal 'normal(std=0.01)'. One alone is "
-            "compared with torch's function for the same rule. Without any, every initialiser "
+            help="Two or more initializers, such as he_normal 'normal(std=0.01)'. One alone is "
+            "compared with torch's function for the same rule. Without any, every initializer "
             "that torch has too is compared with torch's.",
         ),
     ] = None,
@@ -30,8 +30,8 @@ def compare(
     seeds: Annotated[
         str | None,
         typer.Option(
-            help="Number of training runs of each initialiser, one per seed, or auto: more seeds "
-            "where no difference shows yet. Default: 10, and more for many initialisers."
+            help="Number of training runs of each initializer, one per seed, or auto: more seeds "
+            "where no difference shows yet. Default: 10, and more for many initializers."
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of SGD of each training run.")] = 300,
@@ -45,7 +45,7 @@ def compare(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Compare initialisers: draws, training and speed.
+    """Compare initializers: draws, training and speed.
 
     Do they draw the same weights, does a network train the same from them, how fast is each? The
     network is an MLP on MNIST.

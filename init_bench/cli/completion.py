@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def inits(incomplete: str) -> list[str]:
-    """Return the initialisers whose names begin so.
+    """Return the initializers whose names begin so.
 
     Example:
         >>> inits("he_")

@@ -8,7 +8,7 @@ from pathlib import Path
 from init_bench.errors import lookup
 
 MENU = Path(__file__).parents[1] / "init" / "menu.py"
-"""The source that lists the initialisers; this file only reads it."""
+"""The source that lists the initializers; this file only reads it."""
 
 
 def check_inits(specs: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ def list_menu(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """List what there is, such as initialisers or verdicts."""
+    """List what there is, such as initializers or verdicts."""
     from init_bench.cli.menu_listing import MENUS, formatted
 
     menu = lookup(MENUS, what, kind="menu")

@@ -24,7 +24,7 @@ FAMILIES = {
     "batch": "Fill a whole model by what a batch of inputs does in it:",
     "loss": "Fill a whole model by the loss on a batch and its gradients:",
 }
-"""Families of initialisers in the order of the list, and their headings."""
+"""Families of initializers in the order of the list, and their headings."""
 
 
 def _family(row: Row) -> str:

@@ -51,7 +51,7 @@ def diagnoses(
 
     Without ``inits`` the weights are as the factory leaves them, under ``as built``. If the
     output is logits, (samples, classes) or a row of classes per token, gradients are those of the
-    cross-entropy to random classes; else no gradients are judged. An initialiser that must see a
+    cross-entropy to random classes; else no gradients are judged. An initializer that must see a
     batch or a loss sees the same inputs and that cross-entropy. The model is diagnosed after each
     of ``steps`` updates of plain SGD at rate ``lr`` (0.1) on that one batch. With ``rates`` the
     window of SGD's rates is found on it too, around ``lr`` if there are steps.

@@ -37,7 +37,7 @@ def diagnose(
         typer.Option(
             metavar="INIT",
             autocompletion=completion.inits,
-            help="Initialiser to fill the model with first, such as 'normal(std=0.02)'; repeat it "
+            help="Initializer to fill the model with first, such as 'normal(std=0.02)'; repeat it "
             "to diagnose several. Default: the model as the factory builds it.",
         ),
     ] = None,
@@ -100,23 +100,23 @@ def recommend(
         typer.Option(
             metavar="INIT",
             autocompletion=completion.inits,
-            help="Initialiser to try; repeat it for several. Default: ten common ones.",
+            help="Initializer to try; repeat it for several. Default: ten common ones.",
         ),
     ] = None,
     seeds: Annotated[
         str,
         typer.Option(
-            help="Training runs of each initialiser, one per seed: a number of at least 3, or "
+            help="Training runs of each initializer, one per seed: a number of at least 3, or "
             "auto: more seeds where no difference shows yet."
         ),
     ] = AUTO,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank initialisers for a model by short training runs.
+    """Rank initializers for a model by short training runs.
 
     The model must return logits, (samples, classes) or a row of classes for each token: it is
-    trained on random inputs and classes, for a few steps of SGD from each initialiser and seed.
+    trained on random inputs and classes, for a few steps of SGD from each initializer and seed.
     """
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
@@ -145,7 +145,7 @@ def coord_check(
         str | None,
         typer.Option(
             metavar="INIT",
-            help="Initialiser to fill each network with, such as 'mup(base_width=64)', whose "
+            help="Initializer to fill each network with, such as 'mup(base_width=64)', whose "
             "learning rates are used. Default: the model as the factory builds it.",
         ),
     ] = None,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from init_bench.comparison.pairs_from_names import Pair
 
 DRAWS = 20
-"""Weights drawn from each initialiser and shape; tests of weights as units have this n."""
+"""Weights drawn from each initializer and shape; tests of weights as units have this n."""
 
 
 NETWORK_DRAWS = 8
-"""Networks filled by each initialiser, where one of the two cannot fill a single tensor."""
+"""Networks filled by each initializer, where one of the two cannot fill a single tensor."""
 
 
 DRAW_ALPHA = 1e-3
@@ -80,7 +80,7 @@ class Row:
     """One measured number of a pair.
 
     Attributes:
-        pair: the two initialisers.
+        pair: the two initializers.
         question: ``distribution``, ``training`` or ``speed``.
         setting: the shape or the network that it was measured on.
         quantity: a key of ``DEFINITIONS``.

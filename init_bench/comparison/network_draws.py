@@ -44,7 +44,7 @@ def fills_networks(pair: Pair) -> bool:
 def layer_rows(pairs: Iterable[Pair], cell: Cell) -> list[Row]:
     """Return the rows about each weight of the cell's network, as both sides of a pair fill it.
 
-    Entries of one weight may share a scale that the initialiser computed, so weights are the
+    Entries of one weight may share a scale that the initializer computed, so weights are the
     units of every test.
     """
     layers_from = functools.lru_cache(maxsize=None)(functools.partial(_drawn, cell=cell))
@@ -65,7 +65,7 @@ def weights_of(cell: Cell) -> dict[str, Tensor]:
     """Return the initial weights of the cell's network by shape and layer, without biases.
 
     Raises:
-        InitBenchError: the initialiser cannot fill the network, or fills it with nan or inf.
+        InitBenchError: the initializer cannot fill the network, or fills it with nan or inf.
     """
     network = network_of(cell, datasets.load(cell.dataset))
     weights = {}

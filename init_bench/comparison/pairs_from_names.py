@@ -13,7 +13,7 @@ COUNTERPARTS = {
     "lecun_uniform": "torch.kaiming_uniform(nonlinearity='linear')",
     "identity": "torch.eye",
 }
-"""Counterparts in torch with a name that is none of the initialiser's own names."""
+"""Counterparts in torch with a name that is none of the initializer's own names."""
 
 
 STAND_IN = 0.5
@@ -51,7 +51,7 @@ def pairs_of(names: Sequence[str]) -> list[Pair]:
     for (name, spec), (other, same) in itertools.combinations(zip(names, specs, strict=True), 2):
         if spec == same:
             raise InitBenchError(
-                f"{name!r} and {other!r} are the same initialiser, {spec}: name it once"
+                f"{name!r} and {other!r} are the same initializer, {spec}: name it once"
             )
     return [Pair(a=a, b=b) for a, b in itertools.combinations(specs, 2)]
 
@@ -84,7 +84,7 @@ def _with_counterpart(spec: InitSpec) -> Pair:
     name = counterpart_name(spec.name)
     if name is None:
         raise InitBenchError(
-            f"{spec.name} has no counterpart in torch.nn.init: name a second initialiser, "
+            f"{spec.name} has no counterpart in torch.nn.init: name a second initializer, "
             f"such as {spec.name} torch.kaiming_normal"
         )
     other = parse(name) if name not in INITS else InitSpec(name)
@@ -93,7 +93,7 @@ def _with_counterpart(spec: InitSpec) -> Pair:
     if unknown or (spec.arguments and other.arguments):
         raise InitBenchError(
             f"torch's counterpart of {spec.name} does not take the arguments of {spec}: name a "
-            f"second initialiser, such as {spec} torch.kaiming_normal"
+            f"second initializer, such as {spec} torch.kaiming_normal"
         )
     same = tuple((places[key], value) for key, value in spec.arguments)
     return Pair(a=spec, b=InitSpec(other.name, other.arguments + same))

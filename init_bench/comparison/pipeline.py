@@ -23,7 +23,7 @@ from init_bench.training.manifest import manifest
 from init_bench.training.store import Store
 
 STEPS = 300
-"""Steps of a run unless given: enough for the book's network to tell its initialisers apart."""
+"""Steps of a run unless given: enough for the book's network to tell its initializers apart."""
 
 
 def compare(
@@ -44,10 +44,10 @@ def compare(
     time of a fill, both sides in alternation; one side is called faster only where the whole
     interval of the ratio is beyond 10 %. Holm's adjustment keeps the chance of any false
     "differs" below 0.001 among all tests of draws and below 0.05 among all tests of training. An
-    initialiser of a whole network is compared on the network that is trained, layer by layer.
+    initializer of a whole network is compared on the network that is trained, layer by layer.
 
     Args:
-        names: specs of initialisers. Several: every two of them are compared; one: it is
+        names: specs of initializers. Several: every two of them are compared; one: it is
             compared with its counterpart in torch; none: all that have a counterpart are.
         out: folder for the runs and for what ``Comparison.save`` writes; a second call there
             trains only what is missing. ``None``: nothing is kept.

@@ -31,7 +31,7 @@ class Comparison:
         quantiles: of the entries of both sides, where one pair is compared.
         curves: loss per step of the runs.
         outcomes: a row per run: ``init``, ``seed``, ``status``, ``final_loss``, ``mean_loss``.
-        left_out: initialisers without a counterpart in torch, where the whole menu is compared.
+        left_out: initializers without a counterpart in torch, where the whole menu is compared.
         folder: where everything is stored, if anywhere.
         failures: files about runs that failed, where they are stored.
         errors: the error of each run that failed, whether stored or not.

@@ -138,4 +138,4 @@ _DISTRIBUTIONS: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
     "uniform": _uniform,
     "truncated_normal": _truncated_normal,
 }
-"""The distributions that a record of an initialiser may state."""
+"""The distributions that a record of an initializer may state."""

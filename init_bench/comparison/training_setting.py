@@ -50,7 +50,7 @@ def cell_of(axes: Mapping[str, Any]) -> Cell:
     taken = sorted(axes.keys() & {"init", "seed"})
     if taken:
         raise InitBenchError(
-            f"{taken[0]}= is not an axis of a comparison: name the initialisers and pass seeds="
+            f"{taken[0]}= is not an axis of a comparison: name the initializers and pass seeds="
         )
     cells = Grid(**axes).cells
     if len(cells) > 1:

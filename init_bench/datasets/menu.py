@@ -105,7 +105,7 @@ DATASETS: dict[str, Source] = {
     ),
     "mnist_pixels": Source(
         read=_mnist,
-        help="the 3 136 pixels of four digits of mnist: from (x, y) to the grey value",
+        help="the 3 136 pixels of four digits of mnist: from (x, y) to the gray value",
         make=pixel_dataset,
     ),
     "fashion_mnist": Source(

@@ -1,4 +1,4 @@
-"""Make a data set of the pixels of a few images: from a place to its grey value."""
+"""Make a data set of the pixels of a few images: from a place to its gray value."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ HELD_OUT = 5
 def pixel_dataset(raw: dict[str, Tensor]) -> Dataset:
     """Return the pixels of the first four training images, side by side.
 
-    Inputs are a pixel's place (x, y), both from -1 to 1 over the mosaic; the target is its grey
+    Inputs are a pixel's place (x, y), both from -1 to 1 over the mosaic; the target is its gray
     value from 0 to 1. Every fifth pixel along the rows is held out for the test.
     """
     images = raw["train_images"][: ACROSS**2].float() / 255

@@ -59,7 +59,7 @@ def coord_check(
         steps: updates.
         seeds: two or more, as a count or an iterable; the interval is over them.
         depths: two or more, if any: numbers of blocks, or whatever the factory makes of them.
-        init: an initialiser that fills each network; where it gives parameters rates of their own
+        init: an initializer that fills each network; where it gives parameters rates of their own
             (``mup``), the optimizer, built without them, takes them over.
 
     Returns:

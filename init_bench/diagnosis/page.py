@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from init_bench.diagnosis.judgement import named
+from init_bench.diagnosis.judgment import named
 from init_bench.figures.page import (
     Page,
     Section,

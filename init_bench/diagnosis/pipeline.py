@@ -10,7 +10,7 @@ from torch import nn
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
-from init_bench.diagnosis.judgement import judge
+from init_bench.diagnosis.judgment import judge
 from init_bench.diagnosis.learning_rates.pipeline import rate_window
 from init_bench.diagnosis.remarks import remark_on_training, remarks_on_inputs, remarks_on_steps
 from init_bench.diagnosis.result import Diagnosis
@@ -68,7 +68,7 @@ def diagnose(
         steps: the old name of ``capture_at``.
         rates: also find the learning rates at which the model learns, of ``optimizer`` or else of
             SGD, by short trials: ``init_bench.rate_window``, for all its settings.
-        report: what ``initialize`` returned for this model. Where the initialiser gives parameters
+        report: what ``initialize`` returned for this model. Where the initializer gives parameters
             rates of their own (``mup``), ``optimizer``, built without them, takes them over.
 
     Returns:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
-from init_bench.diagnosis.judgement import judge
+from init_bench.diagnosis.judgment import judge
 from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
@@ -36,7 +36,7 @@ CANDIDATES = (
     "lsuv",
     "krahenbuhl",
 )
-"""Initialisers that fit any model and need no argument. Those that minimise a loss take as long as
+"""Initializers that fit any model and need no argument. Those that minimize a loss take as long as
 a training; name them to try them."""
 
 
@@ -72,10 +72,10 @@ def recommend(
 ) -> Recommendation:
     """Try initializers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
-    Each initialiser takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
+    Each initializer takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
     the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
-    from the model as it was given: parameters that no initialiser fills have its values. An
-    initialiser that gives parameters rates of their own (``mup``) is tried with these.
+    from the model as it was given: parameters that no initializer fills have its values. An
+    initializer that gives parameters rates of their own (``mup``) is tried with these.
     Differences are taken seed by seed and given with a t interval of 95 % over all pairs and looks
     together (Bonferroni): who is not set apart by it is not said to be better, and ten candidates
     take more seeds than two. Who is worse at 5 seeds is out; the others go on to 10 and to 20
@@ -91,7 +91,7 @@ def recommend(
     Raises:
         InitBenchError: there is nothing to learn from, the inputs are not finite or a single
             sample, seeds is no number from 3, no spec is given or one is unknown, the model does
-            not run on the inputs or the loss on what it returns, or no initialiser fits the model.
+            not run on the inputs or the loss on what it returns, or no initializer fits the model.
 
     Example:
         >>> import init_bench as ib
@@ -110,7 +110,7 @@ def recommend(
     collect_evidence(model, inputs, targets, learn.loss_fn)  # refuses what does not fit, first
     starts: dict[str, _Start] = {}
     refused: dict[str, str] = {}
-    with progress_bar(len(specs), "rates chosen", "initialiser") as done:
+    with progress_bar(len(specs), "rates chosen", "initializer") as done:
         for spec in specs:
             try:
                 starts[spec] = learn.start(spec, beyond=max(looks[-1]))
@@ -118,7 +118,7 @@ def recommend(
                 refused[spec] = str(cause)
             done(1)
     if not starts:
-        raise InitBenchError(f"no initialiser fits this model: {next(iter(refused.values()))}")
+        raise InitBenchError(f"no initializer fits this model: {next(iter(refused.values()))}")
     table = _table(learn, starts, looks)
     return Recommendation(table=table, refused=refused, seeds=int(table["seeds"].max()))
 
@@ -203,7 +203,7 @@ def _table(
     reached = {spec: np.empty(0) for spec in starts}
     worse: list[pd.DataFrame] = []
     for seeds in looks:
-        with progress_bar(len(reached), f"{len(seeds)} seeds", "initialiser") as done:
+        with progress_bar(len(reached), f"{len(seeds)} seeds", "initializer") as done:
             for spec, before in reached.items():
                 more = learn.losses(spec, starts[spec].rate, seeds[len(before) :])
                 reached[spec] = np.append(before, more)

@@ -13,12 +13,12 @@ from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
 
 STEPS, RATES = 40, (0.01, 0.1, 1.0)
-"""Training steps of each initialiser, and the rates among which its best is chosen."""
+"""Training steps of each initializer, and the rates among which its best is chosen."""
 
 
 MEANING = (
     f"loss: after {STEPS} steps of SGD, mean over seeds, with its 95 % interval; lr: the best for "
-    "this initialiser.\n"
+    "this initializer.\n"
     "worse than first by: interval of the difference to the first, seed by seed; it covers all "
     "comparisons and looks together.\n"
     "differs: whether that interval excludes 0; diverged: number of seeds; seeds: how many it took "
@@ -32,14 +32,14 @@ class Recommendation:
     """Initializers of one model, ranked by measurement.
 
     Attributes:
-        table: a row per initialiser, best first: ``init``, ``loss`` (mean over seeds of the loss
+        table: a row per initializer, best first: ``init``, ``loss`` (mean over seeds of the loss
             after the last step), ``ci_low``, ``ci_high`` (its 95 % interval), ``lr``, ``behind``
             (mean over seeds of its loss minus the best's of the same seed), ``behind_ci_low``,
             ``behind_ci_high`` (its interval, which covers all comparisons together), ``differs``
             (whether that excludes 0), ``diverged`` (number of seeds), ``seeds`` (how many it took)
             and ``verdicts`` at step 0.
             Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
-        refused: initialisers that cannot fill this model, and why.
+        refused: initializers that cannot fill this model, and why.
         seeds: the largest number of seeds that one of them took.
     """
 
@@ -69,7 +69,7 @@ class Recommendation:
         if not self.table["behind_high"].any():
             return f"no difference: all {tried} reach the same loss from every seed"
         return (
-            f"no difference shown between {tried} initialisers with {self.seeds} seeds; try more "
+            f"no difference shown between {tried} initializers with {self.seeds} seeds; try more "
             "seeds"
         )
 
@@ -101,7 +101,7 @@ class Recommendation:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each thing to mind: rates at the edge, initialisers that do not fit."""
+        """A sentence for each thing to mind: rates at the edge, initializers that do not fit."""
         unfit = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
         return [*self._at_the_edge(), *unfit]
 

@@ -67,7 +67,7 @@ def remarks_on_inputs(inputs: Any) -> Iterator[str]:
         rms = describe_signal(first)["rms"]
         if not USUAL_RMS[0] <= rms <= USUAL_RMS[1]:
             yield (
-                f"unusual input scale: RMS {rms:.3g}, where initialisers expect about 1; "
+                f"unusual input scale: RMS {rms:.3g}, where initializers expect about 1; "
                 "normalize the inputs before you change any weights"
             )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis.judgement import ROOT, named
+from init_bench.diagnosis.judgment import ROOT, named
 from init_bench.diagnosis.phrases import factor_span
 from init_bench.diagnosis.rules.menu import RULES
 from init_bench.figures.export import svg_of

@@ -27,7 +27,7 @@ class Diagnosis:
         layers: the table of ``capture``, a row per layer and tensor kind.
         profile: a row per layer call, with statistics of its input, output, gradient and weight.
         histograms: how each output's values are spread, see ``Record.histograms``.
-        verdicts: a row per finding, see ``init_bench.diagnosis.judgement.judge``: first those where
+        verdicts: a row per finding, see ``init_bench.diagnosis.judgment.judge``: first those where
             a fault originates, then what is attributed to them (``cause`` names the layer).
         weights: a row per parameter, see ``init_bench.diagnosis.evidence.parameters.audit``.
         expected: what mean-field theory predicts of each layer at step 0; ``None`` where it does

@@ -34,9 +34,9 @@ def collect_evidence_by_step(
 ) -> dict[int, Evidence]:
     """Return the evidence before training and after each of ``steps`` updates on ``inputs``.
 
-    With an optimiser and a loss, the weights of step 0 have ``update_ratio``, ‖ΔW‖ / ‖W‖ of the
+    With an optimizer and a loss, the weights of step 0 have ``update_ratio``, ‖ΔW‖ / ‖W‖ of the
     first update. A loss that is not finite ends the training: the evidence of that step is the
-    last. Parameters are restored, and so is all that ``collect_evidence`` restores. The optimiser
+    last. Parameters are restored, and so is all that ``collect_evidence`` restores. The optimizer
     takes the factors of ``report``, if there is one.
 
     Raises:

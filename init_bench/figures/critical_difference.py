@@ -48,7 +48,7 @@ def rank_diagram(
         ax.set_yticks(places, labels=[str(name) for name in mean_ranks.index])
         ax.set(ylim=(len(ranks) - 0.5, -0.5), xlabel="mean rank over tasks (1 is best)")
         if not math.isnan(critical_difference):
-            caption += f" Grey: mean ranks at most {critical_difference:.2f} apart do not differ."
+            caption += f" Gray: mean ranks at most {critical_difference:.2f} apart do not differ."
         add_caption(figure, caption)
     return whole_of(figure)
 

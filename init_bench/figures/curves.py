@@ -50,7 +50,7 @@ def loss_curves(
 
     Raises:
         InitBenchError: a column is missing, there are no rows, or there is more than one curve
-            for an initialiser and seed.
+            for an initializer and seed.
 
     Example:
         >>> frame = pd.DataFrame({"init": "he_normal", "seed": 0, "step": range(20), "loss": 2.0})

@@ -28,7 +28,7 @@ THEORY: dict[str, Any] = {
 """A wide pale line: where theory is right, the measured line runs on it."""
 
 
-STRIP_COLORS = "Greys"
+STRIP_COLORS = "Grays"
 
 
 NOT_FINITE = "#7F0000"

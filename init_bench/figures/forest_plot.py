@@ -55,7 +55,7 @@ def forest(
     need(table, "pair", "quantity", "value", "ci_low", "ci_high", "verdict", "note")
     figure = canvas_of(figure, 13, 1.9 + 0.36 * len(verdicts))
     with mpl.rc_context(RC):
-        # Initialisers of whole networks have no KS distance.
+        # Initializers of whole networks have no KS distance.
         shown = [q for q in PANELS if q != "KS distance" or (table["quantity"] == q).any()]
         axes = figure.subplots(1, len(shown), sharey=True)
         for ax, quantity in zip(axes, shown, strict=True):

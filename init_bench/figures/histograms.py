@@ -86,14 +86,14 @@ def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
     ax.set_yticks([0, TALLEST / 2, TALLEST])
     ax.tick_params(labelsize=7.5)
     low, high = bins["centre"].min(), bins["centre"].max()
-    for centre, width, share in bins[["centre", "width", "share"]].to_numpy():
+    for center, width, share in bins[["centre", "width", "share"]].to_numpy():
         if share > TALLEST:
             # Away from the middle where the bar is near it, inwards where it is near an end.
-            position = (centre - low) / (high - low)
+            position = (center - low) / (high - low)
             side = 1 if position < 0.25 or 0.5 <= position < 0.75 else -1
             ax.annotate(
                 f"{share:.0%}",
-                (centre + side * width / 2, TALLEST * 0.98),
+                (center + side * width / 2, TALLEST * 0.98),
                 xytext=(2 * side, 0),
                 textcoords="offset points",
                 ha="left" if side > 0 else "right",

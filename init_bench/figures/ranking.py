@@ -12,7 +12,7 @@ from init_bench.figures.style import RC, add_caption, figure_of, need, panel_of
 def ranked_losses(table: pd.DataFrame, *, caption: str = "", ax: Axes | None = None) -> Figure:
     """Draw a row per initializer: its mean loss and interval, the best on top.
 
-    Filled markers: no difference from the best was measured. Hollow ones are worse. An initialiser
+    Filled markers: no difference from the best was measured. Hollow ones are worse. An initializer
     that diverged has no marker.
 
     Args:

@@ -31,7 +31,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-# Colors of all other initialisers; Tol, "Colour Schemes", 2021, muted.
+# Colors of all other initializers; Tol, "Color Schemes", 2021, muted.
 _OTHERS = ("#000000", "#7F7F7F", "#882255", "#999933", "#44AA99", "#332288")
 
 

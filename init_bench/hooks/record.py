@@ -160,10 +160,10 @@ class Record:
             [[0.0, 0.5], [1.4, 0.5]]
         """
         rows = [
-            {"layer": call.layer, "index": call.index, "centre": centre, "share": share}
+            {"layer": call.layer, "index": call.index, "centre": center, "share": share}
             for call in self.layer_calls
             if call.histogram is not None
-            for centre, share in zip(CENTERS, call.histogram, strict=True)
+            for center, share in zip(CENTERS, call.histogram, strict=True)
         ]
         return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
 

@@ -1,6 +1,6 @@
 """Look initializers up by name, and register those of plug-ins.
 
-This file lists none: a new initialiser of ours gets its record in ``init/menu.py``.
+This file lists none: a new initializer of ours gets its record in ``init/menu.py``.
 """
 
 import inspect
@@ -39,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "batch": BATCH_INITS,
     "loss": LOSS_INITS,
 }
-"""The four kinds of initialiser by what they must see."""
+"""The four kinds of initializer by what they must see."""
 
 
 NOT_IN_SPECS = ("generator", "fans")
@@ -108,11 +108,11 @@ class InitRecord:
 
 
 RECORDS: dict[str, InitRecord] = {}
-"""The record of each registered initialiser; one counts while its function is on the menu."""
+"""The record of each registered initializer; one counts while its function is on the menu."""
 
 
 ALIASES: dict[str, str] = {}
-"""Other names of initialisers, and the name each stands for."""
+"""Other names of initializers, and the name each stands for."""
 
 
 def register_init(name: str, init: Callable[..., Any], **fields: Unpack[InitFields]) -> None:
@@ -128,7 +128,7 @@ def register_init(name: str, init: Callable[..., Any], **fields: Unpack[InitFiel
 
     Raises:
         InitBenchError: ``name`` or an alias is taken, or is no name a spec string can hold,
-            ``init`` is not called as an initialiser of its kind is, ``needs`` is no kind, or
+            ``init`` is not called as an initializer of its kind is, ``needs`` is no kind, or
             ``distribution`` is unknown or lacks a ``nominal_std``.
 
     Example:

@@ -11,7 +11,7 @@ GROUP = "init_bench.inits"
 def load_plugins() -> None:
     """Put every installed plug-in on the menu under its entry point's name.
 
-    A package offers an initialiser in its ``pyproject.toml``:
+    A package offers an initializer in its ``pyproject.toml``:
 
         [project.entry-points."init_bench.inits"]
         half_he = "my_package.inits:half_he_"

@@ -22,7 +22,7 @@ class InitSpec:
 
     Attributes:
         name: canonical name on the menu, aliases resolved.
-        arguments: what the spec string gave, in the order of the initialiser's signature.
+        arguments: what the spec string gave, in the order of the initializer's signature.
     """
 
     name: str
@@ -68,7 +68,7 @@ class InitSpec:
         """Fill ``tensor`` in place.
 
         Raises:
-            InitBenchError: the initialiser must see more than one tensor.
+            InitBenchError: the initializer must see more than one tensor.
         """
         if self.name not in INITS:
             raise InitBenchError(
@@ -82,8 +82,8 @@ def parse(text: str) -> InitSpec:
     """Return the initializer that ``text`` names.
 
     Raises:
-        InitBenchError: ``text`` is malformed, names no initialiser, or gives arguments that the
-            initialiser does not take. Nothing in ``text`` is ever evaluated but literals.
+        InitBenchError: ``text`` is malformed, names no initializer, or gives arguments that the
+            initializer does not take. Nothing in ``text`` is ever evaluated but literals.
 
     Example:
         >>> str(parse("kaiming_normal( mode = 'fan_out' )"))

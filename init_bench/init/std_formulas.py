@@ -1,7 +1,7 @@
 """State the standard deviation that each initializer of one tensor aims at.
 
-Every function here takes the initialiser's arguments and the size of a weight. ``init.menu`` says
-which initialiser has which.
+Every function here takes the initializer's arguments and the size of a weight. ``init.menu`` says
+which initializer has which.
 """
 
 import math

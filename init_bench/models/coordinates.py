@@ -29,7 +29,7 @@ def siren(features: int, classes: int, width: int, depth: int) -> nn.Sequential:
 
     Args:
         features: inputs, such as the 2 coordinates of a pixel.
-        classes: outputs, such as 1 grey value.
+        classes: outputs, such as 1 gray value.
         width: units of each hidden layer.
         depth: number of weight layers.
 
@@ -38,7 +38,7 @@ def siren(features: int, classes: int, width: int, depth: int) -> nn.Sequential:
 
     Source:
         Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020,
-        sec. 3. The initialiser ``siren`` is the paper's; torch's own start stands here.
+        sec. 3. The initializer ``siren`` is the paper's; torch's own start stands here.
 
     Example:
         >>> [name for name, _ in siren(2, 1, width=8, depth=2).named_children()]

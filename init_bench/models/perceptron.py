@@ -36,7 +36,7 @@ def mlp(
         depth: number of weight layers.
         activation: a name on the menu of activations.
         bias: whether the layers have biases b_l.
-        norm: ``batch`` puts norm<l>, a batch normalisation, between a_l and φ.
+        norm: ``batch`` puts norm<l>, a batch normalization, between a_l and φ.
 
     Raises:
         InitBenchError: ``activation`` is unknown, or ``norm`` another.

@@ -375,7 +375,7 @@ def test_coord_check_judges_every_layer(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
 
 
-def test_coord_check_takes_depths_and_the_rates_of_an_initialiser() -> None:
+def test_coord_check_takes_depths_and_the_rates_of_an_initializer() -> None:
     words = ("coord-check", f"{__name__}:of_size", "--widths", "8", "--depths", "1,2")
     more = (
         "--input",

@@ -17,7 +17,7 @@ START, END = (
     "<!-- verdicts: written by `pytest tests/cli/test_menu_listing.py --rewrite-golden` -->\n",
     "<!-- end of verdicts -->\n",
 )
-DOCUMENTED = TREE / "docs" / "initialisers.md"
+DOCUMENTED = TREE / "docs" / "initializers.md"
 
 pytestmark = pytest.mark.skipif(bool(entry_points(group=GROUP)), reason="plug-ins are listed too")
 
@@ -57,7 +57,7 @@ def documented() -> str:
     columns = ("name", "needs", "formula", "source")
     rows = [[row[column].replace("|", r"\|") for column in columns] for row in menu_rows()]
     lines = [f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * 4, *rows]]
-    return "\n".join(["# Initialisers", "", *lines, ""])
+    return "\n".join(["# Initializers", "", *lines, ""])
 
 
 def test_the_table_in_the_docs_is_the_menu(request: pytest.FixtureRequest) -> None:

@@ -84,7 +84,7 @@ def test_what_must_see_a_batch_or_a_loss_sees_those_of_the_diagnosis(init: str) 
     assert ((ratio - 1).abs() > 1e-3).any(), "as it starts before it has seen anything"
 
 
-def test_several_inputs_are_seen_by_an_initialiser_as_by_the_model() -> None:
+def test_several_inputs_are_seen_by_an_initializer_as_by_the_model() -> None:
     (found,) = diagnoses(f"{HERE}:TwoInputs", ["16,3", "16,4"], ["lsuv"]).values()
     assert found.profile["std"].iloc[-1] == pytest.approx(1, abs=0.005)
 

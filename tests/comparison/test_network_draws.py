@@ -86,7 +86,7 @@ def test_a_known_factor_lies_in_its_interval() -> None:
     assert rows["16x784 fc1", "std ratio"].p < 1e-6
 
 
-def test_the_same_initialiser_by_two_names_has_the_same_bits() -> None:
+def test_the_same_initializer_by_two_names_has_the_same_bits() -> None:
     rows = rows_of("lsuv", "lsuv(start='orthogonal')")
     assert all(rows[layer, "same bits"].value == 1 for layer in LAYERS)
 

@@ -1,4 +1,4 @@
-"""Which initialisers stand beside which."""
+"""Which initializers stand beside which."""
 
 import pytest
 
@@ -15,21 +15,21 @@ OURS = [name for name in INITS if not name.startswith("torch.")]
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_initialiser_of_ours_is_paired_or_said_to_have_no_counterpart(name: str) -> None:
+def test_every_initializer_of_ours_is_paired_or_said_to_have_no_counterpart(name: str) -> None:
     paired = [pair for pair in pairs_of([]) if pair.a.name == name]
     assert len(paired) == (name not in without_counterpart())
     assert all(pair.b.name.startswith("torch.") for pair in paired)
 
 
 @pytest.mark.parametrize("torchs", [name for name in INITS if name.startswith("torch.")])
-def test_torchs_initialiser_of_a_name_of_ours_or_an_alias_is_its_counterpart(torchs: str) -> None:
+def test_torchs_initializer_of_a_name_of_ours_or_an_alias_is_its_counterpart(torchs: str) -> None:
     plain = torchs.removeprefix("torch.")
     ours = ALIASES.get(plain, plain)
     if ours in INITS:
         assert counterpart_name(ours) == torchs
 
 
-def test_the_whole_menu_is_accounted_for_whatever_an_initialiser_needs() -> None:
+def test_the_whole_menu_is_accounted_for_whatever_an_initializer_needs() -> None:
     ours = {row["name"] for row in menu_rows() if not row["name"].startswith("torch.")}
     assert {pair.a.name for pair in pairs_of([])} | set(without_counterpart()) == ours
 
@@ -71,9 +71,9 @@ def test_several_names_meet_every_other_one_once() -> None:
         (["constant"], r"needs value, as in constant\(value=0.5\)"),
         (
             ["he_normal", "kaiming_normal"],
-            "'kaiming_normal' are the same initialiser, he_normal",
+            "'kaiming_normal' are the same initializer, he_normal",
         ),
-        (["variance_scaling"], "no counterpart in torch.nn.init: name a second initialiser"),
+        (["variance_scaling"], "no counterpart in torch.nn.init: name a second initializer"),
         (["torch.default"], "no counterpart"),
         (["zeros", "ones", "zeros"], "name it once"),
     ],

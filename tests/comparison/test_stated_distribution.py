@@ -1,4 +1,4 @@
-"""Draws against the distribution an initialiser states: right ones pass, wrong ones do not."""
+"""Draws against the distribution an initializer states: right ones pass, wrong ones do not."""
 
 import math
 
@@ -13,7 +13,7 @@ from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec, parse
 
 FALSE_ALARM = 1e-7
-"""Chance that a right initialiser fails one of these tests; streams are fixed, so once for all."""
+"""Chance that a right initializer fails one of these tests; streams are fixed, so once for all."""
 
 COUNTERPARTS = [pair.b for pair in pairs_of([])]
 SPECS = [
@@ -42,7 +42,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("spec", "shape"), CASES, ids=str)
-def test_draws_are_as_the_initialiser_states(spec: InitSpec, shape: tuple[int, ...]) -> None:
+def test_draws_are_as_the_initializer_states(spec: InitSpec, shape: tuple[int, ...]) -> None:
     law = stated(spec, shape)
     assert law is not None
     try:

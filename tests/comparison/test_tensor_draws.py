@@ -1,4 +1,4 @@
-"""Draws of two initialisers: equal bits, distances and ratios, and what cannot be drawn."""
+"""Draws of two initializers: equal bits, distances and ratios, and what cannot be drawn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +44,7 @@ def registered(name: str, init: object) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("both", pairs_of([]), ids=str)
-def test_every_initialiser_of_ours_draws_torchs_bits_where_both_can(both: Pair) -> None:
+def test_every_initializer_of_ours_draws_torchs_bits_where_both_can(both: Pair) -> None:
     found = []
     for shape in SHAPES.values():
         with suppress(InitBenchError):

@@ -1,4 +1,4 @@
-"""Coordinate check: known parametrisations get their verdict, and nothing else moves."""
+"""Coordinate check: known parametrizations get their verdict, and nothing else moves."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def perceptron(width: int) -> nn.Sequential:
 
 
 def mup(width: int) -> nn.Module:
-    """Maximal update parametrisation: the last layer's std is 1/width."""
+    """Maximal update parametrization: the last layer's std is 1/width."""
     model = perceptron(width)
     stds = {"fc1": math.sqrt(2 / 12), "fc2": math.sqrt(2 / width), "out": math.sqrt(BASE) / width}
     for name, std in stds.items():
@@ -84,7 +84,7 @@ def verdicts(check: CoordCheck) -> dict[str, str]:
     return dict(zip(check.slopes["layer"], check.slopes["verdict"], strict=True))
 
 
-def test_the_standard_parametrisation_blows_up_under_adam() -> None:
+def test_the_standard_parametrization_blows_up_under_adam() -> None:
     check = checked()
     assert verdicts(check)["fc2"] == verdicts(check)["out"] == "blows up"
     assert check.worst == "blows up"
@@ -292,7 +292,7 @@ def perceptron_block(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
 
-def test_the_rates_of_an_initialiser_are_used() -> None:
+def test_the_rates_of_an_initializer_are_used() -> None:
     """The logits, which blow up under he_normal, do not where the readout's rate falls."""
     plain = checked(init="he_normal", steps=1)
     rated = checked(init="mup(base_width=32, zero_readout=True)", steps=1)

@@ -188,7 +188,7 @@ def test_alpha_dropout_is_no_fault() -> None:
     assert found.healthy and not watched(found), str(found)
 
 
-def normalised() -> nn.Sequential:
+def normalized() -> nn.Sequential:
     torch.manual_seed(0)
     units = [(nn.Linear(30, 30), nn.BatchNorm1d(30), nn.ReLU()) for _ in range(4)]
     model = nn.Sequential(*(part for unit in units for part in unit), nn.Linear(30, 4))
@@ -199,8 +199,8 @@ def normalised() -> nn.Sequential:
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(0.01, "vanishing_signal"), (30.0, "exploding_signal")]
 )
-def test_a_scale_that_a_normalisation_undoes_is_to_be_watched(factor: float, verdict: str) -> None:
-    model = normalised()
+def test_a_scale_that_a_normalization_undoes_is_to_be_watched(factor: float, verdict: str) -> None:
+    model = normalized()
     with torch.no_grad():
         model[3].weight.mul_(factor)  # type: ignore[operator]
     found = ib.diagnose(model, X, Y)
@@ -208,7 +208,7 @@ def test_a_scale_that_a_normalisation_undoes_is_to_be_watched(factor: float, ver
 
 
 def test_a_scale_that_meets_the_next_layer_is_bad() -> None:
-    model = normalised()
+    model = normalized()
     with torch.no_grad():
         model[9].weight.mul_(1e-7)  # type: ignore[operator] # far below the eps of the norm
     assert ("9", "vanishing_signal") in {

@@ -132,7 +132,7 @@ def test_a_table_is_one_by_its_use_and_has_no_gain() -> None:
 
 def test_what_normalizes_is_told_by_what_it_does() -> None:
     torch.manual_seed(0)
-    layers = (own.Centred(64), own.SquashInstead(64), own.NormedEmbeddingHead(64, 64))
+    layers = (own.Centered(64), own.SquashInstead(64), own.NormedEmbeddingHead(64, 64))
     model = nn.Sequential(*layers, nn.LayerNorm(64), nn.Linear(64, 10))
     diagnosis = ib.diagnose(model, X, Y)
     profile = diagnosis.profile[~diagnosis.profile.layer.str.contains(":")]

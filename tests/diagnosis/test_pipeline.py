@@ -19,7 +19,7 @@ from tests.models_to_diagnose import Functional, batch, sound
 
 
 class Awkward(nn.Module):
-    """Batch normalisation, dropout, an output in a dictionary."""
+    """Batch normalization, dropout, an output in a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()

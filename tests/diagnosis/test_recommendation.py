@@ -64,7 +64,7 @@ def test_too_few_seeds_show_no_difference() -> None:
     found = ib.recommend(model(), *batch(), inits=["he_normal", "he_uniform"], seeds=3)
     assert found.best == tuple(found.table["init"])
     assert (
-        found.summary == "no difference shown between 2 initialisers with 3 seeds; try more seeds"
+        found.summary == "no difference shown between 2 initializers with 3 seeds; try more seeds"
     )
 
 
@@ -86,7 +86,7 @@ def test_where_all_diverge_there_is_nothing_to_rank() -> None:
 
 
 class Scaled(nn.Module):
-    """Holds a parameter that no initialiser fills."""
+    """Holds a parameter that no initializer fills."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_a_single_initialiser_is_compared_with_nothing() -> None:
+def test_a_single_initializer_is_compared_with_nothing() -> None:
     found = ib.recommend(model(), *batch(), inits=["he_normal"], seeds=3)
     assert found.summary.endswith("it was the only candidate")
 
@@ -194,7 +194,7 @@ LOSS = {"loss_fn": nn.functional.mse_loss}
         (batch(), {"inits": "he_normal"}, "inits must be a list of specs, .* got 'he_normal'"),
         ((torch.full((8, 30), torch.nan), batch()[1][:8]), {}, "inputs .* hold nan"),
         (batch(), {"inits": ["he_norml"]}, "did you mean 'he_normal'"),
-        (batch(), {"inits": ["torch.dirac"]}, "no initialiser fits"),
+        (batch(), {"inits": ["torch.dirac"]}, "no initializer fits"),
         ((torch.ones(8, 7), batch()[1][:8]), {}, r"Sequential does not run on float32 \(8, 7\)"),
         ((batch()[0], torch.full((len(batch()[0]), 4), torch.nan)), LOSS, "targets .* hold nan"),
     ],

@@ -54,7 +54,7 @@ def test_samples_are_compared_with_each_other(name: str) -> None:
     assert bool(list(remarks_on_inputs(inputs))) == equal
 
 
-def test_a_normalisation_of_ones_is_as_it_should_be() -> None:
+def test_a_normalization_of_ones_is_as_it_should_be() -> None:
     class Square(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
+from init_bench.diagnosis.judgment import COLUMNS, NETWORK
 from matplotlib.colors import to_hex
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,7 +20,6 @@ from torch.utils.checkpoint import checkpoint
 
 from init_bench.cli.app import main
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.judgement import COLUMNS, NETWORK
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.rules.menu import RULES, register_rule, verdict_names
@@ -390,9 +390,9 @@ def test_a_model_that_is_one_layer_is_judged_too(change: float, verdict: str) ->
     assert verdict in {found for layer, found in starts(looked_at(model)) if layer == ""}
 
 
-class Normalised(nn.Module):
-    """Linear layers with a normalisation behind and a ReLU in front of each, with or without ways
-    around; ``inside`` has the ReLU behind the normalisation, in the branch."""
+class Normalized(nn.Module):
+    """Linear layers with a normalization behind and a ReLU in front of each, with or without ways
+    around; ``inside`` has the ReLU behind the normalization, in the branch."""
 
     def __init__(
         self, norm: Callable[[int], nn.Module], around: bool, inside: bool = False
@@ -414,11 +414,11 @@ class Normalised(nn.Module):
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
-def test_a_normalisation_of_weight_0_is_found_unless_the_signal_goes_around(
+def test_a_normalization_of_weight_0_is_found_unless_the_signal_goes_around(
     norm: Callable[[int], nn.Module],
 ) -> None:
     for around in (False, True):
-        model = Normalised(norm, around)
+        model = Normalized(norm, around)
         assert looked_at(model).healthy
         weight(model, "norms.1").zero_()
         found = looked_at(model)
@@ -430,13 +430,13 @@ def test_a_branch_that_no_gradient_enters_is_dead_for_ever(
     norm: Callable[[int], nn.Module],
 ) -> None:
     """Behind the weight of 0 a ReLU sits at 0, where its slope is 0: it will never learn."""
-    model = Normalised(norm, around=True, inside=True)
+    model = Normalized(norm, around=True, inside=True)
     assert looked_at(model).healthy
     weight(model, "norms.1").zero_()
     assert starts(looked_at(model)) == [("norms.1", "vanishing_signal")]
 
 
-def test_a_normalisation_of_weight_0_at_the_end_is_named() -> None:
+def test_a_normalization_of_weight_0_at_the_end_is_named() -> None:
     model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4), nn.BatchNorm1d(4))
     weight(model, "3").zero_()
     assert starts(looked_at(model))[0] == ("3", "vanishing_signal")
@@ -592,7 +592,7 @@ def mean_offset(evidence: Evidence) -> pd.DataFrame:
 @pytest.fixture
 def added() -> Iterator[Rule]:
     rule = Rule(
-        verdict="off_centre", quantity="|mean| of the output", measure=mean_offset, threshold=5.0,
+        verdict="off_center", quantity="|mean| of the output", measure=mean_offset, threshold=5.0,
         above=True, local=True, meaning="its output is {size}", advice="set its bias to 0",
         mark=("#123456", "h"),
     )  # fmt: skip
@@ -601,29 +601,29 @@ def added() -> Iterator[Rule]:
     RULES.remove(rule)
 
 
-def off_centre() -> nn.Module:
+def off_center() -> nn.Module:
     model = sound("tanh", "lecun_normal")
     model.get_submodule("fc3").bias.data.fill_(8.0)  # type: ignore[operator]
     return model
 
 
 def test_a_rule_from_outside_is_in_table_text_page_json_and_figure(added: Rule) -> None:
-    found = looked_at(off_centre())
-    assert ("fc3", "off_centre") in starts(found)
-    pattern = r'^layer "fc3" \(Linear\): off_centre, value \d\S* above the limit 5'
+    found = looked_at(off_center())
+    assert ("fc3", "off_center") in starts(found)
+    pattern = r'^layer "fc3" \(Linear\): off_center, value \d\S* above the limit 5'
     told = rf"{pattern}\n  value: \|mean\| of the output\n  fix: set its bias to 0$"
     assert re.search(told, str(found), re.MULTILINE)
-    assert "off_centre" in found._repr_html_() and "off_centre" in found.to_json()
+    assert "off_center" in found._repr_html_() and "off_center" in found.to_json()
     collections = found.figure().axes[0].collections
     (mark,) = (mark for mark in collections if mark.get_label() == added.verdict)
     assert to_hex(np.asarray(mark.get_facecolor())[0]) == "#123456"
-    assert_healthy(sound("tanh", "lecun_normal"), *batch(), allow="off_centre")
+    assert_healthy(sound("tanh", "lecun_normal"), *batch(), allow="off_center")
 
 
 def test_a_rule_from_outside_is_in_the_json_of_the_command_line(
     added: Rule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models_to_diagnose, "spoilt", off_centre, raising=False)
+    monkeypatch.setattr(models_to_diagnose, "spoilt", off_center, raising=False)
     monkeypatch.setattr(
         sys,
         "argv",
@@ -635,5 +635,5 @@ def test_a_rule_from_outside_is_in_the_json_of_the_command_line(
 
 
 def test_a_rule_is_registered_once(added: Rule) -> None:
-    with pytest.raises(InitBenchError, match=r"'off_centre' .* is registered already"):
+    with pytest.raises(InitBenchError, match=r"'off_center' .* is registered already"):
         register_rule(added)

@@ -40,7 +40,7 @@ def blocks(page: str, language: str) -> list[str]:
         ("README.md", "vanishing_signal"),
         ("docs/tour.md", "sample_std"),
         ("docs/diagnose.md", "healthy"),
-        ("docs/own-initialiser.md", "half_he"),
+        ("docs/own-initializer.md", "half_he"),
         ("docs/trackers.md", "0."),
     ],
 )

@@ -45,7 +45,7 @@ def deep(layers: int, at_fault: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def named(figure: Figure) -> dict[str, tuple[float, float, float]]:
-    """Return the layers named below the figure and the colours of their names."""
+    """Return the layers named below the figure and the colors of their names."""
     (ax,) = (ax for ax in figure.axes if ax.get_xlabel().startswith("layer"))
     labels = ax.get_xticklabels()
     return {label.get_text(): to_rgb(label.get_color()) for label in labels}
@@ -106,7 +106,7 @@ def test_what_is_to_be_watched_is_not_taken_for_a_fault() -> None:
     assert not figure.axes[1].patches
 
 
-def test_where_a_fault_starts_every_panel_is_shaded_in_its_colour() -> None:
+def test_where_a_fault_starts_every_panel_is_shaded_in_its_color() -> None:
     for ax in drawn().axes:
         (shade,) = ax.patches
         box = shade.get_window_extent().transformed(ax.transData.inverted())
@@ -170,11 +170,11 @@ def test_a_long_axis_says_how_many_layers_it_names(layers: int, said: bool) -> N
     assert (f"{len(named(figure))} of {layers} are named" in label) is said
 
 
-def test_layers_at_fault_are_named_in_their_colour_whatever_else_is() -> None:
-    colour = to_rgb(MARKS["saturated"][0])
+def test_layers_at_fault_are_named_in_their_color_whatever_else_is() -> None:
+    color = to_rgb(MARKS["saturated"][0])
     for at_fault in ([2], [70, 77, 149], list(range(1, 151, 2))):
         found = named(drawn(*deep(150, at_fault)))
-        assert {name for name, of in found.items() if of == colour} == {f"fc{n}" for n in at_fault}
+        assert {name for name, of in found.items() if of == color} == {f"fc{n}" for n in at_fault}
 
 
 def test_names_leave_each_other_room_where_everything_is_at_fault() -> None:

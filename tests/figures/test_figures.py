@@ -33,8 +33,8 @@ def random(number: int) -> np.ndarray:
 
 
 def histogram_frame() -> pd.DataFrame:
-    centres = (np.arange(BINS) + 0.5) / BINS
-    frame = product_frame(init=INITS, layer=[1, 2], range=["book", "full"], centre=centres)
+    centers = (np.arange(BINS) + 0.5) / BINS
+    frame = product_frame(init=INITS, layer=[1, 2], range=["book", "full"], centre=centers)
     share = random(len(frame)) / 4
     return frame.assign(activation="tanh", width=0.2, share=share, std=0.3, sample_std=0.2, seeds=3)
 
@@ -165,18 +165,18 @@ def axes_of(figure: Figure) -> list[Axes]:
 
 
 def lines_of(ax: Axes) -> dict[str, np.ndarray]:
-    """Return x and y of the labelled lines that hold data."""
+    """Return x and y of the labeled lines that hold data."""
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     return {str(line.get_label()): np.asarray(line.get_xydata()) for line in lines}
 
 
 def spec_of(label: str) -> str:
-    """Return the initialiser's spec without the book's word behind it."""
+    """Return the initializer's spec without the book's word behind it."""
     return label.split(" (book")[0]
 
 
 def assert_lines_are(ax: Axes, expected: pd.Series) -> None:
-    """Compare the labelled lines with means indexed by (init, x)."""
+    """Compare the labeled lines with means indexed by (init, x)."""
     lines = {spec_of(label): points for label, points in lines_of(ax).items()}
     assert list(lines) == list(INITS)
     found = {init: dict(points) for init, points in lines.items()}
@@ -584,7 +584,7 @@ def test_the_books_word_stands_beside_ours(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["loss_curves", "gradients", "expressiveness"])
-def test_initialisers_are_told_apart_without_colour(name: str) -> None:
+def test_initializers_are_told_apart_without_color(name: str) -> None:
     lines = [
         line for line in drawn(name).axes[0].lines if not str(line.get_label()).startswith("_")
     ]

@@ -143,7 +143,7 @@ def test_equal_constants_can_be_drawn() -> None:
     pair_figure(quantiles=flat).canvas.draw()
 
 
-def test_the_forest_has_a_row_per_pair_at_its_value_in_the_colour_of_its_verdict() -> None:
+def test_the_forest_has_a_row_per_pair_at_its_value_in_the_color_of_its_verdict() -> None:
     figure = figures.forest(table(), PAIRS)
     assert [t.get_text().replace("\n", "") for t in figure.axes[0].get_yticklabels()] == list(PAIRS)
     colors = []

@@ -168,7 +168,7 @@ def test_a_packed_sequence_is_a_layer_of_its_steps() -> None:
     assert found["layer"].tolist() == ["lstm", "fc"]
 
 
-def test_the_weight_of_a_parametrisation_is_the_one_that_was_used() -> None:
+def test_the_weight_of_a_parametrization_is_the_one_that_was_used() -> None:
     model = built("spectral norm").eval()
     used: Tensor = model.get_submodule("0").weight  # type: ignore[assignment]
     with capture(model) as record:

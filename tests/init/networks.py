@@ -1,4 +1,4 @@
-"""Small networks that initialisers of whole networks are tried on."""
+"""Small networks that initializers of whole networks are tried on."""
 
 import torch
 from torch import Tensor, nn

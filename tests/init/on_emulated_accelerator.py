@@ -1,4 +1,4 @@
-"""Initialise on the emulated accelerator and on the CPU; raises where the weights differ."""
+"""Initialize on the emulated accelerator and on the CPU; raises where the weights differ."""
 
 import torch
 from torch import nn
@@ -37,7 +37,7 @@ def same(spec: str) -> bool:
 
 
 def main() -> None:
-    """Compare the weights of initialisers of every kind."""
+    """Compare the weights of initializers of every kind."""
     torch.set_num_threads(1)
     specs = ("he_normal", "torch.default", "torch.orthogonal", "zero", "siren", "lsuv")
     wrong = [spec for spec in (*specs, "krahenbuhl", "gradinit(steps=3)") if not same(spec)]

@@ -1,4 +1,4 @@
-"""The laws that define the initialisers by a batch and by a loss."""
+"""The laws that define the initializers by a batch and by a loss."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_what_lsuv_cannot_scale_is_told() -> None:
     assert "the batch does not reach it" in notes["unused.weight"]
 
 
-def test_a_parametrised_layer_is_scaled_where_that_lasts() -> None:
+def test_a_parametrized_layer_is_scaled_where_that_lasts() -> None:
     model = nn.Sequential(weight_norm(nn.Linear(5, 9)), spectral_norm(nn.Linear(9, 8)))
     x = networks.batch()[0]
     notes = notes_of(initialize(model, "lsuv", batch=x))

@@ -1,4 +1,4 @@
-"""What holds for every initialiser on the menu, ours and torch's, found by walking the menu."""
+"""What holds for every initializer on the menu, ours and torch's, found by walking the menu."""
 
 import ast
 import builtins

@@ -1,4 +1,4 @@
-"""What holds for every initialiser of a whole network, found by walking the menu."""
+"""What holds for every initializer of a whole network, found by walking the menu."""
 
 import contextlib
 import functools
@@ -34,11 +34,11 @@ def run(name: str, model: nn.Module, **given: Any) -> Report:
 
 
 ARGUMENTS = {"mup": "(base_width=4)", "completep": "(base_width=4, base_depth=1)"}
-"""Of initialisers that cannot do without."""
+"""Of initializers that cannot do without."""
 
 
 def spec(name: str) -> str:
-    """Return the initialiser with what it needs, and with two steps where it takes many."""
+    """Return the initializer with what it needs, and with two steps where it takes many."""
     if name in ARGUMENTS:
         return name + ARGUMENTS[name]
     return name + "(steps=2)" * ("steps" in inspect.signature(all_inits()[name]).parameters)
@@ -46,7 +46,7 @@ def spec(name: str) -> str:
 
 @functools.cache
 def filled(name: str) -> dict[str, tuple[nn.Sequential, Report]]:
-    """Return the networks that an initialiser fills, filled, and the reports.
+    """Return the networks that an initializer fills, filled, and the reports.
 
     Made when a test asks, not at collection; read them, do not change them.
     """
@@ -100,7 +100,7 @@ def test_an_override_is_kept(name: str) -> None:
         report = run(name, model, overrides={last: "constant(value=0.25)"})
         row = next(r for r in report.rows if r.parameter == last)
         assert (model.get_parameter(last) == 0.25).all()
-        assert row.initialiser == "constant(value=0.25)" and row.note == "override"
+        assert row.initializer == "constant(value=0.25)" and row.note == "override"
 
 
 @pytest.mark.parametrize("name", NAMES)

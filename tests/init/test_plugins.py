@@ -1,4 +1,4 @@
-"""A package with an entry point puts its initialiser everywhere without another line."""
+"""A package with an entry point puts its initializer everywhere without another line."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 TREE = Path(__file__).parents[2]
 
 PLUGIN = '''
-"""Initialisers of another package, one of each kind."""
+"""Initializers of another package, one of each kind."""
 
 from init_bench.init import he_normal_
 
@@ -81,7 +81,7 @@ def install(folder: Path, entries: dict[str, str], package: str = "half_he") -> 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a package offers one initialiser of each kind."""
+    """A folder in which a package offers one initializer of each kind."""
     folder = tmp_path_factory.mktemp("installed")
     install(folder, {name: f"half_he_plugin:{name}_" for name in KINDS})
     return folder
@@ -122,7 +122,7 @@ main()
 
 @pytest.fixture(scope="module")
 def said(installed: Path) -> dict[str, Any]:
-    """What a process beside the package says of its initialisers; ``list``: what the CLI lists."""
+    """What a process beside the package says of its initializers; ``list``: what the CLI lists."""
     done = python(installed, "-c", USE)
     assert done.stderr == ""
     found, listed = map(json.loads, done.stdout.splitlines())

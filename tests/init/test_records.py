@@ -1,4 +1,4 @@
-"""An initialiser from outside states the fields of its record and is treated as one of ours."""
+"""An initializer from outside states the fields of its record and is treated as one of ours."""
 
 import json
 from collections.abc import Iterator, Mapping

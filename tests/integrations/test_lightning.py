@@ -25,7 +25,7 @@ pytestmark = [  # the library's own
 
 
 class Net(lightning.LightningModule):  # type: ignore[misc, name-defined]
-    """Draws, normalises, counts and logs a metric."""
+    """Draws, normalizes, counts and logs a metric."""
 
     def __init__(self, spoilt: bool = False) -> None:
         super().__init__()

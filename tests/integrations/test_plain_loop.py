@@ -15,7 +15,7 @@ from tests.integrations.equal_runs import Run, assert_equal, finished, seed_all
 
 
 class Noisy(nn.Module):
-    """Draws from every stream, counts its calls, collects and normalises."""
+    """Draws from every stream, counts its calls, collects and normalizes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ def reference_rank(z: Array) -> float:
 
 
 def reference_kurtosis(z: Array) -> float:
-    """Return the mean fourth power of standardised values, nan without spread."""
+    """Return the mean fourth power of standardized values, nan without spread."""
     chosen = compared(z)
     return float(stats.kurtosis(chosen, axis=None, fisher=False)) if np.ptp(chosen) else math.nan
 

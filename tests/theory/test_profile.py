@@ -184,10 +184,10 @@ def test_a_signal_that_dies_out_keeps_its_rate(name: str) -> None:
     Where the two lines differ samples still approach each other, by less than 5 % a layer there.
     """
     table = rows(expected_profile([9] * 16, 1e-4, name, inputs=Inputs(cosine=0.5)), "activation")
-    centred = ACTIVATIONS[name].module()(torch.zeros(1)).item() == 0
+    centered = ACTIVATIONS[name].module()(torch.zeros(1)).item() == 0
     for column, tolerance in (("std", 1e-4), ("sample_std", 0.05)):
         values = table[column].to_numpy()[7:]
-        if centred or column == "sample_std":
+        if centered or column == "sample_std":
             rate = values[1:] / values[:-1]
             np.testing.assert_allclose(rate, rate[-1], rtol=tolerance)
             assert values[-1] < 1e-20

@@ -91,7 +91,7 @@ def arms_of(task: Task, inits: Sequence[str] | None, *, quick: bool = False) -> 
     fitting = [c.init for c in meant if _starts(c)]
     if len(fitting) < 2:
         raise InitBenchError(
-            f"task {task.name!r}: {len(fitting)} of the initialisers {', '.join(names)} fit its "
+            f"task {task.name!r}: {len(fitting)} of the initializers {', '.join(names)} fit its "
             f"network, and a comparison needs two; name others"
         )
     return fitting

@@ -189,7 +189,7 @@ def checked(task: Task) -> Task:
     if taken:
         raise InitBenchError(
             f"task {task.name!r}: {taken[0]} is no axis of a task; steps and rates stand beside "
-            f"axes, and initialisers and seeds are the benchmark's"
+            f"axes, and initializers and seeds are the benchmark's"
         )
     check_int(task.steps, f"steps of task {task.name!r}", minimum=40)
     if len(set(task.first_rates)) < 3 or min(task.first_rates) <= 0:

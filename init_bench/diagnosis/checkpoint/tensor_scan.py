@@ -29,7 +29,7 @@ class Scan:
         number: of values.
         nonfinite: of nan and ±inf.
         zeros: of exact zeros.
-        tiny: of values other than 0 that are smaller than any initialiser writes.
+        tiny: of values other than 0 that are smaller than any initializer writes.
         low, high: the ends of the values.
         powers: sums of x, x², x³ and x⁴.
         row_sums, row_squares, column_sums, column_squares: of x and x².

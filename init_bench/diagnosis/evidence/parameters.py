@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
-"""Magnitudes that no initialiser writes; memory that was never written is full of them."""
+"""Magnitudes that no initializer writes; memory that was never written is full of them."""
 
 
 SMALL_SHARE = 0.01
@@ -233,7 +233,7 @@ def _faults(values: Tensor, broken: int, *, drawn: bool) -> Iterator[str]:
     size = values.abs()
     raw = (size > 0) & (size < UNTOUCHED_SMALL)
     if (size > UNTOUCHED_LARGE).any() or int(raw.sum()) > SMALL_SHARE * values.numel():
-        yield "never initialised: the values look like unwritten memory"
+        yield "never initialized: the values look like unwritten memory"
     if drawn and values.numel() > 1 and (values == values.flatten()[0]).all():
         yield f"all equal: {values.flatten()[0].item() + 0.0:g}"  # -0 is 0
 

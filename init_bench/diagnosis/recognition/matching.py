@@ -31,7 +31,7 @@ from init_bench.init.whole_model.nominal_std import (
 from init_bench.init.whole_model.parameters import NamedParameter
 
 FAMILIES = {"normal": NORMAL, "uniform": UNIFORM, "truncated_normal": TRUNCATED}
-"""The distributions that a record of an initialiser may state."""
+"""The distributions that a record of an initializer may state."""
 
 
 FEWEST = 20
@@ -212,7 +212,7 @@ class Moments:
     rounding: float
 
     def sample(self, center: float) -> Sample:
-        """Return what the tests ask of the values minus ``center``."""
+        """Return what the tests ask of the values minus ``centre``."""
         mean = self.mean - center
         return Sample(
             number=self.number,

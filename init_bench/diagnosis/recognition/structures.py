@@ -9,7 +9,7 @@ from init_bench.diagnosis.recognition.repeated_patterns import is_of_sines, repe
 from init_bench.init.tensor_inits.identity import kernel_center
 
 LARGEST = 2048
-"""Rows or columns up to which W Wᵀ is formed to recognise an orthogonal weight."""
+"""Rows or columns up to which W Wᵀ is formed to recognize an orthogonal weight."""
 
 
 FIRST = 16

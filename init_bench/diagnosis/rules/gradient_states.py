@@ -42,7 +42,7 @@ GRADIENT_STATE_RULES: tuple[Rule, ...] = (
         above=True,
         meaning="its gradient is exactly 0 and stays so: it never learns",
         advice="of two factors that are both 0 draw one at random; where a unit, gate or "
-        "normalisation is shut, open it (bias 0, weight 1)",
+        "normalization is shut, open it (bias 0, weight 1)",
         mark=("#0072B2", "<"),
     ),
 )

@@ -30,7 +30,7 @@ RULES: list[Rule] = [
         above=True,
         local=True,
         meaning="it holds nan or ±inf",
-        advice="initialise this parameter again; look for torch.empty without a fill, or a "
+        advice="initialize this parameter again; look for torch.empty without a fill, or a "
         "damaged checkpoint",
         mark=("#7F0000", "*"),
     ),
@@ -42,7 +42,7 @@ RULES: list[Rule] = [
         above=True,
         first_only=True,
         meaning="its output is the first to hold nan or ±inf",
-        advice="the signal overflows here: smaller weights, or a normalisation before this layer",
+        advice="the signal overflows here: smaller weights, or a normalization before this layer",
         mark=("#7F0000", "*"),
     ),
     Rule(
@@ -61,13 +61,13 @@ RULES: list[Rule] = [
     *WEIGHT_SCALE_RULES,
     Rule(
         verdict="vanishing_signal",
-        quantity="√(mean weight²) of a normalisation that lets no signal or no gradient through",
+        quantity="√(mean weight²) of a normalization that lets no signal or no gradient through",
         measure=measures.norm_scale,
         threshold=0.02,  # as weights that multiply; torch.default has 1
         above=False,
         local=True,
         meaning="its weights are {size}",
-        advice="this normalisation multiplies all by its weight, about 0: fill it with 1; 0 is "
+        advice="this normalization multiplies all by its weight, about 0: fill it with 1; 0 is "
         "sound only as the last of a residual branch",
         mark=("#0072B2", "v"),
     ),
@@ -138,8 +138,8 @@ RULES: list[Rule] = [
         first_only=True,
         meaning="from here on all samples give almost the same values",
         advice="all samples look alike from here on: draw the weights before it with std = "
-        "gain/√fan_in (he_normal for ReLU) and biases 0, or take a nonlinearity centred at 0 or a "
-        "normalisation",
+        "gain/√fan_in (he_normal for ReLU) and biases 0, or take a nonlinearity centered at 0 or a "
+        "normalization",
         mark=("#56B4E9", "D"),
     ),
     Rule(
@@ -151,7 +151,7 @@ RULES: list[Rule] = [
         first_only=True,
         meaning="the signal has almost vanished here",
         advice="each layer loses some: draw all weights with std = gain/√fan_in (he_normal for "
-        "ReLU), or add residual connections or normalisation",
+        "ReLU), or add residual connections or normalization",
         mark=("#0072B2", "v"),
     ),
     Rule(
@@ -163,7 +163,7 @@ RULES: list[Rule] = [
         first_only=True,
         meaning="the signal has exploded here",
         advice="each layer adds some: smaller weights, scaled residual branches (1/√depth) or "
-        "normalisation",
+        "normalization",
         mark=("#D55E00", "^"),
     ),
     Rule(
@@ -198,7 +198,7 @@ RULES: list[Rule] = [
         above=False,
         meaning="almost no gradient reaches it",
         advice="the first layers learn nothing: draw all weights with std = gain/√fan_in "
-        "(he_normal for ReLU), or add residual connections or normalisation",
+        "(he_normal for ReLU), or add residual connections or normalization",
         mark=("#0072B2", "<"),
     ),
     Rule(
@@ -215,7 +215,7 @@ RULES: list[Rule] = [
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity=f"{GRADIENT_LEFT}, in a normalised network",
+        quantity=f"{GRADIENT_LEFT}, in a normalized network",
         measure=measures.gradient_left,
         backward=True,
         threshold=EXPLODES_NORMALIZED,
@@ -227,7 +227,7 @@ RULES: list[Rule] = [
     ),
     Rule(
         verdict="exploding_gradient",
-        quantity=f"{GRADIENT_LEFT}, in a normalised network",
+        quantity=f"{GRADIENT_LEFT}, in a normalized network",
         measure=measures.gradient_left,
         backward=True,
         threshold=10**2.0,
@@ -235,7 +235,7 @@ RULES: list[Rule] = [
         severity="watch",
         where=measures.is_normalized,
         meaning="its gradient grows with depth",
-        advice="normalisation hides it in the forward pass, but the gradient grows with depth: "
+        advice="normalization hides it in the forward pass, but the gradient grows with depth: "
         "warm the learning rate up; without shortcuts, use fewer layers",
         mark=("#D55E00", ">"),
     ),

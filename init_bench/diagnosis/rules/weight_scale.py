@@ -40,13 +40,13 @@ UNDONE_SCALE_RULES: tuple[Rule, ...] = (
     Rule(
         verdict="exploding_signal",
         quantity="√(fan_in · mean W²), by which the weights multiply the signal, in front of a "
-        "normalisation",
+        "normalization",
         measure=undone_weight_gain,
         threshold=LARGE,
         above=True,
         local=True,
         severity="watch",
-        meaning="its weights are {size}, which the normalisation behind it undoes",
+        meaning="its weights are {size}, which the normalization behind it undoes",
         advice="the layer learns slower the larger its weights are (its rate goes with 1/‖W‖²): "
         "std = gain/√fan_in",
         mark=("#D55E00", "^"),
@@ -60,9 +60,9 @@ UNDONE_SCALE_RULES: tuple[Rule, ...] = (
         above=False,
         local=True,
         severity="watch",
-        meaning="its weights are {size}, which a normalisation or a way around it undoes",
+        meaning="its weights are {size}, which a normalization or a way around it undoes",
         advice="it trains, but the smaller its weights are the larger are its first steps (its "
-        "rate goes with 1/‖W‖² behind a normalisation): std = gain/√fan_in, or a smaller rate",
+        "rate goes with 1/‖W‖² behind a normalization): std = gain/√fan_in, or a smaller rate",
         mark=("#0072B2", "v"),
     ),
 )

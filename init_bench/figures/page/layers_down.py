@@ -54,7 +54,7 @@ def layers_section(
                 "theory": _theory(layers, expected) if of_step == first else None,
             }
         )
-    centres = rounded(sorted(histograms["centre"].unique()))
+    centers = rounded(sorted(histograms["centre"].unique()))
     ends = {name: [math.log2(low), math.log2(high)] for name, (low, high) in formats.items()}
     return Section(
         kind="layers",
@@ -62,7 +62,7 @@ def layers_section(
         lead="Layers from the first (top) to the last; each step to the right is twice as large. "
         "Vertical lines: where a number format ends; left of its first line a value becomes 0, "
         "right of its second it overflows.",
-        data={"steps": steps, "centres": centres, "formats": ends},
+        data={"steps": steps, "centers": centers, "formats": ends},
         content={"svg": svg},
     )
 

@@ -1,4 +1,4 @@
-"""GradInit: scales of the parameters are learnt so that the first step lowers the loss most."""
+"""GradInit: scales of the parameters are learned so that the first step lowers the loss most."""
 
 from collections.abc import Callable
 from typing import Any

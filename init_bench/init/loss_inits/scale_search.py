@@ -32,7 +32,7 @@ def tuned(network: Network, *, weights_alone: bool = False) -> list[NamedParamet
         raise InitBenchError(
             f"no {'weight' if weights_alone else 'parameter'} of this "
             f"{type(network.model).__name__} can be tuned: all are frozen, overridden or computed "
-            f"by a parametrization; let one require gradients, or take an initialiser that needs "
+            f"by a parametrization; let one require gradients, or take an initializer that needs "
             f"no loss"
         )
     return found

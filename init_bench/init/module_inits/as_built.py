@@ -23,7 +23,7 @@ def as_built_(network: Network) -> None:
         >>> from init_bench import initialize
         >>> model = nn.Linear(4, 3)
         >>> before = model.weight.clone()
-        >>> initialize(model, "as_built").table["initialiser"].unique().tolist()
+        >>> initialize(model, "as_built").table["initializer"].unique().tolist()
         ['unchanged']
         >>> bool((model.weight == before).all())
         True

@@ -156,7 +156,7 @@ def _depths(network: Network, found: dict[str, Place]) -> dict[str, int]:
         unclear = next(name for name in found if not stack_of(network, network.parameters[name]))
         raise InitBenchError(
             f"this model has encoder and decoder, whose factors differ, and {unclear!r} is in "
-            f"neither: initialise each stack alone, initialize(model.encoder, ...), or keep it "
+            f"neither: initialize each stack alone, initialize(model.encoder, ...), or keep it "
             f"out with an override"
         )
     return depths

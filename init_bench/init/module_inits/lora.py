@@ -59,7 +59,7 @@ def lora_(network: Network, *, start: str = "default", adapter: str | None = Non
     if not layers:
         raise InitBenchError(
             "lora found no adapter of PEFT: make the model with "
-            "peft.get_peft_model(model, LoraConfig(...)), then initialise"
+            "peft.get_peft_model(model, LoraConfig(...)), then initialize"
         )
     refuse_meta(network.model)
     network.keep_all("no part of an adapter")
@@ -99,11 +99,11 @@ def _start(
     )
     for parameter in network.within(path):
         if f".{name}." in f"{parameter.name}." and "lora_" in parameter.name:
-            network.filled[parameter.name] = Filled(initialiser="lora", note=note)
+            network.filled[parameter.name] = Filled(initializer="lora", note=note)
         elif not torch.equal(after, before) and "base_layer.weight" in parameter.name:
             by = _share((after - before).norm() / before.norm())
             network.filled[parameter.name] = Filled(
-                initialiser="lora", note=f"moved by {by} of its size"
+                initializer="lora", note=f"moved by {by} of its size"
             )
 
 

@@ -112,7 +112,7 @@ def _fill(network: Network, attention: _Attention, query_key: float, value_outpu
         raise InitBenchError(
             f"mimetic needs queries, keys and values of the width of the stream, with as many "
             f"heads each, but the weights of {attention.path!r} (n_out, n_in) are {shapes}; keep "
-            f"them out with keep=['{attention.path}'] or use another initialiser"
+            f"them out with keep=['{attention.path}'] or use another initializer"
         )
     if attention.heads < 1 or width % attention.heads:
         raise InitBenchError(

@@ -54,7 +54,7 @@ def mup_(
             first and last layers are told by tracing, and their own ends do not grow.
         base: a function that builds the base model, or its name ``module:function``; every
             shape is compared with the base's.
-        start: an initialiser of one tensor that states a std.
+        start: an initializer of one tensor that states a std.
         law: ``mup`` or ``u_mup``.
         zero_readout: start the readout at 0, as Tensor Programs V, D.2 advises: the outputs of
             the start, which are larger the narrower the model, are gone.

@@ -30,7 +30,7 @@ def skipinit_(
             neither a finite number nor ``'depth'``.
 
     Source:
-        De & Smith, Batch Normalization Biases Residual Blocks Towards the Identity Function in
+        De & Smith, Batch Normalization Biases Residual Blocks Toward the Identity Function in
         Deep Networks, 2020 (which allows small α too, 1/√d at d blocks); Bachlechner et al.,
         ReZero is All You Need, 2020; Touvron et al., Going deeper with Image Transformers, 2021.
 

@@ -71,7 +71,7 @@ def _shrink(network: Network, parameter: NamedParameter, factor: float) -> None:
         values = parameter.values * scales.to(parameter.values)[:, None]
         done = network.filled[parameter.name]
         std = done.nominal.std and done.nominal.std * math.sqrt((2 + factor**2) / 3)
-        network.write(parameter, values, done.initialiser, f"value's third {note}", std=std)
+        network.write(parameter, values, done.initializer, f"value's third {note}", std=std)
     elif parameter.role == "weight" and parameter.attribute not in (
         "q_proj_weight",
         "k_proj_weight",

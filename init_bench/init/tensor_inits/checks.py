@@ -117,7 +117,7 @@ def check_dimensions(tensor: Tensor, allowed: range, init: str) -> None:
 
 def _check_kind(tensor: object) -> None:
     if not isinstance(tensor, Tensor):
-        raise InitBenchError(f"an initialiser fills a tensor, got {type(tensor).__name__}")
+        raise InitBenchError(f"an initializer fills a tensor, got {type(tensor).__name__}")
     if is_lazy(tensor):
         raise InitBenchError(
             "the parameter is lazy and has no shape yet: run one batch through the model, "

@@ -11,7 +11,7 @@ from init_bench.init.whole_model.report import UNCHANGED
 class Filled:
     """Say what was done to one parameter."""
 
-    initialiser: str
+    initializer: str
     nominal: NominalStd = field(default_factory=NominalStd)
     note: str = ""
 
@@ -20,7 +20,7 @@ class Filled:
         """Return the entry of a parameter that keeps its values."""
         kind = type(parameter.module).__name__
         return cls(
-            initialiser=UNCHANGED, note=parameter.why or f"{kind} does not say how it starts"
+            initializer=UNCHANGED, note=parameter.why or f"{kind} does not say how it starts"
         )
 
 

@@ -48,12 +48,12 @@ def initialize(
 ) -> Report:
     """Fill every parameter of ``model`` in place; return what was done to each.
 
-    Weights are filled by ``spec``, biases with 0 unless the initialiser says otherwise, and
-    modules without a weight (normalisation layers) by their own ``reset_parameters``, which
+    Weights are filled by ``spec``, biases with 0 unless the initializer says otherwise, and
+    modules without a weight (normalization layers) by their own ``reset_parameters``, which
     ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
     value, and groups of a convolution are drawn each with its own fans; a transposed convolution
     and an embedding with their true ones; a tied weight once; a parametrized one (``weight_norm``)
-    through its parametrisation. If anything fails the model is as it was. Of a model on the meta
+    through its parametrization. If anything fails the model is as it was. Of a model on the meta
     device the report says what would be drawn, and nothing gets memory.
 
     Each parameter draws from a stream of (seed, qualified name): its values depend on no other
@@ -61,20 +61,20 @@ def initialize(
 
     Args:
         model: any module whose parameters have values.
-        spec: an initialiser of any kind; its own arguments win over whatever is found.
+        spec: an initializer of any kind; its own arguments win over whatever is found.
         activation: nonlinearity after the layers where tracing finds none. Which one follows is
-            said in the report and given to initialisers that are made for it
+            said in the report and given to initializers that are made for it
             (``critical_normal``); others use the gain that they prescribe.
-        batch: for initialisers that see data: a tensor, keyword arguments of the model as a
+        batch: for initializers that see data: a tensor, keyword arguments of the model as a
             mapping, or (inputs, targets), where inputs may be a tuple of several arguments.
-        loss_fn: for initialisers that see a loss: ``loss_fn(output, targets)``,
+        loss_fn: for initializers that see a loss: ``loss_fn(output, targets)``,
             ``loss_fn(output)`` if the batch has no targets, ``loss_fn(model)`` if there is no
             batch.
-        overrides: initialisers of one tensor by ``fnmatch`` pattern of qualified module or
+        overrides: initializers of one tensor by ``fnmatch`` pattern of qualified module or
             parameter names, the last that matches counts. A pattern whose last part names a
             bias (``head.bias``, ``*.bias``) fills it; else the biases it reaches are 0.
         keep: ``fnmatch`` patterns of qualified module or parameter names that stay as they are.
-            Besides, what no initialiser was made for stays unless an override names it: integer
+            Besides, what no initializer was made for stays unless an override names it: integer
             parameters, those marked ``_no_reinit``, and parameters of your own modules over which
             no sum runs (temperatures, ``A_log``, layer scales).
         fans: (fan_in, fan_out) by pattern, of parameters of your own modules whose use cannot be
@@ -200,7 +200,7 @@ def _check(
     """Refuse what cannot work before anything is touched."""
     check_is_module(model)
     if next(model.parameters(), None) is None:
-        raise InitBenchError(f"this {type(model).__name__} has no parameters to initialise")
+        raise InitBenchError(f"this {type(model).__name__} has no parameters to initialize")
     if not all(value.is_meta for value in model.parameters()) or init.needs in ("batch", "loss"):
         refuse_meta(model)
     if activation is not None:
@@ -242,7 +242,7 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
         if not init.fills_one_layer:
             raise InitBenchError(
                 f"override {pattern!r}: {init.name} needs a {init.needs}; "
-                f"an override is an initialiser of one tensor"
+                f"an override is an initializer of one tensor"
             )
         hits = matching(pattern, {**names, **paths})
         for name, parameter in names.items():

@@ -18,5 +18,5 @@ def refuse_meta(model: nn.Module) -> None:
         if value.is_meta:
             raise InitBenchError(
                 f"parameter {name!r} is on the meta device and has no values: give it memory with "
-                f"model.to_empty(device=...), then initialise"
+                f"model.to_empty(device=...), then initialize"
             )

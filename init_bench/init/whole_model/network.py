@@ -51,7 +51,7 @@ class Override:
 class Network(ModelGraph):
     """Fill the parameters of a model and record what was done; those with an override stay.
 
-    ``initialize`` makes one and hands it to the initialiser, which calls ``start`` first and then
+    ``initialize`` makes one and hands it to the initializer, which calls ``start`` first and then
     ``fill``, ``write`` or ``scale`` for single parameters. It runs the model inside
     ``preserved_state``.
 
@@ -113,7 +113,7 @@ class Network(ModelGraph):
         if init.resets_modules:
             return self.reset()
         if init.needs != "tensor":
-            raise InitBenchError(f"a start is an initialiser of one tensor, not {str(init)!r}")
+            raise InitBenchError(f"a start is an initializer of one tensor, not {str(init)!r}")
         found = list(self.parameters.values())
         with self._kept_as_they_are():
             fill_all(self.model, found, init, self.seed, lambda p: self.nonlinearity(p)[0])
@@ -130,7 +130,7 @@ class Network(ModelGraph):
             values, version = before[parameter.name]
             written = parameter.values._version != version or not _equal(parameter.values, values)
             filled = written or (parameter.is_torchs and can_reset(parameter.module))
-            done = Filled(initialiser=DEFAULT) if filled else Filled.unchanged(parameter)
+            done = Filled(initializer=DEFAULT) if filled else Filled.unchanged(parameter)
             self.filled[parameter.name] = self._kept_entry(parameter) or done
         self._fill_overrides()
 
@@ -142,7 +142,7 @@ class Network(ModelGraph):
     def keep_all(self, why: str) -> None:
         """Leave every parameter as it is, but for those with an override."""
         for name in self.parameters:
-            self.filled[name] = Filled(initialiser=UNCHANGED, note=self.kept.get(name, why))
+            self.filled[name] = Filled(initializer=UNCHANGED, note=self.kept.get(name, why))
         self._fill_overrides()
 
     @contextmanager
@@ -155,7 +155,7 @@ class Network(ModelGraph):
 
     def _kept_entry(self, parameter: NamedParameter) -> Filled | None:
         why = self.kept.get(parameter.name)
-        return None if why is None else Filled(initialiser=UNCHANGED, note=why)
+        return None if why is None else Filled(initializer=UNCHANGED, note=why)
 
     def _started(self, parameter: NamedParameter, init: InitSpec) -> Filled:
         if kept := self._kept_entry(parameter):
@@ -164,10 +164,10 @@ class Network(ModelGraph):
             return Filled.unchanged(parameter)
         if parameter.role == "reset":
             kind = type(parameter.module).__name__
-            return Filled(initialiser=DEFAULT, note=f"as {kind} starts")
+            return Filled(initializer=DEFAULT, note=f"as {kind} starts")
         nominal = nominal_std_of(parameter, init, self.nonlinearity(parameter)[0])
         name = "zeros" if parameter.role == "bias" and nominal.std == 0 else str(init)
-        return Filled(initialiser=name, nominal=nominal)
+        return Filled(initializer=name, nominal=nominal)
 
     def _fill_overrides(self) -> None:
         for name, override in self.overrides.items():
@@ -188,7 +188,7 @@ class Network(ModelGraph):
             nominal = nominal_std_of(parameter, init, nonlinearity)
             if parameter.role == "bias":
                 name, nominal = "zeros", NominalStd(std=0.0)
-        self.filled[parameter.name] = Filled(initialiser=name, nominal=nominal, note="override")
+        self.filled[parameter.name] = Filled(initializer=name, nominal=nominal, note="override")
 
     def has_override(self, parameter: NamedParameter) -> bool:
         """Return whether ``parameter`` has an override, or is kept, and must stay as it is."""
@@ -200,7 +200,7 @@ class Network(ModelGraph):
             init = parse(spec)
             draw_parameter(parameter, init, self.seed)
             nominal = nominal_std_of(parameter, init)
-            self.filled[parameter.name] = Filled(initialiser=str(init), nominal=nominal, note=note)
+            self.filled[parameter.name] = Filled(initializer=str(init), nominal=nominal, note=note)
 
     def draw(
         self,
@@ -216,7 +216,7 @@ class Network(ModelGraph):
             parameter.draw(fill, stream(self.seed, parameter.name))
             clear_padding(parameter)
             self.filled[parameter.name] = Filled(
-                initialiser=label, nominal=NominalStd(std=std), note=note
+                initializer=label, nominal=NominalStd(std=std), note=note
             )
 
     def write(
@@ -232,7 +232,7 @@ class Network(ModelGraph):
         if not self.has_override(parameter):
             parameter.write(values)
             self.filled[parameter.name] = Filled(
-                initialiser=label, nominal=NominalStd(std=std), note=note
+                initializer=label, nominal=NominalStd(std=std), note=note
             )
 
     def scale(self, parameter: NamedParameter, factor: float, note: str = "") -> None:

@@ -12,8 +12,8 @@ def nominal_std(spec: InitSpec, size: Size) -> NominalStd:
     """Return gain and standard deviation that ``spec`` aims at on a weight of ``size``.
 
     Formula:
-        std of the initialiser's own definition. Of orthogonal rows or columns, as those are of
-        length gain: gain / √max(rows, columns), over √positions if only the kernel's centre is
+        std of the initializer's own definition. Of orthogonal rows or columns, as those are of
+        length gain: gain / √max(rows, columns), over √positions if only the kernel's center is
         filled, times √2 if mirrored. Of a pattern of ones in a share p of the entries
         √(p (1 − p)), of a sparse one std · √(share that is not 0).
 

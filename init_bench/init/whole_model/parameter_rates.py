@@ -26,7 +26,7 @@ class ParameterRates:
     """Hold a model and the factors of its parameters.
 
     Attributes:
-        model: the model that was initialised.
+        model: the model that was initialized.
         rate_factors: of each parameter with a rate of its own, its factors by kind of optimizer.
     """
 
@@ -53,7 +53,7 @@ class ParameterRates:
             optimizer: a name such as ``sgd``, ``adamw`` or ``muon``, or a class of ``torch.optim``.
             eps: Adam's ε of the base model. Default: torch's.
             model: another copy of the model, such as one that is distributed. Default: the model
-                that was initialised.
+                that was initialized.
 
         Raises:
             InitBenchError: a number is negative or not finite, there are factors and none are
@@ -104,7 +104,7 @@ class ParameterRates:
     def _muons(self, own: Mapping[str, nn.Parameter]) -> frozenset[str]:
         """Return the parameters that Muon moves: hidden matrices; all matrices if no role is known.
 
-        Embeddings and the last layer are told apart by initialisers that set rates.
+        Embeddings and the last layer are told apart by initializers that set rates.
         """
         if not self.rate_factors:
             return frozenset(name for name, value in own.items() if value.dim() == 2)
@@ -122,7 +122,7 @@ class ParameterRates:
         if other.keys() != mine.keys():
             name = next(iter(other.keys() ^ mine.keys()))
             raise InitBenchError(
-                f"model has other parameters than the one that was initialised: only one of the "
+                f"model has other parameters than the one that was initialized: only one of the "
                 f"two has {name!r}; pass the same model, a copy or a wrapped one"
             )
         return other

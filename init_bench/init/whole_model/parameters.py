@@ -40,7 +40,7 @@ class NamedParameter:
         path: qualified name of ``module``.
         module: the module that holds it.
         attribute: its name there.
-        role: ``weight`` is the initialiser's, ``bias`` is 0, ``reset`` is torch's
+        role: ``weight`` is the initializer's, ``bias`` is 0, ``reset`` is torch's
             ``reset_parameters``, ``left`` stays unchanged.
         parametrized: ``module.attribute`` is computed from other parameters.
         use: how a user's own module uses it; ``None`` where that is not known, or the module's
@@ -250,11 +250,11 @@ def _check(name: str, value: Tensor) -> None:
     if is_lazy(value):
         raise InitBenchError(
             f"parameter {name!r} is lazy and has no shape yet: run one batch through the model, "
-            f"model(batch), then initialise"
+            f"model(batch), then initialize"
         )
     if type(value.data).__name__ == "DTensor":
         raise InitBenchError(
-            f"parameter {name!r} is distributed: initialise the model on every rank before you "
+            f"parameter {name!r} is distributed: initialize the model on every rank before you "
             f"distribute it; the same seed gives every rank the same values"
         )
 

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 UNCHANGED = "unchanged"
 
 
-RENAMED = {"std_wanted": "std_nominal", "std_got": "std_measured"}
+RENAMED = {"initialiser": "initializer", "std_wanted": "std_nominal", "std_got": "std_measured"}
 """Old names of columns, kept beside the new ones for one release."""
 
 
 MEANING = (
-    "std_nominal: the std that the initialiser aims at; empty where it states none.\n"
+    "std_nominal: the std that the initializer aims at; empty where it states none.\n"
     "std_measured: the std of the values as they are now."
 )
 """Explanation below a printed report."""
 
 
-SHOWN = ["parameter", "shape", "initialiser", "nonlinearity", "std_nominal", "std_measured", "note"]
+SHOWN = ["parameter", "shape", "initializer", "nonlinearity", "std_nominal", "std_measured", "note"]
 """Columns that a printed report shows."""
 
 
@@ -57,18 +57,18 @@ class Row:
         parameter: qualified name.
         shape: as the module holds it.
         fan_in, fan_out: inputs and outputs of one unit; ``None`` where it has none.
-        initialiser: canonical spec of what drew the values, or ``unchanged``. An initialiser of
+        initializer: canonical spec of what drew the values, or ``unchanged``. An initializer of
             whole models may name another one here, which it starts from; ``note`` says what it
             did then. ``torch.default``: the module's own ``reset_parameters``.
         nonlinearity: what follows the layer of a weight, empty where that is not known.
         found_by: ``fx`` (forward traced), ``order`` (of modules in a ``Sequential``),
             ``activation=`` or ``unknown``; empty where it does not matter.
-        gain: the gain inside the initialiser's std; ``None`` where it has none.
-        std_nominal: the population standard deviation that the initialiser aims at, zeros of its
+        gain: the gain inside the initializer's std; ``None`` where it has none.
+        std_nominal: the population standard deviation that the initializer aims at, zeros of its
             pattern included; ``None`` where the data decide, or nothing is stated.
         std_measured: population standard deviation of the values.
         lr_factor, weight_decay_factor, eps_factor: what AdamW's learning rate, weight decay and ε
-            of this parameter are multiplied by. 1 unless the initialiser sets rates, as ``mup``.
+            of this parameter are multiplied by. 1 unless the initializer sets rates, as ``mup``.
         note: whatever else was done, and why a parameter is unchanged.
     """
 
@@ -76,7 +76,7 @@ class Row:
     shape: tuple[int, ...]
     fan_in: int | None = None
     fan_out: int | None = None
-    initialiser: str
+    initializer: str
     nonlinearity: str = ""
     found_by: str = ""
     gain: float | None = None
@@ -86,6 +86,12 @@ class Row:
     weight_decay_factor: float = 1.0
     eps_factor: float = 1.0
     note: str = ""
+
+    @property
+    def initialiser(self) -> str:
+        """Return ``initializer``: deprecated name."""
+        warnings.warn("Row.initialiser is now Row.initializer", FutureWarning, stacklevel=2)
+        return self.initializer
 
     @property
     def std_wanted(self) -> float | None:
@@ -105,13 +111,13 @@ class Report(ParameterRates):
     """Say what ``initialize`` did: a row per parameter, and what is unchanged and why.
 
     Attributes:
-        spec: the initialiser, as canonical spec string.
+        spec: the initializer, as canonical spec string.
         seed: of the streams.
         rows: one per parameter, tied ones once.
         traced: how the network was traced, in words.
-        model: the model that was initialised.
+        model: the model that was initialized.
         rate_factors: of each parameter with a rate of its own, its factors by kind of optimizer.
-        to_check: what the initialiser asks of the model's own forward function and did not find
+        to_check: what the initializer asks of the model's own forward function and did not find
             there, such as a multiplier of the output; a sentence each.
 
     Example:
@@ -146,7 +152,8 @@ class Report(ParameterRates):
     def table(self) -> "pd.DataFrame":
         """Tidy frame, a row per parameter; columns are those of ``Row``.
 
-        ``std_wanted`` and ``std_got`` are the old names of ``std_nominal`` and ``std_measured``.
+        ``initialiser``, ``std_wanted`` and ``std_got`` are the old names of ``initializer``,
+        ``std_nominal`` and ``std_measured``.
         """
         import pandas as pd
 
@@ -159,7 +166,7 @@ class Report(ParameterRates):
     @property
     def left(self) -> dict[str, str]:
         """Parameters that keep the values they had, with the reason."""
-        return {r.parameter: r.note for r in self.rows if r.initialiser == UNCHANGED}
+        return {r.parameter: r.note for r in self.rows if r.initializer == UNCHANGED}
 
     @property
     def summary(self) -> str:
@@ -213,8 +220,8 @@ class Report(ParameterRates):
     def _meaning(self) -> str:
         """Explain the columns; say so where the initializer starts from another one."""
         lines = [MEANING]
-        if self.spec not in {row.initialiser for row in self.rows}:
-            lines.insert(0, f"initialiser: what {self.spec} starts from; note: what it then did.")
+        if self.spec not in {row.initializer for row in self.rows}:
+            lines.insert(0, f"initializer: what {self.spec} starts from; note: what it then did.")
         if self.rate_factors:
             lines.append(MEANING_OF_RATES)
         return "\n".join([*lines, *(f"Check the model: {text}." for text in self.to_check)])

@@ -19,13 +19,13 @@ def row_of(network: Network, parameter: NamedParameter) -> Row:
     nonlinearity, found_by = network.nonlinearity(parameter)
     fan_in, fan_out = parameter.fans or (None, None)
     rates = factors_for("adamw", network.rate_factors.get(parameter.name, {}))
-    how = "" if done.initialiser == UNCHANGED else _how_fans_were_found(parameter)
+    how = "" if done.initializer == UNCHANGED else _how_fans_were_found(parameter)
     return Row(
         parameter=parameter.name,
         shape=tuple(values.shape),
         fan_in=fan_in,
         fan_out=fan_out,
-        initialiser=done.initialiser,
+        initializer=done.initializer,
         nonlinearity=nonlinearity,
         found_by=found_by,
         gain=done.nominal.gain,

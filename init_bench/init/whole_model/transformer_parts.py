@@ -128,7 +128,7 @@ def scale_value(network: Network, parameter: NamedParameter, factor: float, note
         blocks[0][rows - number :].mul_(factor)
     done = network.filled[parameter.name]
     std = done.nominal.std and done.nominal.std * math.sqrt(1 - share + share * factor**2)
-    network.write(parameter, values, done.initialiser, f"value's part {note}", std=std)
+    network.write(parameter, values, done.initializer, f"value's part {note}", std=std)
 
 
 def _outside(network: Network) -> Iterator[tuple[str, Place]]:

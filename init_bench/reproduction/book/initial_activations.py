@@ -97,12 +97,12 @@ def _spans(layers: pd.DataFrame, activation: str) -> Iterator[tuple[str, tuple[f
 
 
 def _histogram(values: Sequence[Tensor], span: tuple[float, float]) -> pd.DataFrame:
-    """Return bin centres and the share of all values in each, mean over seeds."""
+    """Return bin centers and the share of all values in each, mean over seeds."""
     edges = np.linspace(*span, BINS + 1)
     if span[0] == -span[1]:
         edges[BINS // 2] = 0.0  # else rounding may put a ReLU's zeros into the bin below 0
     counts = [np.histogram(seed.numpy(), bins=edges)[0] for seed in values]
     width = (span[1] - span[0]) / BINS
-    centres = span[0] + width * (np.arange(BINS) + 0.5)
+    centers = span[0] + width * (np.arange(BINS) + 0.5)
     share = np.mean(counts, axis=0) / values[0].numel()
-    return pd.DataFrame({"centre": centres, "width": width, "share": share})
+    return pd.DataFrame({"centre": centers, "width": width, "share": share})

@@ -1,1 +1,1 @@
-"""The papers behind the initialisers: their figures, their claims, and what was measured."""
+"""The papers behind the initializers: their figures, their claims, and what was measured."""

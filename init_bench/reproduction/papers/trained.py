@@ -55,7 +55,7 @@ def start_profile(
 
     Args:
         layers: rows of an MLP's layers, at one learning rate.
-        series_of: the name of the series of an initialiser.
+        series_of: the name of the series of an initializer.
     """
     for row in initial_layers(layers, "activation").to_dict("records"):
         yield STD, series_of(row["init"]), row["at"], row["seed"], row["std"]

@@ -66,5 +66,5 @@ def test_a_trait_that_is_none_is_refused_when_it_is_registered() -> None:
 
 
 def test_fewer_than_two_arms_are_no_comparison() -> None:
-    with pytest.raises(InitBenchError, match=r"task 'mlp': 1 of the initialisers he_normal, fixup"):
+    with pytest.raises(InitBenchError, match=r"task 'mlp': 1 of the initializers he_normal, fixup"):
         arms_of(TASKS["mlp"], ["he_normal", "fixup"])

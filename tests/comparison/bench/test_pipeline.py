@@ -97,7 +97,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("words", "message"),
     [
         (["--tasks", "broken_net:Broken"], r"the loss of model .* is nan at step 0"),
-        (["--tasks", "mlp", "--inits", "fixup"], "0 of the initialisers fixup fit its network"),
+        (["--tasks", "mlp", "--inits", "fixup"], "0 of the initializers fixup fit its network"),
         (
             ["--tasks", "rates.toml"],
             r"rates must be at least 3 different ones .*, got \[0.1\]",

@@ -43,13 +43,13 @@ def weight(module: nn.Module) -> Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", [n for n in INITS if n.split("_")[0] in NAMED])
-def test_a_named_rule_is_recognised(name: str, shape: tuple[int, ...]) -> None:
+def test_a_named_rule_is_recognized(name: str, shape: tuple[int, ...]) -> None:
     layer = fill_weights(layer_of(shape), name)
     assert row_of(layer)["looks_like"].split(" or ")[0] == name
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_torchs_default_is_recognised(shape: tuple[int, ...]) -> None:
+def test_torchs_default_is_recognized(shape: tuple[int, ...]) -> None:
     layer = fill_weights(layer_of(shape), "torch.default")
     assert set(table_of(layer)["looks_like"]) == {"torch.default"}
 
@@ -59,7 +59,7 @@ def test_torchs_default_is_recognised(shape: tuple[int, ...]) -> None:
     [("zeros", "zeros"), ("ones", "ones"), ("constant(value=0.25)", "constant(value=0.25)"),
      ("torch.orthogonal", "orthogonal"), ("normal(std=0.25)", "normal(std=0.25)")],
 )  # fmt: skip
-def test_other_rules_are_recognised(spec: str, looks_like: str) -> None:
+def test_other_rules_are_recognized(spec: str, looks_like: str) -> None:
     assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks_like[:12])
 
 
@@ -72,7 +72,7 @@ def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
 @pytest.mark.parametrize(
     "module", [nn.LayerNorm(5), nn.BatchNorm2d(5), nn.Embedding(500, 5)], ids=str
 )
-def test_defaults_of_other_modules_are_recognised(module: nn.Module) -> None:
+def test_defaults_of_other_modules_are_recognized(module: nn.Module) -> None:
     fill_weights(module, "torch.default")
     assert table_of(module)["looks_like"].str.startswith("torch.default").all()
 
@@ -158,8 +158,8 @@ def test_plain_faults_are_named() -> None:
     faults = table_of(model).set_index("parameter")["fault"]
     assert faults["0.weight"] == "non-finite: 1 of 400 values"
     assert faults["1.weight"] == "all equal: 0.5"
-    assert faults["2.weight"].startswith("never initialised")
-    assert faults["3.weight"].startswith("never initialised")
+    assert faults["2.weight"].startswith("never initialized")
+    assert faults["3.weight"].startswith("never initialized")
     assert faults["4.weight"] == "tied to 0.weight"
     assert (faults[faults.index.str.endswith("bias")] == "").all()
 

@@ -1,4 +1,4 @@
-"""What a spec wrote is recognised, over the menu; and what torch wrote is torch's default."""
+"""What a spec wrote is recognized, over the menu; and what torch wrote is torch's default."""
 
 import operator
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Structures: each is told from its neighbours, and chance does not make one."""
+"""Structures: each is told from its neighbors, and chance does not make one."""
 
 import pytest
 import torch

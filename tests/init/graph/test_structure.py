@@ -54,7 +54,7 @@ POSITIONS: dict[str, tuple[Callable[..., Any], Tensor]] = {
     "position first": (lambda m, x: m.pos[:, : x.size(1)] + m.emb(x), IDS),
     "method": (lambda m, x: m.emb(x).add(m.pos[:, : x.size(1)]), IDS),
     "ids.arange": (lambda m, x: m.emb(x) + m.places(torch.arange(x.shape[1])), IDS),
-    "factorised": (lambda m, x: m.fc(m.emb(x)) + m.places(torch.arange(x.shape[1])), IDS),
+    "factorized": (lambda m, x: m.fc(m.emb(x)) + m.places(torch.arange(x.shape[1])), IDS),
     "device": (
         lambda m, x: m.fc(m.emb(x)) + m.places(torch.arange(x.shape[1], device=x.device)),
         IDS,

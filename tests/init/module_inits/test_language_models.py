@@ -145,7 +145,7 @@ def test_a_recipe_on_meta_states_what_it_draws_elsewhere(name: str, spec: str) -
     with torch.device("meta"):
         planned = ib.initialize(language.MODELS[name](), spec)
     done = ib.initialize(language.MODELS[name](), spec)
-    same = ["parameter", "shape", "fan_in", "initialiser", "std_nominal", "note"]
+    same = ["parameter", "shape", "fan_in", "initializer", "std_nominal", "note"]
     assert planned.table[same].equals(done.table[same])
     assert planned.table["std_measured"].isna().all()
     assert "nothing was drawn" in planned.traced

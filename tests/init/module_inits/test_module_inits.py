@@ -1,4 +1,4 @@
-"""The laws that define the initialisers by structure."""
+"""The laws that define the initializers by structure."""
 
 import math
 
@@ -117,7 +117,7 @@ def test_a_zero_matrix_is_an_identity_or_columns_of_a_hadamard_matrix(
             assert torch.allclose(matrix.T @ matrix, 2 * torch.eye(n_in), atol=1e-5)
 
 
-def test_zero_draws_nothing_and_fills_the_centre_of_a_kernel() -> None:
+def test_zero_draws_nothing_and_fills_the_center_of_a_kernel() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 2, 3, padding=1))
     first, second = weights(model, "zero", seed=0), weights(model, "zero", seed=1)
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -51,7 +51,7 @@ def test_a_computed_weight_is_refused_before_its_filling_is_lost(name: str, wrap
     refused(name, module.weight, message)
 
 
-def test_what_the_error_advises_fills_a_parametrised_module() -> None:
+def test_what_the_error_advises_fills_a_parametrized_module() -> None:
     module = parametrizations.weight_norm(nn.Linear(4, 3))
     weight = init.he_normal_(torch.empty(3, 4), generator=stream(0, "weight"))
     module.weight = weight

@@ -13,7 +13,7 @@ from init_bench.hooks.randomness import stream
 from init_bench.init import critical_normal_, he_normal_, initialize, parse
 
 ALARM = 1e-9
-"""Chance that one check of a right initialiser fails; some twenty are made."""
+"""Chance that one check of a right initializer fails; some twenty are made."""
 
 POINTS = [("tanh", 0.0), ("tanh", 0.05), ("sigmoid", 0.0), ("elu", 0.3), ("gelu", 1.0), ("relu", 0)]
 

@@ -155,7 +155,7 @@ def test_sparse_draws_as_torch_does_from_the_global_stream(
 
 
 @given(seed=seeds, sparsity=st.floats(0.05, 0.95))
-def test_sparse_honours_its_generator(seed: int, sparsity: float) -> None:
+def test_sparse_honors_its_generator(seed: int, sparsity: float) -> None:
     """torch#23854's kin: with the same generator twice, torch's sparse_ differs."""
     before = torch.get_rng_state()
     first = init.sparse_(torch.empty(40, 30), sparsity, generator=stream(seed, "w"))

@@ -1,4 +1,4 @@
-"""Laws of the initialisers that keep lengths or pass the input through."""
+"""Laws of the initializers that keep lengths or pass the input through."""
 
 import math
 from typing import Any
@@ -102,7 +102,7 @@ def test_a_delta_orthogonal_convolution_keeps_lengths(
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[len(kernel) - 1]
     out = convolve(around, weight)
     assert torch.allclose(out.flatten(1).norm(dim=1), abs(gain) * signal.flatten(1).norm(dim=1))
-    assert (weight.flatten(2).abs().sum(dim=(0, 1)) > 0).sum() == 1, "more than the centre"
+    assert (weight.flatten(2).abs().sum(dim=(0, 1)) > 0).sum() == 1, "more than the center"
 
 
 def test_a_narrowing_layer_has_no_delta_orthogonal_kernel() -> None:

@@ -1,4 +1,4 @@
-"""Initialisers draw what they say: bounds from theory, bits from torch."""
+"""Initializers draw what they say: bounds from theory, bits from torch."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ from init_bench.init import INITS, he_normal_, normal_, uniform_, variance_scali
 from init_bench.init.tensor_inits.fans import fans
 
 ALARM = 1e-11
-"""Chance that one check of a right initialiser fails. Some 15 checks run on at most 100 examples
+"""Chance that one check of a right initializer fails. Some 15 checks run on at most 100 examples
 each, three numbers an example: the chance of a false alarm in a run of this file is below 1e-6."""
 
 CUT = 2 / 0.87962566103423978
@@ -39,7 +39,7 @@ VARIANCES: dict[str, Callable[[float, float], float]] = {
     "he": lambda n_in, n_out: 2 / n_in,
     "variance": lambda n_in, n_out: 1 / n_in,
 }
-"""The papers' variances by the first word of the initialiser's name."""
+"""The papers' variances by the first word of the initializer's name."""
 
 SCALED = [n for n, f in INITS.items() if inspect.getmodule(f) is inspect.getmodule(he_normal_)]
 

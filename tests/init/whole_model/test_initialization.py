@@ -1,4 +1,4 @@
-"""One initialiser over a whole network: weights by (seed, qualified name) and nothing else."""
+"""One initializer over a whole network: weights by (seed, qualified name) and nothing else."""
 
 import json
 import math
@@ -311,7 +311,7 @@ def test_what_is_left_alone_keeps_its_values_and_is_told() -> None:
 
 
 @pytest.mark.parametrize("spec", ["he_normal", "torch.default", "torch.orthogonal"])
-def test_a_parametrised_weight_is_assigned_through_its_parametrisation(spec: str) -> None:
+def test_a_parametrized_weight_is_assigned_through_its_parametrization(spec: str) -> None:
     plain = weights(nn.Sequential(OrderedDict(fc=nn.Linear(5, 4))), spec)
     model = nn.Sequential(OrderedDict(fc=weight_norm(nn.Linear(5, 4))))
     report = initialize(model, spec)
@@ -495,7 +495,7 @@ BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
         ("lsuv", {"batch": BATCH[:, :2]}, r"does not take the batch of shape \(6, 2\)"),
         ("lsuv", {"batch": BATCH * torch.nan}, "output of 'first' has standard deviation nan"),
         ("lsuv", {"batch": BATCH * 0}, "output of 'first' has standard deviation 0"),
-        ("lsuv(start='lsuv')", {"batch": BATCH}, "a start is an initialiser of one tensor"),
+        ("lsuv(start='lsuv')", {"batch": BATCH}, "a start is an initializer of one tensor"),
         ("krahenbuhl", {"batch": BATCH * torch.inf}, "output of 'first' is not finite"),
         ("metainit", {"batch": BATCH, "loss_fn": lambda out: out}, r"scalar tensor, .* \(6, 2\)"),
         ("gradinit", {"batch": BATCH, "loss_fn": lambda out: 3.0}, "scalar tensor, got a float"),
@@ -529,7 +529,7 @@ def test_what_fails_leaves_the_model_exactly_as_it_was(
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.ReLU(), "this ReLU has no parameters to initialise"),
+        (nn.ReLU(), "this ReLU has no parameters to initialize"),
         (nn.Linear, "must be a torch.nn.Module, got the class Linear: pass an object"),
         (
             nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta")),
@@ -559,7 +559,7 @@ def test_a_model_without_values_is_refused_with_the_way_out(model: Any, message:
         ),
     ],
 )
-def test_an_initialiser_that_leaves_parameters_unfilled_is_refused(
+def test_an_initializer_that_leaves_parameters_unfilled_is_refused(
     fill: Callable[..., object],
     filled: tuple[str, ...],
     said: str,
@@ -664,4 +664,4 @@ def test_a_printed_report_explains_its_columns_and_what_a_rule_starts_from() -> 
         report = initialize(model, spec, batch=torch.ones(4, 8) * torch.arange(4.0)[:, None])
         assert "std_nominal: " in str(report) and "std_nominal: " in report._repr_html_()
         assert (f"what {spec} starts from" in str(report)) == starts
-        assert report.table.set_index("parameter")["initialiser"]["1.weight"] == "torch.default"
+        assert report.table.set_index("parameter")["initializer"]["1.weight"] == "torch.default"

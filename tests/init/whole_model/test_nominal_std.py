@@ -37,7 +37,7 @@ NAMES = [n for n, f in INITS.items() if inspect.unwrap(f).__module__.split(".")[
 
 
 def spec_of(name: str) -> str:
-    """Return the spec with 0.5 for every argument that the initialiser cannot do without."""
+    """Return the spec with 0.5 for every argument that the initializer cannot do without."""
     parameters = list(inspect.signature(INITS[name]).parameters.values())[1:]
     required = [p.name for p in parameters if p.default is p.empty and p.name != "generator"]
     return f"{name}({', '.join(f'{key}=0.5' for key in required)})"

@@ -108,7 +108,7 @@ def test_parameters_of_a_role_that_nobody_gave_stay_unless_named() -> None:
     assert not module.D.any()
 
 
-def test_keep_and_marks_leave_parameters_as_they_are_for_every_kind_of_initialiser() -> None:
+def test_keep_and_marks_leave_parameters_as_they_are_for_every_kind_of_initializer() -> None:
     for spec in ("he_normal", "torch.default", "lsuv"):
         model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8), nn.Linear(8, 4))
         model[2].bias._no_reinit = True  # type: ignore[union-attr]

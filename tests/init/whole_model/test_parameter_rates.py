@@ -95,7 +95,7 @@ def test_the_table_shows_the_factors(report: Report) -> None:
     assert (plain.table["lr_factor"] == 1).all() and "lr_factor" not in str(plain)
 
 
-def test_a_plain_initialiser_has_one_group_for_any_optimizer() -> None:
+def test_a_plain_initializer_has_one_group_for_any_optimizer() -> None:
     model = nn.Linear(3, 2)
     groups = initialize(model, "he_normal").param_groups(lr=0.5, optimizer="lbfgs")
     assert held(groups) == [id(p) for p in model.parameters()]

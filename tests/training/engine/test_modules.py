@@ -38,7 +38,7 @@ def _data() -> Dataset:
 
 DATA = _data()
 KINDS: dict[str, dict[str, Any]] = {
-    "normalised": {"norm": "batch", "width": 9, "depth": 3},
+    "normalized": {"norm": "batch", "width": 9, "depth": 3},
     "lenet": {"model": "lenet"},
     "own": {"model": "tests.networks:half_frozen"},
 }
@@ -145,7 +145,7 @@ def test_what_cannot_be_stacked_trains_one_at_a_time_and_is_told(
 
 
 def test_looks_change_neither_the_curve_nor_the_buffers() -> None:
-    axes = {**KINDS["normalised"], **SMALL}
+    axes = {**KINDS["normalized"], **SMALL}
     often = train_chunk(Grid(capture_at=[0, 3, 7, 12], **axes).cells, DATA, CPU)[0]
     never = train_chunk(Grid(capture_at=[99], **axes).cells, DATA, CPU)[0]
     assert np.array_equal(often.losses, never.losses)
@@ -153,7 +153,7 @@ def test_looks_change_neither_the_curve_nor_the_buffers() -> None:
     assert "norm1" in set(pd.DataFrame(often.layers)["layer"]) and never.layers == []
 
 
-@pytest.mark.parametrize("kind", ["normalised", "lenet"])
+@pytest.mark.parametrize("kind", ["normalized", "lenet"])
 def test_a_diverged_cell_leaves_and_the_rest_go_on(kind: str, stacking: None) -> None:
     axes = {**KINDS[kind], **SMALL, "steps": 60, "optimizer": "momentum"}
     broken, fine = train_chunk(Grid(lr=[1e30, 0.01], **axes).cells, DATA, CPU)
@@ -163,7 +163,7 @@ def test_a_diverged_cell_leaves_and_the_rest_go_on(kind: str, stacking: None) ->
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]], ids=["shared", "own"])
 def test_a_step_of_a_stack_never_makes_the_host_wait(seeds: list[int], stacking: None) -> None:
-    cells = Grid(seed=seeds, weight_decay=0.1, **KINDS["normalised"], **SMALL).cells
+    cells = Grid(seed=seeds, weight_decay=0.1, **KINDS["normalized"], **SMALL).cells
     engine = engine_of(cells, [network_of(cell, DATA) for cell in cells], DATA)
     engine.steps(1)
     assert_never_waits(lambda: engine.steps(1))

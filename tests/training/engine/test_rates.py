@@ -1,4 +1,4 @@
-"""Grids train each parameter at the rate that its initialiser sets."""
+"""Grids train each parameter at the rate that its initializer sets."""
 
 import itertools
 from typing import Any

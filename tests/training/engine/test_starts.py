@@ -1,4 +1,4 @@
-"""Initialisers that see data in the cells of a grid: what they see, and failures."""
+"""Initializers that see data in the cells of a grid: what they see, and failures."""
 
 import json
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_a_cell_has_the_same_bits_in_any_company(chosen: set[int], model: str) -
 
 @pytest.fixture
 def fails_for_seed_1() -> Iterator[str]:
-    """An initialiser that sees a batch and fails for one seed, as a dead layer makes lsuv."""
+    """An initializer that sees a batch and fails for one seed, as a dead layer makes lsuv."""
 
     def picky_(network: Network) -> None:
         """Start as he_normal."""
@@ -140,7 +140,7 @@ def test_a_trial_takes_one_step_of_many(monkeypatch: pytest.MonkeyPatch) -> None
     assert taken == [1, 1]
 
 
-def test_no_initialiser_of_one_tensor_makes_the_cell_look_at_data() -> None:
+def test_no_initializer_of_one_tensor_makes_the_cell_look_at_data() -> None:
     """The inputs in the data's order are made when first used, and a copy of all of them."""
 
     class NoData:

@@ -45,7 +45,7 @@ ARGUMENTS = {
     "torch.trunc_normal": "torch.trunc_normal(std=0.1)",
     "torch.sparse": "torch.sparse(sparsity=0.5)",
 }
-"""Specs of initialisers that need an argument, or whose default starts at a loss of hundreds:
+"""Specs of initializers that need an argument, or whose default starts at a loss of hundreds:
 there rounding grows tenfold in a few steps, and no two orders of summation agree to 1e-5."""
 
 
@@ -118,7 +118,7 @@ def _plain_losses(cell: Cell, dtype: torch.dtype = torch.float32) -> NDArray[np.
 def test_a_stacked_cell_equals_a_plain_sequential_trained_alone(name: str) -> None:
     """To 1e-5, and to as much more as float32 rounding moves the plain loop itself.
 
-    Every activation with one initialiser: a step knows no more of the others than their weights.
+    Every activation with one initializer: a step knows no more of the others than their weights.
     """
     tried = list(ACTIVATIONS) if name == "he_normal" else ["relu", "tanh"]
     grid = Grid(init=ARGUMENTS.get(name, name), activation=tried, steps=20, **SMALL)

@@ -1,6 +1,6 @@
 // Controls above a figure. Each returns a function that reads its present value.
 
-function labelled(form, text, control, kind = "") {
+function labeled(form, text, control, kind = "") {
   const label = document.createElement("label");
   label.className = kind;
   label.append(...(kind === "check" ? [control, text] : [text, control]));
@@ -14,7 +14,7 @@ function addSelect(form, text, options, first, changed) {
   options.forEach((option, i) => select.add(new Option(option, i, i === first, i === first)));
   select.addEventListener("change", changed);
   select.setAttribute("aria-label", text); // else a reader hears all options as the name
-  labelled(form, text, select);
+  labeled(form, text, select);
   return () => Number(select.value);
 }
 
@@ -23,7 +23,7 @@ function addCheck(form, text, checked, changed) {
   box.type = "checkbox";
   box.checked = checked;
   box.addEventListener("change", changed);
-  labelled(form, text, box, "check");
+  labeled(form, text, box, "check");
   return () => box.checked;
 }
 
@@ -39,7 +39,7 @@ function addSlider(form, text, values, first, changed) {
   };
   slider.addEventListener("input", () => { tell(); changed(); });
   tell();
-  if (values.length > 1) labelled(form, words, slider, "slide");
+  if (values.length > 1) labeled(form, words, slider, "slide");
   return () => Number(slider.value);
 }
 

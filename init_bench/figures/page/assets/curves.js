@@ -2,7 +2,7 @@
 
 const SMOOTHING = [1, 11, 51];
 
-/** Mean over a window that shrinks towards the ends. */
+/** Mean over a window that shrinks toward the ends. */
 function smoothed(values, window) {
   if (window === 1) return values;
   const half = (window - 1) / 2;

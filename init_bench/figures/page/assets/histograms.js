@@ -22,7 +22,7 @@ function drawHistograms(section, data, read) {
   return show(section, drawn.traces, drawn.figure, `Histograms of activations by layer. ${words.join("; ")}.`);
 }
 
-function centresOf(layer) {
+function centersOf(layer) {
   return layer.share.map((_, i) => layer.low + (i + 0.5) * layer.width);
 }
 
@@ -41,13 +41,13 @@ function barsOf(panel) {
     figure[`xaxis${part}`] = axis("", { domain: [x0, x0 + width], anchor: `y${part}`, nticks: 4 });
     figure[`yaxis${part}`] = axis(column ? "" : "share", { domain: [y1 - height, y1], anchor: `x${part}`, rangemode: "tozero", nticks: 4, tickformat: ".0%", ...(i ? { matches: "y", showticklabels: !column } : {}) });
     figure.annotations.push({ xref: "paper", yref: "paper", x: x0, y: y1, xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>layer ${plain(layer.name)}</b><br>std ${number3(layer.std)}, signal ${number3(layer.sample_std)}`, font: { size: 11.5, color: color("ink") } });
-    return { type: "bar", x: centresOf(layer), y: layer.share, width: layer.width, xaxis: `x${part}`, yaxis: `y${part}`, marker: { color: color("c0"), line: { width: 0 } }, hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>" };
+    return { type: "bar", x: centersOf(layer), y: layer.share, width: layer.width, xaxis: `x${part}`, yaxis: `y${part}`, marker: { color: color("c0"), line: { width: 0 } }, hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>" };
   });
   return { traces, figure };
 }
 
 function stripOf(panel) {
   const z = panel.layers[0].share.map((_, bin) => panel.layers.map((layer) => layer.share[bin]));
-  const trace = { type: "heatmap", z, x: panel.layers.map((layer) => plain(layer.name)), y: centresOf(panel.layers[0]), colorscale: "Cividis", colorbar: { thickness: 10, outlinewidth: 0 }, hovertemplate: "%{x}<br>%{y:.3g}: %{z:.1%}<extra></extra>" };
+  const trace = { type: "heatmap", z, x: panel.layers.map((layer) => plain(layer.name)), y: centersOf(panel.layers[0]), colorscale: "Cividis", colorbar: { thickness: 10, outlinewidth: 0 }, hovertemplate: "%{x}<br>%{y:.3g}: %{z:.1%}<extra></extra>" };
   return { traces: [trace], figure: { height: 420, xaxis: axis("layer"), yaxis: axis("value") } };
 }

@@ -46,7 +46,7 @@ function drawLayers(section, data, read) {
     traces.push(scaleTrace(step[series.name], words, { mode: "lines+markers", line: { color: stroke, width: 1.6, dash: series.dash }, marker: { color: stroke, size, symbol: series.symbol } }));
   }
   traces.push(...findingTraces(step, words));
-  if (strip) traces.push(stripTrace(step, data.centres, words));
+  if (strip) traces.push(stripTrace(step, data.centers, words));
   const values = traces.flatMap((trace) => trace.exponents ?? []);
   const range = [Math.min(-26, ...values) - 1.5, Math.max(17, ...values) + 1.5];
   const lines = formatLines(data.formats, range);
@@ -108,10 +108,10 @@ function findingTraces(step, words) {
   }).filter((trace) => trace.x.length);
 }
 
-function stripTrace(step, centres, words) {
+function stripTrace(step, centers, words) {
   const z = step.histogram.map((row) => row.map((share) => (share === null ? null : Math.sqrt(share))));
   const scale = [[0, color("ground")], [0.3, isDark() ? "#35566f" : "#b9d3e6"], [1, color("c0")]];
-  return { type: "heatmap", z, x: centres, y: z.map((_, i) => i), xaxis: "x2", showscale: false, zmin: 0, zmax: 1, colorscale: scale, customdata: step.histogram.map((row, i) => row.map((share) => `${words[i].split("<br>")[0]}<br>share ${number(share)}`)), hovertemplate: "%{customdata}<br>at %{x:.2g} RMS<extra></extra>" };
+  return { type: "heatmap", z, x: centers, y: z.map((_, i) => i), xaxis: "x2", showscale: false, zmin: 0, zmax: 1, colorscale: scale, customdata: step.histogram.map((row, i) => row.map((share) => `${words[i].split("<br>")[0]}<br>share ${number(share)}`)), hovertemplate: "%{customdata}<br>at %{x:.2g} RMS<extra></extra>" };
 }
 
 function shade(place) {

@@ -1,4 +1,4 @@
-"""Time filling a weight, against ``torch.nn.init``. ``python -m benchmarks.initialisers``"""
+"""Time filling a weight, against ``torch.nn.init``. ``python -m benchmarks.initializers``"""
 
 import argparse
 import functools
@@ -86,7 +86,7 @@ def main() -> None:
     found = [measured(shape, given.repeats) for shape in SHAPES]
     times, table = (pd.concat(frames) for frames in zip(*found, strict=True))
     print(table.round(2).to_string(index=False))
-    print(save(times, "initialisers"), save(table, "initialisers-targets"))
+    print(save(times, "initializers"), save(table, "initializers-targets"))
 
 
 if __name__ == "__main__":
