@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from init_bench.diagnosis.judgment import judge
 from scipy import optimize, stats
 
 from benchmarks.interleaved_timing import RESULTS, save
@@ -18,6 +17,7 @@ from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis import measures
+from init_bench.diagnosis.judgment import judge
 from init_bench.diagnosis.rules.menu import EXPLODES_NORMALIZED, RULES
 
 MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from init_bench.training.cell import Cell
@@ -76,15 +77,20 @@ def _run_jobs(
 
 def _failure_files(store: Store) -> dict[Path, int]:
     """Return the files about failures, and when each was written."""
-    files = (store.folder / "failures").glob("[!.]*.json")
-    return {path: path.stat().st_mtime_ns for path in files}
+    found = {}
+    for path in (store.folder / "failures").glob("[!.]*.json"):
+        with suppress(FileNotFoundError):  # another driver has trained its cells
+            found[path] = path.stat().st_mtime_ns
+    return found
 
 
 def _failed(store: Store, before: Mapping[Path, int]) -> dict[str, Path]:
     """Return the keys of the cells that have failed since, each with the file about it."""
     found = {}
     for path, written in _failure_files(store).items():
-        if before.get(path) != written:
+        if before.get(path) == written:
+            continue
+        with suppress(FileNotFoundError):  # as above
             for fields in json.loads(path.read_text())["cells"]:
                 found[Cell(**fields).key] = path
     return found

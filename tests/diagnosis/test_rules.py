@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from init_bench.diagnosis.judgment import COLUMNS, NETWORK
 from matplotlib.colors import to_hex
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from init_bench.cli.app import main
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.judgment import COLUMNS, NETWORK
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.rules.menu import RULES, register_rule, verdict_names

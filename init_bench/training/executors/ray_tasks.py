@@ -1,6 +1,7 @@
 """Run chunks as tasks of a Ray cluster: each returns its results, this driver stores them."""
 
 import itertools
+import logging
 import math
 import os
 import signal
@@ -26,6 +27,9 @@ from init_bench.training.executors.protocol import (
     outcome_of,
 )
 from init_bench.training.tables import CellResult
+
+log = logging.getLogger(__name__)
+
 
 ANSWER_SECONDS = 20.0
 """A cluster that has not answered by then is taken for dead."""
@@ -90,8 +94,26 @@ def _gpus(resources: Resources) -> float:
 def _slots(ray: Any, resources: Resources) -> int:
     """Return how many tasks run at once now; nodes come and go."""
     total = ray.cluster_resources()
-    needs = {"CPU": resources.options.get("cpus", 1), "GPU": _gpus(resources)}
-    return int(min(total.get(name, 0) // need for name, need in needs.items() if need))
+    return int(min(total.get(name, 0) // need for name, need in _needs(resources).items() if need))
+
+
+def _needs(resources: Resources) -> dict[str, float]:
+    """Return what a task takes of a node, as Ray names it."""
+    return {"CPU": resources.options.get("cpus", 1), "GPU": _gpus(resources)}
+
+
+def _why_no_node_fits(ray: Any, resources: Resources) -> str:
+    """Return why a task would wait for ever, empty if some node can hold it."""
+    needs = _needs(resources)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(node.get(name, 0) >= need for name, need in needs.items()) for node in nodes):
+        return ""
+    most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in needs}
+    asked, there = (
+        " and ".join(f"{count:g} {name}{'s' * (count != 1)}" for name, count in of.items())
+        for of in (needs, most)
+    )
+    return f"a task takes {asked}, and no node has that: the most that one has is {there}"
 
 
 def _most_tasks(ray: Any, resources: Resources) -> int:
@@ -105,15 +127,18 @@ def connect(resources: Resources) -> Iterator[int]:
     A connection that the caller has made is used, and left.
 
     Raises:
-        InitBenchError: Ray is not installed, or the cluster does not answer.
+        InitBenchError: Ray is not installed, the cluster does not answer, or the one that is
+            started here cannot hold a task.
     """
     ray = imported("ray", extra="ray")
     if ray.is_initialized():
+        _warn_of_waiting(ray, resources)
         yield resources.workers or max(1, _slots(ray, resources))
         return
     address = resources.options.get("address") or os.environ.get("RAY_ADDRESS")
     if address and address != "local":
         _connect(ray, address)
+        _warn_of_waiting(ray, resources)
     else:
         _start(ray, resources)
     try:
@@ -135,6 +160,22 @@ def _start(ray: Any, resources: Resources) -> None:
         raise InitBenchError(f"Ray cannot be started on this machine: {reason}") from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray has put its own in place of the caller's
+    if reason := _why_no_node_fits(ray, resources):
+        ray.shutdown()
+        raise InitBenchError(
+            f"executor 'ray', on this machine: {reason}. Lower the options cpus and gpus, or name "
+            "a cluster with the option address"
+        )
+
+
+def _warn_of_waiting(ray: Any, resources: Resources) -> None:
+    """Say that no node can hold a task: a cluster that grows may get one, any other will not."""
+    if reason := _why_no_node_fits(ray, resources):
+        log.warning(
+            "Ray: %s. The tasks wait for such a node. If none will come, stop, and lower the "
+            "options cpus and gpus",
+            reason,
+        )
 
 
 def _connect(ray: Any, address: str) -> None:

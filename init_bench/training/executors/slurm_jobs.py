@@ -1,5 +1,6 @@
 """Run a grid as jobs of Slurm: each trains a share of it and writes into the folder of the run."""
 
+import logging
 import math
 import os
 import re
@@ -25,6 +26,9 @@ from init_bench.training.executors.protocol import (
 )
 from init_bench.training.shards import Shard
 
+log = logging.getLogger(__name__)
+
+
 JOB_SECONDS = 600.0
 """A job gets at least this much work: one that is shorter is a burden to the scheduler."""
 
@@ -48,8 +52,8 @@ ARRAY_JOBS = 1000
 def run(work: Work) -> Iterator[ChunkOutcome]:
     """Submit the jobs as an array, and wait until all of them have ended."""
     assert work.jobs is not None, "this executor stores"
-    options, seconds = work.resources.options, work.jobs.seconds()
-    count = min(options.get("jobs") or _number_of_jobs(seconds, work), len(work.chunks))
+    seconds = work.jobs.seconds()
+    count = min(_asked_jobs(work) or _number_of_jobs(seconds, work), len(work.chunks))
     submit = _submitter(work.resources, work.jobs.folder, seconds / count)
     job = ShareJob(work.jobs, _workers(work.resources))
     waiting = [(i + 1, count) for i in range(count)]
@@ -93,6 +97,21 @@ def _workers(resources: Resources) -> int | None:
     return resources.options.get("cpus", 1) if resources.device == "cpu" else None
 
 
+def _asked_jobs(work: Work) -> int | None:
+    """Return the number of jobs that was asked for, cut to what there is to do and to submit."""
+    asked: int | None = work.resources.options.get("jobs")
+    if asked is None:
+        return None
+    most = {
+        "the grid has that many chunks to train": len(work.chunks),
+        "this site allows arrays of that size": _most_jobs(work.resources),
+    }
+    reason = min(most, key=lambda why: most[why])
+    if asked > most[reason]:
+        log.warning("jobs=%d: %d are submitted, as %s", asked, most[reason], reason)
+    return min(asked, most[reason])
+
+
 def _number_of_jobs(seconds: float, work: Work) -> int:
     """Return how many jobs have ten minutes of work or more, at most what an array may have."""
     at_once = _workers(work.resources) or max(1, work.resources.options.get("gpus", 1))
@@ -116,8 +135,7 @@ def _most_jobs(resources: Resources) -> int:
 def _submitter(resources: Resources, folder: Path, seconds: float) -> Any:
     """Return submitit's executor for jobs of about so many seconds."""
     submitit = imported("submitit", extra="slurm")
-    options = dict(resources.options)
-    gpus = options.get("gpus", 0 if resources.device == "cpu" else 1)
+    options, gpus = dict(resources.options), _gpus(resources)
     given = {name: options[name] for name in SBATCH if name in options}
     settings: dict[str, Any] = {
         "name": "init-bench",
@@ -126,7 +144,7 @@ def _submitter(resources: Resources, folder: Path, seconds: float) -> Any:
         "mem_gb": options.get("mem_gb"),
         **{f"slurm_{name}": value for name, value in given.items()},
     }
-    if gpus and "gres" not in options:
+    if gpus:
         settings["gpus_per_node"] = gpus
     if resources.workers:
         settings["slurm_array_parallelism"] = resources.workers
@@ -178,11 +196,19 @@ def connect(resources: Resources) -> Iterator[int]:
     yield resources.workers or os.cpu_count() or 1
 
 
+def _gpus(resources: Resources) -> int:
+    """Return the GPUs of a job: as asked, none beside a gres, else one on an accelerator."""
+    by_default = 0 if resources.device == "cpu" or "gres" in resources.options else 1
+    return int(resources.options.get("gpus", by_default))
+
+
 def _flags(resources: Resources) -> list[str]:
     """Return the options as sbatch spells them."""
     names = {"cpus": "cpus-per-task", "gpus": "gpus-per-node", "time": "time"}
     names |= {name: name for name in SBATCH}
-    given = resources.options
+    given = {**resources.options, "gpus": _gpus(resources)}
+    if not given["gpus"]:
+        del given["gpus"]
     flags = [f"--{flag}={given[name]}" for name, flag in names.items() if name in given]
     return [*flags, *([f"--mem={given['mem_gb']:g}G"] if "mem_gb" in given else [])]
 

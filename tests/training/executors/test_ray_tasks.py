@@ -16,6 +16,7 @@ import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.training.deadline import ChunkTimeoutError
 from init_bench.training.executors import ray_tasks
+from init_bench.training.executors.protocol import Resources
 from tests.training.executors.gated import Gate, descendants, kill
 
 ray = pytest.importorskip("ray")
@@ -119,6 +120,37 @@ def test_a_closed_port_and_a_head_that_is_silent_are_told(
 )
 def test_a_bad_option_is_told(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     assert re.search(said.replace("?", r"\?"), _refused(tmp_path, **options))
+
+
+@pytest.fixture
+def one_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray as it answers where a cluster has one node of 2 CPUs."""
+    node = {"Alive": True, "Resources": {"CPU": 2.0}}
+    answers = {"init": None, "nodes": [node], "shutdown": None}
+    for name, answer in answers.items():
+        monkeypatch.setattr(ray, name, lambda answer=answer, **settings: answer)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"), [({"cpus": 3}, "3 CPUs and 0 GPUs"), ({"gpus": 0.5}, "1 CPU and 0.5 GPU")]
+)
+@pytest.mark.usefixtures("one_node")
+def test_a_task_that_this_machine_cannot_hold_is_refused(
+    options: dict[str, Any], asked: str, tmp_path: Path
+) -> None:
+    said = _refused(tmp_path, **options)
+    assert f"a task takes {asked}" in said and "the most that one has is 2 CPUs and 0 GPUs" in said
+
+
+@pytest.mark.usefixtures("one_node")
+def test_a_cluster_that_may_grow_is_waited_for_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ray_tasks._warn_of_waiting(ray, Resources(device="cpu", workers=None, options={"cpus": 2}))
+    assert not caplog.messages
+    ray_tasks._warn_of_waiting(ray, Resources(device="cuda", workers=None, options={}))
+    assert "a task takes 1 CPU and 1 GPU, and no node has that" in caplog.text
 
 
 @pytest.mark.parametrize(("device", "said"), [("cuda:1", "write 'cuda'"), ("gpu", "'cuda'")])

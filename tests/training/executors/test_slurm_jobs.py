@@ -122,6 +122,39 @@ def test_a_job_has_ten_minutes_of_work_and_an_array_no_more_jobs_than_the_site_a
     assert slurm_jobs._number_of_jobs(seconds, work) == jobs
 
 
+@pytest.mark.parametrize(
+    ("jobs", "chunks", "submitted", "why"),
+    [
+        (2, 9, 2, ""),
+        (9, 9, 2, "this site allows arrays"),
+        (9, 1, 1, "the grid has that many"),
+    ],
+)
+def test_fewer_jobs_than_asked_for_are_told(
+    slurm: Path, jobs: int, chunks: int, submitted: int, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    work: Any = type("Work", (), {"chunks": range(chunks)})()
+    work.resources = Resources(device="cpu", workers=None, options={"jobs": jobs})
+    assert slurm_jobs._asked_jobs(work) == submitted
+    assert (f"jobs={jobs}: {submitted} are submitted, as {why}" in caplog.text) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "flags"),
+    [
+        ("cpu", {}, []),
+        ("cuda", {}, ["--gpus-per-node=1"]),
+        ("cuda", {"gpus": 2}, ["--gpus-per-node=2"]),
+        ("cuda", {"gres": "gpu:a100:1"}, ["--gres=gpu:a100:1"]),
+    ],
+    ids=str,
+)
+def test_slurm_is_asked_for_the_gpus_that_a_job_gets(
+    device: str, options: dict[str, Any], flags: list[str]
+) -> None:
+    assert slurm_jobs._flags(Resources(device=device, workers=None, options=options)) == flags
+
+
 def test_what_slurm_refuses_is_told_in_its_words(slurm: Path, tmp_path: Path) -> None:
     with pytest.raises(InitBenchError, match=r"Slurm refuses.*invalid partition specified: nope"):
         run(PLAIN, tmp_path / "run", partition="nope")
