@@ -577,7 +577,8 @@ def test_an_initializer_that_leaves_parameters_unfilled_is_refused(
 def test_the_table_has_a_row_for_every_parameter() -> None:
     table = initialize(conv_net(), "he_normal").table
     assert list(table["parameter"]) == [name for name, _ in conv_net().named_parameters()]
-    assert list(table.columns) == [*Row.__dataclass_fields__, "std_wanted", "std_got"]
+    old_names = ["initialiser", "std_wanted", "std_got"]
+    assert list(table.columns) == [*Row.__dataclass_fields__, *old_names]
     drawn = table[table["std_nominal"] > 0]
     assert list(drawn["parameter"]) == ["0.weight", "4.weight"]
 
