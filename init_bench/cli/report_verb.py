@@ -86,7 +86,7 @@ def _page(folder: Path) -> str:
         from init_bench.reproduction.papers import page as papers
 
         return papers.report_of_folder(folder)
-    from init_bench.training.store import folder_of_run
+    from init_bench.training.folder_format import folder_of_run
 
     return _page_of_runs(folder_of_run(folder))
 

@@ -1,12 +1,27 @@
-"""Tell apart the formats of run folders: a newer one is refused, not misread."""
+"""Tell whether a folder holds a run, and in which format: a newer one is refused, not misread."""
 
 import json
 from pathlib import Path
 
 from init_bench.errors import InitBenchError
 
+MANIFEST = "manifest.json"
+
+
 FORMAT = 1
 """Of the folders that this version writes. A manifest that states none is of format 1."""
+
+
+def folder_of_run(folder: str | Path) -> Path:
+    """Return ``folder`` if an earlier run is stored in it.
+
+    Raises:
+        InitBenchError: it holds no run.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
+    return path
 
 
 def check_format(manifest: Path) -> None:

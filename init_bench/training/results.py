@@ -23,8 +23,9 @@ from init_bench.figures.page import render
 from init_bench.files import json_records, write_files
 from init_bench.training.axes import cells_with
 from init_bench.training.cell import AXES
+from init_bench.training.folder_format import folder_of_run
 from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
-from init_bench.training.store import Store, folder_of_run
+from init_bench.training.store import Store
 from init_bench.training.tables import LAST_STEPS, SCHEMAS
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
@@ -281,6 +282,7 @@ def results_of(store: Store) -> Results:
     Raises:
         InitBenchError: a file is damaged.
     """
-    cells = store.dataset("cells", store.done()).to_table().to_pandas()
+    store.done()
+    cells = store.cells().to_pandas()
     by = ["init", "activation", "seed", "key"]
     return Results(cells.sort_values(by, kind="stable", ignore_index=True), store)

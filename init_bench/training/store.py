@@ -6,11 +6,13 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
@@ -21,29 +23,18 @@ from init_bench.training.cell import Cell
 from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.claims import CLAIMS, locked
-from init_bench.training.folder_format import check_format
+from init_bench.training.folder_format import MANIFEST, check_format
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
-
-
-MANIFEST = "manifest.json"
 
 
 OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
 """Made before the manifest is written."""
 
 
-def folder_of_run(folder: str | Path) -> Path:
-    """Return ``folder`` if an earlier run is stored in it.
-
-    Raises:
-        InitBenchError: it holds no run.
-    """
-    path = Path(folder)
-    if not (path / MANIFEST).is_file():
-        raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
-    return path
+FILES_AT_ONCE = 100
+"""Small files that are read as one dataset where all of a table is read."""
 
 
 class Store:
@@ -223,16 +214,32 @@ class Store:
             kind: ``cells``, ``curves`` or ``layers``.
             keys: of cells; ``None`` is all. Other cells of their chunks are left out.
         """
-        schema = SCHEMAS[kind]
         wanted = None if keys is None else set(keys)
         names = [n for n in self._keys if wanted is None or not wanted.isdisjoint(self._keys[n])]
-        if not names:
-            return ds.dataset(schema.empty_table())
-        parts = [self._chunk(n).fragment(kind, self._row_groups[n], wanted) for n in sorted(names)]
-        found = ds.FileSystemDataset(parts, schema, ds.ParquetFileFormat(), LocalFileSystem())
+        found = self._dataset_of(kind, sorted(names), wanted)
         if wanted is None or all(self._keys[name] <= wanted for name in names):
             return found
         return found.filter(ds.field("key").isin(sorted(wanted)))
+
+    def cells(self) -> pa.Table:
+        """Read the cells of the chunks that ``done`` found.
+
+        A dataset keeps 80 kB about each file that it has read: one is made for some files at once.
+        """
+        names = sorted(self._keys)
+        some = [names[i : i + FILES_AT_ONCE] for i in range(0, len(names), FILES_AT_ONCE)]
+        tables = [self._dataset_of("cells", part, None).to_table() for part in some]
+        return pa.concat_tables([SCHEMAS["cells"].empty_table(), *tables])
+
+    def _dataset_of(
+        self, kind: str, names: Sequence[str], wanted: AbstractSet[str] | None
+    ) -> ds.Dataset:
+        """Return one table of these chunks, without the row groups that hold no cell wanted."""
+        schema = SCHEMAS[kind]
+        if not names:
+            return ds.dataset(schema.empty_table())
+        parts = [self._chunk(n).fragment(kind, self._row_groups[n], wanted) for n in names]
+        return ds.FileSystemDataset(parts, schema, ds.ParquetFileFormat(), LocalFileSystem())
 
     def done(self) -> set[str]:
         """Return the keys of all stored cells.

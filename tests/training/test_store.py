@@ -17,8 +17,9 @@ from init_bench.hooks.call_statistics import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import chunk_name
+from init_bench.training.folder_format import MANIFEST
 from init_bench.training.results import load
-from init_bench.training.store import MANIFEST, Store
+from init_bench.training.store import Store
 from init_bench.training.tables import LAST_STEPS, SCHEMAS, CellResult
 
 SHA = {"mnist": "0" * 64}

@@ -12,9 +12,9 @@ from init_bench.figures.page import (
     render,
 )
 from init_bench.theory import expected_of_runs
+from init_bench.training.folder_format import MANIFEST
 from init_bench.training.results import load
 from init_bench.training.run_page import layers_of, page_of_run
-from init_bench.training.store import MANIFEST
 
 TITLE = "Deep Learning from Scratch, section 6.2, measured again"
 
