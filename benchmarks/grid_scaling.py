@@ -234,7 +234,7 @@ def main() -> None:
         "bare_cells": (100, 300, 1000) if given.quick else (1000, 10_000, 100_000),
         "book_cells": (4,) if given.quick else (40,),
         "large_folder": (1000,) if given.quick else (10_000,),
-        "executors": (20,) if given.quick else (100,),
+        "executors": (20,) if given.quick else (300,),
     }
     parts = given.only or list(PARTS)
     rows = [row for part in parts for count in counts[part] for row in measured(part, count)]
