@@ -10,16 +10,13 @@ from torch import Tensor
 from init_bench.activations.gains import calculate_gain
 from init_bench.errors import check_finite, lookup
 from init_bench.init.tensor_inits.checks import check_draws, warn_if_empty, writable
+from init_bench.init.tensor_inits.distributions import DISTRIBUTIONS
 from init_bench.init.tensor_inits.fans import fans
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 
 
 Distribution = Literal["normal", "uniform", "truncated_normal"]
-
-
-TRUNCATED_STD = 0.8796256610342398
-"""Std of a standard normal cut at ±2: √(1 - 4 φ(2) / (2 Φ(2) - 1))."""
 
 
 def variance_scaling_(
@@ -254,7 +251,7 @@ def _scaled_(
     """Fill ``tensor`` with std = gain / √fan; the arithmetic every named initializer shares."""
     check_draws(tensor)
     scaled = lookup(_STD, str(mode).lower(), kind="mode")
-    draw = lookup(_DISTRIBUTIONS, distribution, kind="distribution")
+    draw = lookup(DISTRIBUTIONS, distribution, kind="distribution")
     if tensor.numel():
         draw(writable(tensor), scaled(gain, *(known or fans(tensor))), generator)
     return tensor
@@ -265,35 +262,6 @@ _STD: dict[str, Callable[[float, int, int], float]] = {
     "fan_in": lambda gain, fan_in, fan_out: gain / math.sqrt(fan_in),
     "fan_out": lambda gain, fan_in, fan_out: gain / math.sqrt(fan_out),
     "fan_avg": lambda gain, fan_in, fan_out: gain * math.sqrt(2.0 / (fan_in + fan_out)),
-}
-
-
-def _normal_(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    return tensor.normal_(0.0, std, generator=generator)
-
-
-def _uniform_(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    parts = 2 if tensor.is_complex() else 1  # real and imaginary: E|w|² is std²
-    bound = math.sqrt(3.0 / parts) * std
-    return tensor.uniform_(-bound, bound, generator=generator)
-
-
-def _truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    """Draw by the inverse of the distribution function, then clamp what rounding put outside."""
-    if tensor.dtype.itemsize < 4:
-        return tensor.copy_(_truncated_normal_(tensor.float(), std, generator))
-    std /= TRUNCATED_STD
-    tensor.uniform_(-_EDGE, _EDGE, generator=generator).erfinv_()
-    return tensor.mul_(math.sqrt(2.0) * std).clamp_(-2 * std, 2 * std)
-
-
-_EDGE = math.erf(2 / math.sqrt(2.0))
-
-
-_DISTRIBUTIONS = {
-    "normal": _normal_,
-    "uniform": _uniform_,
-    "truncated_normal": _truncated_normal_,
 }
 
 
