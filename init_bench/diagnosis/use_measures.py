@@ -44,11 +44,11 @@ def own_products(evidence: Evidence) -> pd.DataFrame:
     counts if that is nearer to 1. Left out are products before a normalization, and those after
     which no layer with weights comes: they make the output.
     """
-    profile, found = evidence.profile, []
+    profile, normalizes, found = evidence.profile, normalizations(evidence), []
     last = multiplying(evidence)["index"].max()
     for product in evidence.products.to_dict("records"):
         after = profile[profile["index"] > product["index"]].head(1)
-        if not product["index"] < last or normalizations(evidence)[after.index].any():
+        if not product["index"] < last or normalizes[after.index].any():
             continue
         passed = after["input_sample_std"].iloc[0] / (product["input_sample_std"] or math.nan)
         if passed >= 0:

@@ -200,7 +200,9 @@ class LayerTracker:
             return
         caller = self.running[-1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            caller.used += self.own_code.observe(caller.path, function, args, kwargs, output)
+            caller.used += self.own_code.observe(
+                caller.path, function, args, kwargs, output, after=len(self.calls)
+            )
 
     def _begin_function(self, name: str, inputs: object) -> None:
         """Describe the input of a nonlinearity, which may overwrite it."""
@@ -259,8 +261,6 @@ class LayerTracker:
             histogram=relative_histogram(output, statistics) if self.histogram else None,
         )
         self.calls.append(call)
-        if self.own_code is not None:
-            self.own_code.last_index = call.index
         self.alive.append((call, weakref.ref(output)))
         if output.requires_grad:
             hook = GradientHook(call, output, module_batch_dim, self.counts)

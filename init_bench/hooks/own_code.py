@@ -39,7 +39,7 @@ class OwnCode:
         self.uses = WeightUses({**dict(view.model.named_buffers()), **view.parameters})
         self.factors, self.attention = ConstantFactors(), AttentionCalls()
         self.scale_free: dict[nn.Module, bool] = {}
-        self.view, self.last_index = view, 0
+        self.view = view
         self.products: list[OwnProduct] = []
 
     def observe(
@@ -49,8 +49,16 @@ class OwnCode:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         output: object,
+        *,
+        after: int,
     ) -> list[UsedWeight]:
-        """Note a call of one of torch's functions; return the weights that it multiplied by."""
+        """Note a call of one of torch's functions; return the weights that it multiplied by.
+
+        Args:
+            layer: the module whose code called it.
+            function, args, kwargs, output: the call.
+            after: index of the last layer call before it, 0 where there is none.
+        """
         found = self.uses.observe(function, args, kwargs, output)
         self.factors.observe(function, args, output)
         name = getattr(function, "__name__", "")
@@ -58,13 +66,13 @@ class OwnCode:
         if found is None:
             return []
         if any(self.view.modules[layer].children()):
-            self._note_product(layer, *found)
+            self._note_product(layer, after, *found)
         return [used_weight(*found)]
 
-    def _note_product(self, layer: str, found: Contraction, gain: float) -> None:
+    def _note_product(self, layer: str, after: int, found: Contraction, gain: float) -> None:
         signal = describe_signal(found.signal, self.view.batch_dims[layer])
         spread = signal.get("sample_std", math.nan)
-        product = OwnProduct(layer=layer, index=self.last_index, gain=gain, input_sample_std=spread)
+        product = OwnProduct(layer=layer, index=after, gain=gain, input_sample_std=spread)
         self.products.append(product)
 
     def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
