@@ -49,9 +49,9 @@ def deepnorm_(network: Network, *, outputs: str | None = None) -> None:
         >>> row.note
         'times beta = 0.5; needs skips times alpha = 1.414, which this model has not'
     """
-    found = _fill(network, outputs)
+    found, depths = _fill(network, outputs)
     present = list(skip_factors(network))
-    for role, (alpha, beta) in _deepnorm_factors(_depths(network, found)).items():
+    for role, (alpha, beta) in _deepnorm_factors(depths).items():
         has_alpha = any(math.isclose(alpha, factor, rel_tol=0.01) for factor in present)
         missing = f"; needs skips times alpha = {alpha:.4g}, which this model has not"
         note = f"times beta = {beta:.4g}{'' if has_alpha else missing}"
@@ -96,8 +96,7 @@ def sub_ln_(network: Network, *, outputs: str | None = None) -> None:
         >>> round((row.std_nominal / (2 / 24) ** 0.5) ** 2, 4), round(math.log(8), 4)
         (2.0794, 2.0794)
     """
-    found = _fill(network, outputs)
-    depths = _depths(network, found)
+    found, depths = _fill(network, outputs)
     norms = sum(is_any_norm(module) for module in network.model.modules())
     missing = "; needs a norm before each output projection too, which this model has not"
     lacks = missing if norms < 4 * sum(depths.values()) else ""
@@ -135,13 +134,13 @@ def _constants(add: fx.Node) -> Iterator[float]:
             yield from (float(value) for value in source.args if isinstance(value, int | float))
 
 
-def _fill(network: Network, outputs: str | None) -> dict[str, Place]:
-    """Fill by Glorot's normal; return the place of each weight of a block."""
+def _fill(network: Network, outputs: str | None) -> tuple[dict[str, Place], dict[str, int]]:
+    """Fill by Glorot's normal; return the place of each weight of a block, and the depths."""
     found = {name: place for name, place in places(network, outputs).items() if place.blocks}
-    _depths(network, found)
+    depths = _depths(network, found)
     network.start("xavier_normal")
     start_norms(network)
-    return found
+    return found, depths
 
 
 def _depths(network: Network, found: dict[str, Place]) -> dict[str, int]:
