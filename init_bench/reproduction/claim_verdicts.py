@@ -80,6 +80,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     ends = (mean, mean) if len(values) < 2 else (low, high)
     holds = claim.low <= ends[0] and ends[1] <= claim.high
     straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
+    wants_seeds = not holds and claim.low <= mean <= claim.high
     second = claim.second if claim.second and claim.second.frame in frames else None
     second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {
@@ -95,16 +96,17 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
         "verdict": "holds" if holds else "undecided" if straddles else "does not hold",
         "second_quantity": second.quantity if second else "",
         "second_value": second_value,
-        "note": "; ".join(_notes(claim, values, holds, second_value)),
+        "note": "; ".join(_notes(claim, values, wants_seeds, second_value)),
     }
 
 
-def _notes(claim: Claim, values: pd.Series, holds: bool, second_value: float) -> Iterator[str]:
+def _notes(
+    claim: Claim, values: pd.Series, wants_seeds: bool, second_value: float
+) -> Iterator[str]:
     """Yield what to mind about a row of the table, its second number first."""
     if claim.second and math.isfinite(second_value):
         yield f"{claim.second.quantity}: {second_value:.3g}"
-    mean = ratio_interval(values)[0] if claim.of_ratios else values.mean(skipna=False)
-    if not holds and claim.low <= mean <= claim.high:
+    if wants_seeds:
         yield "the interval straddles the threshold: more seeds are needed"
     if without := int(values.isna().sum()):
         yield f"{without} of {len(values)} seeds diverged or were not measured"
