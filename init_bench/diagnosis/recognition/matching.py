@@ -212,7 +212,7 @@ class Moments:
     rounding: float
 
     def sample(self, center: float) -> Sample:
-        """Return what the tests ask of the values minus ``centre``."""
+        """Return what the tests ask of the values minus ``center``."""
         mean = self.mean - center
         return Sample(
             number=self.number,

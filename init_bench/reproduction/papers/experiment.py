@@ -135,7 +135,7 @@ def farthest_ratio(quantity: str, series: str | None = None) -> Values:
 
 
 def farthest(quantity: str, series: str | None = None, *, center: float = 0.0) -> Values:
-    """Return the largest distance of a value from ``centre``, of one series or all, by seed."""
+    """Return the largest distance of a value from ``center``, of one series or all, by seed."""
 
     def measure(table: pd.DataFrame) -> pd.Series:
         rows = table[table["quantity"] == quantity]
