@@ -67,7 +67,7 @@ class Cell:
         wanted = (0, self.steps) if self.capture_at is None else self.capture_at
         return tuple(sorted({step for step in wanted if step <= self.steps}))
 
-    @cached_property
+    @property
     def init_spec(self) -> InitSpec:
         """The initializer's spec, parsed."""
         return parse(self.init)

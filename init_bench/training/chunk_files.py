@@ -42,7 +42,11 @@ class ChunkFiles:
     @property
     def tables(self) -> list[Path]:
         """The three tables, in the order in which they are written."""
-        return [self.folder / kind / f"{self.name}.parquet" for kind in COMMIT_ORDER]
+        return [self.table(kind) for kind in COMMIT_ORDER]
+
+    def table(self, kind: str) -> Path:
+        """Return the file of one table."""
+        return self.folder / kind / f"{self.name}.parquet"
 
     @property
     def sums(self) -> Path:
@@ -132,7 +136,7 @@ class ChunkFiles:
             row_groups: keys of the cells in each row group.
             wanted: keys of cells; ``None`` is all.
         """
-        path = self.folder / kind / f"{self.name}.parquet"
+        path = self.table(kind)
         whole = ds.ParquetFileFormat().make_fragment(str(path.absolute()), LocalFileSystem())
         if wanted is None or len(row_groups) == 1 or whole.num_row_groups != len(row_groups):
             return whole

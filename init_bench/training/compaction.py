@@ -76,4 +76,4 @@ def _merge(folder: Path, kind: str, names: Sequence[str], path: Path) -> None:
     """Write a table of several chunks into ``path``: a row group of each, one at a time."""
     with pq.ParquetWriter(path, SCHEMAS[kind]) as writer:
         for name in names:
-            writer.write_table(pq.read_table(folder / kind / f"{name}.parquet"))
+            writer.write_table(pq.read_table(ChunkFiles(folder, name).table(kind)))

@@ -96,7 +96,7 @@ def run(
             failures = train_in_jobs(cells, trainer, store, job, shown=progress)
         else:
             failures = _train_missing(cells, trainer, store, shown=progress)
-    return results_of(store).of_cells(set(cells), failures)
+    return results_of(store, cells.keys(), failures)
 
 
 def cells_of(grids: Iterable[Grid], shard: tuple[int, int] | None) -> dict[str, Cell]:

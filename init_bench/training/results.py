@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -276,13 +277,18 @@ def load(folder: str | Path, **axes: Any) -> Results:
     return Results(cells_with(results.cells, axes), results.store)
 
 
-def results_of(store: Store) -> Results:
-    """Return all results in an open store.
+def results_of(
+    store: Store, keys: AbstractSet[str] | None = None, failures: tuple[Path, ...] = ()
+) -> Results:
+    """Return the results in an open store of the cells with these keys; ``None`` is all.
 
     Raises:
         InitBenchError: a file is damaged.
     """
-    store.done()
-    cells = store.cells().to_pandas()
-    by = ["init", "activation", "seed", "key"]
-    return Results(cells.sort_values(by, kind="stable", ignore_index=True), store)
+    held = store.done()
+    cells = store.cells()
+    if keys is not None and not held <= keys:
+        cells = cells.filter(pc.is_in(cells["key"], pa.array(keys, pa.string())))
+    by = ("init", "activation", "seed", "key")
+    cells = cells.sort_by([(name, "ascending") for name in by])  # pandas takes more memory
+    return Results(cells.to_pandas(split_blocks=True, self_destruct=True), store, failures)

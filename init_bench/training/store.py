@@ -34,7 +34,7 @@ OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
 
 
 FILES_AT_ONCE = 100
-"""Small files that are read as one dataset where all of a table is read."""
+"""Small files whose tables are made one where all of them are read."""
 
 
 class Store:
@@ -47,7 +47,7 @@ class Store:
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
-        self._keys: dict[str, frozenset[str]] = {}  # of the chunks found sound: checked once
+        # Keys in each row group of the chunks found sound: these are checked once.
         self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
@@ -205,7 +205,7 @@ class Store:
             InitBenchError: a file is damaged or missing; the message names it.
         """
         self.done()
-        return dict(self._keys)
+        return {name: frozenset(self._keys(name)) for name in self._row_groups}
 
     def dataset(self, kind: str, keys: Collection[str] | None = None) -> ds.Dataset:
         """Return one table, not read yet, of the chunks that ``done`` found and hold these cells.
@@ -215,21 +215,30 @@ class Store:
             keys: of cells; ``None`` is all. Other cells of their chunks are left out.
         """
         wanted = None if keys is None else set(keys)
-        names = [n for n in self._keys if wanted is None or not wanted.isdisjoint(self._keys[n])]
+        names = [
+            name
+            for name in self._row_groups
+            if wanted is None or not wanted.isdisjoint(self._keys(name))
+        ]
         found = self._dataset_of(kind, sorted(names), wanted)
-        if wanted is None or all(self._keys[name] <= wanted for name in names):
+        if wanted is None or all(wanted.issuperset(self._keys(name)) for name in names):
             return found
         return found.filter(ds.field("key").isin(sorted(wanted)))
 
     def cells(self) -> pa.Table:
         """Read the cells of the chunks that ``done`` found.
 
-        A dataset keeps 80 kB about each file that it has read: one is made for some files at once.
+        A table of few rows takes many times their bytes: some at a time are made one.
         """
-        names = sorted(self._keys)
+        names = sorted(self._row_groups)
         some = [names[i : i + FILES_AT_ONCE] for i in range(0, len(names), FILES_AT_ONCE)]
-        tables = [self._dataset_of("cells", part, None).to_table() for part in some]
+        tables = [pa.concat_tables(map(self._cells_of, part)).combine_chunks() for part in some]
         return pa.concat_tables([SCHEMAS["cells"].empty_table(), *tables])
+
+    def _cells_of(self, name: str) -> pa.Table:
+        # A dataset would keep 80 kB about each file that it has read.
+        with pq.ParquetFile(self._chunk(name).table("cells")) as file:
+            return file.read(use_threads=False)
 
     def _dataset_of(
         self, kind: str, names: Sequence[str], wanted: AbstractSet[str] | None
@@ -260,28 +269,34 @@ class Store:
     def _look(self) -> set[str]:
         """Find and check the chunks that are new since the last look; return the unsound ones."""
         summed = names_in(self.folder / CHECKSUMS, ".json")
-        for name in sorted(summed - self._keys.keys() - self._replaced):
+        for name in sorted(summed - self._row_groups.keys() - self._replaced):
             sums = self._chunk(name).sound_sums()
             if sums is not None:
                 self._add(name, self._chunk(name).row_groups(sums))
                 self._replaced |= set(sums.get("replaces", ()))
-        gone = self._keys.keys() - summed | self._keys.keys() & self._replaced
+        known = self._row_groups.keys()
+        gone = known - summed | known & self._replaced
         if gone:
-            self._keys = {name: keys for name, keys in self._keys.items() if name not in gone}
-            self._stored = {key for keys in self._keys.values() for key in keys}
-        unsound = summed - self._keys.keys() - self._replaced
+            self._row_groups = {n: keys for n, keys in self._row_groups.items() if n not in gone}
+            self._stored = {key for name in self._row_groups for key in self._keys(name)}
+        unsound = summed - self._row_groups.keys() - self._replaced
         return {name for name in unsound if self._chunk(name).sums.exists()}  # not just removed
 
     def _add(self, name: str, row_groups: Sequence[Sequence[str]]) -> None:
         """Note a chunk that is whole."""
         self._row_groups[name] = row_groups
-        self._keys[name] = frozenset(itertools.chain(*row_groups))
-        self._stored |= self._keys[name]
+        self._stored.update(self._keys(name))
+
+    def _keys(self, name: str) -> Iterator[str]:
+        """Return the keys of the cells of a chunk that is known."""
+        return itertools.chain.from_iterable(self._row_groups[name])
 
     def _without_checksums(self) -> set[str]:
         """Return the names of chunks that are not written to the end."""
         tables = set().union(*(names_in(self.folder / kind, ".parquet") for kind in SCHEMAS))
-        return {name for name in tables - self._keys.keys() if not self._chunk(name).sums.exists()}
+        return {
+            name for name in tables - self._row_groups.keys() if not self._chunk(name).sums.exists()
+        }
 
     def _chunk(self, name: str) -> ChunkFiles:
         return ChunkFiles(self.folder, name)
