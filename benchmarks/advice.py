@@ -26,7 +26,7 @@ from benchmarks.trainability import QUICK, Outcome, outcome
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 EACH, SAMPLES = 10, 256
 SAME = 0.02

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.interleaved_timing import save
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 WIDTH, VOCABULARY = 2048, 32000
 """Sizes of a Llama-like model: an embedding of 262 MB, layers of 7 matrices."""

@@ -224,9 +224,9 @@ def frozen(b: Battery) -> Iterator[Row]:
     out, which = b.out("frozen"), grid(b.seeds[:20])
 
     def short_lease() -> None:
-        from init_bench.training import claims
+        from init_bench.training import folder_locks
 
-        claims.LEASE_SECONDS = 3.0  # both drivers: they must agree
+        folder_locks.LEASE_SECONDS = 3.0  # both drivers: they must agree
 
     first = start(which, out, "--workers", "1", fault=short_lease)
     wait_until(lambda: drivers.stored_chunks(out) > 0)

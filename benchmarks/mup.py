@@ -19,7 +19,7 @@ from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.mup_networks import GPT, ViT, perceptron
 from init_bench import Grid, coord_check, run
 from init_bench.diagnosis.width_slopes import IN_BLOCK
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 WIDTHS, WIDER, DEPTHS = (64, 128, 256), (256, 512, 1024), (2, 4, 8)
 MUP = "mup(base_width=64, start='lecun_normal', zero_readout=True)"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
 
 PLAIN = "plain"

@@ -19,7 +19,7 @@ from torch import nn
 from benchmarks.interleaved_timing import RESULTS
 from benchmarks.networks import Net
 from init_bench import datasets
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 OUTCOMES = RESULTS / "outcomes.csv"
 COLUMNS = ("name", "steps", "key", "trains", "best_loss", "step")

@@ -16,11 +16,12 @@ from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
-from init_bench.diagnosis import measures
 from init_bench.diagnosis.judgment import judge
-from init_bench.diagnosis.rules.menu import EXPLODES_NORMALIZED, RULES
+from init_bench.diagnosis.measures.signal import gradient_left, is_normalized, output_spread
+from init_bench.diagnosis.rules.gradients import EXPLODES_NORMALIZED
+from init_bench.diagnosis.rules.menu import RULES
 
-MEASURES = {"gradient": measures.gradient_left, "output": measures.output_spread}
+MEASURES = {"gradient": gradient_left, "output": output_spread}
 SIDES = ("gradient, either way", "output vanishes", "output explodes")
 """What thresholds are fitted to."""
 
@@ -79,7 +80,7 @@ def table(found: list[NetworkEvidence]) -> pd.DataFrame:
         verdicts = judge(network.evidence)
         bad = verdicts[verdicts["severity"] == "bad"]["verdict"].unique()
         said = {"verdicts": ", ".join(bad)}
-        normalized = {"normalized": measures.is_normalized(network.evidence)}
+        normalized = {"normalized": is_normalized(network.evidence)}
         numbers = {**decades(network), **single_rules(network)}
         rows.append({**described(network), **normalized, **said, **numbers})
     return pd.DataFrame(rows)

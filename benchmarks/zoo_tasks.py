@@ -12,7 +12,7 @@ from torchvision import models
 
 from init_bench.cli.model_arguments import make
 from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 BATCH, SIDE = 2, 224
 CLASSES = 21

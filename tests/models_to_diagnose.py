@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
 from init_bench.models import mlp
 from init_bench.reproduction.book.initial_activations import SAMPLES, UNITS

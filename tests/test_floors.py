@@ -44,12 +44,20 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         {"__init__"},
     ),
     "training": (
-        {"cell", "sampling", "seeds", "progress", "devices", "precision", "__init__"}
-        | {"claims", "folder_format"},
-        {"run_facts", "networks", "chunks", "tables", "intra_op", "deadline"},
+        {
+            "cell",
+            "minibatch_indices",
+            "seeds_argument",
+            "progress",
+            "devices",
+            "precision",
+            "__init__",
+        }
+        | {"folder_locks", "folder_format"},
+        {"run_facts", "networks", "chunks", "tables", "intra_op", "chunk_timeout"},
         {"init_check", "device_memory", "engine", "chunk_files", "shards"},
         {"axes", "executors", "store", "chunk_trainer"},
-        {"grid", "compaction", "time_estimate"},
+        {"grid", "compaction", "chunk_timing"},
         {"run_page"},
         {"results"},
         {"manifest", "dispatch", "export"},

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, first_line, misfit
 from init_bench.hooks.nested_tensors import first_tensor, tensors_in
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.models import check_module
 
 SMALLEST_VOCABULARY = 2

@@ -20,7 +20,7 @@ from init_bench.cli.options import (
 )
 from init_bench.cli.verb_output import print_frame, print_json, print_text, records, say
 from init_bench.errors import InitBenchError
-from init_bench.training.seeds import AUTO
+from init_bench.training.seeds_argument import AUTO
 
 if TYPE_CHECKING:
     import pandas as pd

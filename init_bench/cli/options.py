@@ -9,7 +9,7 @@ import typer
 from init_bench.cli import completion
 from init_bench.cli.verb_help import EXECUTOR
 from init_bench.errors import InitBenchError
-from init_bench.training.seeds import AUTO
+from init_bench.training.seeds_argument import AUTO
 
 DEFAULT_INPUT = "8,3,224,224"
 

@@ -23,7 +23,7 @@ from init_bench.comparison.tensor_draws import (
 )
 from init_bench.comparison.two_sample import mean_ratio
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import InitSpec
 from init_bench.training.cell import Cell
 from init_bench.training.networks import network_of

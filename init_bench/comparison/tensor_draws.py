@@ -15,7 +15,7 @@ from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.stated_distribution import mean_against, stated, variance_against
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import InitSpec
 from init_bench.init.tensor_inits.torch_builtin import reset_
 

@@ -16,7 +16,7 @@ from init_bench.comparison.measurements import FILLS, NETWORK_FILLS, TURNS, Row
 from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.tensor_draws import draw, module_of
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS, InitSpec
 from init_bench.init.tensor_inits.torch_builtin import TORCH_INITS
 from init_bench.init.whole_model.initialization import fill_weights

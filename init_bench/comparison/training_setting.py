@@ -8,10 +8,10 @@ from typing import Any, Literal
 from init_bench.comparison.measurements import TRAIN_ALPHA
 from init_bench.comparison.paired_tests import seeds_for
 from init_bench.errors import InitBenchError
-from init_bench.statistics.sequential import LOOKS, planned_looks
+from init_bench.statistics.planned_looks import LOOKS, planned_looks
 from init_bench.training.cell import Cell
 from init_bench.training.grid import Grid
-from init_bench.training.seeds import AUTO, seeds_from
+from init_bench.training.seeds_argument import AUTO, seeds_from
 
 LEAST_SEEDS = 10
 

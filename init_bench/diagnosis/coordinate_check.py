@@ -15,7 +15,7 @@ from init_bench.diagnosis.width_slopes import slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int
 from init_bench.hooks.model_call import shapes
 from init_bench.init import InitSpec
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds_argument import seeds_from
 
 __all__ = ["SUCH_AS", "CoordCheck", "coord_check"]
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
 from init_bench.errors import InitBenchError, misfit
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
 from init_bench.init import InitSpec, Report, initialize
 from init_bench.models import check_module
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
 """What to give as ``factory``, for a message."""

@@ -21,8 +21,8 @@ from init_bench.hooks.model_call import call
 from init_bench.init import Report, initialize, parse
 from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
-from init_bench.statistics.sequential import planned_looks
-from init_bench.training.seeds import AUTO, seeds_from
+from init_bench.statistics.planned_looks import planned_looks
+from init_bench.training.seeds_argument import AUTO, seeds_from
 
 CANDIDATES = (
     "torch.default",
@@ -79,7 +79,7 @@ def recommend(
     Differences are taken seed by seed and given with a t interval of 95 % over all pairs and looks
     together (Bonferroni): who is not set apart by it is not said to be better, and ten candidates
     take more seeds than two. Who is worse at 5 seeds is out; the others go on to 10 and to 20
-    (``init_bench.statistics.sequential``). Model and random streams are afterwards as they were.
+    (``init_bench.statistics.planned_looks``). Model and random streams are afterwards as they were.
     It says who starts fastest, not who ends best.
 
     Args:

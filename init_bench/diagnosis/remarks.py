@@ -12,7 +12,7 @@ from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.diagnosis.phrases import factor_span, listed
-from init_bench.hooks.call_statistics import describe_signal
+from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from init_bench.hooks.randomness import DispatchMode
+from init_bench.hooks.random_streams import DispatchMode
 
 _DRAWS: dict[Any, Callable[[tuple[Any, ...]], Any]] = {
     torch.ops.aten.bernoulli_.float: lambda args: args[1] if len(args) > 1 else 0.5,

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import bounds_of, bounds_of_function, name_of
 from init_bench.hooks.batch_axis import batch_dim_of
-from init_bench.hooks.call_statistics import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
+from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
+from init_bench.hooks.model_code import Call, OwnCode
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
-from init_bench.hooks.own_code import Call, OwnCode
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
 from init_bench.statistics.histogram import relative_histogram
 

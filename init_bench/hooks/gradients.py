@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.batch_axis import batch_dim_of
-from init_bench.hooks.call_statistics import LayerCall
+from init_bench.hooks.layer_call import LayerCall
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.statistics_cache import describe_full_precision
 

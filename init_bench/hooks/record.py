@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, nearest
 from init_bench.files import json_records, write_files
-from init_bench.hooks.call_statistics import LayerCall, Row
 from init_bench.hooks.forward_hooks import track
+from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
 from init_bench.statistics.histogram import CENTERS
-from init_bench.statistics.layer import STATISTICS
+from init_bench.statistics.layer_statistics import STATISTICS
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
 
 if TYPE_CHECKING:

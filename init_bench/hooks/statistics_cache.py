@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.nested_tensors import first_tensor
-from init_bench.statistics.layer import describe, describe_weight
+from init_bench.statistics.layer_statistics import describe, describe_weight
 
 Bounds = tuple[float, float] | None
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.contraction import Contraction
+from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.weight_uses import factor_of, operands
-from init_bench.statistics.layer import describe_weight, rms
+from init_bench.statistics.layer_statistics import describe_weight, rms
 
 MOST_OF_A_STACK = 8
 """Matrices of a stack whose equal units are counted."""

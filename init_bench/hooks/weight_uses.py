@@ -11,7 +11,7 @@ from torch.overrides import is_tensor_like
 from torch.utils.weak import WeakIdKeyDictionary
 
 from init_bench.hooks.contraction import Axis, Contraction, contraction_of, looked_up
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 Kind = Literal["matrix", "table", "scale"]
 

@@ -71,10 +71,10 @@ from init_bench.init.tensor_inits.deprecated import (
     xavier_uniform,
 )
 from init_bench.init.tensor_inits.fans import fans, module_fans
-from init_bench.init.tensor_inits.identity import dirac_, eye_, identity_
+from init_bench.init.tensor_inits.identity import dirac_, eye_, identity_, tanh_init_
 from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.tensor_inits.sinusoidal import sinusoidal_
 from init_bench.init.tensor_inits.sparse import sparse_
-from init_bench.init.tensor_inits.structured import sinusoidal_, tanh_init_
 from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,
     he_uniform_,
@@ -87,7 +87,7 @@ from init_bench.init.tensor_inits.variance_scaling import (
     xavier_uniform_,
 )
 from init_bench.init.whole_model.initialization import initialize
-from init_bench.init.whole_model.network import Network, NetworkInit
+from init_bench.init.whole_model.network_editor import Network, NetworkInit
 from init_bench.init.whole_model.report import Report
 
 __all__ = [

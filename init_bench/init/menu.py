@@ -61,10 +61,10 @@ from init_bench.init.tensor_inits.constant import (
     zeros_,
 )
 from init_bench.init.tensor_inits.critical import critical_normal_
-from init_bench.init.tensor_inits.identity import dirac_, identity_
+from init_bench.init.tensor_inits.identity import dirac_, identity_, tanh_init_
 from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
+from init_bench.init.tensor_inits.sinusoidal import sinusoidal_
 from init_bench.init.tensor_inits.sparse import sparse_
-from init_bench.init.tensor_inits.structured import sinusoidal_, tanh_init_
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
 from init_bench.init.tensor_inits.variance_scaling import (
     he_normal_,

@@ -11,12 +11,12 @@ from torch import nn
 
 from init_bench.errors import InitBenchError, lookup
 from init_bench.models.convolutional import lenet
-from init_bench.models.coordinates import siren
-from init_bench.models.own_factory import check_module, find_factory
+from init_bench.models.coordinate_networks import siren
 from init_bench.models.perceptron import mlp
 from init_bench.models.recurrent import lstm_rows
 from init_bench.models.residual import resnet18, resnet_small
 from init_bench.models.transformer import vit_small
+from init_bench.models.user_factory import check_module, find_factory
 
 Factory = Callable[..., nn.Module]
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import lookup
-from init_bench.models.own_factory import check_norm
+from init_bench.models.user_factory import check_norm
 
 Norm = Literal["none", "batch"]
 

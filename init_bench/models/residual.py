@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import lookup
-from init_bench.models.own_factory import check_norm
 from init_bench.models.perceptron import NORMS, Norm
+from init_bench.models.user_factory import check_norm
 
 
 class ResidualBlock(nn.Module):

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.models.own_factory import check_norm
+from init_bench.models.user_factory import check_norm
 
 Place = Literal["pre", "post"]
 

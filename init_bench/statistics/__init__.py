@@ -1,6 +1,6 @@
 """Compute statistics of a layer's outputs and weights, histograms and intervals."""
 
-from init_bench.statistics.layer import (
+from init_bench.statistics.layer_statistics import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
     SATURATION_MARGIN,

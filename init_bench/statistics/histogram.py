@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from init_bench.statistics.layer import real_parts
+from init_bench.statistics.layer_statistics import real_parts
 
 REACH, BINS = 4.0, 41
 """Bins lie between ± this many times the values' own RMS. An odd number: one has 0 in its middle,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from init_bench.statistics.distinct_rows import distinct_rows
-from init_bench.statistics.layer import (
+from init_bench.statistics.layer_statistics import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
     ROUNDING,

@@ -13,7 +13,7 @@ from init_bench import datasets
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
 from init_bench.training.cell import Cell
-from init_bench.training.deadline import within
+from init_bench.training.chunk_timeout import within
 from init_bench.training.devices import devices_of
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.intra_op import one_thread

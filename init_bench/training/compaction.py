@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError
 from init_bench.training.chunk_files import ChunkFiles
-from init_bench.training.claims import Claims, holder
 from init_bench.training.folder_format import folder_of_run
+from init_bench.training.folder_locks import Claims, holder
 from init_bench.training.store import Store
 from init_bench.training.tables import SCHEMAS
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_iter
 
 from init_bench.datasets import Dataset
-from init_bench.hooks.randomness import DispatchMode
+from init_bench.hooks.random_streams import DispatchMode
 from init_bench.training.cell import Cell
 from init_bench.training.networks import input_shape, network_of
 

@@ -12,6 +12,7 @@ from init_bench import datasets
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError, lookup
 from init_bench.training.cell import Cell
+from init_bench.training.chunk_timing import seconds_of
 from init_bench.training.chunk_trainer import ChunkTrainer
 from init_bench.training.chunks import CHUNK_CELLS, chunks
 from init_bench.training.device_memory import UNKNOWN, cells_that_fit
@@ -22,7 +23,6 @@ from init_bench.training.intra_op import one_thread
 from init_bench.training.networks import check
 from init_bench.training.precision import check_precision, float32_products
 from init_bench.training.progress import ProgressCallback
-from init_bench.training.time_estimate import seconds_of
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from init_bench.training.cell import Cell
+from init_bench.training.chunk_timing import kinds_of
 from init_bench.training.device_memory import bytes_of
 from init_bench.training.dispatch import Trainer, trainer_for
 from init_bench.training.grid import Grid
 from init_bench.training.pipeline import cells_of
 from init_bench.training.store import Store
-from init_bench.training.time_estimate import kinds_of
 
 
 @dataclass(frozen=True, kw_only=True)

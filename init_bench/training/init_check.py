@@ -5,7 +5,7 @@ import inspect
 import torch
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import InitSpec, all_inits
 from init_bench.models import mlp
 from init_bench.training.networks import build

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import InitSpec
 from init_bench.init.whole_model.initialization import fill_and_rate
 from init_bench.init.whole_model.rate_factors import Factors, FactorsByKind, factors_for
 from init_bench.models import make
 from init_bench.training.cell import Cell
-from init_bench.training.sampling import sample_indices
+from init_bench.training.minibatch_indices import sample_indices
 
 INIT_SAMPLES = 128
 """Training samples that an initializer with data gets: the first that the seed draws. With the

@@ -11,8 +11,8 @@ from typing import Any
 
 from init_bench.init.progress_bar import no_progress_bars
 from init_bench.training.cell import Cell
-from init_bench.training.claims import Claims, holder
 from init_bench.training.dispatch import Trainer, trainer_for
+from init_bench.training.folder_locks import Claims, holder
 from init_bench.training.grid import Grid
 from init_bench.training.jobs import train_in_jobs
 from init_bench.training.manifest import manifest

@@ -22,8 +22,8 @@ from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
 from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
-from init_bench.training.claims import CLAIMS, locked
 from init_bench.training.folder_format import MANIFEST, check_format
+from init_bench.training.folder_locks import CLAIMS, locked
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)

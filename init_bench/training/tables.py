@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from init_bench.hooks.call_statistics import Row
+from init_bench.hooks.layer_call import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 

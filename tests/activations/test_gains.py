@@ -12,7 +12,7 @@ from torch import nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import calculate_gain, he_normal_
 
 

@@ -21,7 +21,7 @@ from init_bench.comparison.tensor_draws import (
 )
 from init_bench.comparison.two_sample import ks_distance, mean_ratio
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS, InitSpec, he_normal_, parse, register_init
 
 

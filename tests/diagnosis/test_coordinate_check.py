@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from init_bench import CoordCheck, coord_check, diagnose
 from init_bench.diagnosis.width_slopes import TOLERANCE, VERDICTS
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
 
 WIDTHS = (32, 64, 128)

@@ -11,7 +11,7 @@ from torchvision import models
 from torchvision.models import detection, optical_flow, quantization, segmentation, video
 
 import init_bench as ib
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 
 CLASSES = 5
 OF_INPUTS_ALONE = {"quant", "transform", "anchor_generator"}

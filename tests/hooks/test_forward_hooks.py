@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.record import Record, capture
-from init_bench.statistics.layer import describe
+from init_bench.statistics.layer_statistics import describe
 from tests.kinds_of_network import LENGTH, NETS, SEQUENCE, WIDTH, built, drawn
 
 

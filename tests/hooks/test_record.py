@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.record import TABLE, capture
-from init_bench.statistics.layer import describe, describe_weight
+from init_bench.statistics.layer_statistics import describe, describe_weight
 
 
 def conv_net(*, inplace: bool = False) -> nn.Sequential:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import Report, initialize
 from init_bench.init.batch_inits.affine_layers import affine_layers
-from init_bench.init.batch_inits.gradient_rates import rates_of_change
+from init_bench.init.batch_inits.rates_of_change import rates_of_change
 from init_bench.init.loss_inits.metainit import gradient_quotient
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from tests.init import networks
 
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Bilinear)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from init_bench import init
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import ALIASES, INITS, KINDS, all_inits, menu_rows, register_init
 
 SHAPES = ((8, 6), (5, 7, 3), (6, 4, 3, 3))

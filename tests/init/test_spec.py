@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import ALIASES, INITS, InitSpec, all_inits, canonical, normal_, parse
 
 MALFORMED = r"is malformed: write name or name\(key=value, \.\.\.\).* such as he_normal"

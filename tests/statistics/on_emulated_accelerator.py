@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from init_bench.statistics.layer import describe, describe_weight
+from init_bench.statistics.layer_statistics import describe, describe_weight
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator
 
 SHAPES = ((30, 40), (8, 40_000), (3000, 100))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.hooks.record import capture
 from init_bench.statistics.histogram import BINS, CENTERS, REACH, relative_histogram
-from init_bench.statistics.layer import describe
+from init_bench.statistics.layer_statistics import describe
 
 SCALES = [1e-30, 1.0, 1e30]
 

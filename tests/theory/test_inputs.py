@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from init_bench.errors import InitBenchError
-from init_bench.statistics.layer import describe
+from init_bench.statistics.layer_statistics import describe
 from init_bench.theory import Inputs
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.hooks.record import COLUMNS, capture
 from init_bench.init import calculate_gain
 from init_bench.models import mlp
-from init_bench.statistics.layer import describe
+from init_bench.statistics.layer_statistics import describe
 from init_bench.theory import Inputs, MeanField, expected_profile
 from init_bench.training.networks import build
 

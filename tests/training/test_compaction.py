@@ -9,8 +9,8 @@ import init_bench as ib
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.training import compaction
 from init_bench.training.chunk_files import ChunkFiles
-from init_bench.training.claims import Claims
 from init_bench.training.compaction import compact
+from init_bench.training.folder_locks import Claims
 from init_bench.training.store import Store
 from init_bench.training.tables import SCHEMAS
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import init_bench as ib
-from init_bench.training import time_estimate
+from init_bench.training import chunk_timing
 from init_bench.training.chunk_trainer import ChunkTrainer
 from init_bench.training.forecast import Forecast, forecast
 
@@ -39,7 +39,7 @@ def test_time_is_linear_in_steps_and_cells_and_shared_by_workers(
     def timed(chunk: list[ib.Cell], steps: int, train: ChunkTrainer) -> float:
         return len(chunk) * (1.0 + 0.5 * steps)
 
-    monkeypatch.setattr(time_estimate, "_timed", timed)
+    monkeypatch.setattr(chunk_timing, "_timed", timed)
     grid = ib.Grid(seed=range(20), steps=[10, 100], **AXES)
     found = forecast(grid, tmp_path, device="cpu", workers=workers)
     assert found.kinds == 1
@@ -57,7 +57,7 @@ def test_a_forecast_prints_four_lines() -> None:
 def test_memory_is_that_of_the_largest_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time_estimate, "_timed", lambda chunk, steps, trainer: 1.0)
+    monkeypatch.setattr(chunk_timing, "_timed", lambda chunk, steps, trainer: 1.0)
     narrow, wide = (
         forecast(ib.Grid(width=width, seed=range(12), steps=1), tmp_path, device="cpu", workers=1)
         for width in (10, 500)

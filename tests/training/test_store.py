@@ -13,7 +13,7 @@ import pytest
 
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import sha256, write_atomic
-from init_bench.hooks.call_statistics import Row
+from init_bench.hooks.layer_call import Row
 from init_bench.hooks.record import COLUMNS
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import chunk_name
@@ -407,7 +407,7 @@ def test_a_lock_that_cannot_be_written_is_told(
     def read_only(*words: Any, **options: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("init_bench.training.claims.SoftFileLease.acquire", read_only)
+    monkeypatch.setattr("init_bench.training.folder_locks.SoftFileLease.acquire", read_only)
     with pytest.raises(StorageError, match=f"cannot write into {filled.folder}: .*Permission"):
         filled.write([result(Cell())])
 

@@ -11,7 +11,7 @@ from torch import nn
 from init_bench import datasets
 from init_bench.comparison.bench.tasks import Task
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import all_inits, parse
 from init_bench.init.lookup import record_of
 from init_bench.init.std_formulas import NominalStd, Size

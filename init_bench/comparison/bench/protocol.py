@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from init_bench.errors import InitBenchError
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds_argument import seeds_from
 
 FIRST_TUNING_SEED = 1_000_000
 """Rates are chosen on seeds from here on, which no final run uses."""

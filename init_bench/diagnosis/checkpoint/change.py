@@ -10,7 +10,7 @@ from torch import Tensor
 
 from init_bench.diagnosis.checkpoint.stored_tensor import StoredTensor
 from init_bench.diagnosis.checkpoint.tensor_scan import BLOCK
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 HIGHEST_RANK = 64
 """Highest rank of a change that is reported: adapters and merges leave low ranks."""

@@ -23,11 +23,11 @@ from init_bench.diagnosis.evidence.preconditions import (
     dtype_hint,
 )
 from init_bench.errors import InitBenchError
-from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass, seed_rng
+from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
@@ -69,7 +69,7 @@ class Evidence:
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
         products: a row per product with a weight that a module computes itself beside its child
-            modules, see ``hooks.call_statistics.OwnProduct``.
+            modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
         measured: what measures returned of it, by measure: several rules may judge one.
     """

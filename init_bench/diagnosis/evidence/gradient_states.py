@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from init_bench.hooks.isolation import restored_parameters, without_compiler
 from init_bench.hooks.model_view import ModelView
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 ARRIVES = "arrives"
 LATER = "zero, learns next"

@@ -11,8 +11,8 @@ from torch import nn
 
 from init_bench.activations.recognition import is_nonlinearity
 from init_bench.diagnosis.evidence.worst_matrix import distance_from_1, worst_matrices
-from init_bench.hooks.call_statistics import LayerCall, UsedWeight
 from init_bench.hooks.isolation import frozen_parametrizations
+from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import is_torchs
 

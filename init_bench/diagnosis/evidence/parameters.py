@@ -18,7 +18,7 @@ from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.init.whole_model.parameter_roles import is_known, is_weight
 from init_bench.init.whole_model.parameters import NamedParameter
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 COLUMNS = (
     "parameter",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.call_statistics import LayerCall
+from init_bench.hooks.layer_call import LayerCall
 from init_bench.hooks.model_call import shapes
 from init_bench.hooks.nested_tensors import nonfinite_in, tensors_in
 

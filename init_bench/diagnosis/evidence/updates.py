@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.module_names import own_parameters
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 
 def parameter_copies(model: nn.Module) -> dict[str, Tensor]:

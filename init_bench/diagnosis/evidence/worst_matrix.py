@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import TABLES
 from init_bench.init.whole_model.parameter_roles import gates_of, is_weight
-from init_bench.statistics.layer import describe_weight
+from init_bench.statistics.layer_statistics import describe_weight
 
 
 def worst_matrices(modules: Mapping[str, nn.Module]) -> pd.DataFrame:

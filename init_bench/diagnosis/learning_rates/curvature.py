@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init.whole_model.objective import differentiating
 
 PRODUCTS = 8

@@ -9,7 +9,7 @@ from torch import Tensor
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_call import number_of_samples, shapes
 from init_bench.hooks.nested_tensors import dense_tensors, map_tensors, tensors_in
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 BATCH = 128
 """Samples of a minibatch where all inputs are given; a loader has its own."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from init_bench.diagnosis.recognition.distributions import NORMAL, Sample
-from init_bench.init.tensor_inits.structured import repeated_identity, sines
+from init_bench.init.tensor_inits.identity import repeated_identity
+from init_bench.init.tensor_inits.sinusoidal import sines
 
 NOISE = 0.085
 """Noise of ``tanh_init``, over the root of the inputs."""

@@ -1,14 +1,19 @@
 """List the verdict rules about what learns: weights without a gradient, a loss above chance."""
 
-from init_bench.diagnosis import gradient_state_measures as measures
 from init_bench.diagnosis.evidence.chance import FAR
+from init_bench.diagnosis.measures.gradient_states import (
+    cut_off,
+    loss_over_chance,
+    nonfinite_weight_gradient,
+    stuck,
+)
 from init_bench.diagnosis.rules.rule import Rule
 
 GRADIENT_STATE_RULES: tuple[Rule, ...] = (
     Rule(
         verdict="nonfinite",
         quantity="share of the layer's weight matrices whose gradient holds nan or ±inf",
-        measure=measures.nonfinite_weight_gradient,
+        measure=nonfinite_weight_gradient,
         backward=True,
         threshold=0.0,
         above=True,
@@ -22,7 +27,7 @@ GRADIENT_STATE_RULES: tuple[Rule, ...] = (
         verdict="vanishing_gradient",
         quantity="share of the layer's trainable weight matrices that no gradient leads to, "
         "although the loss depends on them",
-        measure=measures.cut_off,
+        measure=cut_off,
         backward=True,
         threshold=0.0,
         above=True,
@@ -36,7 +41,7 @@ GRADIENT_STATE_RULES: tuple[Rule, ...] = (
         verdict="vanishing_gradient",
         quantity="share of the layer's trainable weight matrices whose gradient is exactly 0 and "
         "stays so while the other weights learn",
-        measure=measures.stuck,
+        measure=stuck,
         backward=True,
         threshold=0.0,
         above=True,
@@ -52,7 +57,7 @@ GRADIENT_STATE_RULES: tuple[Rule, ...] = (
 FIRST_LOSS_RULE = Rule(
     verdict="exploding_signal",
     quantity="loss divided by that of constant outputs",
-    measure=measures.loss_over_chance,
+    measure=loss_over_chance,
     threshold=FAR,
     above=True,
     severity="watch",

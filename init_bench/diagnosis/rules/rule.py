@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from init_bench.diagnosis import measures
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.measures.signal import NO_ROWS, always
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,13 @@ class Rule:
     backward: bool = False
     first_only: bool = False
     severity: str = "bad"
-    where: Callable[[Evidence], bool] = measures.always
+    where: Callable[[Evidence], bool] = always
     mark: tuple[str, str] = ("#7F7F7F", "o")
 
     def measured(self, evidence: Evidence) -> pd.DataFrame:
         """Return ``layer``, ``index`` and ``value`` of each layer that can be judged."""
         if not self.where(evidence):
-            return measures.NO_ROWS
+            return NO_ROWS
         if self.measure not in evidence.measured:
             evidence.measured[self.measure] = self.measure(evidence)
         return evidence.measured[self.measure]

@@ -1,7 +1,7 @@
 """List the verdict rules about the scale of a layer's weights: met by later layers, or undone."""
 
+from init_bench.diagnosis.measures.weight_use import undone_weight_gain, weight_gain
 from init_bench.diagnosis.rules.rule import Rule
-from init_bench.diagnosis.use_measures import undone_weight_gain, weight_gain
 
 LARGE, SMALL = 12.0, 0.02
 """Limits of √(fan_in · mean W²): torch.default × 30 has 17, normal(std=1) with fan_in 100 has 10;

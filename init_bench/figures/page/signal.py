@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from init_bench.figures.page.axes import Axes
 from init_bench.figures.page.document import Section
+from init_bench.figures.page.grid_axes import Axes
 from init_bench.figures.page.numbers import rounded
 from init_bench.figures.style import need
 

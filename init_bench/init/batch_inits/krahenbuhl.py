@@ -4,8 +4,8 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
-from init_bench.init.batch_inits.gradient_rates import geometric_mean, rates_of_change
-from init_bench.init.whole_model.network import Network
+from init_bench.init.batch_inits.rates_of_change import geometric_mean, rates_of_change
+from init_bench.init.whole_model.network_editor import Network
 
 ROUNDS = 20
 """Most rounds between layers. A network of ReLUs halves its distance from level in each."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 TRIES = 10
 """Rounds of rescaling, for layers with a bias that does not scale."""

@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from init_bench.init.graph.dataflow import carried, function_name, is_lookup
+from init_bench.init.graph.node_inputs import carried, function_name, is_lookup
 
 Signals = Mapping[fx.Node, set[fx.Node]]
 """What each node carries the values of, as ``dataflow.signals`` finds it."""

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from init_bench.activations.moments import GaussianMoments
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, is_nonlinearity
-from init_bench.init.graph.dataflow import function_name
+from init_bench.init.graph.node_inputs import function_name
 from init_bench.init.graph.structure import is_norm
 
 

@@ -8,8 +8,8 @@ from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.dataflow import carried, function_name, signals
 from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
+from init_bench.init.graph.node_inputs import carried, function_name, signals
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
     nonlinearities_inside,

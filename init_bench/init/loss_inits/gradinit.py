@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from init_bench.errors import check_finite
 from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best, tuned
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.objective import differentiating
 from init_bench.init.whole_model.parameters import NamedParameter
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.init.progress_bar import progress_bar
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 

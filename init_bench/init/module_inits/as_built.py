@@ -1,6 +1,6 @@
 """Leave a model as its factory built it: the architecture's own default."""
 
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def as_built_(network: Network) -> None:

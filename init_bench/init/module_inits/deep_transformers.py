@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from torch import fx
 
 from init_bench.errors import InitBenchError
-from init_bench.init.graph.dataflow import function_name
+from init_bench.init.graph.node_inputs import function_name
 from init_bench.init.graph.tracer import Tracer
-from init_bench.init.whole_model.network import Network
-from init_bench.init.whole_model.own_norms import is_any_norm, start_norms
+from init_bench.init.whole_model.custom_norms import is_any_norm, start_norms
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.transformer_parts import Place, places, scale_value, stack_of
 
 _SCALED = ("value", "inside", "output")

@@ -1,6 +1,6 @@
 """Fill by Fixup: residual networks without normalization, whose update keeps its size."""
 
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def fixup_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:

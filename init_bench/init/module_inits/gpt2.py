@@ -1,6 +1,6 @@
 """Fill as GPT-2: from a small normal, smaller where a residual branch ends."""
 
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.transformer_parts import branch_ends
 
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import check_finite
-from init_bench.init.tensor_inits.structured import repeated_identity
-from init_bench.init.whole_model.network import Network
+from init_bench.init.tensor_inits.identity import repeated_identity
+from init_bench.init.whole_model.network_editor import Network
 
 
 def idinit_(

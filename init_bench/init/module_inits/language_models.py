@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
-from init_bench.init.whole_model.network import Network
-from init_bench.init.whole_model.own_norms import start_norms
+from init_bench.init.whole_model.custom_norms import start_norms
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.transformer_parts import Place, is_tied_table, places
 
 CUT = 3

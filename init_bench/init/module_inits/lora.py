@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, lookup
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.whole_model.fill_log import Filled
 from init_bench.init.whole_model.memory import refuse_meta
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 STARTS: dict[str, Callable[[Any, str], None]] = {
     "default": lambda layer, name: layer.reset_lora_parameters(name, True),

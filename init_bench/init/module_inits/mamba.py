@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
-from init_bench.init.whole_model.network import Network
-from init_bench.init.whole_model.own_norms import start_norms
+from init_bench.init.whole_model.custom_norms import start_norms
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 FLOOR = 1e-4

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init.lookup import Init
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.transformer_parts import Part, part_of
 

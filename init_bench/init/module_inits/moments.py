@@ -8,7 +8,7 @@ from torch import fx, nn
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.signals import Signal, after_function, after_module
 from init_bench.init.graph.tracer import Tracer
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 _SUMMING = frozenset("linear matmul mm bmm einsum conv1d conv2d conv3d addmm embedding".split())

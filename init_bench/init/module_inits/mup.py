@@ -3,7 +3,7 @@
 from init_bench.errors import InitBenchError, check_finite, check_int, lookup
 from init_bench.init.graph.branch import Branch
 from init_bench.init.module_inits.width_filling import Base, WidthFilling
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 LAWS = ("mup", "u_mup")
 """What ``law`` may be."""

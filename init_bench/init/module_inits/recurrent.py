@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError, check_finite, check_int
-from init_bench.hooks.randomness import stream
-from init_bench.init.whole_model.network import Network
+from init_bench.hooks.random_streams import stream
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameter_roles import gates_of
 from init_bench.init.whole_model.parameters import NamedParameter
 

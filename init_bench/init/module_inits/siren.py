@@ -3,7 +3,7 @@
 import math
 
 from init_bench.errors import check_finite
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def siren_(network: Network, *, w0: float = 30.0) -> None:

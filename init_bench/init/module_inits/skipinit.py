@@ -2,7 +2,7 @@
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.branch import Branch
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 

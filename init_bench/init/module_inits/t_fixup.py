@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from init_bench.errors import InitBenchError
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 

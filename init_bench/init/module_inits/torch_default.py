@@ -1,6 +1,6 @@
 """Fill every module as torch does when it builds it."""
 
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def torch_default_(network: Network) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from init_bench.errors import InitBenchError, check_int
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.graph.branch import Branch
 from init_bench.init.module_inits.scaling_law import Scaling
 from init_bench.init.module_inits.width_growth import (
@@ -18,7 +18,7 @@ from init_bench.init.module_inits.width_growth import (
     units,
 )
 from init_bench.init.spec import InitSpec, parse
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.tensor_fill import nominal_std_of
 from init_bench.models import check_module, find_factory

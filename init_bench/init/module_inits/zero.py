@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from init_bench.init.tensor_inits.identity import kernel_center
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def zero_(network: Network) -> None:

@@ -1,7 +1,7 @@
 """Set the scale γ of the norm that ends each residual branch to 0."""
 
 from init_bench.errors import InitBenchError
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def zero_gamma_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:

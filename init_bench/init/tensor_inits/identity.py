@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
-from init_bench.init.tensor_inits.checks import check_dimensions, check_values
+from init_bench.init.tensor_inits.checks import (
+    check_dimensions,
+    check_draws,
+    check_values,
+    writable,
+)
 
 
 def eye_(tensor: Tensor) -> Tensor:
@@ -113,3 +118,53 @@ def kernel_center(tensor: Tensor) -> Tensor:
     for size in tensor.shape[2:]:
         tensor = tensor.select(2, size // 2)
     return tensor
+
+
+def tanh_init_(
+    tensor: Tensor, noise: float = 0.085, generator: torch.Generator | None = None
+) -> Tensor:
+    """Fill ``tensor`` in place with a repeated identity and a little noise, for deep tanh networks.
+
+    Formula:
+        W = D + Z, D_ij = 1 if i = j (mod n_in), else 0; Z_ij ~ N(0, noise² / n_in), noise = 0.085.
+
+    Shapes:
+        tensor: ``(n_out, n_in, *kernel)``, n_in counts the kernel.
+
+    Raises:
+        InitBenchError: ``noise`` is negative, or ``tensor`` has fewer than two dimensions.
+
+    Source:
+        Lee, Choi & Kim, Robust Weight Initialization for Tanh Neural Networks with Fixed Point
+        Analysis, 2025 (abstract and a summary with W, sigma_z and 0.085 read; D is recalled).
+
+    Example:
+        >>> import torch
+        >>> from init_bench.init import tanh_init_
+        >>> w = tanh_init_(torch.empty(6, 3), generator=torch.Generator())
+        >>> torch.equal(w.round()[3:].abs(), torch.eye(3))
+        True
+    """
+    check_draws(tensor)
+    check_dimensions(tensor, range(2, 65), "tanh_init_")
+    noise = check_finite(noise, "noise", minimum=0)
+    if not tensor.numel() or tensor.is_meta:
+        return tensor
+    rows, columns = len(tensor), tensor.numel() // len(tensor)
+    drawn = tensor.new_empty((rows, columns), dtype=torch.float32)
+    drawn.normal_(std=noise * columns**-0.5, generator=generator)
+    drawn[torch.arange(rows), torch.arange(rows) % columns] += 1
+    writable(tensor).copy_(drawn.view(tensor.shape))
+    return tensor
+
+
+def repeated_identity(rows: int, columns: int) -> Tensor:
+    """Return the matrix whose entries are 1 where i = j modulo the smaller side, else 0.
+
+    Example:
+        >>> repeated_identity(2, 4).tolist()
+        [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]
+    """
+    short = min(rows, columns)
+    i, j = torch.arange(rows)[:, None] % short, torch.arange(columns) % short
+    return (i == j).float()

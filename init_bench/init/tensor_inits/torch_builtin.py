@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import drawing_from
+from init_bench.hooks.random_streams import drawing_from
 
 DEFAULT = "torch.default"
 """What each module's ``reset_parameters`` does; it sees the module, not one tensor."""

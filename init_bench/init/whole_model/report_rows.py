@@ -5,12 +5,12 @@ import math
 from torch import Tensor
 
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameter_roles import is_known
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.rate_factors import factors_for
 from init_bench.init.whole_model.report import UNCHANGED, Row
-from init_bench.statistics.layer import rms
+from init_bench.statistics.layer_statistics import rms
 
 
 def row_of(network: Network, parameter: NamedParameter) -> Row:

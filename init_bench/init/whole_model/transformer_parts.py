@@ -10,7 +10,7 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.whole_model.model_graph import ModelGraph
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 Part = Literal[

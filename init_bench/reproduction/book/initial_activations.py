@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.hooks.record import capture
 from init_bench.models import mlp
 from init_bench.training.networks import build

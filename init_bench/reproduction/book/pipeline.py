@@ -24,7 +24,7 @@ from init_bench.training.grid import Grid
 from init_bench.training.manifest import manifest
 from init_bench.training.pipeline import run
 from init_bench.training.results import Results
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds_argument import seeds_from
 from init_bench.training.store import Store
 
 RATE_SEEDS = 3

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from init_bench import datasets
 from init_bench.figures import Panel
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
@@ -22,7 +22,7 @@ from init_bench.reproduction.papers.experiment import (
     tables,
     value_of,
 )
-from init_bench.training.sampling import sample_indices
+from init_bench.training.minibatch_indices import sample_indices
 
 DEPTHS = (10, 30, 100, 300, 1000)
 

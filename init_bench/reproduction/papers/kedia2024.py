@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.figures import Panel
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import lecun_normal_
 from init_bench.reproduction.claim_verdicts import Claim, Values
 from init_bench.reproduction.papers.experiment import (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from init_bench.figures import Panel
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (

@@ -22,7 +22,7 @@ from init_bench.reproduction.papers.page import report_of_folder
 from init_bench.reproduction.papers.readme import readme_of
 from init_bench.reproduction.papers.result import Paper
 from init_bench.training.intra_op import one_thread
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds_argument import seeds_from
 
 
 def paper(

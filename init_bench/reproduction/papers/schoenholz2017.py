@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from init_bench import datasets
 from init_bench.figures import Panel
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (
     Experiment,
@@ -20,7 +20,7 @@ from init_bench.reproduction.papers.experiment import (
     value_of,
 )
 from init_bench.theory import MeanField, depth_scales
-from init_bench.training.sampling import sample_indices
+from init_bench.training.minibatch_indices import sample_indices
 
 BIAS = 0.05
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.figures import Panel
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
 from init_bench.reproduction.claim_verdicts import Claim
 from init_bench.reproduction.papers.experiment import (

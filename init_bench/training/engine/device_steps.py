@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.datasets import Dataset
 from init_bench.training.engine.cuda_graph import StepGraph
-from init_bench.training.sampling import index_blocks
+from init_bench.training.minibatch_indices import index_blocks
 
 BLOCK_STEPS = 50
 """Steps whose indices travel to the device, and whose losses come back, together."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from init_bench.datasets import Dataset
-from init_bench.training.sampling import BLOCK, sample_indices
+from init_bench.training.minibatch_indices import BLOCK, sample_indices
 
 PADDING = 32
 """Minibatches are padded to a multiple of this. Torch computes the last values of a tensor, where

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from init_bench.errors import first_line
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
-from init_bench.hooks.call_statistics import Row
+from init_bench.hooks.layer_call import Row
 from init_bench.statistics.stacked import describe_stack, describe_weight_stack
 from init_bench.training.cell import Cell
 from init_bench.training.tables import stored_row

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from init_bench.datasets import Dataset
-from init_bench.hooks.call_statistics import Row
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.layer_call import Row
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
 from init_bench.training.cell import Cell
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP

@@ -14,7 +14,7 @@ from typing import Any
 
 from init_bench.errors import InitBenchError, first_line
 from init_bench.training.cell import Cell
-from init_bench.training.deadline import ChunkTimeoutError
+from init_bench.training.chunk_timeout import ChunkTimeoutError
 from init_bench.training.executors.protocol import (
     ChunkOutcome,
     Executor,

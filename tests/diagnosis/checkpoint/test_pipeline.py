@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 
 def normal(*shape: int, std: float = 0.0233, seed: int = 0) -> Tensor:

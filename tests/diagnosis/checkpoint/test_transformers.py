@@ -9,7 +9,7 @@ import transformers
 from torch import Tensor, nn
 
 import init_bench as ib
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 WIDTH, VOCABULARY = 128, 300
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
-from init_bench.statistics import layer as statistics
+from init_bench.statistics import layer_statistics as statistics
 from init_bench.statistics.sums import accelerator as tiles
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator, EmulatedTensor
 

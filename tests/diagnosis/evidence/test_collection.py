@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from init_bench import diagnose
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 SAMPLES, STEPS, WIDTH = 6, 5, 8
 

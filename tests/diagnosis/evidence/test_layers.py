@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from init_bench.diagnosis.evidence.collection import collect_evidence
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 X = torch.randn(12, 8, generator=stream(0, "inputs"))
 

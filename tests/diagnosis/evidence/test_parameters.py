@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.initialization import fill_weights

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import init_bench as ib
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 WIDTH = 32
 

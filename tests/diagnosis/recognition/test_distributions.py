@@ -16,7 +16,7 @@ from init_bench.diagnosis.recognition.distributions import (
     Family,
     Sample,
 )
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 LAWS = {
     "uniform": (UNIFORM, stats.uniform(-1, 2)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.diagnosis.recognition import looks_like
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import INITS, initialize, module_fans
 from init_bench.init.tensor_inits.fans import fans as torchs_fans
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.diagnosis.recognition.structures import patterns
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.loss_inits.scale_search import Candidate, descend, keep_best
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def descended(values: Sequence[float], steps: int) -> tuple[list[Candidate], int]:

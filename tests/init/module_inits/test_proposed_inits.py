@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
-from init_bench.init.tensor_inits.structured import repeated_identity, sinusoidal_, tanh_init_
+from init_bench.init.tensor_inits.identity import repeated_identity, tanh_init_
+from init_bench.init.tensor_inits.sinusoidal import sinusoidal_
 from tests.init import networks
 from tests.init.module_inits import language
 

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 
 from init_bench import init
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS
 
 DRAWING_NOTHING = ["zeros", "ones", "constant", "identity", "dirac"]

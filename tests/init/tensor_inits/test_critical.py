@@ -9,7 +9,7 @@ from torch import nn
 
 from init_bench.activations.critical import critical_line
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import critical_normal_, he_normal_, initialize, parse
 
 ALARM = 1e-9

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from init_bench import init
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 IN_PLACE = [name for name in nn.init.__all__ if name.endswith("_")]
 DEPRECATED = [name for name in nn.init.__all__ if f"{name}_" in IN_PLACE]

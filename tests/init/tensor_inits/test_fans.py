@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import module_fans, variance_scaling_
 from init_bench.init.tensor_inits.fans import fans
 from tests.init.tensor_inits.test_variance_scaling import assert_drawn_from

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import (
     delta_orthogonal_,
     dirac_,

@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS, he_normal_, normal_, uniform_, variance_scaling_
 from init_bench.init.tensor_inits.fans import fans
 

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 from init_bench.init import INITS, InitSpec, initialize, parse, register_init
 from init_bench.init.lookup import LOSS_INITS, MODULE_INITS
 from init_bench.init.whole_model.initialization import fill_weights
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.report import Row
 
 ALARM = 1e-9

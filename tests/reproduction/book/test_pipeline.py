@@ -19,8 +19,8 @@ from init_bench.reproduction.book.loss_after_update import losses_around_updates
 from init_bench.reproduction.book.pipeline import reproduce_book
 from init_bench.reproduction.book.result import Book
 from init_bench.reproduction.claim_verdicts import judge
+from init_bench.training.minibatch_indices import sample_indices
 from init_bench.training.networks import network_of
-from init_bench.training.sampling import sample_indices
 
 STORED = Path(__file__).parents[3] / "results" / "book"
 PUBLISHED_STEPS = (100, 500, 1000, 1975)

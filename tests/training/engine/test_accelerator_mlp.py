@@ -13,7 +13,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.grid import Grid
-from init_bench.training.sampling import sample_indices
+from init_bench.training.minibatch_indices import sample_indices
 from tests.training.engine.test_trainer import DATA, _network, train_plainly
 
 KEPT = torch.arange(DATA.features) % 3 != 0  # the other columns are 0 in every sample

@@ -18,8 +18,8 @@ from init_bench.init import KINDS, Network, initialize, register_init
 from init_bench.training.cell import Cell
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
+from init_bench.training.minibatch_indices import sample_indices
 from init_bench.training.networks import INIT_SAMPLES, check, network_of
-from init_bench.training.sampling import sample_indices
 from tests.training.engine.test_modules import DATA, IMAGE
 
 CPU = torch.device("cpu")

@@ -29,8 +29,8 @@ from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
+from init_bench.training.minibatch_indices import sample_indices
 from init_bench.training.networks import build
-from init_bench.training.sampling import sample_indices
 from init_bench.training.tables import CellResult
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ import pytest
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
-from init_bench.training.deadline import ChunkTimeoutError
+from init_bench.training.chunk_timeout import ChunkTimeoutError
 from init_bench.training.executors import ray_tasks
 from init_bench.training.executors.protocol import Resources
 from tests.training.executors.gated import Gate, descendants, kill

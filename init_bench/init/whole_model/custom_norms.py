@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import is_dyt
 from init_bench.init.graph.structure import is_norm
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
 DYT_ALPHA = 0.5

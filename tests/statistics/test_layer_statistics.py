@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
 
-from init_bench.statistics.layer import (
+from init_bench.statistics.layer_statistics import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
     STATISTICS,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from init_bench.hooks.call_statistics import describe_signal
 from init_bench.hooks.forward_hooks import LayerTracker, track
+from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_view import ModelView
 from tests.kinds_of_network import drawn
 

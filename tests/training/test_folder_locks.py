@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 
 import init_bench as ib
-from init_bench.training import claims as module
-from init_bench.training.claims import Claims, holder, locked
+from init_bench.training import folder_locks as module
+from init_bench.training.folder_locks import Claims, holder, locked
 
 AXES: dict[str, Any] = {"width": 4, "depth": 2, "batch_size": 8, "steps": 3}
 
 KILLED = """
 import os, sys, pathlib
-from init_bench.training.claims import Claims
+from init_bench.training.folder_locks import Claims
 claims = Claims(pathlib.Path(sys.argv[1])).__enter__()
 claims.take({"a", "b"})
 os._exit(9)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.lookup import Init
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.std_formulas import NominalStd

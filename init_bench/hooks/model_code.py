@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
-from init_bench.hooks.call_statistics import (
+from init_bench.hooks.contraction import Contraction
+from init_bench.hooks.isolation import preserved_state
+from init_bench.hooks.layer_call import (
     LayerCall,
     OwnProduct,
     UsedWeight,
     describe_signal,
 )
-from init_bench.hooks.contraction import Contraction
-from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight

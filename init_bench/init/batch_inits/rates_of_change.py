@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.init.batch_inits.affine_layers import Affine
-from init_bench.init.whole_model.network import Network
+from init_bench.init.whole_model.network_editor import Network
 
 
 def rates_of_change(network: Network, layers: Iterable[Affine]) -> dict[Affine, float]:

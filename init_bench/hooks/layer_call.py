@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.nested_tensors import first_tensor
-from init_bench.statistics.layer import describe
+from init_bench.statistics.layer_statistics import describe
 
 Statistics = dict[str, float]
 Row = dict[str, object]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from init_bench.errors import InitBenchError
-from init_bench.training.seeds import seeds_from
+from init_bench.training.seeds_argument import seeds_from
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from init_bench.statistics.intervals import t_interval
-from init_bench.statistics.sequential import LOOKS, planned_looks
+from init_bench.statistics.planned_looks import LOOKS, planned_looks
 
 RUNS = 2000
 

@@ -11,7 +11,7 @@ import torch
 import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.training import dispatch
-from init_bench.training.deadline import ChunkTimeoutError, within
+from init_bench.training.chunk_timeout import ChunkTimeoutError, within
 from init_bench.training.engine.trainer import train_chunk
 
 GRID = ib.Grid(seed=range(4), width=8, depth=2, batch_size=16, steps=3)

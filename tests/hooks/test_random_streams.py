@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from init_bench.hooks.randomness import drawing_from, stream
+from init_bench.hooks.random_streams import drawing_from, stream
 
 DRAWS: dict[str, Callable[[], Tensor]] = {
     "normal_": lambda: torch.empty(4, 4).normal_(),
@@ -76,7 +76,9 @@ def test_a_stream_is_the_same_today_and_later() -> None:
 
 
 def test_a_stream_is_the_same_in_another_process() -> None:
-    code = "from init_bench.hooks.randomness import stream; print(stream(7, 'a.b').initial_seed())"
+    code = (
+        "from init_bench.hooks.random_streams import stream; print(stream(7, 'a.b').initial_seed())"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(found.stdout) == stream(7, "a.b").initial_seed()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from init_bench.hooks.randomness import stream
+from init_bench.hooks.random_streams import stream
 
 BLOCK = 64
 """Steps whose indices are drawn at once; a constant, so that ``steps`` changes no draw."""
