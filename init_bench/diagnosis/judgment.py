@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
@@ -222,6 +223,9 @@ def _healthy(evidence: Evidence) -> pd.DataFrame:
 
 def _worst(rule: Rule, evidence: Evidence) -> Finding | None:
     """Return the layer nearest to the rule's limit, or furthest beyond it, if there is any."""
-    rows = rule.measured(evidence).dropna(subset=["value"])
-    worst = rows.sort_values("value", ascending=not rule.above).head(1).to_dict("records")
-    return Finding(rule=rule, **{str(k): v for k, v in worst[0].items()}) if worst else None
+    rows = rule.measured(evidence)
+    values = rows["value"].to_numpy(float)
+    if np.isnan(values).all():
+        return None
+    place = int(np.nanargmax(values) if rule.above else np.nanargmin(values))
+    return Finding(rule=rule, **{str(k): v for k, v in rows.iloc[place].to_dict().items()})

@@ -119,8 +119,9 @@ def _collect(
     view = ModelView(model)
     loss = chance = math.nan
     states: dict[str, str] = {}
-    with isolated_pass(model, inputs), dropout_disabled(model):
+    with isolated_pass(model, inputs):
         with (
+            dropout_disabled(model),
             track(view, histogram=True, inputs=True) as tracker,
             parametrized_gradients(view, tracker.counts) as gradients,
             torch.set_grad_enabled(with_graph),
@@ -196,7 +197,8 @@ def _run(model: nn.Module, inputs: Any, tracker: LayerTracker) -> Any:
 def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> Tensor:
     """Run the model and return its loss, with the draws of the first run."""
     seed_rng(model, 0)
-    return loss_fn(call(model, inputs), targets)
+    with dropout_disabled(model):
+        return loss_fn(call(model, inputs), targets)
 
 
 def _backward(

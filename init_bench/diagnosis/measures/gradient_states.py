@@ -47,6 +47,8 @@ def _share_in_state(evidence: Evidence, state: str) -> pd.DataFrame:
     a normalization or a softmax, may well have no gradient.
     """
     judged = evidence.weights[evidence.weights["gradient_state"] != ""]
+    if not (judged["gradient_state"] == state).any():
+        return NO_ROWS
     indices = indices_of(evidence)
     rows = []
     for layer, own in judged.groupby("layer", sort=False):

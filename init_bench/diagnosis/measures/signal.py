@@ -238,8 +238,9 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
 
 def as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     """Return layer, index and value of the rows that have a value."""
-    frame = rows[["place", "index"]].rename(columns={"place": "layer"}).assign(value=values)
-    return frame.dropna(subset=["value"])
+    aligned = values.reindex(rows.index) if isinstance(values, pd.Series) else values
+    frame = pd.DataFrame({"layer": rows["place"], "index": rows["index"], "value": aligned})
+    return frame[frame["value"].notna()]
 
 
 def indices_of(evidence: Evidence) -> dict[str, int]:

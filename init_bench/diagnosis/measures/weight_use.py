@@ -71,7 +71,8 @@ def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
 
 def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd.DataFrame:
     gained = as_rows(rows, gain)
-    rescaled = {row["layer"]: remedy_of(row) for row in rows.to_dict("records")}
+    gains = rows[["layer", "weight_gain", "stored_gain"]]
+    rescaled = {row["layer"]: remedy_of(row) for row in gains.to_dict("records")}
     remedies = _redraws(evidence) | {layer: said for layer, said in rescaled.items() if said}
     return gained.assign(
         target=gained["layer"].map(_recommended_gains(evidence)),
