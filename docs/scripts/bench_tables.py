@@ -30,7 +30,8 @@ def summary() -> str:
         f"{_names(row['avoid'])} | {row['worse_by']} | {row['runs']} |"
         for row in table.to_dict("records")
     ]
-    head = "| network | use | its loss [95 %] | avoid | least bad is worse by [95 %] | runs |"
+    measured = "loss of the first [95 %] | avoid | best of *avoid* is worse by [95 %]"
+    head = f"| network | use | {measured} | runs |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 

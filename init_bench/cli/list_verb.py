@@ -24,5 +24,5 @@ def list_menu(
     """List what there is, such as initializers or verdicts."""
     from init_bench.cli.menu_listing import MENUS, formatted
 
-    menu = lookup(MENUS, what, kind="menu")
+    menu = lookup(MENUS, what, kind="list")
     print_json(menu.rows()) if as_json else print(formatted(menu))

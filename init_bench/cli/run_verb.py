@@ -88,10 +88,14 @@ def run(
 
 def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
     """Print the summary of a run and where its tables are."""
+    from init_bench.training.chunks import CHUNK_CELLS
     from init_bench.training.results import MEANING
 
     if summary.empty:
-        print(f"no cell of the grid is in this share. Tables: {folder}")
+        print(
+            f"no cell of the grid is in this share: a share is whole chunks of up to "
+            f"{CHUNK_CELLS} cells, and there are fewer chunks than shares. Tables: {folder}"
+        )
         return
     print_frame(summary)
     print(f"{MEANING}\nTables: {folder}")

@@ -103,7 +103,10 @@ def _speed(row: Record, tests: int, alpha: float) -> str:
         return "not compared"
     if row["ci_low"] > 1 + TIME_MARGIN:
         return "slower"
-    return "faster" if row["ci_high"] < 1 / (1 + TIME_MARGIN) else "no clear difference"
+    if row["ci_high"] < 1 / (1 + TIME_MARGIN):
+        return "faster"
+    alike = 1 / (1 + TIME_MARGIN) <= row["ci_low"] and row["ci_high"] <= 1 + TIME_MARGIN
+    return f"equal within {TIME_MARGIN:.0%}" if alike else "no clear difference"
 
 
 def _stated(row: Record, tests: int, alpha: float) -> str:

@@ -34,6 +34,7 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
             logits, targets = logits.flatten(0, -2), targets.flatten()
         loss: Tensor = functional.cross_entropy(logits, targets)
     except (RuntimeError, ValueError, IndexError) as cause:
+        _check_range(logits, targets)
         raise _unfit(output, targets, f" ({type(cause).__name__}: {cause})") from cause
     return loss
 
@@ -41,6 +42,16 @@ def cross_entropy(output: Any, targets: Any) -> Tensor:
 def _classes_are_last(logits: Tensor, targets: Tensor) -> bool:
     as_torch_has_it = targets.shape == logits.shape[:1] + logits.shape[2:]
     return logits.dim() > 2 and targets.shape == logits.shape[:-1] and not as_torch_has_it
+
+
+def _check_range(logits: Tensor, targets: Tensor) -> None:
+    """Refuse classes that the logits do not have."""
+    classes = logits.shape[1]
+    if targets.dtype == torch.long and targets.numel() and int(targets.max()) >= classes:
+        raise InitBenchError(
+            f"targets hold class {int(targets.max())}, but the model returns logits of {classes} "
+            f"classes, 0 to {classes - 1}"
+        )
 
 
 def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:

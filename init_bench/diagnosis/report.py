@@ -114,6 +114,7 @@ def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
         near = verdicts.loc[verdicts["severity"] == "ok", "meaning"].iloc[0]
         watched = verdicts.loc[verdicts["severity"] == "watch", "layer"].nunique()
         watch = f", but {_layers(watched)} to watch" if watched else ""
+        near = f"otherwise {near}" if watch else near
         return f"{healthy}{watch}. {near[:1].upper()}{near[1:]}."
     origins = bad[bad["cause"] == ""]
     number = origins["layer"].nunique()

@@ -106,4 +106,4 @@ def _draw_bars(ax: Axes, bins: pd.DataFrame) -> None:
 def _numbers(bins: pd.DataFrame) -> list[str]:
     """Return std and sample_std of a layer as lines of a title."""
     row = bins.iloc[0]
-    return [f"std {row['std']:.2g}", f"sample_std {row['sample_std']:.1g}"]
+    return [f"std {row['std']:.2g}", f"sample_std {row['sample_std']:.2g}"]

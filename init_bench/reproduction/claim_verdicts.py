@@ -39,6 +39,7 @@ class Claim:
         note: what to mind in the measurement, or what it says that the source does not.
         of_ratios: the values are ratios: their geometric mean counts, the interval is that of the
             logarithms.
+        exact: no seed has a say in the value, so that one is enough.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Claim:
     second: Second | None = None
     note: str = ""
     of_ratios: bool = False
+    exact: bool = False
 
 
 def judge(
@@ -63,7 +65,7 @@ def judge(
 
     The interval is Student's t over seeds, of ratios that of their logarithms. A claim
     *holds* if all of the interval lies within the threshold, *does not hold* if all of it lies
-    outside, and is *undecided* if the interval contains the threshold.
+    outside, and is *undecided* if the interval contains the threshold or one seed gives none.
 
     Args:
         claims: what to judge.
@@ -77,10 +79,11 @@ def judge(
 def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
     mean, low, high = ratio_interval(values) if claim.of_ratios else t_interval(values)
-    ends = (mean, mean) if len(values) < 2 else (low, high)
+    ends = (mean, mean) if claim.exact else (low, high)
+    one_seed = len(values) == 1 and not claim.exact
     holds = claim.low <= ends[0] and ends[1] <= claim.high
-    straddles = not holds and ends[0] <= claim.high and claim.low <= ends[1]
-    wants_seeds = not holds and claim.low <= mean <= claim.high
+    undecided = one_seed or (not holds and ends[0] <= claim.high and claim.low <= ends[1])
+    wants_seeds = one_seed or (not holds and claim.low <= mean <= claim.high)
     second = claim.second if claim.second and claim.second.frame in frames else None
     second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {
@@ -93,7 +96,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
         "ci_high": high,
         "seeds": len(values),
         "threshold": _threshold(claim),
-        "verdict": "holds" if holds else "undecided" if straddles else "does not hold",
+        "verdict": "holds" if holds else "undecided" if undecided else "does not hold",
         "second_quantity": second.quantity if second else "",
         "second_value": second_value,
         "note": "; ".join(_notes(claim, values, wants_seeds, second_value)),
@@ -107,7 +110,8 @@ def _notes(
     if claim.second and math.isfinite(second_value):
         yield f"{claim.second.quantity}: {second_value:.3g}"
     if wants_seeds:
-        yield "the interval straddles the threshold: more seeds are needed"
+        found = "one seed gives no interval" if len(values) == 1 else ""
+        yield f"{found or 'the interval straddles the threshold'}: more seeds are needed"
     if without := int(values.isna().sum()):
         yield f"{without} of {len(values)} seeds diverged or were not measured"
     if claim.note:

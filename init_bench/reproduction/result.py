@@ -19,16 +19,16 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 
 
 def summary_of(claims: pd.DataFrame) -> str:
-    """Return how many claims hold, and how many are undecided where some are.
+    """Return how many claims hold, do not hold and are undecided.
 
     Example:
         >>> summary_of(pd.DataFrame({"verdict": ["holds", "undecided"]}))
         '1 of 2 claims hold, 1 undecided.'
     """
     verdicts = list(claims["verdict"]) if len(claims) else []
-    open_ones = verdicts.count("undecided")
-    undecided = f", {open_ones} undecided" if open_ones else ""
-    return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{undecided}."
+    failed, undecided = verdicts.count("does not hold"), verdicts.count("undecided")
+    others = f", {failed} do not" * bool(failed) + f", {undecided} undecided" * bool(undecided)
+    return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{others}."
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class Reproduction:
         """Yield the lines of each claim: words, number, verdict."""
         for row in self.claims.to_dict("records"):
             yield f"{row['verdict'].upper():<14} {row['figure']:<14} {row['statement']}"
-            threshold = f"(threshold {row['threshold']}; {row['seeds']} seeds)"
+            seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
+            threshold = f"(threshold {row['threshold']}; {seeds})"
             yield f"{'':<14} {number_of(row)} {threshold}"
             yield f"{'':<14} {row['quantity']}"
             if row["note"]:

@@ -33,8 +33,8 @@ def compact(folder: str | Path) -> tuple[int, int]:
     Example:
         >>> compact("no/such/folder")
         Traceback (most recent call last):
-        init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
-    """  # noqa: E501 - the doctest shows the message as a user sees it
+        init_bench.errors.InitBenchError: there is no folder no/such/folder
+    """
     path = folder_of_run(folder)
     store = Store(path)
     with store.locked():

@@ -19,6 +19,8 @@ def folder_of_run(folder: str | Path) -> Path:
         InitBenchError: it holds no run.
     """
     path = Path(folder)
+    if not path.exists():
+        raise InitBenchError(f"there is no folder {path}")
     if not (path / MANIFEST).is_file():
         raise InitBenchError(f"{path} holds no run of init_bench: there is no {path / MANIFEST}")
     return path

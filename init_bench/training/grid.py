@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import textwrap
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -193,12 +194,12 @@ def read_grid(path: Path) -> Grid:
     try:
         return Grid(**values)
     except InitBenchError as cause:
-        raise InitBenchError(f"{path}:\n{cause}") from None
+        raise InitBenchError(f"{path}:\n{textwrap.indent(str(cause), '  ')}") from None
 
 
 def _explain(error: ValidationError) -> str:
     """Return one message with a line for each error of a grid."""
-    return "\n".join(f"  {_explain_one(each)}" for each in error.errors())
+    return "\n".join(map(_explain_one, error.errors()))
 
 
 def _explain_one(error: Any) -> str:

@@ -271,8 +271,8 @@ def load(folder: str | Path, **axes: Any) -> Results:
     Example:
         >>> load("no/such/folder")
         Traceback (most recent call last):
-        init_bench.errors.InitBenchError: no/such/folder holds no run of init_bench: there is no no/such/folder/manifest.json
-    """  # noqa: E501 - the doctest shows the message as a user sees it
+        init_bench.errors.InitBenchError: there is no folder no/such/folder
+    """
     results = results_of(Store(folder_of_run(folder), writable=False))
     return Results(cells_with(results.cells, axes), results.store)
 

@@ -40,5 +40,5 @@ def seeds_from(seeds: int | Iterable[int], *, minimum: int = 1) -> tuple[int, ..
 def _refusal(seeds: object, minimum: int) -> InitBenchError:
     return InitBenchError(
         f"seeds must be a count of at least {minimum} or at least {minimum} integers from 0, such "
-        f"as seeds=5 or seeds=[0, 1, 2]; got {seeds!r}"
+        f"as 5 or [0, 1, 2]; got {seeds!r}"
     )

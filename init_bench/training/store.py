@@ -24,6 +24,7 @@ from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.folder_format import MANIFEST, check_format
 from init_bench.training.folder_locks import CLAIMS, locked
+from init_bench.training.run_facts import command_of
 from init_bench.training.tables import SCHEMAS, CellResult, to_tables
 
 log = logging.getLogger(__name__)
@@ -260,9 +261,11 @@ class Store:
         bad = [path for name in sorted(self._look()) for path in self._chunk(name).tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
+            command = command_of(self.manifest() or {}) or "the call"
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
-                f"run the same command again: it moves the chunk to damaged/ and trains it again"
+                f"repeat what wrote this folder, {command}: it moves the chunk to damaged/ and "
+                f"trains it again"
             )
         return set(self._stored)
 

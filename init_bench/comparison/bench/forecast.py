@@ -1,6 +1,5 @@
 """Forecast a benchmark: what it trains, and about how long that takes."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ import pandas as pd
 from init_bench.comparison.bench.pipeline import planned
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
+from init_bench.init.progress_bar import progress_bar
+from init_bench.training.chunk_timing import start_and_step
+from init_bench.training.chunks import CHUNK_CELLS
 from init_bench.training.devices import devices_of
-from init_bench.training.dispatch import default_workers
-from init_bench.training.forecast import forecast
-
-CELLS = 10
-"""Cells that are timed as one chunk."""
+from init_bench.training.dispatch import default_workers, trainer_for
+from init_bench.training.forecast import spoken
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class BenchForecast:
     workers: int
 
     def __str__(self) -> str:
-        minutes = self.table["seconds"].sum() / 60 / self.workers
+        time = spoken(self.table["seconds"].sum() / self.workers)
         rows = self.table.to_string(index=False, float_format="{:.0f}".format)
-        return f"{rows}\nabout {minutes:.0f} min with {self.workers} workers, timed here and now"
+        return f"{rows}\nabout {time} with {self.workers} workers, timed here and now"
 
 
 def forecast_bench(
@@ -48,16 +47,21 @@ def forecast_bench(
 ) -> BenchForecast:
     """Say what ``bench`` with the same arguments would do; train a few steps, write nothing.
 
-    A chunk of ten runs from torch's default is timed for each task. Widened grids and the starts of
-    initializers that must see data come on top.
+    For each task a few steps from torch's default are timed, of ten plain MLPs at once or of one
+    other network. Widened grids and the starts of initializers that must see data come on top.
 
     Raises:
         InitBenchError: what ``bench`` raises before it starts.
     """
     plan = planned(tasks, inits, out=out, quick=quick, seeds=seeds)
     rows = []
+    with progress_bar(len(plan.arms), "timing tasks", "task") as done:
+        timed = {}
+        for name in plan.arms:
+            timed[name] = _seconds(plan.tasks[name], plan.protocol, device)
+            done(1)
     for name, arms in plan.arms.items():
-        start, step = _seconds(plan.tasks[name], plan.protocol, device)
+        start, step = timed[name]
         rates = len(plan.tasks[name].first_rates)
         tuned = plan.protocol.tuning_seeds * (rates + plan.protocol.kept)
         runs = len(arms) * (tuned + len(plan.protocol.seeds))
@@ -70,13 +74,11 @@ def forecast_bench(
 
 def _seconds(task: Task, protocol: Protocol, device: str) -> tuple[float, float]:
     """Return the seconds of a run's start and test, and of one step."""
-    whole = protocol.steps(task.steps)[2]
-
-    def timed(steps: int) -> float:
-        grid = task.grid("torch.default", task.first_rates[0], seed=range(CELLS), steps=steps)
-        with tempfile.TemporaryDirectory(prefix="init_bench-") as folder:
-            found = forecast(grid, folder, device=device, executor="serial")
-        return found.seconds / CELLS
-
-    start = timed(1)
-    return start, max(0.0, timed(whole) - start) / max(1, whole - 1)
+    steps, rate = protocol.steps(task.steps)[2], task.first_rates[0]
+    cells = task.grid("torch.default", rate, seed=range(CHUNK_CELLS), steps=steps).cells
+    chunk = cells if cells[0].is_plain_mlp else cells[:1]
+    with trainer_for(
+        chunk, device=device, executor="serial", workers=None, executor_options=None
+    ) as trainer:
+        start, step = start_and_step(chunk, trainer.train)
+    return start / len(chunk), step / len(chunk)

@@ -121,7 +121,7 @@ def _item(row: dict[Any, Any]) -> tuple[str, str, str]:
     lines = [f"{row['verdict']}, loss {row['loss']} · {count}"]
     if row["avoid"]:
         lines.append(
-            f"avoid {row['avoid']}: they end at {row['loss_of_avoided']}; the least bad of them is "
+            f"avoid {row['avoid']}: they end at {row['loss_of_avoided']}; the best of them is "
             f"worse by {row['worse_by']}"
         )
     return "ok" if row["verdict"] == "best alone" else "watch", head, "\n".join(lines)
@@ -164,7 +164,7 @@ def _ranks(folder: Path, runs: pd.DataFrame) -> Iterator[Section]:
     yield table_section(
         table,
         title="Ranks over all tasks",
-        lead=f"The arms that all {found.tasks} tasks have; 1 is best.{tested}",
+        lead=f"The arms that every task has ({found.tasks}); 1 is best.{tested}",
         images=_images(folder, "ranks", "Mean ranks with the critical difference"),
     )
 

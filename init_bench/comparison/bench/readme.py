@@ -76,10 +76,10 @@ def _answers(summary: pd.DataFrame) -> str:
         "architecture": "architecture",
         "use": "use",
         "verdict": "verdict",
-        "loss": "its loss [95 %]",
+        "loss": "loss of the first [95 %]",
         "avoid": "avoid",
         "loss_of_avoided": "their loss",
-        "worse_by": "least bad is worse by",
+        "worse_by": "best of *avoid* is worse by",
         "runs": "runs",
     }
     rows = summary[list(names)].astype(str).to_numpy().tolist()

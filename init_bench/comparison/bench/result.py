@@ -139,5 +139,5 @@ class Bench:
         return figures.rank_diagram(
             found.mean_ranks,
             critical_difference=found.critical_difference,
-            caption=f"Arms that all {found.tasks} tasks have.{tested}",
+            caption=f"Arms that every task has ({found.tasks}).{tested}",
         )

@@ -133,7 +133,7 @@ class RateWindow:
         head = "Next to no window of rates:" if narrow else "Window of rates:"
         return (
             f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} decades of {math.log10(most / least):.1f} tried)."
+            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades looked at)."
         )
 
     def _beside(self) -> list[str]:

@@ -6,6 +6,13 @@ from init_bench.figures.claim_list import number_of
 from init_bench.figures.page.document import Section
 from init_bench.figures.style import need
 
+FILTERS = {"holds": "that hold", "fails": "that do not", "undecided": "undecided"}
+"""Groups of claims that a reader may choose, in words."""
+
+
+GROUPS = {"holds": "holds", "undecided": "undecided"}
+"""Group of a verdict; any other is a failure."""
+
 
 def claims_section(claims: pd.DataFrame) -> Section:
     """Return the claims in their order, each with its number, threshold and verdict.
@@ -22,7 +29,7 @@ def claims_section(claims: pd.DataFrame) -> Section:
         {
             **{str(k): v for k, v in row.items()},
             "number": number_of(row),
-            "ok": row["verdict"] == "holds",
+            "group": GROUPS.get(row["verdict"], "fails"),
         }
         for row in claims.to_dict("records")
     ]
@@ -30,5 +37,9 @@ def claims_section(claims: pd.DataFrame) -> Section:
         kind="claims",
         title="Claims",
         lead="A claim holds if the whole 95 % interval over seeds lies within the threshold.",
-        content={"claims": rows, "held": sum(row["ok"] for row in rows)},
+        content={
+            "claims": rows,
+            "counts": {name: [row["group"] for row in rows].count(name) for name in FILTERS},
+            "filters": FILTERS,
+        },
     )

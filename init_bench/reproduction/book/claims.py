@@ -49,6 +49,7 @@ CLAIMS: tuple[Claim, ...] = (
         measure=lambda neuron: neuron["a"],
         low=0.315,
         high=0.325,
+        exact=True,
     ),
     Claim(
         name="neuron-z",
@@ -59,6 +60,7 @@ CLAIMS: tuple[Claim, ...] = (
         measure=lambda neuron: neuron["z"],
         low=0.305,
         high=0.315,
+        exact=True,
     ),
     *(
         claim
@@ -224,7 +226,8 @@ CLAIMS: tuple[Claim, ...] = (
         measure=cell_value("normal(std=1)", "sigmoid", "final_loss"),
         low=2.29,
         second=Second(_TUNED, "rates", loss_at_best_rate("normal(std=1)")),
-        note="the weights that saturate sigmoid train, at each of these rates better than 1/√n",
+        note="in 2000 steps the weights that saturate sigmoid train, at each of these rates better "
+        "than 1/√n",
     ),
     Claim(
         name="lecun-sigmoid-learns",
@@ -235,7 +238,7 @@ CLAIMS: tuple[Claim, ...] = (
         measure=cell_value("lecun_normal", "sigmoid", "final_loss"),
         high=0.5,
         second=Second(_TUNED, "rates", loss_at_best_rate("lecun_normal")),
-        note="it learns only at a learning rate a hundred times the book's",
+        note="in 2000 steps it learns only at a learning rate a hundred times the book's",
     ),
     Claim(
         name="sigmoid-none-learns",

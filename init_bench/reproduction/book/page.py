@@ -11,6 +11,7 @@ from init_bench.figures.page import (
     histograms_section,
     render,
 )
+from init_bench.reproduction.result import summary_of
 from init_bench.theory import expected_of_runs
 from init_bench.training.folder_format import MANIFEST
 from init_bench.training.results import load
@@ -55,13 +56,12 @@ def report_of_folder(folder: Path) -> str:
         InitBenchError: a file of the run is damaged.
     """
     claims = pd.read_parquet(folder / CLAIMS)
-    held = int((claims["verdict"] == "holds").sum())
-    return report(claims, f"{held} of {len(claims)} claims hold.", folder)
+    return report(claims, summary_of(claims), folder)
 
 
 def _failures(claims: pd.DataFrame) -> str:
     """Return the statements that do not hold, if they are few."""
-    failed = claims.loc[claims["verdict"] != "holds", "statement"]
+    failed = claims.loc[claims["verdict"] == "does not hold", "statement"]
     if not 0 < len(failed) <= NAMED_FAILURES:
         return ""
     return f" {'These do' if len(failed) > 1 else 'This does'} not: {'; '.join(failed)}."

@@ -17,7 +17,7 @@ from init_bench.reproduction.book.claims import CLAIMS, RATES
 from init_bench.reproduction.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
 from init_bench.reproduction.book.loss_after_update import losses_around_updates
-from init_bench.reproduction.book.result import Book
+from init_bench.reproduction.book.result import STEPS, Book
 from init_bench.reproduction.claim_verdicts import judge
 from init_bench.training.devices import resolve_device
 from init_bench.training.grid import Grid
@@ -40,7 +40,7 @@ def reproduce_book(
     *,
     only: Collection[str] = (),
     seeds: int | Iterable[int] = 5,
-    steps: int = 2000,
+    steps: int = STEPS,
     device: str = "auto",
     progress: bool = True,
 ) -> Book:

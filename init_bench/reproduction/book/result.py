@@ -1,10 +1,14 @@
 """Hold the result of the book's section."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from init_bench.files import write_files
 from init_bench.reproduction.book.page import report
 from init_bench.reproduction.result import Reproduction
+
+STEPS = 2000
+"""Steps of the book's training runs."""
 
 
 class Book(Reproduction):
@@ -27,3 +31,12 @@ class Book(Reproduction):
     def report(self) -> str:
         """Return the page of the claims and of the runs behind them as HTML."""
         return report(self.claims, self.summary, self.folder)
+
+    def _blocks(self) -> Iterator[str]:
+        yield from super()._blocks()
+        steps = int(self.claims["steps"].max()) if len(self.claims) else STEPS
+        if steps < STEPS:
+            yield (
+                f"Training runs had {steps} steps, the book's have {STEPS}: claims about learning "
+                f"need all of them."
+            )

@@ -13,7 +13,9 @@ from init_bench.reproduction.claim_verdicts import Claim, Second, judge
 
 
 def _claim(low: float = -math.inf, high: float = math.inf) -> Claim:
-    return replace(CLAIMS[0], frame="t", measure=lambda frame: frame["x"], low=low, high=high)
+    return replace(
+        CLAIMS[0], frame="t", measure=lambda frame: frame["x"], low=low, high=high, exact=False
+    )
 
 
 def _verdict(claim: Claim, values: list[float]) -> pd.Series:
@@ -36,6 +38,14 @@ def test_a_straddling_interval_leaves_the_claim_undecided_and_says_why() -> None
     row = _verdict(_claim(high=1.5), [0.0, 1.0, 2.0])
     assert row["verdict"] == "undecided"
     assert "straddles" in row["note"]
+
+
+@pytest.mark.parametrize("high", [0.5, 1.5])
+def test_one_seed_decides_nothing_unless_no_seed_has_a_say(high: float) -> None:
+    row = _verdict(_claim(high=high), [1.0])
+    assert (row["verdict"], row["note"][:29]) == ("undecided", "one seed gives no interval: m")
+    exact = _verdict(replace(_claim(high=high), exact=True), [1.0])
+    assert exact["verdict"] == ("holds" if high > 1 else "does not hold")
 
 
 def test_a_measurement_of_nan_shows_nothing() -> None:

@@ -21,7 +21,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
 def test_the_summary_counts_the_claims_that_hold(book: Book) -> None:
     assert book.summary == "2 of 2 claims hold."
     text = str(book)
-    assert text.count("HOLDS") == 2 and "(threshold 0.315 to 0.325; 1 seeds)" in text
+    assert text.count("HOLDS") == 2 and "(threshold 0.315 to 0.325; 1 seed)" in text
     assert text.endswith(f"2 of 2 claims hold. Tables and figures: {book.folder}")
 
 

@@ -1,4 +1,4 @@
-// Claims: show all, those that hold, or those that do not.
+// Claims: show all, those that hold, those that do not, or those that are undecided.
 
 DRAW.claims = function (section) {
   const form = section.querySelector("form");
