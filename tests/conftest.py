@@ -22,7 +22,7 @@ TRAIN, TEST, SIDE, CLASSES = 200, 50, 28, 10
 collect_ignore_glob = ["*emulated_accelerator.py"]
 """Importing one registers a back end for the rest of the process: they run in their own."""
 
-settings.register_profile("init_bench", deadline=None, max_examples=12)
+settings.register_profile("init_bench", deadline=None, max_examples=8)
 settings.register_profile("thorough", deadline=None, max_examples=200)  # --hypothesis-profile
 settings.load_profile("init_bench")
 
@@ -33,6 +33,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write golden files anew; see git diff.",
     )
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="Run whole jobs too, as CI does: notebooks, pages, clusters, the book twice.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip whole jobs unless they are asked for: the other tests take half the time alone."""
+    if config.getoption("--whole"):
+        return
+    for item in items:
+        if item.get_closest_marker("whole"):
+            item.add_marker(pytest.mark.skip(reason="a whole job: --whole runs it"))
 
 
 def pytest_collection_finish() -> None:

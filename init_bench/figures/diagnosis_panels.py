@@ -103,11 +103,14 @@ def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:
     """Return sentences on what the marks mean and how zeros are drawn, where there are any."""
     drawn = pd.concat(steps_drawn)
     said = ""
-    if drawn["layer"].isin(verdicts["layer"]).any():
+    shown = verdicts[verdicts["layer"].isin(drawn["layer"])]
+    if (shown["severity"] == "bad").any():
         said += (
             " Shaded, filled marker: a fault originates in this layer. Hollow marker: it follows "
             "from another layer's fault."
         )
+    if (shown["severity"] == "watch").any():
+        said += " Filled marker without a shade: a layer to watch."
     if drawn["layer"].str.contains(":").any():
         said += " Names with a colon, as in fc1:relu, are functions called after that layer."
     if bool((drawn[["sample_std", "gradient"]] < FLOOR).any(axis=None)):
@@ -180,12 +183,16 @@ def _mark(
 def _shade(
     panels: Sequence[Axes], steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame, marks: Marks
 ) -> dict[int, str]:
-    """Shade the layers in which faults originate and return their colors by position.
+    """Shade the layers in which faults originate.
 
     A strip shows those of its own step. Legends are put beside the panels.
+
+    Returns:
+        The colors of these layers and of those to watch, by position.
     """
-    starts = verdicts[(verdicts["severity"] == "bad") & (verdicts["cause"] == "")]
-    found = starts.merge(pd.concat(steps_drawn), on=["step", "layer"])
+    starts = verdicts[verdicts["severity"].isin(["bad", "watch"]) & (verdicts["cause"] == "")]
+    named = starts.merge(pd.concat(steps_drawn), on=["step", "layer"])
+    found = named[named["severity"] == "bad"]
     steps = {at: layers["step"].iloc[0] for at, layers in enumerate(steps_drawn, start=1)}
     for at, ax in enumerate(panels):
         shown = found[found["step"] == steps[at]] if at in steps else found
@@ -193,7 +200,7 @@ def _shade(
             ax.axvspan(place - 0.5, place + 0.5, color=color, alpha=0.15, linewidth=0)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _colors(found, marks)
+    return _colors(named, marks)
 
 
 def _colors(starts: pd.DataFrame, marks: Marks) -> dict[int, str]:

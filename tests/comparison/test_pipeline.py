@@ -75,6 +75,7 @@ def test_more_names_go_on_in_the_same_folder(folder: Path, differing: ib.Compari
     assert len(ib.load(folder).cells) == 30
 
 
+@pytest.mark.whole
 def test_every_initializer_of_ours_draws_as_torchs_counterpart() -> None:
     found = ib.compare(**{**SMALL, "steps": 5}, **QUIET, seeds=2)
     assert set(found.verdicts.values()) == {"the same bits"}

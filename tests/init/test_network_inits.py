@@ -94,13 +94,12 @@ def test_the_same_seed_gives_the_same_network_and_nothing_else_moves(name: str) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_override_is_kept(name: str) -> None:
-    for maker in filled(name):
-        model = MAKERS[maker]()
-        last = f"{len(model) - 1}.weight"
-        report = run(name, model, overrides={last: "constant(value=0.25)"})
-        row = next(r for r in report.rows if r.parameter == last)
-        assert (model.get_parameter(last) == 0.25).all()
-        assert row.initializer == "constant(value=0.25)" and row.note == "override"
+    model = MAKERS[next(iter(filled(name)))]()
+    last = f"{len(model) - 1}.weight"
+    report = run(name, model, overrides={last: "constant(value=0.25)"})
+    row = next(r for r in report.rows if r.parameter == last)
+    assert (model.get_parameter(last) == 0.25).all()
+    assert row.initializer == "constant(value=0.25)" and row.note == "override"
 
 
 @pytest.mark.parametrize("name", NAMES)

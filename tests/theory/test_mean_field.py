@@ -29,8 +29,8 @@ def name_of(net: MeanField) -> str:
 def test_q_star_is_where_iteration_leads(net: MeanField) -> None:
     q = 1.0
     for _ in range(2000):
-        q = float(net.length_map(q))
-        if q > 1e9:
+        before, q = q, float(net.length_map(q))
+        if q > 1e9 or abs(q - before) < 1e-15 * q:
             break
     if net.q_star == math.inf:
         assert q > 1e9

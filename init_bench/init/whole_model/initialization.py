@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from init_bench.activations.recognition import known_names
-from init_bench.errors import InitBenchError, lookup
+from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.hooks.isolation import rollback_on_error
 from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
@@ -241,8 +241,8 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
         init = _parsed(spec)
         if not init.fills_one_layer:
             raise InitBenchError(
-                f"override {pattern!r}: {init.name} needs a {init.needs}; "
-                f"an override is an initializer of one tensor"
+                f"override {pattern!r}: {init.name} needs a {init.needs}, and an override is an "
+                f"initializer of one tensor{nearest(init.name, INITS)}"
             )
         hits = matching(pattern, {**names, **paths})
         for name, parameter in names.items():

@@ -220,7 +220,8 @@ class Report(ParameterRates):
     def _meaning(self) -> str:
         """Explain the columns; say so where the initializer starts from another one."""
         lines = [MEANING]
-        if self.spec not in {row.initializer for row in self.rows}:
+        drawn = {row.initializer for row in self.rows if row.note != "override"}
+        if drawn and self.spec not in drawn:
             lines.insert(0, f"initializer: what {self.spec} starts from; note: what it then did.")
         if self.rate_factors:
             lines.append(MEANING_OF_RATES)

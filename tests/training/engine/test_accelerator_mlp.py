@@ -31,8 +31,7 @@ def _steps(stack: AcceleratorMLP, cell: Cell) -> torch.Tensor:
     return torch.stack(losses)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("bias", "depth"), [(True, 3), (False, 3), (True, 1)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_it_trains_as_a_plain_loop_does(
     optimizer: str, bias: bool, depth: int, monkeypatch: pytest.MonkeyPatch
