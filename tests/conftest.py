@@ -22,6 +22,7 @@ TRAIN, TEST, SIDE, CLASSES = 200, 50, 28, 10
 collect_ignore_glob = ["*emulated_accelerator.py"]
 """Importing one registers a back end for the rest of the process: they run in their own."""
 
+# Few examples a run: CI and developers run often. --hypothesis-profile=thorough draws many.
 settings.register_profile("init_bench", deadline=None, max_examples=8)
 settings.register_profile("thorough", deadline=None, max_examples=200)  # --hypothesis-profile
 settings.load_profile("init_bench")
@@ -34,19 +35,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Write golden files anew; see git diff.",
     )
     parser.addoption(
-        "--whole",
+        "--slow",
         action="store_true",
-        help="Run whole jobs too, as CI does: notebooks, pages, clusters, the book twice.",
+        help="Run slow end-to-end tests too, as CI does: notebooks, pages, clusters and more.",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip whole jobs unless they are asked for: the other tests take half the time alone."""
-    if config.getoption("--whole"):
+    """Skip the slow end-to-end tests unless ``--slow`` is given."""
+    if config.getoption("--slow"):
         return
     for item in items:
-        if item.get_closest_marker("whole"):
-            item.add_marker(pytest.mark.skip(reason="a whole job: --whole runs it"))
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
 
 
 def pytest_collection_finish() -> None:

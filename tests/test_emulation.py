@@ -37,7 +37,7 @@ def wrong() -> dict[str, str]:
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_the_emulated_accelerator_gives_the_cpus_numbers(
     module: str, wrong: dict[str, str]

@@ -30,8 +30,10 @@ def summary() -> str:
         f"{_names(row['avoid'])} | {row['worse_by']} | {row['runs']} |"
         for row in table.to_dict("records")
     ]
-    measured = "loss of the first [95 %] | avoid | best of *avoid* is worse by [95 %]"
-    head = f"| network | use | {measured} | runs |"
+    head = (
+        "| network | use | loss of the first in *use* [95 %] | avoid | "
+        "smallest gap of *avoid* [95 %] | runs |"
+    )
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 

@@ -93,8 +93,8 @@ def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
 
     if summary.empty:
         print(
-            f"no cell of the grid is in this share: a share is whole chunks of up to "
-            f"{CHUNK_CELLS} cells, and there are fewer chunks than shares. Tables: {folder}"
+            f"this share is empty: the grid has fewer chunks (of up to {CHUNK_CELLS} cells) than "
+            f"shares; use fewer shares. Tables: {folder}"
         )
         return
     print_frame(summary)

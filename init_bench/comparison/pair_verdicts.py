@@ -101,12 +101,13 @@ def _bits(row: Record, tests: int, alpha: float) -> str:
 def _speed(row: Record, tests: int, alpha: float) -> str:
     if math.isnan(row["value"]):
         return "not compared"
-    if row["ci_low"] > 1 + TIME_MARGIN:
+    fastest, slowest = 1 / (1 + TIME_MARGIN), 1 + TIME_MARGIN
+    if row["ci_low"] > slowest:
         return "slower"
-    if row["ci_high"] < 1 / (1 + TIME_MARGIN):
+    if row["ci_high"] < fastest:
         return "faster"
-    alike = 1 / (1 + TIME_MARGIN) <= row["ci_low"] and row["ci_high"] <= 1 + TIME_MARGIN
-    return f"equal within {TIME_MARGIN:.0%}" if alike else "no clear difference"
+    within = fastest <= row["ci_low"] and row["ci_high"] <= slowest
+    return f"as fast, within {TIME_MARGIN * 100:.0f} %" if within else "no clear difference"
 
 
 def _stated(row: Record, tests: int, alpha: float) -> str:

@@ -45,12 +45,14 @@ def _classes_are_last(logits: Tensor, targets: Tensor) -> bool:
 
 
 def _check_range(logits: Tensor, targets: Tensor) -> None:
-    """Refuse classes that the logits do not have."""
-    classes = logits.shape[1]
-    if targets.dtype == torch.long and targets.numel() and int(targets.max()) >= classes:
+    """Refuse class indices beyond the number of logits."""
+    if logits.dim() < 2 or logits.shape[1] < 2 or targets.dtype != torch.long:
+        return
+    classes, highest = logits.shape[1], int(targets.max()) if targets.numel() else 0
+    if highest >= classes:
         raise InitBenchError(
-            f"targets hold class {int(targets.max())}, but the model returns logits of {classes} "
-            f"classes, 0 to {classes - 1}"
+            f"targets hold class {highest}, but the model returns {classes} logits per sample: "
+            f"give the last layer {highest + 1} outputs, or correct the targets"
         )
 
 

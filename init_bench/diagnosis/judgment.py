@@ -227,5 +227,5 @@ def _worst(rule: Rule, evidence: Evidence) -> Finding | None:
     values = rows["value"].to_numpy(float)
     if np.isnan(values).all():
         return None
-    place = int(np.nanargmax(values) if rule.above else np.nanargmin(values))
-    return Finding(rule=rule, **{str(k): v for k, v in rows.iloc[place].to_dict().items()})
+    position = int(np.nanargmax(values) if rule.above else np.nanargmin(values))
+    return Finding(rule=rule, **{str(k): v for k, v in rows.iloc[position].to_dict().items()})

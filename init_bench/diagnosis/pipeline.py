@@ -12,7 +12,12 @@ from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge
 from init_bench.diagnosis.learning_rates.pipeline import rate_window
-from init_bench.diagnosis.remarks import remark_on_training, remarks_on_inputs, remarks_on_steps
+from init_bench.diagnosis.remarks import (
+    remark_on_training,
+    remarks_on_frozen,
+    remarks_on_inputs,
+    remarks_on_steps,
+)
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import (
     Optimizer,
@@ -124,7 +129,7 @@ def diagnose(
         )
         if rates
         else None,
-        notes=(*notes, *remarks_on_inputs(inputs), *on_steps),
+        notes=(*notes, *remarks_on_inputs(inputs), *remarks_on_frozen(measured), *on_steps),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
@@ -89,6 +89,26 @@ def _members_equal(argument: Any) -> bool:
 def _length(argument: Any) -> int:
     sized = isinstance(argument, list) or (isinstance(argument, Tensor) and argument.dim() > 0)
     return len(argument) if sized else 0
+
+
+def remarks_on_frozen(model: nn.Module) -> Iterator[str]:
+    """Name parameters that are frozen in a layer whose others learn: a whole layer may be meant.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> _ = layer.weight.requires_grad_(False)
+        >>> list(remarks_on_frozen(layer))
+        ['frozen in a layer whose other parameters learn: weight; is it meant?']
+    """
+    frozen = []
+    for path, module in model.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        if any(parameter.requires_grad for parameter in own.values()):
+            still = (name for name, parameter in own.items() if not parameter.requires_grad)
+            frozen += [f"{path}.{name}".lstrip(".") for name in still]
+    if frozen:
+        named = listed(frozen, MOST_NAMED)
+        yield f"frozen in a layer whose other parameters learn: {named}; is it meant?"
 
 
 def remark_on_training(update: torch.optim.Optimizer) -> str:

@@ -110,7 +110,7 @@ def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:
             "from another layer's fault."
         )
     if (shown["severity"] == "watch").any():
-        said += " Filled marker without a shade: a layer to watch."
+        said += " Filled marker, not shaded: a layer to watch."
     if drawn["layer"].str.contains(":").any():
         said += " Names with a colon, as in fc1:relu, are functions called after that layer."
     if bool((drawn[["sample_std", "gradient"]] < FLOOR).any(axis=None)):
@@ -190,17 +190,17 @@ def _shade(
     Returns:
         The colors of these layers and of those to watch, by position.
     """
-    starts = verdicts[verdicts["severity"].isin(["bad", "watch"]) & (verdicts["cause"] == "")]
-    named = starts.merge(pd.concat(steps_drawn), on=["step", "layer"])
-    found = named[named["severity"] == "bad"]
+    origins = verdicts[verdicts["severity"].isin(["bad", "watch"]) & (verdicts["cause"] == "")]
+    drawn = origins.merge(pd.concat(steps_drawn), on=["step", "layer"])
+    faults = drawn[drawn["severity"] == "bad"]
     steps = {at: layers["step"].iloc[0] for at, layers in enumerate(steps_drawn, start=1)}
     for at, ax in enumerate(panels):
-        shown = found[found["step"] == steps[at]] if at in steps else found
+        shown = faults[faults["step"] == steps[at]] if at in steps else faults
         for place, color in _colors(shown, marks).items():
             ax.axvspan(place - 0.5, place + 0.5, color=color, alpha=0.15, linewidth=0)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _colors(named, marks)
+    return _colors(drawn, marks)
 
 
 def _colors(starts: pd.DataFrame, marks: Marks) -> dict[int, str]:

@@ -20,7 +20,7 @@ from init_bench.hooks.functional_calls import FunctionalActivations
 from init_bench.hooks.gradients import GradientHook, in_backward
 from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
-from init_bench.hooks.model_code import Call, OwnCode
+from init_bench.hooks.model_code import Call, ModelCode
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
@@ -96,7 +96,7 @@ class LayerTracker:
         self.without_gradient: dict[str, list[LayerCall]] = {}
         self.alive: list[tuple[LayerCall, weakref.ref[Tensor]]] = []
         self.statistics = StatisticsCache()
-        self.own_code = OwnCode(view) if inputs else None
+        self.model_code = ModelCode(view) if inputs else None
         observes = self._observe_function if inputs else None
         self.functions = FunctionalActivations(self._begin_function, self._end_function, observes)
         hooks.callback(self.functions.switch, False)
@@ -130,9 +130,9 @@ class LayerTracker:
             if self.inputs and not in_backward():
                 running.input = self._layer_input((args, kwargs), batch_dim, at_once=childless)
                 running.arguments = args, kwargs
-            if self.own_code is not None:
+            if self.model_code is not None:
                 given = (*args, *kwargs.values())
-                running.factor_before = self.own_code.factors.before(given)
+                running.factor_before = self.model_code.factors.before(given)
             self._start(running)
 
         handles = [
@@ -189,18 +189,18 @@ class LayerTracker:
             return
         call.weight = self.statistics.of_weight(ended.module)
         call.used, call.factor_before = ended.used, ended.factor_before
-        if self.own_code is not None:
-            self.own_code.end_call(call, ended.module, ended.arguments, output)
+        if self.model_code is not None:
+            self.model_code.end_call(call, ended.module, ended.arguments, output)
 
     def _observe_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object
     ) -> None:
         """Note what a function that the model's own code called does with weights."""
-        if self.own_code is None or not self.running or self.running[-1].opaque or in_backward():
+        if self.model_code is None or not self.running or self.running[-1].opaque or in_backward():
             return
         caller = self.running[-1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            caller.used += self.own_code.observe(
+            caller.used += self.model_code.observe(
                 caller.path, function, args, kwargs, output, after=len(self.calls)
             )
 

@@ -25,7 +25,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Arguments and keyword arguments."""
 
 
-class OwnCode:
+class ModelCode:
     """Gather how weights are used, which constants signals meet, and attentions.
 
     Attributes:

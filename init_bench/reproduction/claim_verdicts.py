@@ -39,7 +39,7 @@ class Claim:
         note: what to mind in the measurement, or what it says that the source does not.
         of_ratios: the values are ratios: their geometric mean counts, the interval is that of the
             logarithms.
-        exact: no seed has a say in the value, so that one is enough.
+        exact: the value does not depend on the seed: one run decides.
     """
 
     name: str
@@ -65,7 +65,8 @@ def judge(
 
     The interval is Student's t over seeds, of ratios that of their logarithms. A claim
     *holds* if all of the interval lies within the threshold, *does not hold* if all of it lies
-    outside, and is *undecided* if the interval contains the threshold or one seed gives none.
+    outside, and is *undecided* if the interval contains the threshold, or if there is one seed and
+    so no interval.
 
     Args:
         claims: what to judge.
@@ -110,8 +111,9 @@ def _notes(
     if claim.second and math.isfinite(second_value):
         yield f"{claim.second.quantity}: {second_value:.3g}"
     if wants_seeds:
-        found = "one seed gives no interval" if len(values) == 1 else ""
-        yield f"{found or 'the interval straddles the threshold'}: more seeds are needed"
+        one = len(values) == 1
+        why = "one seed gives no interval" if one else "the interval straddles the threshold"
+        yield f"{why}: more seeds are needed"
     if without := int(values.isna().sum()):
         yield f"{without} of {len(values)} seeds diverged or were not measured"
     if claim.note:

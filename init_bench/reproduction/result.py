@@ -19,7 +19,7 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 
 
 def summary_of(claims: pd.DataFrame) -> str:
-    """Return how many claims hold, do not hold and are undecided.
+    """Return how many claims hold, how many do not, and how many are undecided.
 
     Example:
         >>> summary_of(pd.DataFrame({"verdict": ["holds", "undecided"]}))
@@ -27,8 +27,12 @@ def summary_of(claims: pd.DataFrame) -> str:
     """
     verdicts = list(claims["verdict"]) if len(claims) else []
     failed, undecided = verdicts.count("does not hold"), verdicts.count("undecided")
-    others = f", {failed} do not" * bool(failed) + f", {undecided} undecided" * bool(undecided)
-    return f"{verdicts.count('holds')} of {len(verdicts)} claims hold{others}."
+    parts = [f"{verdicts.count('holds')} of {len(verdicts)} claims hold"]
+    if failed:
+        parts.append(f"{failed} do not")
+    if undecided:
+        parts.append(f"{undecided} undecided")
+    return f"{', '.join(parts)}."
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Cell:
 
     @property
     def init_spec(self) -> InitSpec:
-        """The initializer's spec, parsed."""
+        """The initializer's spec, parsed anew: one kept by each of 100,000 cells is memory."""
         return parse(self.init)
 
     @property

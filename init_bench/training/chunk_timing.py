@@ -40,12 +40,12 @@ def _shortened(cell: Cell, steps: int) -> Cell:
 def _seconds(chunks: Sequence[list[Cell]], train: ChunkTrainer) -> float:
     """Return the time of chunks of one kind of network, from the first steps of one of them."""
     first = max(chunks, key=lambda chunk: chunk[0].steps)
-    start, step = start_and_step(first, train)
+    start, step = time_start_and_step(first, train)
     return sum(len(chunk) / len(first) * (start + step * (chunk[0].steps - 1)) for chunk in chunks)
 
 
-def start_and_step(chunk: Sequence[Cell], train: ChunkTrainer) -> tuple[float, float]:
-    """Time a chunk; return the seconds of its start, first step and test, and of a later step."""
+def time_start_and_step(chunk: Sequence[Cell], train: ChunkTrainer) -> tuple[float, float]:
+    """Return the seconds of a chunk's start, first step and test included, and of a later step."""
     _timed(chunk, 1, train)  # not counted: data are loaded and kernels chosen once
     start = _timed(chunk, 1, train)
     return start, _seconds_per_step(chunk, start, train)

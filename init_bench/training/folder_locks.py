@@ -105,6 +105,17 @@ class Claims:
         write_atomic(self._file(self.name), lambda part: part.write_text(text))
         return mine
 
+    def held(self) -> bool:
+        """Return whether this driver's claim stands: no other has taken its cells over.
+
+        Call it under the folder's lock, under which cells are taken over.
+        """
+        try:  # to open a file, other than to ask whether it is there, is answered anew on NFS
+            self._file(self.name).open().close()
+        except FileNotFoundError:
+            return False
+        return True
+
     def others(self) -> list[dict[str, Any]]:
         """Return the claims of all other drivers that are alive; delete those of dead ones."""
         found = []

@@ -49,7 +49,7 @@ class Forecast:
             f"chunks  {self.chunks}, {self.at_once} at once\n"
             f"memory  about {math.ceil(self.worker_bytes / 1e6)} MB for each at once, beside torch "
             f"and the data\n"
-            f"time    about {spoken(self.seconds)}, from a few steps of {self.kinds} "
+            f"time    about {duration_text(self.seconds)}, from a few steps of {self.kinds} "
             f"{'kind' if self.kinds == 1 else 'kinds'} of network, timed here and now"
         )
 
@@ -109,11 +109,11 @@ def _bytes(chunks: Sequence[list[Cell]], trainer: Trainer) -> int:
     return len(largest) * bytes_of(largest[0], trainer.train.loaded[largest[0].dataset])
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a time in words.
 
     Example:
-        >>> spoken(3.2), spoken(400), spoken(9000)
+        >>> duration_text(3.2), duration_text(400), duration_text(9000)
         ('3 s', '7 min', '2.5 h')
     """
     if seconds < 100:

@@ -134,7 +134,7 @@ def _train_missing(
             with store.locked():
                 free = claims.take(missing - store.done())
             mine = [cell for key, cell in cells.items() if key in free]
-            failures += _train_and_store(mine, trainer, store, shown=shown)
+            failures += _train_and_store(mine, trainer, store, claims, shown=shown)
             tried |= free
             if not free:
                 _wait(claims, shown=shown)
@@ -151,7 +151,7 @@ def _wait(claims: Claims, *, shown: bool) -> None:
 
 
 def _train_and_store(
-    cells: Sequence[Cell], trainer: Trainer, store: Store, *, shown: bool
+    cells: Sequence[Cell], trainer: Trainer, store: Store, claims: Claims, *, shown: bool
 ) -> tuple[Path, ...]:
     """Train the cells and store each chunk when it is done; return the files about failures."""
     progress = Progress(len(cells), sum(cell.steps for cell in cells), shown=shown and bool(cells))
@@ -162,7 +162,7 @@ def _train_and_store(
                 failures.append(store.write_failure(chunk, outcome))
                 progress.fail(len(chunk))
             else:
-                store.write(outcome)
+                store.write(outcome, claimed=claims.held)
                 progress.finish(len(chunk))
     return tuple(failures)
 

@@ -285,10 +285,10 @@ def results_of(
     Raises:
         InitBenchError: a file is damaged.
     """
-    held = store.done()
+    stored = store.done()
     cells = store.cells()
-    if keys is not None and not held <= keys:
+    if keys is not None and not stored <= keys:
         cells = cells.filter(pc.is_in(cells["key"], pa.array(keys, pa.string())))
     by = ("init", "activation", "seed", "key")
-    cells = cells.sort_by([(name, "ascending") for name in by])  # pandas takes more memory
+    cells = cells.sort_by([(name, "ascending") for name in by])  # pandas' sort takes more memory
     return Results(cells.to_pandas(split_blocks=True, self_destruct=True), store, failures)

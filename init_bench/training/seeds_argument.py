@@ -39,6 +39,6 @@ def seeds_from(seeds: int | Iterable[int], *, minimum: int = 1) -> tuple[int, ..
 
 def _refusal(seeds: object, minimum: int) -> InitBenchError:
     return InitBenchError(
-        f"seeds must be a count of at least {minimum} or at least {minimum} integers from 0, such "
-        f"as 5 or [0, 1, 2]; got {seeds!r}"
+        f"seeds must be a count, such as 5, or distinct integers from 0, such as [0, 1, 2]: at "
+        f"least {minimum}; got {seeds!r}"
     )

@@ -35,7 +35,7 @@ OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
 
 
 FILES_AT_ONCE = 100
-"""Small files whose tables are made one where all of them are read."""
+"""Chunks whose cells are joined into one table at a time."""
 
 
 class Store:
@@ -48,7 +48,7 @@ class Store:
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
-        # Keys in each row group of the chunks found sound: these are checked once.
+        # By chunk that was found sound (each is checked once): the keys in each of its row groups.
         self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
@@ -125,14 +125,22 @@ class Store:
             log.warning("%s is damaged; it is written again", path)
             return None
 
-    def write(self, results: Sequence[CellResult]) -> None:
+    def write(
+        self, results: Sequence[CellResult], *, claimed: Callable[[], bool] = lambda: False
+    ) -> None:
         """Store a chunk, without those cells that another driver has stored meanwhile.
+
+        Args:
+            results: of the chunk's cells.
+            claimed: whether these cells are still claimed by this driver, so that no other has
+                stored them. To look through a folder of 10,000 chunks takes longer than to write.
 
         Raises:
             StorageError: a file cannot be written; nothing of the chunk is left.
         """
         with self.locked():
-            self._look()
+            if not claimed():
+                self._look()
             new = [result for result in results if result.cell.key not in self._stored]
             if new:
                 tables = to_tables(new)
@@ -229,7 +237,8 @@ class Store:
     def cells(self) -> pa.Table:
         """Read the cells of the chunks that ``done`` found.
 
-        A table of few rows takes many times their bytes: some at a time are made one.
+        A pyarrow table of few rows takes many times the bytes of its rows, so tables are joined
+        ``FILES_AT_ONCE`` at a time.
         """
         names = sorted(self._row_groups)
         some = [names[i : i + FILES_AT_ONCE] for i in range(0, len(names), FILES_AT_ONCE)]
@@ -261,11 +270,12 @@ class Store:
         bad = [path for name in sorted(self._look()) for path in self._chunk(name).tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
-            command = command_of(self.manifest() or {}) or "the call"
+            command = command_of(self.manifest() or {})
+            ours = command.startswith("init-bench ")
+            again = f"run {command} again" if ours else "repeat the call that wrote this folder"
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
-                f"repeat what wrote this folder, {command}: it moves the chunk to damaged/ and "
-                f"trains it again"
+                f"{again}: it moves the damaged chunk to damaged/ and trains it once more"
             )
         return set(self._stored)
 
@@ -277,8 +287,7 @@ class Store:
             if sums is not None:
                 self._add(name, self._chunk(name).row_groups(sums))
                 self._replaced |= set(sums.get("replaces", ()))
-        known = self._row_groups.keys()
-        gone = known - summed | known & self._replaced
+        gone = self._row_groups.keys() - (summed - self._replaced)
         if gone:
             self._row_groups = {n: keys for n, keys in self._row_groups.items() if n not in gone}
             self._stored = {key for name in self._row_groups for key in self._keys(name)}

@@ -141,7 +141,7 @@ _Training._capture = lambda *words: time.sleep(600) if words[2] else whole(*word
 """A worker that reports its steps and then sleeps, as in one that takes long."""
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "worker"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGTERM, BUSY)]
 )

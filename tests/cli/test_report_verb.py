@@ -56,7 +56,7 @@ def test_the_page_of_a_comparison_holds_its_verdict(tmp_path: Path) -> None:
     assert answer and answer in again
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_the_page_of_a_comparison_leaves_out_other_runs_of_the_folder(tmp_path: Path) -> None:
     pair = ("he_normal", "lecun_normal")
     options: dict[str, Any] = {"out": tmp_path, "seeds": 2, "width": 8, "depth": 3}

@@ -253,7 +253,11 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
         r"is the class CrossEntropyLoss: pass an instance: loss_fn=CrossEntropyLoss\(\)",
     ),
     "the name of a loss": (sound(), (X, Y, "mse"), "loss_fn must be a function .* got 'mse'"),
-    "targets beyond the classes": (sound(), (X, Y + 9), "class 12, but .* 4 classes, 0 to 3"),
+    "targets beyond the classes": (
+        sound(),
+        (X, Y + 9),
+        "class 12, but .* 4 logits per sample: give the last layer 13",
+    ),
     "nan inputs": (
         sound(),
         (X.clone().fill_(torch.nan),),
@@ -290,6 +294,12 @@ NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
     ),
     "a list": (sound(), Y.tolist(), "targets list of 64, first 0 and output"),
     "beyond the classes": (sound(), Y + 9, "targets hold class 12"),
+    "one number each": (
+        nn.Sequential(nn.Linear(30, 1), nn.Flatten(0)),
+        Y,
+        "pass class indices, or",
+    ),
+    "one column": (nn.Linear(30, 1), Y, "without loss_fn, targets must be class indices"),
     "frozen": (sound().requires_grad_(False), Y, "every parameter of this Sequential is frozen"),
     "cut off": (Detached(), Y, r"no gradient leads from the output float32 \(64, 4\) .* detach"),
 }

@@ -188,8 +188,8 @@ LOSS = {"loss_fn": nn.functional.mse_loss}
     ("arguments", "keywords", "said"),
     [
         ((batch()[0],), {}, "recommend trains the model: pass targets"),
-        (batch(), {"seeds": 2}, "seeds must be a count of at least 3 .* got 2"),
-        (batch(), {"seeds": range(2)}, "seeds must be a count of at least 3 .* got range"),
+        (batch(), {"seeds": 2}, "seeds must be a count, .* at least 3; got 2"),
+        (batch(), {"seeds": range(2)}, "seeds must be a count, .* at least 3; got range"),
         (batch(), {"inits": []}, r"inits must be a list of specs, .* got \[\]"),
         (batch(), {"inits": "he_normal"}, "inits must be a list of specs, .* got 'he_normal'"),
         ((torch.full((8, 30), torch.nan), batch()[1][:8]), {}, "inputs .* hold nan"),

@@ -54,6 +54,18 @@ def test_samples_are_compared_with_each_other(name: str) -> None:
     assert bool(list(remarks_on_inputs(inputs))) == equal
 
 
+def test_a_weight_frozen_alone_is_told_and_a_frozen_layer_is_not() -> None:
+    model = sound()
+    first = next(module for module in model.modules() if isinstance(module, nn.Linear))
+    first.weight.requires_grad_(False)
+    assert "frozen in a layer whose other parameters learn: fc1.weight;" in " ".join(
+        ib.diagnose(model, X, Y).notes
+    )
+    assert first.bias is not None
+    first.bias.requires_grad_(False)
+    assert not any("frozen" in note for note in ib.diagnose(model, X, Y).notes)
+
+
 def test_a_normalization_of_ones_is_as_it_should_be() -> None:
     class Square(nn.Module):
         def __init__(self) -> None:

@@ -99,7 +99,7 @@ def built(name: str) -> nn.Module:
         return CASES[name][0]()
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_of_torchvision_is_diagnosed(name: str) -> None:
     _, inputs, loss = CASES[name]

@@ -129,7 +129,7 @@ def said(installed: Path) -> dict[str, Any]:
     return {**found, "list": {row["name"]: row for row in listed}}
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_plugins_of_every_kind_are_in_the_list(said: dict[str, Any]) -> None:
     rows = said["list"]
     assert {name: rows[name]["needs"] for name in KINDS} == KINDS
@@ -145,7 +145,7 @@ def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(
         assert sum(line.startswith(f"| {name} | {needs} | ") for line in said["page"]) == 1
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_plugins_of_every_kind_meet_the_property_tests(installed: Path) -> None:
     words = ("-m", "pytest", "-n0", "-p", "no:cacheprovider", "tests/init/test_menu.py")
     chosen = f"({' or '.join(KINDS)}) and not taken"

@@ -37,6 +37,17 @@ def test_two_drivers_claim_no_cell_twice(tmp_path: Path) -> None:
         assert holder(seen).startswith(f"process {seen['pid']} on {seen['host']} (since 20")
 
 
+def test_a_claim_stands_until_another_driver_takes_it_over(tmp_path: Path) -> None:
+    with Claims(tmp_path) as one:
+        one.take({"a"})
+        assert one.held()
+        with Claims(tmp_path) as two:
+            one.lease.release()  # as if its heartbeat had stopped
+            two.others()
+        assert not one.held()
+        one.lease.acquire()
+
+
 def test_the_claim_of_a_driver_that_ends_is_free(tmp_path: Path) -> None:
     with Claims(tmp_path) as two:
         with Claims(tmp_path) as one:

@@ -28,7 +28,8 @@ def test_seeds_are_a_count_or_a_series(given: Any, seeds: tuple[int, ...]) -> No
 
 @pytest.mark.parametrize("bad", [0, -1, 2.5, "3", True, [], [0, -1], [0.5], [True, False], None])
 def test_what_is_neither_is_refused_with_an_example(bad: Any) -> None:
-    expected = rf"seeds must be a count .*such as 5 or \[0, 1, 2\]; got {re.escape(repr(bad))}"
+    got = re.escape(repr(bad))
+    expected = rf"seeds must be a count, such as 5, .*such as \[0, 1, 2\]: at least 1; got {got}"
     with pytest.raises(InitBenchError, match=expected):
         seeds_from(bad)
 

@@ -376,6 +376,25 @@ def test_what_another_driver_has_stored_is_not_stored_again(
     assert filled.done() == other.done()
 
 
+def test_the_folder_is_looked_through_only_where_others_may_have_stored_the_cells(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = filled.done()
+    looks: list[str] = []
+
+    def look() -> set[str]:
+        looks.append("look")
+        return set()
+
+    monkeypatch.setattr(filled, "_look", look)
+    mine, others = Cell(steps=3, seed=10), Cell(steps=3, seed=11)
+    filled.write([result(mine)], claimed=lambda: True)
+    assert looks == []
+    filled.write([result(others)], claimed=lambda: False)
+    assert looks == ["look"]
+    assert Store(filled.folder).done() == {*stored, mine.key, others.key}
+
+
 def test_checksums_are_verified_once(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
 

@@ -65,7 +65,7 @@ def summary_of(
     ``use`` lists the arms that nothing beats, the lowest loss first; ``avoid`` those that are shown
     to be worse and whose mean is worse by a tenth of chance's loss or more, the worst first.
     ``loss`` is that of the first of ``use`` with its 95 % interval, ``loss_of_avoided`` the range
-    of those to avoid, ``worse_by`` the difference of the least bad of them from the best with the
+    of those to avoid, ``worse_by`` the difference of the best of them from the best of all with the
     interval that holds for all pairs.
     """
     rows = []
@@ -94,7 +94,7 @@ def summary_of(
 
 
 def _worse_by(tests: pd.DataFrame, answer: Answer) -> str:
-    """Return how far the least bad arm to avoid is behind the best, empty where there is none."""
+    """Return how far the best arm to avoid is behind the best, empty where there is none."""
     if not answer.avoid:
         return ""
     row = tests[(tests["a"] == answer.use[0]) & (tests["b"] == answer.avoid[-1])].iloc[0]

@@ -10,11 +10,11 @@ from init_bench.comparison.bench.pipeline import planned
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
 from init_bench.init.progress_bar import progress_bar
-from init_bench.training.chunk_timing import start_and_step
+from init_bench.training.chunk_timing import time_start_and_step
 from init_bench.training.chunks import CHUNK_CELLS
 from init_bench.training.devices import devices_of
 from init_bench.training.dispatch import default_workers, trainer_for
-from init_bench.training.forecast import spoken
+from init_bench.training.forecast import duration_text
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class BenchForecast:
     workers: int
 
     def __str__(self) -> str:
-        time = spoken(self.table["seconds"].sum() / self.workers)
+        time = duration_text(self.table["seconds"].sum() / self.workers)
         rows = self.table.to_string(index=False, float_format="{:.0f}".format)
-        return f"{rows}\nabout {time} with {self.workers} workers, timed here and now"
+        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
+        return f"{rows}\nabout {time} with {workers}, timed here and now"
 
 
 def forecast_bench(
@@ -47,8 +48,9 @@ def forecast_bench(
 ) -> BenchForecast:
     """Say what ``bench`` with the same arguments would do; train a few steps, write nothing.
 
-    For each task a few steps from torch's default are timed, of ten plain MLPs at once or of one
-    other network. Widened grids and the starts of initializers that must see data come on top.
+    For each task it times a few steps from torch's default: of a chunk of ten networks if the task
+    is a plain MLP, else of one network. Widened grids and the starts of initializers that must see
+    data come on top.
 
     Raises:
         InitBenchError: what ``bench`` raises before it starts.
@@ -56,18 +58,14 @@ def forecast_bench(
     plan = planned(tasks, inits, out=out, quick=quick, seeds=seeds)
     rows = []
     with progress_bar(len(plan.arms), "timing tasks", "task") as done:
-        timed = {}
-        for name in plan.arms:
-            timed[name] = _seconds(plan.tasks[name], plan.protocol, device)
+        for name, arms in plan.arms.items():
+            start, step = _seconds(plan.tasks[name], plan.protocol, device)
+            rates = len(plan.tasks[name].first_rates)
+            tuned = plan.protocol.tuning_seeds * (rates + plan.protocol.kept)
+            runs = len(arms) * (tuned + len(plan.protocol.seeds))
+            steps = len(arms) * plan.protocol.trained_steps(plan.tasks[name].steps, rates)
+            rows.append([name, len(arms), runs, steps, runs * start + steps * step])
             done(1)
-    for name, arms in plan.arms.items():
-        start, step = timed[name]
-        rates = len(plan.tasks[name].first_rates)
-        tuned = plan.protocol.tuning_seeds * (rates + plan.protocol.kept)
-        runs = len(arms) * (tuned + len(plan.protocol.seeds))
-        steps = len(arms) * plan.protocol.trained_steps(plan.tasks[name].steps, rates)
-        seconds = runs * start + steps * step
-        rows.append([name, len(arms), runs, steps, seconds])
     table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds"])
     return BenchForecast(table, workers or default_workers(devices_of(device)))
 
@@ -80,5 +78,5 @@ def _seconds(task: Task, protocol: Protocol, device: str) -> tuple[float, float]
     with trainer_for(
         chunk, device=device, executor="serial", workers=None, executor_options=None
     ) as trainer:
-        start, step = start_and_step(chunk, trainer.train)
+        start, step = time_start_and_step(chunk, trainer.train)
     return start / len(chunk), step / len(chunk)

@@ -76,10 +76,10 @@ def _answers(summary: pd.DataFrame) -> str:
         "architecture": "architecture",
         "use": "use",
         "verdict": "verdict",
-        "loss": "loss of the first [95 %]",
+        "loss": "loss of the first in *use* [95 %]",
         "avoid": "avoid",
-        "loss_of_avoided": "their loss",
-        "worse_by": "best of *avoid* is worse by",
+        "loss_of_avoided": "losses of *avoid*",
+        "worse_by": "smallest gap of *avoid*",
         "runs": "runs",
     }
     rows = summary[list(names)].astype(str).to_numpy().tolist()

@@ -139,5 +139,6 @@ class Bench:
         return figures.rank_diagram(
             found.mean_ranks,
             critical_difference=found.critical_difference,
-            caption=f"Arms that every task has ({found.tasks}).{tested}",
+            caption=f"Mean rank over {found.tasks} tasks of the arms that all of them have; 1 is "
+            f"best.{tested}",
         )

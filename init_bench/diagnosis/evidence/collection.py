@@ -141,7 +141,8 @@ def _collect(
         profile = profile_of(view, tracker.calls, weights)
         if loss_fn is not None:
             heads = [view.modules[name] for name in heads_of(profile)]
-            chance = chance_loss(loss, chance, heads, again)
+            with dropout_disabled(model):  # as in the measured pass
+                chance = chance_loss(loss, chance, heads, again)
     record = Record(tracker.calls)
     signal = describe_signal(output, view.batch_dims[""])
     return Evidence(
@@ -158,17 +159,17 @@ def _collect(
 
 
 def _uses(tracker: LayerTracker) -> dict[str, WeightUse]:
-    return {} if tracker.own_code is None else tracker.own_code.uses.found
+    return {} if tracker.model_code is None else tracker.model_code.uses.found
 
 
 def _attention_table(tracker: LayerTracker) -> pd.DataFrame:
-    calls = [] if tracker.own_code is None else tracker.own_code.attention.calls
+    calls = [] if tracker.model_code is None else tracker.model_code.attention.calls
     rows = [{**vars(call), "index": _last_index(tracker, call.layer)} for call in calls]
     return pd.DataFrame(rows, columns=list(ATTENTION))
 
 
 def _product_table(tracker: LayerTracker) -> pd.DataFrame:
-    products = [] if tracker.own_code is None else tracker.own_code.products
+    products = [] if tracker.model_code is None else tracker.model_code.products
     return pd.DataFrame([vars(product) for product in products], columns=list(PRODUCTS))
 
 
@@ -197,8 +198,7 @@ def _run(model: nn.Module, inputs: Any, tracker: LayerTracker) -> Any:
 def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> Tensor:
     """Run the model and return its loss, with the draws of the first run."""
     seed_rng(model, 0)
-    with dropout_disabled(model):
-        return loss_fn(call(model, inputs), targets)
+    return loss_fn(call(model, inputs), targets)
 
 
 def _backward(

@@ -133,7 +133,7 @@ class RateWindow:
         head = "Next to no window of rates:" if narrow else "Window of rates:"
         return (
             f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades looked at)."
+            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades tried)."
         )
 
     def _beside(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Measure what verdicts judge: each measure reads the evidence; its rows: layer, index, value."""
+"""Measure signal, gradients and units over depth, and the share that is nan or ±inf."""
 
 import math
 
@@ -238,6 +238,7 @@ def _activations(evidence: Evidence) -> pd.DataFrame:
 
 def as_rows(rows: pd.DataFrame, values: pd.Series | float) -> pd.DataFrame:
     """Return layer, index and value of the rows that have a value."""
+    # Of two indices, DataFrame() would take the union.
     aligned = values.reindex(rows.index) if isinstance(values, pd.Series) else values
     frame = pd.DataFrame({"layer": rows["place"], "index": rows["index"], "value": aligned})
     return frame[frame["value"].notna()]

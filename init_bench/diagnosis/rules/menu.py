@@ -31,7 +31,8 @@ RULES: list[Rule] = [
     *UNDONE_SCALE_RULES,
     FIRST_LOSS_RULE,
 ]
-"""Local rules first, then those about what builds up over depth."""
+"""In order of precedence: of two rules for one layer, verdict and severity the first counts, and
+the first of a verdict gives its mark."""
 
 
 def register_rule(rule: Rule) -> None:

@@ -61,7 +61,7 @@ class Rule:
         """Return the layers beyond the limit: ``layer``, ``index``, ``value``, in order."""
         rows = self.measured(evidence)
         bad = rows["value"] > self.threshold if self.above else rows["value"] < self.threshold
-        if not bad.any():
+        if not bad.any():  # as of most rules: sorting no rows took much of a diagnosis
             return NO_ROWS
         rows = rows[bad].sort_values("index", kind="stable").drop_duplicates("layer")
         return rows.head(1) if self.first_only else rows

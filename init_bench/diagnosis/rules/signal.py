@@ -123,4 +123,4 @@ SHRINKING_SIGNAL_RULES = (
         mark=("#0072B2", "v"),
     ),
 )
-"""For a loss of signal that this depth still bears."""
+"""Apart, as it comes after the rules about gradients: the signal shrinks but is still enough."""

@@ -1,4 +1,4 @@
-"""List the verdict rules about a layer's units: equal, dead, saturated."""
+"""List the verdict rules about units: equal, dead, saturated; and attention that picks one key."""
 
 from init_bench.diagnosis.measures.signal import dead_share, distinct_share, saturated_share
 from init_bench.diagnosis.measures.weight_use import largest_attention

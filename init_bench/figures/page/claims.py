@@ -1,5 +1,7 @@
 """Prepare a list of claims with a verdict on each."""
 
+from collections import Counter
+
 import pandas as pd
 
 from init_bench.figures.claim_list import number_of
@@ -10,8 +12,8 @@ FILTERS = {"holds": "that hold", "fails": "that do not", "undecided": "undecided
 """Groups of claims that a reader may choose, in words."""
 
 
-GROUPS = {"holds": "holds", "undecided": "undecided"}
-"""Group of a verdict; any other is a failure."""
+GROUPS = {"holds": "holds", "does not hold": "fails", "undecided": "undecided"}
+"""CSS class of each verdict."""
 
 
 def claims_section(claims: pd.DataFrame) -> Section:
@@ -19,7 +21,8 @@ def claims_section(claims: pd.DataFrame) -> Section:
 
     Args:
         claims: ``figure``, ``statement``, ``quantity``, ``value``, ``ci_low``, ``ci_high``,
-            ``seeds``, ``threshold``, ``verdict`` (``holds`` or another word), ``note``.
+            ``seeds``, ``threshold``, ``note``, and ``verdict``: ``holds``, ``does not hold`` or
+            ``undecided``.
 
     Raises:
         InitBenchError: a column is missing or there are no rows.
@@ -29,17 +32,18 @@ def claims_section(claims: pd.DataFrame) -> Section:
         {
             **{str(k): v for k, v in row.items()},
             "number": number_of(row),
-            "group": GROUPS.get(row["verdict"], "fails"),
+            "group": GROUPS[row["verdict"]],
         }
         for row in claims.to_dict("records")
     ]
     return Section(
         kind="claims",
         title="Claims",
-        lead="A claim holds if the whole 95 % interval over seeds lies within the threshold.",
+        lead="A claim holds if the whole 95 % interval over seeds lies within the threshold. It is "
+        "undecided if the interval contains the threshold, or if there is one seed.",
         content={
             "claims": rows,
-            "counts": {name: [row["group"] for row in rows].count(name) for name in FILTERS},
+            "counts": Counter(row["group"] for row in rows),
             "filters": FILTERS,
         },
     )

@@ -11,7 +11,7 @@ from torch.nn import functional
 from init_bench.init.graph.node_inputs import carried, function_name, is_lookup
 
 Signals = Mapping[fx.Node, set[fx.Node]]
-"""What each node carries the values of, as ``dataflow.signals`` finds it."""
+"""What each node carries the values of, as ``node_inputs.signals`` finds it."""
 
 
 _PASSING = frozenset(

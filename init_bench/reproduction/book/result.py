@@ -37,6 +37,6 @@ class Book(Reproduction):
         steps = int(self.claims["steps"].max()) if len(self.claims) else STEPS
         if steps < STEPS:
             yield (
-                f"Training runs had {steps} steps, the book's have {STEPS}: claims about learning "
-                f"need all of them."
+                f"Trained for {steps} steps; the book's runs have {STEPS}, and its claims about "
+                f"learning are about those."
             )

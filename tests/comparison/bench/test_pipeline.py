@@ -134,7 +134,7 @@ def test_a_dry_run_says_how_much_and_writes_nothing(tmp_path: Path) -> None:
     options = ["--dry-run", "--workers", "1", "--device", "cpu"]
     done = init_bench("bench", *words, *options, cwd=tmp_path)
     assert done.returncode == 0
-    assert re.search(r"about \d+ s with 1 workers", done.stdout)
+    assert re.search(r"about [\d.]+ (s|min|h) with 1 worker,", done.stdout)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 

@@ -117,7 +117,7 @@ def diagnosis(browser: Any, diagnosis_page: Path) -> Opened:
     return Opened(browser, diagnosis_page)
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "diagnosis", "bench", "paper"])
 def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     kind: str, request: pytest.FixtureRequest
@@ -240,7 +240,7 @@ def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> 
     assert "at step 2" in found.words("scale-of-every-layer")
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_without_javascript_the_answer_and_a_picture_are_there(
     browser: Any, run_page: Path
 ) -> None:

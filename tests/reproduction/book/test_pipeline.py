@@ -135,7 +135,7 @@ OTHER_HISTOGRAMS = {"6-11", "6-13", "6-14-tanh"}
 """Drawn by the function that draws 6-10 and 6-14, from the same table."""
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_the_same_book_twice_gives_the_same_bits(tmp_path: Path) -> None:
     options: dict[str, Any] = {"seeds": 2, "steps": 6, "device": "cpu", "progress": False}
     first = reproduce_book(tmp_path / "a", **options)

@@ -54,7 +54,7 @@ def cluster(gate: Gate) -> Iterator[Any]:
     cluster.shutdown()
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, about files that a killed node leaves open
 def test_a_grid_outlives_a_worker_and_a_node(cluster: Any, gate: Gate, tmp_path: Path) -> None:
     """Kill a worker mid-task, then a node and its children; add a node: each cell is there once."""

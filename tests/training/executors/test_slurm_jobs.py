@@ -35,7 +35,7 @@ def assert_each_cell_once(grid: ib.Grid, found: ib.Results, folder: Path) -> Non
     pd.testing.assert_frame_equal(found.curves, serial.curves, check_exact=True)
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*os.fork")
 def test_the_cells_of_a_killed_job_are_given_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
