@@ -17,7 +17,9 @@ from benchmarks.network_evidence import NetworkEvidence, described, evidence_of
 from benchmarks.networks import PLAIN, held_out_nets, training_nets
 from benchmarks.trainability import PATIENT, QUICK
 from init_bench.diagnosis.judgment import judge
-from init_bench.diagnosis.measures.signal import gradient_left, is_normalized, output_spread
+from init_bench.diagnosis.measures.gradients import gradient_left
+from init_bench.diagnosis.measures.rows import is_normalized
+from init_bench.diagnosis.measures.signal import output_spread
 from init_bench.diagnosis.rules.gradients import EXPLODES_NORMALIZED
 from init_bench.diagnosis.rules.menu import RULES
 

@@ -17,7 +17,7 @@ from init_bench.datasets import idx
 from init_bench.datasets.bundled_mnist import cache_folder, unpacked_mnist
 from init_bench.datasets.column_order import sort_columns
 from init_bench.datasets.dataset import Dataset
-from init_bench.datasets.pixels import pixel_dataset
+from init_bench.datasets.pixel_regression import pixel_dataset
 from init_bench.errors import InitBenchError, lookup
 
 PREFIX = "idx:"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.trial_run import uses_by_trial
-from tests import own_layers as own
+from tests import user_layers as own
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pandas as pd
 from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
-from init_bench.diagnosis.measures.signal import NO_ROWS, indices_of
+from init_bench.diagnosis.measures.rows import NO_ROWS, indices_of
 
 
 def cut_off(evidence: Evidence) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.worst_matrix import distance_from_1
-from init_bench.diagnosis.measures.signal import (
+from init_bench.diagnosis.measures.rows import (
     as_rows,
     bypassed_zero_layers,
     multiplying,

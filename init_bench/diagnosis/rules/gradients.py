@@ -1,6 +1,7 @@
 """List the verdict rules about the gradient: it vanishes or explodes on its way back."""
 
-from init_bench.diagnosis.measures.signal import gradient_left, is_normalized, is_plain
+from init_bench.diagnosis.measures.gradients import gradient_left
+from init_bench.diagnosis.measures.rows import is_normalized, is_plain
 from init_bench.diagnosis.rules.rule import Rule
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"

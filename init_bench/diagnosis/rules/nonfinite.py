@@ -1,6 +1,6 @@
 """List the verdict rules about nan and ±inf, in weights, outputs and gradients."""
 
-from init_bench.diagnosis.measures.signal import (
+from init_bench.diagnosis.measures.nonfinite import (
     nonfinite_gradient,
     nonfinite_signal,
     nonfinite_weights,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.measures.signal import NO_ROWS, always
+from init_bench.diagnosis.measures.rows import NO_ROWS, always
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """List the verdict rules about units: equal, dead, saturated; and attention that picks one key."""
 
-from init_bench.diagnosis.measures.signal import dead_share, distinct_share, saturated_share
+from init_bench.diagnosis.measures.units import dead_share, distinct_share, saturated_share
 from init_bench.diagnosis.measures.weight_use import largest_attention
 from init_bench.diagnosis.rules.rule import Rule
 

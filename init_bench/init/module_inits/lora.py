@@ -10,7 +10,7 @@ from torch import Tensor
 from init_bench.errors import InitBenchError, lookup
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.whole_model.fill_log import Filled
-from init_bench.init.whole_model.memory import refuse_meta
+from init_bench.init.whole_model.meta_check import refuse_meta
 from init_bench.init.whole_model.network_editor import Network
 
 STARTS: dict[str, Callable[[Any, str], None]] = {

@@ -13,7 +13,7 @@ from init_bench.hooks.isolation import rollback_on_error
 from init_bench.hooks.model_call import check_is_module
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
-from init_bench.init.whole_model.memory import refuse_meta
+from init_bench.init.whole_model.meta_check import refuse_meta
 from init_bench.init.whole_model.network_editor import Network, Override
 from init_bench.init.whole_model.parameters import (
     NamedParameter,

@@ -17,7 +17,7 @@ from init_bench.reproduction.papers.experiment import (
     tables,
     value_of,
 )
-from init_bench.reproduction.papers.trained import (
+from init_bench.reproduction.papers.network_training import (
     GRADIENT,
     STD,
     best_rates,

@@ -15,7 +15,7 @@ from init_bench.reproduction.papers.experiment import (
     least,
     tables,
 )
-from init_bench.reproduction.papers.trained import initial_layers, train
+from init_bench.reproduction.papers.network_training import initial_layers, train
 from init_bench.training.grid import Grid
 
 DEPTH = 20

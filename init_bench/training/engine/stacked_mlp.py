@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.training.cell import Cell
+from init_bench.training.engine.equal_neighbors import run_length, runs
 from init_bench.training.engine.minibatches import Minibatch, padded_size
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
-from init_bench.training.engine.runs import run_length, runs
 from init_bench.training.engine.update_rule import CellFactors, factors_of
 
 

@@ -10,7 +10,7 @@ import init_bench as ib
 from init_bench.errors import InitBenchError
 from init_bench.init import module_fans
 from init_bench.init.whole_model.report import Report
-from tests import own_layers as own
+from tests import user_layers as own
 
 
 def std_over_root(parameter: Tensor, fan_in: int) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import init_bench as ib
-from tests import own_layers as own
+from tests import user_layers as own
 
 X, Y = torch.randn(32, 64, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 10
 

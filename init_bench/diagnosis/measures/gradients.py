@@ -1,0 +1,37 @@
+"""Measure how much of the gradient is left at the first layers."""
+
+import numpy as np
+import pandas as pd
+
+from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.measures.rows import (
+    NO_ROWS,
+    as_rows,
+    bypassed_zero_layers,
+    hidden_layers,
+    hidden_weighted,
+    max_gradient_upstream,
+    multiplying,
+)
+
+
+def gradient_left(evidence: Evidence) -> pd.DataFrame:
+    """Return the gradient's norm at the first hidden layer divided by that at the last."""
+    for rows in (hidden_layers(evidence), hidden_weighted(evidence)):
+        rows = _on_gradient_path(rows, evidence).dropna(subset=["gradient"])
+        if len(rows) >= 2:
+            break
+    else:
+        return NO_ROWS
+    size = rows["gradient"] * rows["outputs"] ** 0.5
+    ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
+    return as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+
+
+def _on_gradient_path(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Leave out the inside of residual branches that end in zeros: no gradient reaches them yet."""
+    around_zeros = bool(bypassed_zero_layers(multiplying(evidence)).any())
+    closed = (rows["gradient"] == 0) & (
+        (max_gradient_upstream(evidence)[rows.index] > 0) | around_zeros
+    )
+    return rows[~closed]
