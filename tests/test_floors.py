@@ -290,6 +290,7 @@ def test_help_loads_no_heavy_library_and_not_torch() -> None:
     assert not loaded & {"torchvision", "plotly", "ray", "torch"}
 
 
+@pytest.mark.slow
 def test_weights_and_bundled_data_load_no_compiler_and_no_torchvision() -> None:
     """The two take 130 MB and three seconds, which who needs neither should not pay."""
     loaded = loaded_by(

@@ -92,23 +92,23 @@ def _length(argument: Any) -> int:
 
 
 def remarks_on_frozen(model: nn.Module) -> Iterator[str]:
-    """Name parameters that are frozen in a layer whose others learn: a whole layer may be meant.
+    """Name weights that are frozen beside a bias that learns: a whole layer may be meant.
 
     Example:
         >>> layer = nn.Linear(2, 2)
         >>> _ = layer.weight.requires_grad_(False)
         >>> list(remarks_on_frozen(layer))
-        ['frozen in a layer whose other parameters learn: weight; is it meant?']
+        ['frozen, although the bias of the layer learns: weight; is it meant?']
     """
     frozen = []
     for path, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
-        if any(parameter.requires_grad for parameter in own.values()):
-            still = (name for name, parameter in own.items() if not parameter.requires_grad)
-            frozen += [f"{path}.{name}".lstrip(".") for name in still]
+        learns = [name in own and own[name].requires_grad for name in ("weight", "bias")]
+        if "weight" in own and learns == [False, True]:
+            frozen.append(f"{path}.weight".lstrip("."))
     if frozen:
         named = listed(frozen, MOST_NAMED)
-        yield f"frozen in a layer whose other parameters learn: {named}; is it meant?"
+        yield f"frozen, although the bias of the layer learns: {named}; is it meant?"
 
 
 def remark_on_training(update: torch.optim.Optimizer) -> str:

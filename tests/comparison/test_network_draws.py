@@ -64,6 +64,7 @@ def test_pairs_with_a_whole_network_on_a_side_are_compared_on_one(
     assert fills_networks(pair(a, b)) is whole
 
 
+@pytest.mark.slow
 def test_every_weight_has_its_rows() -> None:
     rows = rows_of("lsuv", "krahenbuhl")
     quantities = ["same bits", "std ratio", "spectrum ratio", "kurtosis ratio"]

@@ -34,6 +34,7 @@ def test_he_and_torchs_kaiming_are_the_same_bits() -> None:
     assert found.folder is None and found.failures == ()
 
 
+@pytest.mark.slow
 def test_a_pair_that_differs_says_in_what(differing: ib.Comparison) -> None:
     (verdict,) = differing.verdicts.values()
     assert verdict.startswith("differs: he_normal trains better: final loss lower by ")
@@ -59,6 +60,7 @@ def test_the_folder_holds_runs_table_and_figure(folder: Path, differing: ib.Comp
     assert len(ib.load(folder).cells) == 20
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_finds_the_same(
     folder: Path, differing: ib.Comparison
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_second_call_trains_nothing_and_finds_the_same(
     pd.testing.assert_frame_equal(found, before)
 
 
+@pytest.mark.slow
 def test_more_names_go_on_in_the_same_folder(folder: Path, differing: ib.Comparison) -> None:
     more = ib.compare("he_normal", "normal(std=0.01)", "zeros", out=folder, **SMALL, **QUIET)
     assert len(more.verdicts) == 3
@@ -84,6 +87,7 @@ def test_every_initializer_of_ours_draws_as_torchs_counterpart() -> None:
     assert isinstance(found.figure(), Figure)
 
 
+@pytest.mark.slow
 def test_the_global_stream_does_not_move() -> None:
     before = torch.get_rng_state()
     ib.compare(
@@ -103,6 +107,7 @@ def test_it_reads_in_a_terminal_and_in_a_notebook(differing: ib.Comparison) -> N
     assert html.startswith("<table>") and "<svg" in html and "<script" not in html
 
 
+@pytest.mark.slow
 def test_a_name_is_no_markup_in_a_notebook(differing: ib.Comparison) -> None:
     spec = "variance_scaling(distribution='normal')"
     found = ib.compare(spec, "he_normal", **SMALL, **QUIET, seeds=1)
@@ -114,6 +119,7 @@ def test_the_summary_says_who_is_better_and_nothing_else(differing: ib.Compariso
     assert "trains better" in differing.summary and "\n" not in differing.summary
 
 
+@pytest.mark.slow
 def test_a_saved_comparison_is_table_figure_page_and_json(
     tmp_path: Path, differing: ib.Comparison
 ) -> None:

@@ -45,6 +45,7 @@ def test_differences_are_paired_over_seeds(tmp_path: Path) -> None:
     assert math.isnan(rows["diverged"].p), "nothing diverged, so nothing is tested"
 
 
+@pytest.mark.slow
 def test_seeds_are_added_only_where_no_difference_shows(tmp_path: Path) -> None:
     clear, same = Pair(a=HE, b=parse("normal(std=1)")), Pair(a=HE, b=parse("he_uniform"))
     looks = tuple(tuple(range(n)) for n in (9, 10))

@@ -105,6 +105,7 @@ def cache(race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return own
 
 
+@pytest.mark.slow
 def test_several_processes_unpack_at_once(race: Race) -> None:
     assert race.answers == [str(race.cache / "mnist")] * PROCESSES
     assert not race.torchvision

@@ -193,6 +193,7 @@ def test_as_text_it_is_the_verdict_and_a_row_per_layer() -> None:
     assert [row.split()[0] for row in rows] == check.slopes["layer"].tolist()
 
 
+@pytest.mark.slow
 def test_every_face_shows_the_verdict_and_the_old_name_of_changes_warns(tmp_path: Path) -> None:
     check = checked(steps=1, seeds=2)
     assert json.loads(check.to_json())["verdict"] == check.worst
@@ -300,6 +301,7 @@ def test_the_rates_of_an_initializer_are_used() -> None:
     assert verdicts(rated)["out"] == "width-independent"
 
 
+@pytest.mark.slow
 def test_slopes_are_over_depth_too() -> None:
     check = checked(Deep, depths=(2, 4, 8), widths=(32, 64), seeds=3, steps=1, init="he_normal")
     assert set(check.slopes["over"]) == {"width", "depth"}

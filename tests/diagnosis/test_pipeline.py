@@ -187,6 +187,7 @@ def test_theory_stands_beside_what_was_measured_where_it_covers_the_model() -> N
     assert other.expected is None and "theory (mean field)" not in labels
 
 
+@pytest.mark.slow
 def test_save_writes_figure_page_and_json(tmp_path: Path) -> None:
     paths = ib.diagnose(sound(), *batch()).save(tmp_path / "new", "normal(std=0.01)")
     assert [path.name for path in paths] == [

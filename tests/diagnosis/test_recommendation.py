@@ -23,6 +23,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("init_bench.diagnosis.recommendation.STEPS", 3)
 
 
+@pytest.mark.slow
 def test_seeds_are_added_where_no_difference_shows() -> None:
     x, y = batch()
     found = ib.recommend(model(), x, y, inits=["zeros", "he_normal", "he_uniform"]).table
@@ -158,6 +159,7 @@ def test_what_does_not_fit_is_said_and_left_out() -> None:
 SEEING = ["lsuv", "krahenbuhl", "gradinit(steps=2)"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_what_must_see_a_batch_or_a_loss_is_tried() -> None:
     found = ib.recommend(model(), *batch(), inits=SEEING, seeds=3)
@@ -172,6 +174,7 @@ def test_a_caller_without_gradients_gets_the_same_answer() -> None:
     assert found.table.equals(expected.table)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_a_loss_without_targets_is_seen_as_it_is_called() -> None:
     def spread(output: torch.Tensor, targets: None) -> torch.Tensor:

@@ -58,7 +58,7 @@ def test_a_weight_frozen_alone_is_told_and_a_frozen_layer_is_not() -> None:
     model = sound()
     first = next(module for module in model.modules() if isinstance(module, nn.Linear))
     first.weight.requires_grad_(False)
-    assert "frozen in a layer whose other parameters learn: fc1.weight;" in " ".join(
+    assert "frozen, although the bias of the layer learns: fc1.weight;" in " ".join(
         ib.diagnose(model, X, Y).notes
     )
     assert first.bias is not None

@@ -132,6 +132,7 @@ def test_what_one_head_returns_is_not_attributed_to_another() -> None:
     assert "value" not in set(diagnose(model, *batch(), loss_fn).bad["layer"])
 
 
+@pytest.mark.slow
 def test_a_healthy_network_says_what_is_nearest_to_its_limit_and_where() -> None:
     said = looked_at(sound()).verdicts.iloc[0]
     assert re.match(r'margin: .* that of \w+ at layer "fc\d": ', said["quantity"])
@@ -530,6 +531,7 @@ def test_the_books_he_network_is_healthy() -> None:
     assert found.verdicts["verdict"].tolist() == ["healthy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["torch.default", "normal(std=1e-3)"])
 def test_a_default_resnet_is_healthy_and_small_weights_in_one_are_to_be_watched(init: str) -> None:
     model = resnet(init)
@@ -607,6 +609,7 @@ def off_center() -> nn.Module:
     return model
 
 
+@pytest.mark.slow
 def test_a_rule_from_outside_is_in_table_text_page_json_and_figure(added: Rule) -> None:
     found = looked_at(off_center())
     assert ("fc3", "off_center") in starts(found)

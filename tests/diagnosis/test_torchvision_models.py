@@ -114,6 +114,7 @@ def test_a_model_of_torchvision_is_diagnosed(name: str) -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_a_detector_is_diagnosed_as_it_answers_too() -> None:
     """In evaluation it returns a list of dictionaries, which may hold no box at all."""
     model = built("detection").eval()

@@ -104,6 +104,7 @@ def test_steps_is_the_old_name_of_capture_at() -> None:
     assert old.losses == ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd()).losses
 
 
+@pytest.mark.slow
 def test_every_face_tells_the_step_and_that_thresholds_are_those_of_step_0() -> None:
     found = ib.diagnose(sound(), X, Y, capture_at=(2,), optimizer=sgd())
     for face in (str(found), found._repr_html_(), found.to_json()):

@@ -177,6 +177,7 @@ def test_layers_at_fault_are_named_in_their_color_whatever_else_is() -> None:
         assert {name for name, of in found.items() if of == color} == {f"fc{n}" for n in at_fault}
 
 
+@pytest.mark.slow
 def test_names_leave_each_other_room_where_everything_is_at_fault() -> None:
     figure = drawn(*deep(400, list(range(1, 401))))
     figure.draw_without_rendering()

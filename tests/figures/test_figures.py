@@ -229,6 +229,7 @@ ONE_PANEL = ("loss_curves", "ranked_losses")
 """Figures that take ``ax`` in place of ``figure``."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FIGURES if name not in ONE_PANEL])
 def test_a_figure_is_drawn_into_a_part_of_the_callers(name: str, tmp_path: Path) -> None:
     draw, makers = FIGURES[name]

@@ -75,6 +75,7 @@ def test_a_stream_is_the_same_today_and_later() -> None:
     assert stream(0, "fc1.weight").initial_seed() == 6027835250162103223
 
 
+@pytest.mark.slow
 def test_a_stream_is_the_same_in_another_process() -> None:
     code = (
         "from init_bench.hooks.random_streams import stream; print(stream(7, 'a.b').initial_seed())"

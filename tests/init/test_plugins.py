@@ -137,6 +137,7 @@ def test_plugins_of_every_kind_are_in_the_list(said: dict[str, Any]) -> None:
     assert rows["lossy_net"]["formula"] == "Divide every weight by 1 + loss."
 
 
+@pytest.mark.slow
 def test_plugins_of_every_kind_are_in_specs_and_in_the_table_of_the_docs(
     said: dict[str, Any],
 ) -> None:
@@ -184,6 +185,7 @@ def warned(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BROKEN)))
 def test_a_broken_plugin_is_named_and_breaks_nothing_else(number: int, warned: list[str]) -> None:
     entry, name, reason = BROKEN[number]

@@ -13,6 +13,7 @@ from init_bench.training.forecast import Forecast, forecast
 AXES: dict[str, Any] = {"width": 4, "depth": 2, "batch_size": 8}
 
 
+@pytest.mark.slow
 def test_a_forecast_counts_what_is_stored_and_writes_nothing(tmp_path: Path) -> None:
     ib.run(ib.Grid(seed=range(5), steps=3, **AXES), tmp_path / "run", device="cpu", progress=False)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

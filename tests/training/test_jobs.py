@@ -32,6 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ib.Res
     return run
 
 
+@pytest.mark.slow
 def test_shares_are_stored_each_cell_once_with_the_bits_of_serial(
     run: Callable[..., ib.Results], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -25,6 +25,7 @@ def test_a_shard_does_not_depend_on_the_order_of_the_cells() -> None:
     assert keys == {cell.key for cell in cells_of_shard(GRID.cells[::-1], (2, 3))}
 
 
+@pytest.mark.slow
 def test_the_shards_of_a_run_fill_one_folder(tmp_path: Path) -> None:
     whole = ib.run(GRID, tmp_path / "whole", device="cpu", progress=False)
     parts = [

@@ -33,6 +33,7 @@ def answered(runs: pd.DataFrame) -> tuple[list[str], list[str], str]:
     return answer.use, answer.avoid, answer.verdict
 
 
+@pytest.mark.slow
 def test_two_names_of_one_distribution_are_both_to_use_in_95_of_100_benches() -> None:
     rng = np.random.default_rng(0)
     means = {"a": 0.5, "a again": 0.5, "b": 0.8, "c": 1.5, "dead": 5.0}

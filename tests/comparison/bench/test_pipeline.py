@@ -38,6 +38,7 @@ def halved() -> Any:
     RECORDS.pop("half_he")
 
 
+@pytest.mark.slow
 def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
     halved: str, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
         result.figure("dep")
 
 
+@pytest.mark.slow
 def test_the_same_call_trains_nothing_again_and_gives_the_same_tables(tmp_path: Path) -> None:
     first = ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path / "a", seeds=2, **OPTIONS)
     files = {p: p.stat().st_mtime_ns for p in (tmp_path / "a" / "runs" / "cells").iterdir()}
@@ -128,6 +130,7 @@ def test_the_command_line_prints_the_summary_as_json(tmp_path: Path) -> None:
     assert (row["task"], row["use"], row["runs"]) == ("tiny", "he_normal", 4)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_how_much_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text('[[task]]\nname = "tiny"\nwidth = 16\nsteps = 40\n')
     words = ["--quick", "--tasks", "tiny.toml", "--inits", "he_normal", "--inits", "zeros"]

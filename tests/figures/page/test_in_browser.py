@@ -135,6 +135,7 @@ def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     assert found.wrong == []
 
 
+@pytest.mark.slow
 def test_choices_change_what_is_drawn(run: Opened) -> None:
     found = run
     before = found.words("loss-curves")
@@ -227,6 +228,7 @@ def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> None:
     found = diagnosis
     assert "Scales of 39 layers at step 0" in found.words("scale-of-every-layer")

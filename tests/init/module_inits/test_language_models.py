@@ -33,6 +33,7 @@ def near_one(ratio: float, number: int) -> bool:
     return abs(ratio - 1) < 5 * math.sqrt(2 / number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "layers"), [(64, 64), (256, 8), (1024, 2)])
 def test_llama_divides_the_ends_of_branches_by_the_root_of_their_number(
     width: int, layers: int

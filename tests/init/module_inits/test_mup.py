@@ -119,6 +119,7 @@ def test_a_base_model_and_a_base_width_say_the_same(width: int) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @given(depth=DEPTHS, alpha=st.sampled_from([0.5, 1.0]))
 @settings(deadline=None, max_examples=8)
 def test_branches_follow_the_depth(depth: int, alpha: float) -> None:

@@ -28,6 +28,7 @@ def stds(model: nn.Module, spec: str) -> Any:
     return ib.initialize(model, spec).table.set_index("parameter")["std_nominal"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", DEPTHS)
 @pytest.mark.parametrize("width", [64, 1024])
 def test_deepnorm_and_sub_ln_scale_values_outputs_and_mlp_by_depth(layers: int, width: int) -> None:
@@ -79,6 +80,7 @@ def test_deepnorm_tells_of_its_alpha_where_the_model_has_none() -> None:
     assert "needs" not in note(4**0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "decoding"), [(2, 8), (64, 2), (6, 6)])
 def test_encoder_and_decoder_at_once_have_factors_of_their_own(
     encoding: int, decoding: int

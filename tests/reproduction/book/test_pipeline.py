@@ -65,6 +65,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return ib.run(grid, folder, device="cpu", progress=False).curves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["normal(std=0.01)", "lecun_normal", "he_normal"])
 def test_a_live_run_agrees_with_the_books_own_script(live: pd.DataFrame, init: str) -> None:
     mean, sd = PUBLISHED[init, 100]
@@ -113,6 +114,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
     return Alone(folder, [reproduce_book(folder, only=[n], **options) for n in ("6-10", "6-13")])
 
 
+@pytest.mark.slow
 def test_one_figure_needs_no_training(alone: Alone) -> None:
     first, second = alone.books
     assert [path.name for path in first.figures] == ["6-10.png"]

@@ -66,6 +66,7 @@ def test_what_squares_cannot_hold_is_told(size: float) -> None:
     assert (found.low, found.high) == (z.min().item(), z.max().item())
 
 
+@pytest.mark.slow
 def test_the_loop_runs_where_nothing_can_be_stored() -> None:
     """Neither beside the package nor in the user's cache."""
     code = (

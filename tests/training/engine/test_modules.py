@@ -86,6 +86,7 @@ def test_a_stack_trains_like_one_at_a_time(
         np.testing.assert_allclose(first["std"], last["std"], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(chosen=st.sets(st.integers(0, 5), min_size=1), kind=st.sampled_from(list(KINDS)))
 def test_a_cell_has_the_same_bits_in_any_company(chosen: set[int], kind: str) -> None:

@@ -63,6 +63,7 @@ POOL = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(chosen=st.sets(st.integers(0, 9), min_size=1, max_size=5), model=st.sampled_from([*MODELS]))
 def test_a_cell_has_the_same_bits_in_any_company(chosen: set[int], model: str) -> None:

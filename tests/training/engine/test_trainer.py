@@ -222,6 +222,7 @@ def _alone(cell: Cell) -> CellResult:
     return train_chunk([cell], DATA, CPU)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", POOLS)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -104,6 +104,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_slurm_gets_an_array_with_the_options(slurm: Path, tmp_path: Path) -> None:
     options = {"partition": "long", "time": "2:00:00", "mem_gb": 4, "setup": "export A=1"}
     found = run(PLAIN, tmp_path / "run", jobs=2, **options)
