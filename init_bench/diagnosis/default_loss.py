@@ -71,6 +71,8 @@ def _remedy(output: Any, targets: Any) -> str:
         return "pass class indices, or loss_fn"
     if targets.is_floating_point():
         return "targets are floating point: pass loss_fn, for example nn.functional.mse_loss"
+    if logits.dim() < 2:
+        return "the model returns one number per sample, so pass loss_fn"
     if targets.shape == logits.shape:
         return "for one-hot targets pass targets.argmax(1); otherwise pass loss_fn"
     if targets.dim() == logits.dim() and targets.shape[1:2] == (1,):

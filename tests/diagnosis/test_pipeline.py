@@ -298,7 +298,7 @@ NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
     "one number each": (
         nn.Sequential(nn.Linear(30, 1), nn.Flatten(0)),
         Y,
-        "pass class indices, or",
+        "one number per sample, so pass loss_fn",
     ),
     "one column": (nn.Linear(30, 1), Y, "without loss_fn, targets must be class indices"),
     "frozen": (sound().requires_grad_(False), Y, "every parameter of this Sequential is frozen"),
