@@ -53,9 +53,22 @@ def tiny_cells(count: int, folder: Path, axes: dict[str, Any] = TINY) -> Row:
     return {
         "ms_per_cell": seconds / count * 1e3,
         "cpu_ms_per_cell": cpu_seconds / count * 1e3,
+        **_tenths(folder / "run", count),
         "driver_megabytes": _kilobytes("VmHWM") / 1024,
         "grown_megabytes": (_kilobytes("VmHWM") - before) / 1024,
     }
+
+
+def _tenths(run: Path, count: int) -> Row:
+    """Return the time per cell of the first and the last tenth of a run, from when files were made.
+
+    Both are of one run: from one run to the next the machine drifts by more.
+    """
+    made = sorted(path.stat().st_mtime for path in (run / "checksums").glob("*.json"))
+    tenth = len(made) // 10
+    cells = count * tenth / len(made)
+    ends = {"first": made[tenth] - made[0], "last": made[-1] - made[-1 - tenth]}
+    return {f"ms_per_cell_{name}_tenth": took / cells * 1e3 for name, took in ends.items()}
 
 
 def bare_cells(count: int, folder: Path) -> Row:
@@ -270,6 +283,11 @@ def verdict(table: pd.DataFrame) -> None:
             ratio = series.iloc[-1] / series.iloc[0]
             ends = f"{series.index[-1]} cells / {series.index[0]} cells"
             print(f"{part} {what}: {ends}: {ratio:.3f}, asked for below 1.1: {ratio < 1.1}")
+    for part in GRIDS:
+        for cells, of in value.get(part, pd.Series(dtype=float)).groupby(level="cells"):
+            if {"ms_per_cell_first_tenth"} <= {*of.index.get_level_values("what")}:
+                ratio = of["ms_per_cell_last_tenth"].item() / of["ms_per_cell_first_tenth"].item()
+                print(f"{part} of {cells}: last tenth / first tenth: {ratio:.3f}")
     if {"local_ms_per_cell", "ray_ms_per_cell"} <= {*table["what"]}:
         both = value["executors"]
         speed = float(both["local_ms_per_cell"].iloc[0] / both["ray_ms_per_cell"].iloc[0])

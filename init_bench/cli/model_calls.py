@@ -25,6 +25,10 @@ DESCRIBED = (
 )
 
 
+FIRST_LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers that a model may begin with."""
+
+
 AS_BUILT = "as built"
 """Name of the weights that the factory itself leaves."""
 
@@ -219,5 +223,13 @@ def _targets_of(model: nn.Module, inputs: object) -> Tensor | None:
         try:
             diagnose(model, inputs)  # knows the layer
         except InitBenchError as error:
-            raise InitBenchError(f"{error}\n{DESCRIBED}") from error
+            raise InitBenchError(f"{error}\n{DESCRIBED}{_suggestion(model)}") from error
         return None
+
+
+def _suggestion(model: nn.Module) -> str:
+    """Return an input to try, where the first layer says how many features it takes."""
+    first = next((m for m in model.modules() if isinstance(m, FIRST_LAYERS)), None)
+    if not isinstance(first, nn.Linear):
+        return ""
+    return f"; a layer here takes {first.in_features} features: try --input 8,{first.in_features}"

@@ -49,6 +49,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         (("./user_words.py:net",), "mine:net for the function net in mine.py"),
         (("user_words.py:net",), "mine:net for the function net in mine.py"),
         (("user_words:net",), "8,3,224,224 is its default, 8,128:int64 suits a model that begins"),
+        ((f"{HERE}:sound",), "a layer here takes 30 features: try --input 8,30"),
         ((f"{HERE}:sound", "--input", "1000000000000,30"), "cannot be made: "),
         ((f"{HERE}:sound", "--input", "16,30:"), "must be sizes and, if not float32, a type"),
         ((f"{HERE}:sound", "--input", "0,30"), "sizes must be positive, got 0"),
