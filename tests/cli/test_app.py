@@ -34,6 +34,7 @@ def _refused(done: Done, *said: str) -> None:
 GRID = 'init = ["he_normal", "zeros"]\nwidth = 8\ndepth = 3\nbatch_size = 16\nsteps = 10\n'
 
 
+@pytest.mark.slow
 def test_run_trains_a_grid_and_resumes_it(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(GRID)
     first = _cli("run", "grid.toml", "--device", "cpu", cwd=tmp_path)
@@ -362,6 +363,7 @@ def test_the_old_name_of_capture_at_warns() -> None:
         assert "Step 1: " in _cli(*words, cwd=Path(SOURCE)).stdout
 
 
+@pytest.mark.slow
 def test_recommend_ranks_and_writes(tmp_path: Path) -> None:
     words = ("recommend", A_MODEL, "--input", "16,30", "--init", "zeros", "--init", "he_normal")
     done = _cli(*words, "--seeds", "3", "--out", str(tmp_path), "--json", cwd=Path(SOURCE))

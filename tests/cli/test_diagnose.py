@@ -105,6 +105,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
         assert capsys.readouterr().err.startswith(f"error: output folder {out}")
 
 
+@pytest.mark.slow
 def test_the_rate_of_the_updates_is_the_one_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

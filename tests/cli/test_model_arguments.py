@@ -61,6 +61,7 @@ def test_a_factory_draws_from_its_own_stream() -> None:
     assert torch.equal(first.head.weight, second.head.weight)
 
 
+@pytest.mark.slow
 def test_each_init_is_diagnosed_and_named() -> None:
     found = diagnoses(f"{HERE}:sound", ["16,30"], ["kaiming_normal", "normal(std=0.001)"])
     assert list(found) == ["he_normal", "normal(std=0.001)"]
@@ -94,6 +95,7 @@ def test_a_loss_that_there_is_not_is_said() -> None:
         diagnoses(f"{HERE}:no_classifier", ["2,3,4"], ["metainit"])
 
 
+@pytest.mark.slow
 def test_a_classifier_is_looked_at_while_it_trains_at_the_rate_asked_for() -> None:
     still, moved = (
         diagnoses(f"{HERE}:sound", ["16,30"], [], steps=[2], lr=lr)[AS_BUILT] for lr in (0, 0.1)

@@ -35,6 +35,7 @@ def test_a_folder_of_runs_gets_its_page(copied: Path, tmp_path: Path) -> None:
     assert "Training from he_normal" in (copied / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BOOK.is_dir(), reason="the book's results are not here")
 def test_the_page_of_the_book_holds_its_claims_and_histograms(tmp_path: Path) -> None:
     done = cli("report", str(BOOK), "--out", "book.html", cwd=tmp_path)

@@ -130,6 +130,7 @@ SMALL: dict[str, Any] = {"width": 16, "depth": 3, "batch_size": 16, "steps": 20}
 QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 
 
+@pytest.mark.slow
 def test_a_comparison_answers_every_question_for_whole_networks() -> None:
     found = ib.compare("lsuv", "he_net(factor=0.1)", seeds=7, **SMALL, **QUIET)
     (verdict,) = found.verdicts.values()
@@ -149,6 +150,7 @@ def test_the_forest_of_whole_networks_has_no_empty_panel() -> None:
     assert len(found.figure().axes) == 3
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_is_said_in_words_where_nothing_is_kept() -> None:
     def picky_(network: Network) -> None:
         """Fail for seed 1."""

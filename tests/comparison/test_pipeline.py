@@ -28,6 +28,7 @@ def differing(folder: Path) -> ib.Comparison:
     return ib.compare("he_normal", "normal(std=0.01)", out=folder, **SMALL, **QUIET)
 
 
+@pytest.mark.slow
 def test_he_and_torchs_kaiming_are_the_same_bits() -> None:
     found = ib.compare("he_normal", **SMALL, **QUIET, seeds=2)
     assert found.verdicts == {"he_normal vs torch.kaiming_normal": "the same bits"}
@@ -96,6 +97,7 @@ def test_the_global_stream_does_not_move() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_it_reads_in_a_terminal_and_in_a_notebook(differing: ib.Comparison) -> None:
     text, html = str(differing), differing._repr_html_()
     assert text.startswith(

@@ -90,6 +90,7 @@ def test_the_normal_bounds_are_exact() -> None:
     assert found.low == pytest.approx(z**2 / stats.chi2.isf(0.025, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 5, 100, 10_000])
 def test_bernsteins_p_is_never_below_the_true_one(n: int) -> None:
     """The sum of uniform draws: its exact tail is bounded below by the normal tail near 0 and is 0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 
 import init_bench as ib
@@ -39,6 +40,7 @@ def test_the_test_accuracy_of_values_is_the_share_of_variance_explained(tmp_path
     assert found["zeros"] < 0.05
 
 
+@pytest.mark.slow
 def test_the_short_test_is_the_first_part_of_mnists() -> None:
     short, whole = datasets.load("mnist_short_test"), datasets.load("mnist")
     assert torch.equal(short.test_inputs, whole.test_inputs[: len(short.test_inputs)])

@@ -293,6 +293,7 @@ def perceptron_block(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
 
+@pytest.mark.slow
 def test_the_rates_of_an_initializer_are_used() -> None:
     """The logits, which blow up under he_normal, do not where the readout's rate falls."""
     plain = checked(init="he_normal", steps=1)

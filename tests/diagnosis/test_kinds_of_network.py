@@ -160,6 +160,7 @@ def test_a_checkpoint_changes_no_number(reentrant: bool) -> None:
     assert found.profile[layers].equals(plain.profile[layers])
 
 
+@pytest.mark.slow
 def test_autocast_changes_no_verdict() -> None:
     spoilt = sound()
     with torch.no_grad():
@@ -185,6 +186,7 @@ def test_a_distributed_model_is_diagnosed_as_the_one_inside() -> None:
     assert "DistributedDataParallel" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_a_model_that_ran_compiled_is_diagnosed_as_the_one_inside() -> None:
     model, (x, y) = sound(), batch()
     compiled: Any = torch.compile(model, backend="eager")

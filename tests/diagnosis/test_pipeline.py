@@ -113,6 +113,7 @@ def test_the_loss_is_that_of_the_initial_weights() -> None:
     assert ib.diagnose(model, x, y).loss == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_every_face_says_what_and_where() -> None:
     found = ib.diagnose(spoilt(), *batch())
     page = found._repr_html_()
@@ -121,6 +122,7 @@ def test_every_face_says_what_and_where() -> None:
     assert "<svg" in page and "<script" not in page
 
 
+@pytest.mark.slow
 def test_what_follows_is_told_the_same_way_in_every_face() -> None:
     model = sound()
     model.get_submodule("fc3").weight.data.mul_(1e-4)  # type: ignore[operator]

@@ -32,6 +32,7 @@ def test_seeds_are_added_where_no_difference_shows() -> None:
     assert found["init"].iloc[-1] == "zeros" and found["differs"].tolist()[1:] == [False, True]
 
 
+@pytest.mark.slow
 def test_what_learns_is_told_from_what_does_not() -> None:
     found = ib.recommend(model(), *batch(), inits=["zeros", "he_normal"], seeds=3)
     assert found.best == ("he_normal",)
@@ -43,6 +44,7 @@ def test_what_learns_is_told_from_what_does_not() -> None:
     assert first.count("[") == 1 and second.count("[") == 2, "the first is behind nobody"
 
 
+@pytest.mark.slow
 def test_every_face_shows_the_answer(tmp_path: Path) -> None:
     found = ib.recommend(model(), *batch(), inits=["zeros", "he_normal"], seeds=[5, 7, 9])
     assert found.seeds == 3
@@ -69,6 +71,7 @@ def test_too_few_seeds_show_no_difference() -> None:
     )
 
 
+@pytest.mark.slow
 def test_where_some_are_behind_the_others_are_named_together() -> None:
     inits = ["he_normal", "he_uniform", "zeros"]
     found = ib.recommend(model(), *batch(), inits=inits, seeds=5)
@@ -98,6 +101,7 @@ class Scaled(nn.Module):
         return logits
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
     net = Scaled()
@@ -166,6 +170,7 @@ def test_what_must_see_a_batch_or_a_loss_is_tried() -> None:
     assert sorted(found.table["init"]) == sorted(SEEING) and found.refused == {}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_a_caller_without_gradients_gets_the_same_answer() -> None:
     expected = ib.recommend(model(), *batch(), inits=SEEING[-1:], seeds=3)

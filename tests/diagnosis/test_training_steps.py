@@ -82,6 +82,7 @@ def test_the_training_is_a_plain_loop() -> None:
     assert found.loss == found.losses[0]
 
 
+@pytest.mark.slow
 def test_captures_on_the_way_change_nothing_that_comes_later() -> None:
     few = ib.diagnose(noisy(), X, Y, capture_at=(4,), optimizer=sgd())
     many = ib.diagnose(noisy(), X, Y, capture_at=(1, 2, 3, 4), optimizer=sgd())
@@ -98,6 +99,7 @@ def test_every_table_tells_the_step(name: str) -> None:
     pd.testing.assert_frame_equal(table[table["step"] == 0], at_start)
 
 
+@pytest.mark.slow
 def test_steps_is_the_old_name_of_capture_at() -> None:
     with pytest.warns(FutureWarning, match="steps= is now called capture_at="):
         old = ib.diagnose(sound(), X, Y, steps=(0, 2), optimizer=sgd())
@@ -189,6 +191,7 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_steps_may_be_integers_of_numpy() -> None:
     found = ib.diagnose(sound(), X, Y, capture_at=(np.int64(2),), optimizer=SGD)  # type: ignore[arg-type]
     assert found.losses == ib.diagnose(sound(), X, Y, capture_at=2, optimizer=SGD).losses
@@ -202,6 +205,7 @@ def test_bad_steps_are_said(case: str) -> None:
         ask()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [(0,), (2,)])
 def test_a_users_own_training_goes_on_with_the_same_bits(steps: tuple[int, ...]) -> None:
     def trained(*, diagnosing: bool) -> list[Tensor]:

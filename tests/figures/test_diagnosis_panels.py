@@ -114,6 +114,7 @@ def test_where_a_fault_starts_every_panel_is_shaded_in_its_color() -> None:
         assert to_rgb(shade.get_facecolor()) == to_rgb(MARKS["nonfinite"][0])
 
 
+@pytest.mark.slow
 def test_legends_stand_beside_the_panels() -> None:
     figure = drawn()
     figure.draw_without_rendering()
@@ -170,6 +171,7 @@ def test_a_long_axis_says_how_many_layers_it_names(layers: int, said: bool) -> N
     assert (f"{len(named(figure))} of {layers} are named" in label) is said
 
 
+@pytest.mark.slow
 def test_layers_at_fault_are_named_in_their_color_whatever_else_is() -> None:
     color = to_rgb(MARKS["saturated"][0])
     for at_fault in ([2], [70, 77, 149], list(range(1, 151, 2))):

@@ -219,6 +219,7 @@ def test_a_figure_is_drawn_outside_pyplots_state(name: str) -> None:
     assert "FigureCanvasBase" in type(figure.canvas).__name__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_can_be_rendered_without_a_warning(name: str, tmp_path: Path) -> None:
     drawn(name).savefig(tmp_path / "figure.png", dpi=40)

@@ -279,6 +279,7 @@ def tanh_net(depth: int = 4) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(12, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["normal(std=1)", "he_normal"])
 def test_metainit_lowers_the_gradient_quotient(start: str) -> None:
     before, after = tanh_net(), tanh_net()

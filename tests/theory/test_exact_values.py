@@ -38,6 +38,7 @@ TANH_SCALES = {
 """Of tanh at bias variance 0.05: sigma_w2 and, of each, q_star and xi_c."""
 
 
+@pytest.mark.slow
 def test_depth_scales_of_tanh() -> None:
     table = depth_scales("tanh", list(TANH_SCALES), sigma_b2=0.05)
     q_star, xi_c = zip(*TANH_SCALES.values(), strict=True)

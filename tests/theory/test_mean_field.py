@@ -38,6 +38,7 @@ def test_q_star_is_where_iteration_leads(net: MeanField) -> None:
         assert q == pytest.approx(net.q_star, rel=1e-6, abs=2e-3)  # 0 is left by 1/layers at worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", NETS, ids=name_of)
 def test_the_maps_stand_still_at_their_fixed_points(net: MeanField) -> None:
     if 0 < net.q_star < math.inf:

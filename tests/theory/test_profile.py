@@ -194,6 +194,7 @@ def test_a_signal_that_dies_out_keeps_its_rate(name: str) -> None:
             assert values[-1] < 1e-20
 
 
+@pytest.mark.slow
 def test_a_signal_that_blows_up_is_a_result() -> None:
     table = rows(expected_profile([3] * 30, 1e30, "relu"), "pre_activation")
     assert table["std"].iloc[0] == pytest.approx(1e15)

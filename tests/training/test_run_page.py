@@ -33,6 +33,7 @@ def kinds(page: Page) -> list[str]:
     return [section.kind for section in page.sections]
 
 
+@pytest.mark.slow
 def test_the_answer_ranks_the_combinations_and_counts_what_diverged(several: ib.Results) -> None:
     page = page_of_run(several)
     best = several.table.sort_values("final_loss").iloc[0]
@@ -53,6 +54,7 @@ def test_a_run_in_progress_says_how_much_is_done(several: ib.Results, tmp_path: 
     assert "not finished" not in page_of_run(several).answer
 
 
+@pytest.mark.slow
 def test_chance_is_drawn_where_the_classes_are_known_and_r2_is_not_called_accuracy(
     several: ib.Results, tmp_path: Path
 ) -> None:

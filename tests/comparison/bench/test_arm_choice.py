@@ -28,6 +28,7 @@ def test_an_initializer_of_a_plug_in_is_an_arm_at_once() -> None:
         RECORDS.pop("half_he")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "meant", "not_meant"),
     [

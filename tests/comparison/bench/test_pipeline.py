@@ -76,6 +76,7 @@ def test_the_same_call_trains_nothing_again_and_gives_the_same_tables(tmp_path: 
         pd.testing.assert_frame_equal(numbers, other.runs.drop(columns="seconds"))
 
 
+@pytest.mark.slow
 def test_final_seeds_are_fresh(tmp_path: Path) -> None:
     result = ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path, seeds=[3, 8], **OPTIONS)
     assert set(result.runs["seed"]) == {3, 8}
@@ -120,6 +121,7 @@ def test_bad_input_is_one_message_and_exit_2_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_summary_as_json(tmp_path: Path) -> None:
     (tmp_path / "tasks.toml").write_text('[[task]]\nname = "tiny"\nwidth = 16\ndepth = 3\n')
     words = ["--quick", "--tasks", "tasks.toml", "--inits", "he_normal", "--inits", "zeros"]

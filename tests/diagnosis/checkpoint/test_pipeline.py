@@ -157,6 +157,7 @@ def test_auditing_changes_nothing() -> None:
     assert set(ib.diff(before, net).table["state"]) == {"equal"}
 
 
+@pytest.mark.slow
 def test_the_result_has_the_faces_of_the_others(tmp_path: Path) -> None:
     head = nn.Linear(50, 2)
     net = nn.Sequential(nn.Linear(60, 50), head)

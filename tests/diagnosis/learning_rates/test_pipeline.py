@@ -247,6 +247,7 @@ def test_no_module_is_refused() -> None:
         ib.rate_window(sum, X, Y)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_result_shows_itself(tmp_path: Path) -> None:
     model = perceptron().eval()
     window = ib.rate_window(model, X, Y, goal=0.3)
@@ -273,6 +274,7 @@ def test_the_figure_draws_a_line_per_trial_and_shades_the_window() -> None:
     assert low < window.low < window.high < high
 
 
+@pytest.mark.slow
 def test_diagnose_shows_the_window_when_asked() -> None:
     diagnosis = ib.diagnose(perceptron(), X, Y, rates=True)
     assert diagnosis.rates is not None

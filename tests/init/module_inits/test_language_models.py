@@ -220,6 +220,7 @@ class Wrapped(nn.Module):
         return self.module(*inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [torch.compile, Wrapped], ids=["compiled", "wrapped"])
 def test_ends_of_branches_are_found_through_wrappers(wrap: Any) -> None:
     report = ib.initialize(wrap(language.llama()), "llama")

@@ -61,6 +61,7 @@ def test_fixup_starts_scalar_biases_at_zero_and_the_factor_at_one() -> None:
     assert torch.equal(model[:-1](x), x)
 
 
+@pytest.mark.slow
 def test_fixup_counts_the_layers_of_each_branch() -> None:
     """A bottleneck has m = 3: L^(-1/4) on two of three layers; a downsampling skip is no branch."""
     plain, model = weights(resnet50(num_classes=2), "he_normal"), resnet50(num_classes=2)

@@ -107,6 +107,7 @@ def test_std_and_rates_follow_the_width_by_role(width: int, base: int, depth: in
         assert sgd[name].weight_decay == pytest.approx(1 / sgd[name].lr)
 
 
+@pytest.mark.slow
 @given(width=WIDTHS)
 @settings(deadline=None, max_examples=5)
 def test_a_base_model_and_a_base_width_say_the_same(width: int) -> None:

@@ -31,6 +31,7 @@ def _steps(stack: AcceleratorMLP, cell: Cell) -> torch.Tensor:
     return torch.stack(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bias", "depth"), [(True, 3), (False, 3), (True, 1)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_it_trains_as_a_plain_loop_does(

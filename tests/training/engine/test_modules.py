@@ -70,6 +70,7 @@ def test_a_cell_trains_like_a_plain_loop(kind: str, optimizer: str) -> None:
         np.testing.assert_allclose(result.losses, _plain_losses(result.cell), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [[0], [0, 1]], ids=["shared", "own"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stack_trains_like_one_at_a_time(

@@ -44,6 +44,7 @@ def plain_losses(cell: Cell) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("optimizer", TORCHS)
 def test_a_grid_trains_as_torch_does_with_the_groups(optimizer: str, norm: str) -> None:
