@@ -23,7 +23,7 @@ collect_ignore_glob = ["*emulated_accelerator.py"]
 """Importing one registers a back end for the rest of the process: they run in their own."""
 
 # Few examples a run: CI and developers run often. --hypothesis-profile=thorough draws many.
-settings.register_profile("init_bench", deadline=None, max_examples=8)
+settings.register_profile("init_bench", deadline=None, max_examples=6)
 settings.register_profile("thorough", deadline=None, max_examples=200)  # --hypothesis-profile
 settings.load_profile("init_bench")
 
