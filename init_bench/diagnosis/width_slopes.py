@@ -127,7 +127,8 @@ def _repeated(rows: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
     number = rows.groupby([kinds, "depth"])["index"].nunique().unstack(fill_value=0)
     grows = number.min(axis=1) < number.max(axis=1)
     found = kept["layer"].map(_kind).map(grows)
-    return found & ~bool(found[kept["index"] == kept["index"].max()].any())
+    comes_last = bool(found[kept["index"] == kept["index"].max()].any())
+    return found & (not comes_last)
 
 
 def _kind(layer: str) -> str:
