@@ -6,7 +6,6 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow.fs import LocalFileSystem
 
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
 from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
+from init_bench.training.chunk_tables import dataset_of, read_cells
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.folder_format import MANIFEST, check_format
 from init_bench.training.folder_locks import CLAIMS, locked
@@ -32,10 +31,6 @@ log = logging.getLogger(__name__)
 
 OWN_FOLDERS = (*SCHEMAS, CHECKSUMS, "failures", "figures")
 """Made before the manifest is written."""
-
-
-FILES_AT_ONCE = 100
-"""Chunks whose cells are joined into one table at a time."""
 
 
 class Store:
@@ -224,41 +219,11 @@ class Store:
             keys: of cells; ``None`` is all. Other cells of their chunks are left out.
         """
         wanted = None if keys is None else set(keys)
-        names = [
-            name
-            for name in self._row_groups
-            if wanted is None or not wanted.isdisjoint(self._keys(name))
-        ]
-        found = self._dataset_of(kind, sorted(names), wanted)
-        if wanted is None or all(wanted.issuperset(self._keys(name)) for name in names):
-            return found
-        return found.filter(ds.field("key").isin(sorted(wanted)))
+        return dataset_of(self.folder, kind, self._row_groups, wanted)
 
     def cells(self) -> pa.Table:
-        """Read the cells of the chunks that ``done`` found.
-
-        A pyarrow table of few rows takes many times the bytes of its rows, so tables are joined
-        ``FILES_AT_ONCE`` at a time.
-        """
-        names = sorted(self._row_groups)
-        some = [names[i : i + FILES_AT_ONCE] for i in range(0, len(names), FILES_AT_ONCE)]
-        tables = [pa.concat_tables(map(self._cells_of, part)).combine_chunks() for part in some]
-        return pa.concat_tables([SCHEMAS["cells"].empty_table(), *tables])
-
-    def _cells_of(self, name: str) -> pa.Table:
-        # A dataset would keep 80 kB about each file that it has read.
-        with pq.ParquetFile(self._chunk(name).table("cells")) as file:
-            return file.read(use_threads=False)
-
-    def _dataset_of(
-        self, kind: str, names: Sequence[str], wanted: AbstractSet[str] | None
-    ) -> ds.Dataset:
-        """Return one table of these chunks, without the row groups that hold no cell wanted."""
-        schema = SCHEMAS[kind]
-        if not names:
-            return ds.dataset(schema.empty_table())
-        parts = [self._chunk(n).fragment(kind, self._row_groups[n], wanted) for n in names]
-        return ds.FileSystemDataset(parts, schema, ds.ParquetFileFormat(), LocalFileSystem())
+        """Read the cells of the chunks that ``done`` found."""
+        return read_cells(self.folder, sorted(self._row_groups))
 
     def done(self) -> set[str]:
         """Return the keys of all stored cells.
