@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -117,45 +117,64 @@ def _collect(
     model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss | None, *, with_graph: bool
 ) -> Evidence:
     view = ModelView(model)
-    loss = chance = math.nan
+    again = None if loss_fn is None else partial(_loss_again, model, inputs, targets, loss_fn)
     states: dict[str, str] = {}
     with isolated_pass(model, inputs):
-        with (
-            dropout_disabled(model),
-            track(view, histogram=True, inputs=True) as tracker,
-            parametrized_gradients(view, tracker.counts) as gradients,
-            torch.set_grad_enabled(with_graph),
-        ):
-            tracker.listens = False
-            output = _run(model, inputs, tracker)
-            tracker.mark_returned(output)
-            if loss_fn is not None:
-                loss, chance = _backward(tracker, loss_fn, output, targets)
-        check_layers(model, tracker.calls)
-        gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
-        if loss_fn is not None:
-            again = partial(_loss_again, model, inputs, targets, loss_fn)
-            states = gradient_states(view, gradients, again)
+        with dropout_disabled(model):
+            ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
+            if again is not None:
+                states = gradient_states(view, ran.gradients, again)
+        tracker, chance = ran.tracker, ran.loss_of_zeros
         order = [call.layer for call in tracker.calls]
-        weights = parameter_table(view, order, gradients, uses=_uses(tracker), states=states)
+        weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
-        if loss_fn is not None:
+        if again is not None:
             heads = [view.modules[name] for name in heads_of(profile)]
-            with dropout_disabled(model):  # as in the measured pass
-                chance = chance_loss(loss, chance, heads, again)
+            with dropout_disabled(model):
+                chance = chance_loss(ran.loss, chance, heads, again)
     record = Record(tracker.calls)
-    signal = describe_signal(output, view.batch_dims[""])
+    signal = describe_signal(ran.output, view.batch_dims[""])
     return Evidence(
         layers=record.layers,
         profile=profile,
         histograms=record.histograms(),
         weights=weights,
-        output=signal | {"tensors": len(list(tensors_in(output)))},
-        loss=loss,
+        output=signal | {"tensors": len(list(tensors_in(ran.output)))},
+        loss=ran.loss,
         attention=_attention_table(tracker),
         products=_product_table(tracker),
         chance=chance,
     )
+
+
+class _Pass(NamedTuple):
+    """What one tracked pass yields; losses are nan where none was asked for."""
+
+    tracker: LayerTracker
+    output: Any
+    gradients: dict[str, Tensor]
+    loss: float
+    loss_of_zeros: float
+
+
+def _run_tracked(
+    view: ModelView, inputs: Any, targets: Any, loss_fn: Loss | None, *, with_graph: bool
+) -> _Pass:
+    """Run the model forward, and backward where there is a loss, while its layers are tracked."""
+    loss = of_zeros = math.nan
+    with (
+        track(view, histogram=True, inputs=True) as tracker,
+        parametrized_gradients(view, tracker.counts) as gradients,
+        torch.set_grad_enabled(with_graph),
+    ):
+        tracker.listens = False
+        output = _run(view.model, inputs, tracker)
+        tracker.mark_returned(output)
+        if loss_fn is not None:
+            loss, of_zeros = _backward(tracker, loss_fn, output, targets)
+    check_layers(view.model, tracker.calls)
+    gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
+    return _Pass(tracker, output, gradients, loss, of_zeros)
 
 
 def _uses(tracker: LayerTracker) -> dict[str, WeightUse]:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.isolation import restored_parameters, without_compiler
 from init_bench.hooks.model_view import ModelView
 from init_bench.statistics.layer_statistics import rms
@@ -101,13 +100,9 @@ class _Repeat:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Restore the weights when the block ends; run compiled parts as they were written.
-
-        Dropout is disabled in the backward pass too: checkpointing runs the model again there.
-        """
+        """Restore the weights when the block ends; run compiled parts as they were written."""
         with (
             restored_parameters(self.model),
-            dropout_disabled(self.model),
             torch.enable_grad(),
             without_compiler(),
         ):
