@@ -1,7 +1,8 @@
 """Time a newcomer's path, each step as the README prints it. ``python -m benchmarks.newcomer``
 
 Install in a fresh environment, the book, a model of one's own, an initializer of one's own. The
-steps run in an empty folder, from a copy of this tree's tracked files. ``--here`` skips the
+steps run in an empty folder, from a copy of this tree's tracked files. ``--gpu`` leaves out the CPU
+build of torch, which the README has machines without a GPU install first; ``--here`` skips the
 install and uses the present environment.
 """
 
@@ -54,23 +55,24 @@ def timed(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--here", action="store_true", help="skip the install")
-    here = parser.parse_args().here
+    parser.add_argument("--gpu", action="store_true", help="skip the CPU build of torch")
+    given = parser.parse_args()
     sections = steps((ROOT / "README.md").read_text("utf-8"))
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "init_bench"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tree)], check=True)
         environment = {**os.environ, "INIT_BENCH_CACHE": f"{scratch}/cache"}
-        if here:
+        if given.here:
             environment["PYTHONPATH"] = str(tree)
         else:
             venv.create(Path(scratch) / "venv", with_pip=True)
             environment["PATH"] = f"{scratch}/venv/bin{os.pathsep}{environment['PATH']}"
-        python = sys.executable if here else f"{scratch}/venv/bin/python"
+        python = sys.executable if given.here else f"{scratch}/venv/bin/python"
         earlier = ""  # blocks of Python go on from those before them
         for heading, blocks in sections.items():
             for language, block in blocks:
-                if here and heading == "Install":
+                if heading == "Install" and (given.here or (given.gpu and "--index-url" in block)):
                     continue
                 name = f"{heading}: {block.strip().splitlines()[-1]}"
                 if language == "python":
