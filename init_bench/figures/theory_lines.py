@@ -1,7 +1,7 @@
 """Draw measured quantities with the theory over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -32,7 +32,7 @@ _FEW = 8
 """Up to so many places on a logarithmic axis have a tick each."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Panel:
     """Describe a panel: the quantity it shows, its axes, and lines at values worth a mark.
 
@@ -45,13 +45,14 @@ class Panel:
         low_y, high_y: ends of the vertical axis, if they matter.
 
     Example:
-        >>> Panel(quantity="std", x="layer", y="std of the layer", log_y=True).quantity
+        >>> Panel("std", "layer", "std of the layer", log_y=True).quantity
         'std'
     """
 
     quantity: str
     x: str
     y: str
+    _: KW_ONLY
     title: str = ""
     log_x: bool = False
     log_y: bool = False
@@ -84,7 +85,7 @@ def measured_and_expected(
     Example:
         >>> rows = [("std", "he_normal", x, seed, 1.0) for x in (1, 2) for seed in (0, 1)]
         >>> names = ["quantity", "series", "x", "seed", "value"]
-        >>> panel = Panel(quantity="std", x="layer", y="std of activations")
+        >>> panel = Panel("std", "layer", "std of activations")
         >>> measured = pd.DataFrame(rows, columns=names)
         >>> theory = measured.drop(columns="seed")
         >>> figure = measured_and_expected(measured, theory, [panel], caption="")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import pandas as pd
 
@@ -27,13 +27,14 @@ class Second:
     measure: Values
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Claim:
     """Describe a statement, the number that decides it and the range in which it holds.
 
     Attributes:
-        frame: name of the table that ``measure`` reads.
         measure: table → one value per seed.
+        figure: name of the figure that shows it.
+        frame: name of the table that ``measure`` reads.
         low, high: the claim holds if the whole interval over seeds lies between.
         second: a number to read beside the value; it decides nothing.
         note: what to mind in the measurement, or what it says that the source does not.
@@ -43,11 +44,12 @@ class Claim:
     """
 
     name: str
-    figure: str
     statement: str
     quantity: str
-    frame: str
     measure: Values
+    _: KW_ONLY
+    figure: str = ""
+    frame: str = "measured"
     low: float = -math.inf
     high: float = math.inf
     second: Second | None = None

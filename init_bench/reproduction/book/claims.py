@@ -1,5 +1,8 @@
 """List the statements of the book, each with its quantity and a threshold decided here, once."""
 
+from functools import partial
+from typing import Any
+
 from init_bench.reproduction.book.quantities import (
     cell_value,
     gradient_ratio,
@@ -39,28 +42,42 @@ _TUNED = f"the same at the best of the learning rates {', '.join(f'{lr:g}' for l
 _DISTINCT = "most distinct weight rows of any hidden layer at any captured step"
 
 
+_at_start = partial(Claim, frame="initial_layers")
+
+
+_neuron = partial(Claim, figure="neuron", frame="neuron", exact=True)
+
+
+_symmetry = partial(Claim, figure="symmetry", frame="layers")
+
+
+_gradients = partial(Claim, figure="gradients", frame="layers", high=0.1)
+
+
+def _final_loss(
+    name: str, statement: str, init: str, activation: str = "sigmoid", **options: Any
+) -> Claim:
+    """Return a claim on the loss at the end of training."""
+    measure = cell_value(init, activation, "final_loss")
+    return Claim(name, statement, _LOSS, measure, figure="6-15", frame="cells", **options)
+
+
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        name="neuron-a",
-        figure="neuron",
-        statement="x = (0.1, 0.2, 0.3), w = (0.4, 0.5, 0.6) give the pre-activation a = 0.32",
-        quantity="a = w · x",
-        frame="neuron",
-        measure=lambda neuron: neuron["a"],
+    _neuron(
+        "neuron-a",
+        "x = (0.1, 0.2, 0.3), w = (0.4, 0.5, 0.6) give the pre-activation a = 0.32",
+        "a = w · x",
+        lambda neuron: neuron["a"],
         low=0.315,
         high=0.325,
-        exact=True,
     ),
-    Claim(
-        name="neuron-z",
-        figure="neuron",
-        statement="and the activation z = tanh(a) = 0.31",
-        quantity="z = tanh(w · x)",
-        frame="neuron",
-        measure=lambda neuron: neuron["z"],
+    _neuron(
+        "neuron-z",
+        "and the activation z = tanh(a) = 0.31",
+        "z = tanh(w · x)",
+        lambda neuron: neuron["z"],
         low=0.305,
         high=0.315,
-        exact=True,
     ),
     *(
         claim
@@ -73,180 +90,154 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         )
         for claim in (
-            Claim(
-                name=f"symmetry-{init}",
-                figure="symmetry",
-                statement=f"{words} never break symmetry",
-                quantity=_DISTINCT,
-                frame="layers",
-                measure=most_distinct_rows(init),
+            _symmetry(
+                f"symmetry-{init}",
+                f"{words} never break symmetry",
+                _DISTINCT,
+                most_distinct_rows(init),
                 high=1.0,
             ),
             Claim(
-                name=f"no-learning-{init}",
+                f"no-learning-{init}",
+                f"{words} cannot learn",
+                "test accuracy at the end (chance is about 0.1)",
+                cell_value(init, "relu", "test_accuracy"),
                 figure="symmetry",
-                statement=f"{words} cannot learn",
-                quantity="test accuracy at the end (chance is about 0.1)",
                 frame="cells",
-                measure=cell_value(init, "relu", "test_accuracy"),
                 high=0.3,
                 note=note,
             ),
         )
     ),
-    Claim(
-        name="random-breaks-symmetry",
-        figure="symmetry",
-        statement="random weights (he_normal) do break symmetry",
-        quantity=_DISTINCT,
-        frame="layers",
-        measure=most_distinct_rows("he_normal"),
+    _symmetry(
+        "random-breaks-symmetry",
+        "random weights (he_normal) do break symmetry",
+        _DISTINCT,
+        most_distinct_rows("he_normal"),
         low=100.0,
     ),
-    Claim(
-        name="std-1-sigmoid-piles-up",
+    _at_start(
+        "std-1-sigmoid-piles-up",
+        "N(0, 1) weights and sigmoid pile activations up at 0 and 1",
+        "share of layer 5's activations below 0.05 or above 0.95",
+        last_layer("normal(std=1)", "sigmoid", "saturated"),
         figure="6-10",
-        statement="N(0, 1) weights and sigmoid pile activations up at 0 and 1",
-        quantity="share of layer 5's activations below 0.05 or above 0.95",
-        frame="initial_layers",
-        measure=last_layer("normal(std=1)", "sigmoid", "saturated"),
         low=0.5,
     ),
-    Claim(
-        name="std-1-sigmoid-gradients-vanish",
-        figure="gradients",
-        statement="N(0, 1) weights and sigmoid make gradients vanish on their way back",
-        quantity=_GRADIENT,
-        frame="layers",
-        measure=gradient_ratio("normal(std=1)"),
-        high=0.1,
+    _gradients(
+        "std-1-sigmoid-gradients-vanish",
+        "N(0, 1) weights and sigmoid make gradients vanish on their way back",
+        _GRADIENT,
+        gradient_ratio("normal(std=1)"),
         note="φ' is near 0 for most units, but the large weights multiply the gradient back up: "
         "per layer it changes by √(n std² E[φ'²]), which is near 1 here",
     ),
-    Claim(
-        name="lecun-sigmoid-gradients-vanish",
-        figure="gradients",
-        statement="1/√n and sigmoid, though well spread, make gradients vanish (not in the book)",
-        quantity=_GRADIENT,
-        frame="layers",
-        measure=gradient_ratio("lecun_normal"),
-        high=0.1,
+    _gradients(
+        "lecun-sigmoid-gradients-vanish",
+        "1/√n and sigmoid, though well spread, make gradients vanish (not in the book)",
+        _GRADIENT,
+        gradient_ratio("lecun_normal"),
         note="φ' is at most 1/4, and weights of std 1/√n do not make up for it",
     ),
     *(
-        Claim(
-            name=f"std-0.01-{activation}-says-the-same",
+        _at_start(
+            f"std-0.01-{activation}-says-the-same",
+            f"N(0, 0.01²) and {activation}: all units say nearly the same",
+            _SAMPLE_STD5,
+            last_layer("normal(std=0.01)", activation, "sample_std"),
             figure="expressiveness",
-            statement=f"N(0, 0.01²) and {activation}: all units say nearly the same",
-            quantity=_SAMPLE_STD5,
-            frame="initial_layers",
-            measure=last_layer("normal(std=0.01)", activation, "sample_std"),
             high=0.01,
         )
         for activation in ("sigmoid", "relu", "tanh")
     ),
     *(
-        Claim(
-            name=f"lecun-{activation}-spreads",
+        _at_start(
+            f"lecun-{activation}-spreads",
+            f'1/√n (book: "Xavier") spreads {activation} activations',
+            _STD5,
+            last_layer("lecun_normal", activation, "std"),
             figure=figure,
-            statement=f'1/√n (book: "Xavier") spreads {activation} activations',
-            quantity=_STD5,
-            frame="initial_layers",
-            measure=last_layer("lecun_normal", activation, "std"),
             low=0.1,
         )
         for activation, figure in (("sigmoid", "6-13"), ("tanh", "6-14-tanh"))
     ),
-    Claim(
-        name="lecun-sigmoid-spread-is-empty",
+    _at_start(
+        "lecun-sigmoid-spread-is-empty",
+        "but with sigmoid that spread hardly depends on the input (not in the book)",
+        _SAMPLE_STD5,
+        last_layer("lecun_normal", "sigmoid", "sample_std"),
         figure="6-13",
-        statement="but with sigmoid that spread hardly depends on the input (not in the book)",
-        quantity=_SAMPLE_STD5,
-        frame="initial_layers",
-        measure=last_layer("lecun_normal", "sigmoid", "sample_std"),
         high=0.01,
         note="std² = sample_std² + unit_std²: a histogram shows std alone",
     ),
-    Claim(
-        name="lecun-relu-shrinks",
+    _at_start(
+        "lecun-relu-shrinks",
+        '1/√n (book: "Xavier") lets ReLU\'s activations shrink layer by layer',
+        _RATIO,
+        last_to_first_layer("lecun_normal", "relu"),
         figure="6-14",
-        statement='1/√n (book: "Xavier") lets ReLU\'s activations shrink layer by layer',
-        quantity=_RATIO,
-        frame="initial_layers",
-        measure=last_to_first_layer("lecun_normal", "relu"),
         high=0.5,
     ),
-    Claim(
-        name="he-relu-level",
+    _at_start(
+        "he-relu-level",
+        "He keeps the spread of ReLU's activations level",
+        _RATIO,
+        last_to_first_layer("he_normal", "relu"),
         figure="6-14",
-        statement="He keeps the spread of ReLU's activations level",
-        quantity=_RATIO,
-        frame="initial_layers",
-        measure=last_to_first_layer("he_normal", "relu"),
         low=0.5,
         high=2.0,
     ),
-    Claim(
-        name="std-0.01-learns-nothing",
-        figure="6-15",
-        statement="on MNIST, N(0, 0.01²) and ReLU learn nothing",
-        quantity=_LOSS,
-        frame="cells",
-        measure=cell_value("normal(std=0.01)", "relu", "final_loss"),
+    _final_loss(
+        "std-0.01-learns-nothing",
+        "on MNIST, N(0, 0.01²) and ReLU learn nothing",
+        "normal(std=0.01)",
+        "relu",
         low=2.29,
     ),
     *(
-        Claim(
-            name=f"{init}-learns",
-            figure="6-15",
-            statement=f"on MNIST, {words} and ReLU learn",
-            quantity=_LOSS,
-            frame="cells",
-            measure=cell_value(init, "relu", "final_loss"),
+        _final_loss(
+            f"{init}-learns",
+            f"on MNIST, {words} and ReLU learn",
+            init,
+            "relu",
             high=0.5,
             second=Second(_AFTER, "loss_after", cell_value(init, "relu", "after")),
         )
         for init, words in (("lecun_normal", '1/√n (book: "Xavier")'), ("he_normal", "He"))
     ),
     Claim(
-        name="he-faster",
+        "he-faster",
+        "and He learns faster than 1/√n",
+        "mean loss over all steps, lecun_normal minus he_normal, paired by seed",
+        he_ahead,
         figure="6-15",
-        statement="and He learns faster than 1/√n",
-        quantity="mean loss over all steps, lecun_normal minus he_normal, paired by seed",
         frame="curves",
-        measure=he_ahead,
         low=0.05,
     ),
-    Claim(
-        name="std-1-sigmoid-does-not-learn",
-        figure="6-15",
-        statement="with N(0, 1) and sigmoid learning does not progress",
-        quantity=_LOSS,
-        frame="cells",
-        measure=cell_value("normal(std=1)", "sigmoid", "final_loss"),
+    _final_loss(
+        "std-1-sigmoid-does-not-learn",
+        "with N(0, 1) and sigmoid learning does not progress",
+        "normal(std=1)",
         low=2.29,
         second=Second(_TUNED, "rates", loss_at_best_rate("normal(std=1)")),
         note="in 2000 steps the weights that saturate sigmoid train, at each of these rates better "
         "than 1/√n",
     ),
-    Claim(
-        name="lecun-sigmoid-learns",
-        figure="6-15",
-        statement='1/√n (book: "Xavier") lets sigmoid learn efficiently',
-        quantity=_LOSS,
-        frame="cells",
-        measure=cell_value("lecun_normal", "sigmoid", "final_loss"),
+    _final_loss(
+        "lecun-sigmoid-learns",
+        '1/√n (book: "Xavier") lets sigmoid learn efficiently',
+        "lecun_normal",
         high=0.5,
         second=Second(_TUNED, "rates", loss_at_best_rate("lecun_normal")),
         note="in 2000 steps it learns only at a learning rate a hundred times the book's",
     ),
     Claim(
-        name="sigmoid-none-learns",
+        "sigmoid-none-learns",
+        "with sigmoid none of the three learns in this time (not in the book)",
+        f"least over the three initializers: {_LOSS}",
+        least_sigmoid_loss,
         figure="6-15",
-        statement="with sigmoid none of the three learns in this time (not in the book)",
-        quantity=f"least over the three initializers: {_LOSS}",
         frame="cells",
-        measure=least_sigmoid_loss,
         low=2.29,
         note="1/√n looks well spread in figure 6-13, and still does not train at lr 0.01: "
         "its spread does not depend on the input",

@@ -11,13 +11,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_, looks_linear_
 from init_bench.reproduction.claim_verdicts import Claim, Values
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import value_of
 from init_bench.theory import MeanField, gradient_correlation
 
 DEPTHS = (1, 2, 5, 10, 20, 40)
@@ -118,80 +113,13 @@ EXPERIMENT = Experiment(
     seeds=10,
     quick={"width": 64, "inputs": 16},
     not_checked="batch normalization and convolutions; that looks-linear trains 200 layers.",
-    claims=(
-        Claim(
-            name="white-noise",
-            figure="gradients",
-            statement="in plain networks gradients come to resemble white noise",
-            quantity=f"{_AT}, plain, 40 layers",
-            frame="measured",
-            measure=value_of(CORRELATION, PLAIN, 40),
-            high=0.02,
-        ),
-        Claim(
-            name="exponential",
-            figure="gradients",
-            statement="their correlation decays exponentially with depth",
-            quantity=f"{_AT}, plain, 20 layers, over the exponential through depths 5 and 10",
-            frame="measured",
-            measure=_over_exponential,
-            low=0.67,
-            high=1.5,
-            note="Π κ₀ with He's weights falls as a power of depth: pre-activations become "
-            "alike, and their ReLUs too",
-        ),
-        Claim(
-            name="halves",
-            figure="gradients",
-            statement="as 2^(-L)",
-            quantity=f"{_AT}, plain, 10 layers, 2^(-10) = 0.00098",
-            frame="measured",
-            measure=value_of(CORRELATION, PLAIN, 10),
-            high=0.002,
-        ),
-        Claim(
-            name="theory",
-            figure="gradients",
-            statement="the correlation is Π κ₀ (not in the paper)",
-            quantity=f"{_AT}, plain, 10 layers, measured over expected",
-            frame="ratio",
-            measure=value_of(CORRELATION, PLAIN, 10),
-            low=0.8,
-            high=1.25,
-        ),
-        *(
-            Claim(
-                name=f"sublinear-{name}",
-                figure="gradients",
-                statement=f"skip connections are far more resistant, sublinear: {series}",
-                quantity="40 c(40) / (10 c(10)): above 1 if it falls more slowly than 1/L",
-                frame="measured",
-                measure=_against_one_over_depth(series),
-                low=1.0,
-                note=note,
-            )
-            for name, series, note in (
-                ("residual", RESIDUAL, "branches as large as their input, nothing normalized"),
-                ("scaled", SCALED, ""),
-            )
-        ),
-        Claim(
-            name="looks-linear",
-            figure="gradients",
-            statement="the looks-linear start prevents shattering",
-            quantity=f"{_AT}, looks-linear, 40 layers",
-            frame="measured",
-            measure=value_of(CORRELATION, LINEAR, 40),
-            low=0.99,
-        ),
-    ),
     pictures={
         "gradients": Picture(
             (
                 Panel(
-                    quantity=CORRELATION,
-                    x="nonlinear layers L",
-                    y=CORRELATION,
+                    CORRELATION,
+                    "nonlinear layers L",
+                    CORRELATION,
                     log_x=True,
                     log_y=True,
                     low_y=3e-4,
@@ -199,6 +127,66 @@ EXPERIMENT = Experiment(
             ),
             "Correlation of the gradients at two independent inputs. Dashed: mean field, for plain "
             "networks the product of κ₀. Bands: lowest to highest seed.",
+            claims=(
+                Claim(
+                    "white-noise",
+                    "in plain networks gradients come to resemble white noise",
+                    f"{_AT}, plain, 40 layers",
+                    value_of(CORRELATION, PLAIN, 40),
+                    high=0.02,
+                ),
+                Claim(
+                    "exponential",
+                    "their correlation decays exponentially with depth",
+                    f"{_AT}, plain, 20 layers, over the exponential through depths 5 and 10",
+                    _over_exponential,
+                    low=0.67,
+                    high=1.5,
+                    note="Π κ₀ with He's weights falls as a power of depth: pre-activations become "
+                    "alike, and their ReLUs too",
+                ),
+                Claim(
+                    "halves",
+                    "as 2^(-L)",
+                    f"{_AT}, plain, 10 layers, 2^(-10) = 0.00098",
+                    value_of(CORRELATION, PLAIN, 10),
+                    high=0.002,
+                ),
+                Claim(
+                    "theory",
+                    "the correlation is Π κ₀ (not in the paper)",
+                    f"{_AT}, plain, 10 layers, measured over expected",
+                    value_of(CORRELATION, PLAIN, 10),
+                    frame="ratio",
+                    low=0.8,
+                    high=1.25,
+                ),
+                *(
+                    Claim(
+                        f"sublinear-{name}",
+                        f"skip connections are far more resistant, sublinear: {series}",
+                        "40 c(40) / (10 c(10)): above 1 if it falls more slowly than 1/L",
+                        _against_one_over_depth(series),
+                        low=1.0,
+                        note=note,
+                    )
+                    for name, series, note in (
+                        (
+                            "residual",
+                            RESIDUAL,
+                            "branches as large as their input, nothing normalized",
+                        ),
+                        ("scaled", SCALED, ""),
+                    )
+                ),
+                Claim(
+                    "looks-linear",
+                    "the looks-linear start prevents shattering",
+                    f"{_AT}, looks-linear, 40 layers",
+                    value_of(CORRELATION, LINEAR, 40),
+                    low=0.99,
+                ),
+            ),
         )
     },
 )

@@ -1,14 +1,14 @@
 """Describe how a paper is rechecked: what is measured, what theory expects, which claims follow."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from init_bench.figures import Panel
-from init_bench.reproduction.claim_verdicts import Claim, Values
+from init_bench.reproduction.claim_verdicts import Claim
 
 MEASURED = ("quantity", "series", "x", "seed", "value")
 """Columns of what was measured: a row per seed. ``x`` is what the panel's axis says."""
@@ -35,10 +35,11 @@ def tables(measured: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ..
 
 @dataclass(frozen=True)
 class Picture:
-    """Describe a figure: its panels and what is written below."""
+    """Describe a figure: its panels, what is written below, and the claims that it shows."""
 
     panels: tuple[Panel, ...]
     caption: str
+    claims: tuple[Claim, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,7 @@ class Experiment:
 
     Attributes:
         measure: takes the seeds, and settings by name; returns the tables.
-        claims: read a table of ``frames_of``.
-        pictures: figures by name.
+        pictures: figures by name; their claims read a table of ``frames_of``.
         read: what of the paper was read, in plain words.
         setting: how it was measured, in a sentence.
         seeds: how many, unless the caller says.
@@ -57,13 +57,21 @@ class Experiment:
     """
 
     measure: Callable[..., Tables]
-    claims: tuple[Claim, ...]
     pictures: Mapping[str, Picture]
     read: str
     setting: str
     seeds: int = 5
     quick: Mapping[str, Any] = field(default_factory=dict)
     not_checked: str = ""
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims of all figures, each with the figure's name."""
+        return tuple(
+            replace(claim, figure=name)
+            for name, picture in self.pictures.items()
+            for claim in picture.claims
+        )
 
 
 def experiment_of(name: str) -> Experiment:
@@ -87,73 +95,3 @@ def frames_of(found: Tables) -> dict[str, pd.DataFrame]:
         "ratio": both.assign(value=value / theory)[list(MEASURED)],
         "difference": both.assign(value=value - theory)[list(MEASURED)],
     }
-
-
-def value_of(quantity: str, series: str, x: float | None = None) -> Values:
-    """Return the value at ``x`` by seed, or at the largest x there is."""
-
-    def measure(table: pd.DataFrame) -> pd.Series:
-        rows = table[(table["quantity"] == quantity) & (table["series"] == series)]
-        rows = rows[rows["x"] == (rows["x"].max() if x is None else x)]
-        found: pd.Series = rows.groupby("seed")["value"].mean()
-        return found
-
-    return measure
-
-
-def least(quantity: str, series: str) -> Values:
-    """Return the least value over x by seed, such as the loss at the best learning rate."""
-
-    def measure(table: pd.DataFrame) -> pd.Series:
-        rows = table[(table["quantity"] == quantity) & (table["series"] == series)]
-        found: pd.Series = rows.groupby("seed")["value"].min()
-        return found
-
-    return measure
-
-
-def last_over_first(quantity: str, series: str) -> Values:
-    """Return the value at the largest x over that at the smallest, by seed."""
-
-    def measure(table: pd.DataFrame) -> pd.Series:
-        rows = table[(table["quantity"] == quantity) & (table["series"] == series)]
-        wide = rows.pivot(index="seed", columns="x", values="value")
-        return wide[wide.columns.max()] / wide[wide.columns.min()]
-
-    return measure
-
-
-def over(quantity: str, series: str, other: str, x: float | None = None) -> Values:
-    """Return the value of one series over that of another, by seed, at ``x`` or the largest x."""
-    one, two = value_of(quantity, series, x), value_of(quantity, other, x)
-    return lambda table: one(table) / two(table)
-
-
-def farthest_ratio(quantity: str, series: str | None = None) -> Values:
-    """Return by how much measured over expected differs from 1 at most, by seed."""
-    return farthest(quantity, series, center=1.0)
-
-
-def farthest(quantity: str, series: str | None = None, *, center: float = 0.0) -> Values:
-    """Return the largest distance of a value from ``center``, of one series or all, by seed."""
-
-    def measure(table: pd.DataFrame) -> pd.Series:
-        rows = table[table["quantity"] == quantity]
-        rows = rows if series is None else rows[rows["series"] == series]
-        far = rows.assign(far=(rows["value"] - center).abs())
-        found: pd.Series = far.groupby("seed")["far"].max()
-        return found
-
-    return measure
-
-
-def mean_ratio(quantity: str, series: str | None = None) -> Values:
-    """Return the mean of measured over expected values, by seed."""
-
-    def measure(table: pd.DataFrame) -> pd.Series:
-        rows = table[table["quantity"] == quantity]
-        rows = rows if series is None else rows[rows["series"] == series]
-        found: pd.Series = rows.groupby("seed")["value"].mean()
-        return found
-
-    return measure

@@ -5,7 +5,6 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -14,14 +13,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    last_over_first,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import last_over_first, ratio, value_of
 from init_bench.training.minibatch_indices import sample_indices
 
 DEPTHS = (10, 30, 100, 300, 1000)
@@ -136,12 +129,6 @@ def response(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return float(change.square().mean().sqrt())
 
 
-def _he_growth(table: pd.DataFrame) -> pd.Series:
-    """Return the first update's change at 100 blocks over that at 10, by seed."""
-    series = f"{HE}, update 1"
-    return value_of(CHANGE, series, 100)(table) / value_of(CHANGE, series, 10)(table)
-
-
 _CHANGE = "RMS change of the output along one update, per unit of the rate"
 
 
@@ -155,69 +142,21 @@ EXPERIMENT = Experiment(
     seeds=3,
     quick={"width": 8, "steps": 4, "depths": (3, 6)},
     not_checked="10,000 layers, convolutions, and that the results match normalized networks.",
-    claims=(
-        *(
-            Claim(
-                name=f"update-{number}-level",
-                figure="fixup",
-                statement="one update changes the output as much at any depth, from Fixup",
-                quantity=f"{_CHANGE}: update {number}, 1000 blocks over 10",
-                frame="measured",
-                measure=last_over_first(CHANGE, f"{FIXUP}, update {number}"),
-                of_ratios=True,
-                low=0.5,
-                high=2.0,
-                note="the first update moves the last layer alone, as Fixup sets it to 0"
-                if number == 1
-                else "",
-            )
-            for number in WATCHED
-        ),
-        Claim(
-            name="he-explodes",
-            figure="fixup",
-            statement="from a standard start gradients explode with depth",
-            quantity=f"{_CHANGE}: update 1, he_normal, 100 blocks over 10",
-            frame="measured",
-            measure=_he_growth,
-            of_ratios=True,
-            low=10.0,
-        ),
-        Claim(
-            name="fixup-trains",
-            figure="fixup",
-            statement="Fixup trains very deep networks as stably: 1000 blocks (2002 layers)",
-            quantity="loss of the last 10 of 20 steps, 1000 blocks over 10",
-            frame="measured",
-            measure=last_over_first(LOSS, FIXUP),
-            of_ratios=True,
-            high=1.25,
-        ),
-        Claim(
-            name="fixup-learns",
-            figure="fixup",
-            statement="and they learn",
-            quantity="loss of the last 10 of 20 steps, 1000 blocks",
-            frame="measured",
-            measure=value_of(LOSS, FIXUP),
-            high=2.2,
-        ),
-    ),
     pictures={
         "fixup": Picture(
             (
                 Panel(
-                    quantity=CHANGE,
-                    x="residual blocks",
-                    y="RMS change of the output / rate",
+                    CHANGE,
+                    "residual blocks",
+                    "RMS change of the output / rate",
                     title="One update",
                     log_x=True,
                     log_y=True,
                 ),
                 Panel(
-                    quantity=LOSS,
-                    x="residual blocks",
-                    y="loss after 20 steps",
+                    LOSS,
+                    "residual blocks",
+                    "loss after 20 steps",
                     log_x=True,
                     low_y=0.0,
                     high_y=2.6,
@@ -225,6 +164,46 @@ EXPERIMENT = Experiment(
             ),
             "Left: how far one update moves the output on its own minibatch, to first order. "
             "Right: mean loss of steps 11 to 20. He's start overflows within the first steps.",
+            claims=(
+                *(
+                    Claim(
+                        f"update-{number}-level",
+                        "one update changes the output as much at any depth, from Fixup",
+                        f"{_CHANGE}: update {number}, 1000 blocks over 10",
+                        last_over_first(CHANGE, f"{FIXUP}, update {number}"),
+                        low=0.5,
+                        high=2.0,
+                        of_ratios=True,
+                        note="the first update moves the last layer alone, as Fixup sets it to 0"
+                        if number == 1
+                        else "",
+                    )
+                    for number in WATCHED
+                ),
+                Claim(
+                    "he-explodes",
+                    "from a standard start gradients explode with depth",
+                    f"{_CHANGE}: update 1, he_normal, 100 blocks over 10",
+                    ratio(*(value_of(CHANGE, f"{HE}, update 1", blocks) for blocks in (100, 10))),
+                    low=10.0,
+                    of_ratios=True,
+                ),
+                Claim(
+                    "fixup-trains",
+                    "Fixup trains very deep networks as stably: 1000 blocks (2002 layers)",
+                    "loss of the last 10 of 20 steps, 1000 blocks over 10",
+                    last_over_first(LOSS, FIXUP),
+                    high=1.25,
+                    of_ratios=True,
+                ),
+                Claim(
+                    "fixup-learns",
+                    "and they learn",
+                    "loss of the last 10 of 20 steps, 1000 blocks",
+                    value_of(LOSS, FIXUP),
+                    high=2.2,
+                ),
+            ),
         )
     },
 )

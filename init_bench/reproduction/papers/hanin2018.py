@@ -11,14 +11,11 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_, lecun_normal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import (
     farthest_ratio,
     last_over_first,
     over,
-    tables,
     value_of,
 )
 from init_bench.theory import length_ratio
@@ -93,82 +90,64 @@ EXPERIMENT = Experiment(
     measure=measure,
     read="the abstract; the constant 5 is derived here, not read.",
     setting="4000 ReLU networks for each seed, shape and depth, one fixed input, zero biases.",
-    seeds=5,
     quick={"networks": 200},
     not_checked="which networks start training (the paper's figures on epochs); convolutions.",
-    claims=(
-        Claim(
-            name="he-keeps-the-mean",
-            figure="moments",
-            statement="variance 2/fan_in keeps the mean length level",
-            quantity=f"{_MEAN}, 10 layers of 50",
-            frame="measured",
-            measure=value_of(MEAN, FIFTY),
-            low=0.9,
-            high=1.1,
-        ),
-        Claim(
-            name="xavier-loses-the-mean",
-            figure="moments",
-            statement="popular initializations fail this: Xavier's length vanishes with depth",
-            quantity=f"{_MEAN}, 10 layers of 50, xavier_normal (which is 1/√n here)",
-            frame="measured",
-            measure=value_of(MEAN, XAVIER),
-            high=0.01,
-        ),
-        Claim(
-            name="ratio-is-exact",
-            figure="moments",
-            statement="the ratio of moments is Π(1 + 5/n): exponential in Σ 1/n",
-            quantity=f"{_RATIO}, relative distance from it, largest of three depths",
-            frame="ratio",
-            measure=farthest_ratio(RATIO, FIFTY),
-            high=0.2,
-        ),
-        Claim(
-            name="sum-decides",
-            figure="moments",
-            statement="Σ 1/n decides, not the widths: 100 and 33 in turn are as 50",
-            quantity=f"{_RATIO}, widths 100 and 33 over width 50, 10 layers",
-            frame="measured",
-            measure=over(RATIO, UNEVEN, FIFTY),
-            low=0.8,
-            high=1.25,
-        ),
-        Claim(
-            name="constant-sum-avoids-it",
-            figure="moments",
-            statement="keeping Σ 1/n constant avoids the second failure mode",
-            quantity=f"{_RATIO}, width 5 × depth, 10 layers over 2 (Σ 1/n = 0.2)",
-            frame="measured",
-            measure=last_over_first(RATIO, GROWING),
-            high=1.5,
-        ),
-        Claim(
-            name="residual-never",
-            figure="moments",
-            statement="it never occurs in residual networks whose branches are scaled",
-            quantity=f"{_RATIO}, residual of width 25, branches times 1/√depth, 10 layers",
-            frame="measured",
-            measure=value_of(RATIO, RESIDUAL),
-            high=1.5,
-        ),
-    ),
     pictures={
         "moments": Picture(
             (
-                Panel(quantity=RATIO, x="hidden layers", y=_RATIO, title="Spread of lengths"),
-                Panel(
-                    quantity=MEAN,
-                    x="hidden layers",
-                    y="mean ‖h‖²/n",
-                    title="Mean length",
-                    log_y=True,
-                ),
+                Panel(RATIO, "hidden layers", _RATIO, title="Spread of lengths"),
+                Panel(MEAN, "hidden layers", "mean ‖h‖²/n", title="Mean length", log_y=True),
             ),
             "Left: how much the length of the last layer varies between networks drawn alike; "
             "dashed: Π(1 + 5/n). Right: its mean; dashed: 1 for He, 2^(-depth) for Xavier. Bands: "
             "lowest to highest of the seeds, 4000 networks each.",
+            claims=(
+                Claim(
+                    "he-keeps-the-mean",
+                    "variance 2/fan_in keeps the mean length level",
+                    f"{_MEAN}, 10 layers of 50",
+                    value_of(MEAN, FIFTY),
+                    low=0.9,
+                    high=1.1,
+                ),
+                Claim(
+                    "xavier-loses-the-mean",
+                    "popular initializations fail this: Xavier's length vanishes with depth",
+                    f"{_MEAN}, 10 layers of 50, xavier_normal (which is 1/√n here)",
+                    value_of(MEAN, XAVIER),
+                    high=0.01,
+                ),
+                Claim(
+                    "ratio-is-exact",
+                    "the ratio of moments is Π(1 + 5/n): exponential in Σ 1/n",
+                    f"{_RATIO}, relative distance from it, largest of three depths",
+                    farthest_ratio(RATIO, FIFTY),
+                    frame="ratio",
+                    high=0.2,
+                ),
+                Claim(
+                    "sum-decides",
+                    "Σ 1/n decides, not the widths: 100 and 33 in turn are as 50",
+                    f"{_RATIO}, widths 100 and 33 over width 50, 10 layers",
+                    over(RATIO, UNEVEN, FIFTY),
+                    low=0.8,
+                    high=1.25,
+                ),
+                Claim(
+                    "constant-sum-avoids-it",
+                    "keeping Σ 1/n constant avoids the second failure mode",
+                    f"{_RATIO}, width 5 × depth, 10 layers over 2 (Σ 1/n = 0.2)",
+                    last_over_first(RATIO, GROWING),
+                    high=1.5,
+                ),
+                Claim(
+                    "residual-never",
+                    "it never occurs in residual networks whose branches are scaled",
+                    f"{_RATIO}, residual of width 25, branches times 1/√depth, 10 layers",
+                    value_of(RATIO, RESIDUAL),
+                    high=1.5,
+                ),
+            ),
         )
     },
 )

@@ -10,14 +10,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import lecun_normal_
 from init_bench.reproduction.claim_verdicts import Claim, Values
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    farthest_ratio,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import farthest_ratio, value_of
 from init_bench.theory import TransformerBlock, transformer_profile
 
 STD, CORRELATION = "std", "token correlation"
@@ -109,72 +103,57 @@ EXPERIMENT = Experiment(
     read="the abstract, and a summary of its section on moments; the formulas are derived here.",
     setting="torch's encoder layers, gelu, 4 heads, weights N(0, 1/fan_in), no biases or dropout, "
     "8 images of 50 random tokens.",
-    seeds=5,
     quick={"width": 64, "images": 2},
     not_checked="gradients, DeepScaleLM and all that trains.",
-    claims=(
-        Claim(
-            name="moments-pre",
-            figure="vit",
-            statement="formulas for moments predict a pre-norm model through its depth",
-            quantity=f"std of the stream, relative distance from theory, largest of {_BLOCKS}",
-            frame="ratio",
-            measure=farthest_ratio(STD, PRE),
-            high=0.1,
-        ),
-        Claim(
-            name="correlation-pre",
-            figure="vit",
-            statement="and how alike its tokens become",
-            quantity=f"correlation of tokens, relative distance from theory, largest of {_BLOCKS}",
-            frame="ratio",
-            measure=farthest_ratio(CORRELATION, PRE),
-            high=0.2,
-        ),
-        Claim(
-            name="pre-grows-linearly",
-            figure="vit",
-            statement="with pre-norm the forward variance grows linearly with depth",
-            quantity="log2 of the stream's variance after 24 blocks over that after 12",
-            frame="measured",
-            measure=_power(PRE),
-            low=0.8,
-            high=1.2,
-        ),
-        Claim(
-            name="post-level",
-            figure="vit",
-            statement="with post-norm the forward signal is level",
-            quantity="std of the stream after 24 blocks",
-            frame="measured",
-            measure=value_of(STD, POST),
-            low=0.99,
-            high=1.01,
-        ),
-        Claim(
-            name="rank-collapse",
-            figure="vit",
-            statement="with post-norm tokens collapse to one direction (rank collapse)",
-            quantity="correlation of two tokens after 24 blocks",
-            frame="measured",
-            measure=value_of(CORRELATION, POST),
-            low=0.9,
-        ),
-    ),
     pictures={
         "vit": Picture(
             (
-                Panel(quantity=STD, x="blocks", y="std of the residual stream", low_y=0.0),
-                Panel(
-                    quantity=CORRELATION,
-                    x="blocks",
-                    y="correlation of two tokens",
-                    low_y=0.0,
-                    high_y=1.05,
-                ),
+                Panel(STD, "blocks", "std of the residual stream", low_y=0.0),
+                Panel(CORRELATION, "blocks", "correlation of two tokens", low_y=0.0, high_y=1.05),
             ),
             "A ViT's blocks at a random start, weights N(0, 1/fan_in). Dashed: moment formulas for "
             "infinite width. Bands: lowest to highest seed.",
+            claims=(
+                Claim(
+                    "moments-pre",
+                    "formulas for moments predict a pre-norm model through its depth",
+                    f"std of the stream, relative distance from theory, largest of {_BLOCKS}",
+                    farthest_ratio(STD, PRE),
+                    frame="ratio",
+                    high=0.1,
+                ),
+                Claim(
+                    "correlation-pre",
+                    "and how alike its tokens become",
+                    f"correlation of tokens, relative distance from theory, largest of {_BLOCKS}",
+                    farthest_ratio(CORRELATION, PRE),
+                    frame="ratio",
+                    high=0.2,
+                ),
+                Claim(
+                    "pre-grows-linearly",
+                    "with pre-norm the forward variance grows linearly with depth",
+                    "log2 of the stream's variance after 24 blocks over that after 12",
+                    _power(PRE),
+                    low=0.8,
+                    high=1.2,
+                ),
+                Claim(
+                    "post-level",
+                    "with post-norm the forward signal is level",
+                    "std of the stream after 24 blocks",
+                    value_of(STD, POST),
+                    low=0.99,
+                    high=1.01,
+                ),
+                Claim(
+                    "rank-collapse",
+                    "with post-norm tokens collapse to one direction (rank collapse)",
+                    "correlation of two tokens after 24 blocks",
+                    value_of(CORRELATION, POST),
+                    low=0.9,
+                ),
+            ),
         )
     },
 )

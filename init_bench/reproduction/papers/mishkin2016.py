@@ -7,15 +7,10 @@ import pandas as pd
 
 from init_bench.figures import Panel
 from init_bench.reproduction.claim_verdicts import Claim, Values
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    farthest,
-    least,
-    tables,
-)
-from init_bench.reproduction.papers.network_training import initial_layers, train
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.network_training import train
+from init_bench.reproduction.papers.profiles import initial_layers
+from init_bench.reproduction.papers.quantities import farthest, least, ratio
 from init_bench.training.grid import Grid
 
 DEPTH = 20
@@ -27,12 +22,11 @@ INITS = ("lsuv", "orthogonal", "he_normal", "xavier_normal")
 ACTIVATIONS = ("relu", "tanh")
 
 
+RATES = (0.01, 0.03, 0.1)
+
+
 def measure(
-    seeds: Sequence[int],
-    *,
-    width: int = 100,
-    steps: int = 150,
-    rates: Sequence[float] = (0.01, 0.03, 0.1),
+    seeds: Sequence[int], *, width: int = 100, steps: int = 150, rates: Sequence[float] = RATES
 ) -> Tables:
     """Return losses at the best rate, and the std of each layer's output at the start."""
     grid = Grid(
@@ -76,19 +70,13 @@ _LOSS = "loss of the last 50 of 150 steps at the best of three rates, 20 layers"
 
 def _over_best_other(activation: str) -> Values:
     """Return LSUV's loss over the least of the other starts, by seed."""
-    others = [least(_loss(activation), init) for init in INITS if init != "lsuv"]
+    lsuv, *others = (least(_loss(activation), init) for init in INITS)
 
-    def measure(table: pd.DataFrame) -> pd.Series:
-        best: pd.Series = pd.concat([other(table) for other in others], axis=1).min(axis=1)
-        return least(_loss(activation), "lsuv")(table) / best
+    def best(table: pd.DataFrame) -> pd.Series:
+        least_of_all: pd.Series = pd.concat([one(table) for one in others], axis=1).min(axis=1)
+        return least_of_all
 
-    return measure
-
-
-def _over_orthogonal(table: pd.DataFrame) -> pd.Series:
-    """Return LSUV's loss over that of its pre-initialization alone, by seed."""
-    lsuv, alone = (least(_loss("relu"), init)(table) for init in ("lsuv", "orthogonal"))
-    return lsuv / alone
+    return ratio(lsuv, best)
 
 
 EXPERIMENT = Experiment(
@@ -100,82 +88,61 @@ EXPERIMENT = Experiment(
     quick={"width": 20, "steps": 10, "rates": (0.1,)},
     not_checked="maxout, test accuracies on CIFAR and ImageNet, comparisons with FitNets and "
     "Highway networks.",
-    claims=(
-        *(
-            Claim(
-                name=f"unit-variance-{phi}",
-                figure="std",
-                statement=f"LSUV gives each layer's output unit variance: {phi}",
-                quantity="distance from 1 of the std of pre-activations, largest of 20 layers, on "
-                "samples most of which LSUV did not see",
-                frame="measured",
-                measure=farthest(_std(phi), "lsuv", center=1.0),
-                high=0.15,
-            )
-            for phi in ACTIVATIONS
-        ),
-        *(
-            Claim(
-                name=f"trains-{phi}",
-                figure="loss",
-                statement=f"it leads to learning of very deep networks: {phi}",
-                quantity=_LOSS,
-                frame="measured",
-                measure=least(_loss(phi), "lsuv"),
-                high=1.0,
-            )
-            for phi in ACTIVATIONS
-        ),
-        *(
-            Claim(
-                name=f"better-or-equal-{phi}",
-                figure="loss",
-                statement=f"and is better than or equal to standard methods: {phi}",
-                quantity=f"{_LOSS}, lsuv over the best of orthogonal, he_normal, xavier_normal",
-                frame="measured",
-                measure=_over_best_other(phi),
-                high=1.1,
-            )
-            for phi in ACTIVATIONS
-        ),
-        Claim(
-            name="scale-matters-relu",
-            figure="loss",
-            statement="orthonormal weights alone are not enough: relu",
-            quantity=f"{_LOSS}, lsuv over orthogonal",
-            frame="measured",
-            measure=_over_orthogonal,
-            high=0.8,
-        ),
-    ),
     pictures={
         "std": Picture(
             tuple(
-                Panel(
-                    quantity=_std(phi),
-                    x="layer",
-                    y="std of pre-activations",
-                    title=phi,
-                    log_y=True,
-                )
+                Panel(_std(phi), "layer", "std of pre-activations", title=phi, log_y=True)
                 for phi in ACTIVATIONS
             ),
             "Spread of each layer's output before training, on 512 samples of MNIST. Dashed: 1.",
+            claims=tuple(
+                Claim(
+                    f"unit-variance-{phi}",
+                    f"LSUV gives each layer's output unit variance: {phi}",
+                    "distance from 1 of the std of pre-activations, largest of 20 layers, on "
+                    "samples most of which LSUV did not see",
+                    farthest(_std(phi), "lsuv", center=1.0),
+                    high=0.15,
+                )
+                for phi in ACTIVATIONS
+            ),
         ),
         "loss": Picture(
             tuple(
-                Panel(
-                    quantity=_loss(phi),
-                    x="learning rate",
-                    y="loss",
-                    title=phi,
-                    log_x=True,
-                    low_y=0.0,
-                )
+                Panel(_loss(phi), "learning rate", "loss", title=phi, log_x=True, low_y=0.0)
                 for phi in ACTIVATIONS
             ),
             "Mean loss of the last 50 of 150 steps, by learning rate; bands: lowest to highest "
             "seed. A rate at which a run diverged has no point for it.",
+            claims=(
+                *(
+                    Claim(
+                        f"trains-{phi}",
+                        f"it leads to learning of very deep networks: {phi}",
+                        _LOSS,
+                        least(_loss(phi), "lsuv"),
+                        high=1.0,
+                    )
+                    for phi in ACTIVATIONS
+                ),
+                *(
+                    Claim(
+                        f"better-or-equal-{phi}",
+                        f"and is better than or equal to standard methods: {phi}",
+                        f"{_LOSS}, lsuv over the best of orthogonal, he_normal, xavier_normal",
+                        _over_best_other(phi),
+                        high=1.1,
+                    )
+                    for phi in ACTIVATIONS
+                ),
+                Claim(
+                    "scale-matters-relu",
+                    "orthonormal weights alone are not enough: relu",
+                    f"{_LOSS}, lsuv over orthogonal",
+                    ratio(*(least(_loss("relu"), init) for init in ("lsuv", "orthogonal"))),
+                    high=0.8,
+                ),
+            ),
         ),
     },
 )

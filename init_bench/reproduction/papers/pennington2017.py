@@ -10,14 +10,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import normal_, orthogonal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    mean_ratio,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import mean_ratio, value_of
 from init_bench.theory import MeanField, jacobian_spectrum
 
 DEPTHS = (1, 2, 4, 8, 16, 32)
@@ -84,105 +78,86 @@ def _jacobians(net: MeanField, weights: str, seed: int, width: int) -> Iterator[
 _LARGEST = "largest squared singular value, 32 layers"
 
 
-def _edge(phi: str, weights: str) -> Claim:
-    return Claim(
-        name=f"edge-{phi}-{weights}",
-        figure="jacobian",
-        statement=f"free probability gives the edge of the spectrum: {phi}, {weights}",
-        quantity="largest s², measured over expected, mean of six depths",
-        frame="ratio",
-        measure=mean_ratio(LARGEST, f"{phi}, {weights}"),
-        low=0.85,
-        high=1.15,
-    )
-
-
 EXPERIMENT = Experiment(
     measure=measure,
     read="the abstract; its formulas for the variance are recalled, the edge is derived here.",
     setting="Layers of 400 units, φ then W, at the critical point; linear, relu, and tanh at a "
     "small length.",
-    seeds=5,
     quick={"width": 60},
     not_checked="that isometric networks learn orders of magnitude faster, and that sigmoidal ones "
     "outperform ReLU ones (the paper trains 200 layers on CIFAR-10).",
-    claims=(
-        Claim(
-            name="linear-orthogonal-isometric",
-            figure="jacobian",
-            statement="deep linear networks are isometric with orthogonal weights",
-            quantity=_LARGEST,
-            frame="measured",
-            measure=value_of(LARGEST, "linear, orthogonal"),
-            low=0.999,
-            high=1.001,
-        ),
-        Claim(
-            name="linear-gaussian-not",
-            figure="jacobian",
-            statement="with Gaussian weights they are not: the largest grows with depth",
-            quantity=_LARGEST,
-            frame="measured",
-            measure=value_of(LARGEST, "linear, gaussian"),
-            low=20.0,
-        ),
-        Claim(
-            name="relu-never",
-            figure="jacobian",
-            statement="ReLU networks cannot be isometric, not even with orthogonal weights",
-            quantity=_LARGEST,
-            frame="measured",
-            measure=value_of(LARGEST, "relu, orthogonal"),
-            low=20.0,
-        ),
-        Claim(
-            name="tanh-orthogonal-isometric",
-            figure="jacobian",
-            statement="sigmoidal networks can: tanh with orthogonal weights",
-            quantity=_LARGEST,
-            frame="measured",
-            measure=value_of(LARGEST, "tanh, orthogonal"),
-            high=3.0,
-        ),
-        Claim(
-            name="tanh-gaussian-not",
-            figure="jacobian",
-            statement="but only with orthogonal weights: tanh with Gaussian ones is not",
-            quantity=_LARGEST,
-            frame="measured",
-            measure=value_of(LARGEST, "tanh, gaussian"),
-            low=20.0,
-        ),
-        Claim(
-            name="mean-is-chi",
-            figure="jacobian",
-            statement="the mean squared singular value is 1 at the critical point",
-            quantity="mean s², measured over expected, mean of all",
-            frame="ratio",
-            measure=mean_ratio(MEAN),
-            low=0.9,
-            high=1.1,
-        ),
-        _edge("linear", "gaussian"),
-        _edge("relu", "gaussian"),
-        _edge("relu", "orthogonal"),
-        _edge("tanh", "orthogonal"),
-    ),
     pictures={
         "jacobian": Picture(
             (
-                Panel(quantity=LARGEST, x="layers", y=LARGEST, log_x=True, log_y=True),
-                Panel(
-                    quantity=VARIANCE,
-                    x="layers",
-                    y="variance of s²",
-                    log_x=True,
-                    log_y=True,
-                    low_y=1e-3,
-                ),
+                Panel(LARGEST, "layers", LARGEST, log_x=True, log_y=True),
+                Panel(VARIANCE, "layers", "variance of s²", log_x=True, log_y=True, low_y=1e-3),
             ),
             "Squared singular values s² of the input-output Jacobian of 400 units at the critical "
             "point. Dashed: free probability, infinite width. Isometric is s² = 1 for all.",
+            claims=(
+                Claim(
+                    "linear-orthogonal-isometric",
+                    "deep linear networks are isometric with orthogonal weights",
+                    _LARGEST,
+                    value_of(LARGEST, "linear, orthogonal"),
+                    low=0.999,
+                    high=1.001,
+                ),
+                Claim(
+                    "linear-gaussian-not",
+                    "with Gaussian weights they are not: the largest grows with depth",
+                    _LARGEST,
+                    value_of(LARGEST, "linear, gaussian"),
+                    low=20.0,
+                ),
+                Claim(
+                    "relu-never",
+                    "ReLU networks cannot be isometric, not even with orthogonal weights",
+                    _LARGEST,
+                    value_of(LARGEST, "relu, orthogonal"),
+                    low=20.0,
+                ),
+                Claim(
+                    "tanh-orthogonal-isometric",
+                    "sigmoidal networks can: tanh with orthogonal weights",
+                    _LARGEST,
+                    value_of(LARGEST, "tanh, orthogonal"),
+                    high=3.0,
+                ),
+                Claim(
+                    "tanh-gaussian-not",
+                    "but only with orthogonal weights: tanh with Gaussian ones is not",
+                    _LARGEST,
+                    value_of(LARGEST, "tanh, gaussian"),
+                    low=20.0,
+                ),
+                Claim(
+                    "mean-is-chi",
+                    "the mean squared singular value is 1 at the critical point",
+                    "mean s², measured over expected, mean of all",
+                    mean_ratio(MEAN),
+                    frame="ratio",
+                    low=0.9,
+                    high=1.1,
+                ),
+                *(
+                    Claim(
+                        f"edge-{phi}-{weights}",
+                        f"free probability gives the edge of the spectrum: {phi}, {weights}",
+                        "largest s², measured over expected, mean of six depths",
+                        mean_ratio(LARGEST, f"{phi}, {weights}"),
+                        frame="ratio",
+                        low=0.85,
+                        high=1.15,
+                    )
+                    for phi, weights in (
+                        ("linear", "gaussian"),
+                        ("relu", "gaussian"),
+                        ("relu", "orthogonal"),
+                        ("tanh", "orthogonal"),
+                    )
+                ),
+            ),
         )
     },
 )

@@ -10,15 +10,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import normal_, orthogonal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    farthest_ratio,
-    last_over_first,
-    over,
-    tables,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import farthest_ratio, last_over_first, over
 from init_bench.theory import learning_time
 
 DEPTHS = (2, 4, 8, 16, 32)
@@ -144,63 +137,14 @@ EXPERIMENT = Experiment(
     seeds=3,
     quick={"width": 12, "steps": 100, "depths": (2, 4)},
     not_checked="nonlinear networks at the edge of chaos; greedy pretraining.",
-    claims=(
-        Claim(
-            name="flow",
-            figure="time",
-            statement="a mode that is decoupled is learned in the time of the exact solution",
-            quantity="time from 0.1 to 0.9, relative distance from it, largest of five depths",
-            frame="ratio",
-            measure=farthest_ratio(FLOW),
-            high=0.03,
-        ),
-        Claim(
-            name="orthogonal-flat",
-            figure="time",
-            statement="with orthogonal weights learning time does not depend on depth",
-            quantity=f"{_STEPS}: 32 layers over 2, orthogonal",
-            frame="measured",
-            measure=last_over_first(STEPS_TO, ORTHOGONAL),
-            of_ratios=True,
-            high=2.0,
-        ),
-        Claim(
-            name="gaussian-grows",
-            figure="time",
-            statement="with scaled Gaussian weights it grows with depth",
-            quantity=f"{_STEPS}: 32 layers over 2, Gaussian",
-            frame="measured",
-            measure=last_over_first(STEPS_TO, GAUSSIAN),
-            of_ratios=True,
-            note=_CUT,
-            low=3.0,
-        ),
-        Claim(
-            name="orthogonal-faster",
-            figure="time",
-            statement="so deep networks learn faster from orthogonal weights",
-            quantity=f"{_STEPS}: 32 layers, Gaussian over orthogonal",
-            frame="measured",
-            measure=over(STEPS_TO, GAUSSIAN, ORTHOGONAL),
-            of_ratios=True,
-            note=_CUT,
-            low=3.0,
-        ),
-    ),
     pictures={
         "time": Picture(
             (
+                Panel(STEPS_TO, "layers", "steps to learn, best rate", log_x=True, log_y=True),
                 Panel(
-                    quantity=STEPS_TO,
-                    x="layers",
-                    y="steps to learn, best rate",
-                    log_x=True,
-                    log_y=True,
-                ),
-                Panel(
-                    quantity=FLOW,
-                    x="layers",
-                    y="steps × rate from 0.1 to 0.9",
+                    FLOW,
+                    "layers",
+                    "steps × rate from 0.1 to 0.9",
                     title="One aligned mode",
                     log_x=True,
                     log_y=True,
@@ -209,6 +153,42 @@ EXPERIMENT = Experiment(
             "Left: steps to 5 % of the loss of a zero output, each start at its own best rate; "
             "500 is as many as were tried. Right: the time of one aligned mode at a small rate; "
             "dashed: the exact solution.",
+            claims=(
+                Claim(
+                    "flow",
+                    "a mode that is decoupled is learned in the time of the exact solution",
+                    "time from 0.1 to 0.9, relative distance from it, largest of five depths",
+                    farthest_ratio(FLOW),
+                    frame="ratio",
+                    high=0.03,
+                ),
+                Claim(
+                    "orthogonal-flat",
+                    "with orthogonal weights learning time does not depend on depth",
+                    f"{_STEPS}: 32 layers over 2, orthogonal",
+                    last_over_first(STEPS_TO, ORTHOGONAL),
+                    high=2.0,
+                    of_ratios=True,
+                ),
+                Claim(
+                    "gaussian-grows",
+                    "with scaled Gaussian weights it grows with depth",
+                    f"{_STEPS}: 32 layers over 2, Gaussian",
+                    last_over_first(STEPS_TO, GAUSSIAN),
+                    low=3.0,
+                    of_ratios=True,
+                    note=_CUT,
+                ),
+                Claim(
+                    "orthogonal-faster",
+                    "so deep networks learn faster from orthogonal weights",
+                    f"{_STEPS}: 32 layers, Gaussian over orthogonal",
+                    over(STEPS_TO, GAUSSIAN, ORTHOGONAL),
+                    low=3.0,
+                    of_ratios=True,
+                    note=_CUT,
+                ),
+            ),
         )
     },
 )

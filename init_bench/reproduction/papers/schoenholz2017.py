@@ -12,13 +12,8 @@ from init_bench import datasets
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import value_of
 from init_bench.theory import MeanField, depth_scales
 from init_bench.training.minibatch_indices import sample_indices
 
@@ -176,21 +171,17 @@ def _trains(sigma_w2: float) -> Iterator[Claim]:
     """Yield the two claims about training at one variance: within 6 ξ_c, and beyond."""
     quantity = "loss of the last 20 of 80 steps at the best of two rates"
     yield Claim(
-        name=f"trains-{sigma_w2:g}",
-        figure="depth",
-        statement=f"networks train where signals pass, sigma_w2 = {sigma_w2:g}",
-        quantity=f"{quantity}, depth 0.4 × 6 ξ_c",
-        frame="measured",
-        measure=value_of(LOSS, _series(sigma_w2), MULTIPLES[0]),
+        f"trains-{sigma_w2:g}",
+        f"networks train where signals pass, sigma_w2 = {sigma_w2:g}",
+        f"{quantity}, depth 0.4 × 6 ξ_c",
+        value_of(LOSS, _series(sigma_w2), MULTIPLES[0]),
         high=1.5,
     )
     yield Claim(
-        name=f"does-not-train-{sigma_w2:g}",
-        figure="depth",
-        statement=f"and not beyond about 6 ξ_c, sigma_w2 = {sigma_w2:g}",
-        quantity=f"{quantity}, depth 2 × 6 ξ_c (chance: 2.303)",
-        frame="measured",
-        measure=value_of(LOSS, _series(sigma_w2), MULTIPLES[-1]),
+        f"does-not-train-{sigma_w2:g}",
+        f"and not beyond about 6 ξ_c, sigma_w2 = {sigma_w2:g}",
+        f"{quantity}, depth 2 × 6 ξ_c (chance: 2.303)",
+        value_of(LOSS, _series(sigma_w2), MULTIPLES[-1]),
         low=2.2,
     )
 
@@ -210,43 +201,36 @@ EXPERIMENT = Experiment(
         "points": 5,
     },
     not_checked="dropout; gradients; longer training.",
-    claims=(
-        *(
-            Claim(
-                name=f"xi-{w2:g}",
-                figure="depth",
-                statement=f"correlations approach c* as exp(-l/ξ_c), sigma_w2 = {w2:g}",
-                quantity="ξ_c fitted to a random network's signals, over theory's",
-                frame="ratio",
-                measure=value_of(XI, "tanh", w2),
-                low=0.8,
-                high=1.25,
-            )
-            for w2 in (1.0, 1.3, 2.5, 4.0)
-        ),
-        *(claim for w2 in TRAINED for claim in _trains(w2)),
-    ),
     pictures={
         "depth": Picture(
             (
                 Panel(
-                    quantity=LOSS,
-                    x="depth / (6 ξ_c)",
-                    y="loss at the best rate",
+                    LOSS,
+                    "depth / (6 ξ_c)",
+                    "loss at the best rate",
                     mark_x=(1.0, "6 ξ_c"),
                     mark_y=(math.log(10), "chance"),
                 ),
-                Panel(
-                    quantity=XI,
-                    x="sigma_w2",
-                    y="ξ_c in layers",
-                    log_y=True,
-                    mark_x=(1.76, "critical"),
-                ),
+                Panel(XI, "sigma_w2", "ξ_c in layers", log_y=True, mark_x=(1.76, "critical")),
             ),
             "Left: mean loss of the last 20 of 80 steps of tanh networks on MNIST, by depth in "
             "units of 6 ξ_c. Right: the depth scale ξ_c; dashed: mean field, points: fitted to "
             "the signals of networks of 300 units.",
+            claims=(
+                *(
+                    Claim(
+                        f"xi-{w2:g}",
+                        f"correlations approach c* as exp(-l/ξ_c), sigma_w2 = {w2:g}",
+                        "ξ_c fitted to a random network's signals, over theory's",
+                        value_of(XI, "tanh", w2),
+                        frame="ratio",
+                        low=0.8,
+                        high=1.25,
+                    )
+                    for w2 in (1.0, 1.3, 2.5, 4.0)
+                ),
+                *(claim for w2 in TRAINED for claim in _trains(w2)),
+            ),
         )
     },
 )

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -13,14 +12,8 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import (
-    Experiment,
-    Picture,
-    Tables,
-    farthest_ratio,
-    tables,
-    value_of,
-)
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.quantities import farthest_ratio, ratio, value_of
 from init_bench.theory import sine_length
 
 OMEGA, COORDINATES, LAYERS = 30.0, 2, 8
@@ -88,11 +81,6 @@ def _distance(ordered: np.ndarray) -> float:
 _STD = f"std over units and inputs of the pre-activations of layer {LAYERS}"
 
 
-def _deep_over_middle(table: pd.DataFrame) -> pd.Series:
-    """Return the std of the last layer's pre-activations over that of the fourth's, by seed."""
-    return value_of(STD, PLAIN)(table) / value_of(STD, PLAIN, 4)(table)
-
-
 EXPERIMENT = Experiment(
     measure=measure,
     read="nothing of its text: recalled from later papers that restate its start and theorem. "
@@ -101,82 +89,73 @@ EXPERIMENT = Experiment(
     seeds=10,
     quick={"width": 64, "samples": 200},
     not_checked="fitting images, sounds and shapes.",
-    claims=(
-        Claim(
-            name="unit-normal",
-            figure="siren",
-            statement="pre-activations are standard normal: std 1",
-            quantity=f"{_STD}, no biases",
-            frame="measured",
-            measure=value_of(STD, PLAIN),
-            low=0.95,
-            high=1.05,
-            note="the fixed point of q = 1 - exp(-2q) has std 0.8926: E[sin²] is 0.398 there, not "
-            "the arcsine's 1/2 that the derivation takes",
-        ),
-        Claim(
-            name="fixed-point",
-            figure="siren",
-            statement="they settle at std 0.8926 (not in the paper)",
-            quantity=f"{_STD}, relative distance from 0.8926, largest from layer 3 on",
-            frame="ratio",
-            measure=farthest_ratio(STD, PLAIN),
-            high=0.05,
-        ),
-        Claim(
-            name="level-through-depth",
-            figure="siren",
-            statement="the distribution of activations stays the same through depth",
-            quantity=f"std of pre-activations, layer {LAYERS} over layer 4",
-            frame="measured",
-            measure=_deep_over_middle,
-            low=0.95,
-            high=1.05,
-            note="layer 1 spans many periods and is arcsine; from layer 3 on another distribution "
-            "is kept",
-        ),
-        Claim(
-            name="arcsine",
-            figure="siren",
-            statement="activations are arcsine distributed, about",
-            quantity=f"Kolmogorov distance of layer {LAYERS}'s activations to arcsine",
-            frame="measured",
-            measure=value_of(DISTANCE, PLAIN),
-            high=0.1,
-        ),
-        Claim(
-            name="biases-add-nothing",
-            figure="siren",
-            statement="biases U(±1/√n) change little (the derivation leaves them out)",
-            quantity=f"{_STD}, with the authors' biases",
-            frame="measured",
-            measure=value_of(STD, BIASED),
-            high=1.05,
-            note="ω₀ multiplies the biases too: they add ω₀²/(3n) to the variance",
-        ),
-    ),
     pictures={
         "siren": Picture(
             (
                 Panel(
-                    quantity=STD,
-                    x="layer",
-                    y="std of pre-activations",
+                    STD,
+                    "layer",
+                    "std of pre-activations",
                     log_y=True,
                     mark_y=(1.0, "standard normal"),
                 ),
                 Panel(
-                    quantity=DENSITY,
-                    x="activation",
-                    y="density",
+                    DENSITY,
+                    "activation",
+                    "density",
                     title="Activations of the last layer",
                     low_y=0.0,
                 ),
-                Panel(quantity=DISTANCE, x="layer", y="Kolmogorov distance to arcsine", low_y=0.0),
+                Panel(DISTANCE, "layer", "Kolmogorov distance to arcsine", low_y=0.0),
             ),
             "Left: spread of pre-activations; dashed: the fixed points, 0.8926 without biases. "
             "Middle: distribution of activations; dashed: the arcsine distribution. Right: how far "
             "it is from it.",
+            claims=(
+                Claim(
+                    "unit-normal",
+                    "pre-activations are standard normal: std 1",
+                    f"{_STD}, no biases",
+                    value_of(STD, PLAIN),
+                    low=0.95,
+                    high=1.05,
+                    note="the fixed point of q = 1 - exp(-2q) has std 0.8926: E[sin²] is 0.398 "
+                    "there, not the arcsine's 1/2 that the derivation takes",
+                ),
+                Claim(
+                    "fixed-point",
+                    "they settle at std 0.8926 (not in the paper)",
+                    f"{_STD}, relative distance from 0.8926, largest from layer 3 on",
+                    farthest_ratio(STD, PLAIN),
+                    frame="ratio",
+                    high=0.05,
+                ),
+                Claim(
+                    "level-through-depth",
+                    "the distribution of activations stays the same through depth",
+                    f"std of pre-activations, layer {LAYERS} over layer 4",
+                    ratio(value_of(STD, PLAIN), value_of(STD, PLAIN, 4)),
+                    low=0.95,
+                    high=1.05,
+                    note="layer 1 spans many periods and is arcsine; from layer 3 on another "
+                    "distribution is kept",
+                ),
+                Claim(
+                    "arcsine",
+                    "activations are arcsine distributed, about",
+                    f"Kolmogorov distance of layer {LAYERS}'s activations to arcsine",
+                    value_of(DISTANCE, PLAIN),
+                    high=0.1,
+                ),
+                Claim(
+                    "biases-add-nothing",
+                    "biases U(±1/√n) change little (the derivation leaves them out)",
+                    f"{_STD}, with the authors' biases",
+                    value_of(STD, BIASED),
+                    high=1.05,
+                    note="ω₀ multiplies the biases too: they add ω₀²/(3n) to the variance",
+                ),
+            ),
         )
     },
 )

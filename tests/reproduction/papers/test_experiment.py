@@ -3,7 +3,7 @@
 import pytest
 
 from init_bench.reproduction.claim_verdicts import Values
-from init_bench.reproduction.papers import experiment as of
+from init_bench.reproduction.papers import quantities as of
 from init_bench.reproduction.papers.experiment import frames_of, tables
 
 FRAMES = frames_of(
