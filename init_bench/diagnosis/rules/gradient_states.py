@@ -7,63 +7,55 @@ from init_bench.diagnosis.measures.gradient_states import (
     nonfinite_weight_gradient,
     stuck,
 )
-from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.rule import too_large
 
-GRADIENT_STATE_RULES: tuple[Rule, ...] = (
-    Rule(
-        verdict="nonfinite",
-        quantity="share of the layer's weight matrices whose gradient holds nan or ±inf",
-        measure=nonfinite_weight_gradient,
+GRADIENT_STATE_RULES = (
+    too_large(
+        "nonfinite",
+        "share of the layer's weight matrices whose gradient holds nan or ±inf",
+        nonfinite_weight_gradient,
+        0.0,
         backward=True,
-        threshold=0.0,
-        above=True,
         first_only=True,
         meaning="the gradient of its weights holds nan or ±inf",
         advice="look at the loss: a root, norm, logarithm or division has no derivative at 0, so "
         "add a small number inside; else it overflows: smaller weights, or float32",
-        mark=("#7F0000", "*"),
     ),
-    Rule(
-        verdict="vanishing_gradient",
-        quantity="share of the layer's trainable weight matrices that no gradient leads to, "
+    too_large(
+        "vanishing_gradient",
+        "share of the layer's trainable weight matrices that no gradient leads to, "
         "although the loss depends on them",
-        measure=cut_off,
+        cut_off,
+        0.0,
         backward=True,
-        threshold=0.0,
-        above=True,
         meaning="no gradient leads to its weights, although the loss depends on them",
         advice="the graph is cut behind it: look for detach(), .data or torch.no_grad() in the "
         "forward, or for a re-entrant checkpoint whose inputs need no gradient "
         "(use_reentrant=False); if it shall not learn, say so with requires_grad_(False)",
-        mark=("#0072B2", "<"),
     ),
-    Rule(
-        verdict="vanishing_gradient",
-        quantity="share of the layer's trainable weight matrices whose gradient is exactly 0 and "
+    too_large(
+        "vanishing_gradient",
+        "share of the layer's trainable weight matrices whose gradient is exactly 0 and "
         "stays so while the other weights learn",
-        measure=stuck,
+        stuck,
+        0.0,
         backward=True,
-        threshold=0.0,
-        above=True,
         meaning="its gradient is exactly 0 and stays so: it never learns",
         advice="of two factors that are both 0 draw one at random; where a unit, gate or "
         "normalization is shut, open it (bias 0, weight 1)",
-        mark=("#0072B2", "<"),
     ),
 )
 """For weights that learn nothing, where there is a loss."""
 
 
-FIRST_LOSS_RULE = Rule(
-    verdict="exploding_signal",
-    quantity="loss divided by that of constant outputs",
-    measure=loss_over_chance,
-    threshold=FAR,
-    above=True,
+FIRST_LOSS_RULE = too_large(
+    "exploding_signal",
+    "loss divided by that of constant outputs",
+    loss_over_chance,
+    FAR,
     severity="watch",
     meaning="the loss starts far above that of constant outputs",
     advice="the first steps only undo this output: make the last layer smaller (std 0.02 or "
     "1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
-    mark=("#D55E00", "^"),
 )
 """For the first loss, where there is one."""

@@ -2,7 +2,7 @@
 
 from init_bench.diagnosis.measures.gradients import gradient_left
 from init_bench.diagnosis.measures.rows import is_normalized, is_plain
-from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.rule import too_large, too_small
 
 GRADIENT_LEFT = "gradient's norm at the first hidden layer divided by that at the last"
 
@@ -12,54 +12,46 @@ EXPLODES_NORMALIZED = 10**4.5
 
 
 GRADIENT_RULES = (
-    Rule(
-        verdict="vanishing_gradient",
-        quantity=GRADIENT_LEFT,
-        measure=gradient_left,
+    too_small(
+        "vanishing_gradient",
+        GRADIENT_LEFT,
+        gradient_left,
+        10**-2.74,  # calibration: fitted, widened to 1 % false alarms
         backward=True,
-        threshold=10**-2.74,  # calibration: fitted, widened to 1 % false alarms
-        above=False,
         meaning="almost no gradient reaches it",
         advice="the first layers learn nothing: draw all weights with std = gain/√fan_in "
         "(he_normal for ReLU), or add residual connections or normalization",
-        mark=("#0072B2", "<"),
     ),
-    Rule(
-        verdict="exploding_gradient",
-        quantity=GRADIENT_LEFT,
-        measure=gradient_left,
+    too_large(
+        "exploding_gradient",
+        GRADIENT_LEFT,
+        gradient_left,
+        10**2.74,  # calibration: fitted, widened to 1 % false alarms
         backward=True,
-        threshold=10**2.74,  # calibration: fitted, widened to 1 % false alarms
-        above=True,
         where=is_plain,
         meaning="its gradient is far larger than that of the last layer",
         advice="no learning rate suits all layers: smaller weights, scaled residual branches",
-        mark=("#D55E00", ">"),
     ),
-    Rule(
-        verdict="exploding_gradient",
-        quantity=f"{GRADIENT_LEFT}, in a normalized network",
-        measure=gradient_left,
+    too_large(
+        "exploding_gradient",
+        f"{GRADIENT_LEFT}, in a normalized network",
+        gradient_left,
+        EXPLODES_NORMALIZED,
         backward=True,
-        threshold=EXPLODES_NORMALIZED,
-        above=True,
         where=is_normalized,
         meaning="its gradient is far larger than that of the last layer",
         advice="fewer layers between shortcuts, or a larger batch",
-        mark=("#D55E00", ">"),
     ),
-    Rule(
-        verdict="exploding_gradient",
-        quantity=f"{GRADIENT_LEFT}, in a normalized network",
-        measure=gradient_left,
+    too_large(
+        "exploding_gradient",
+        f"{GRADIENT_LEFT}, in a normalized network",
+        gradient_left,
+        10**2.0,
         backward=True,
-        threshold=10**2.0,
-        above=True,
         severity="watch",
         where=is_normalized,
         meaning="its gradient grows with depth",
         advice="normalization hides it in the forward pass, but the gradient grows with depth: "
         "warm the learning rate up; without shortcuts, use fewer layers",
-        mark=("#D55E00", ">"),
     ),
 )

@@ -9,7 +9,7 @@ training part; "placing" is ``python -m benchmarks.fault_localization``.
 from init_bench.diagnosis.rules.gradient_states import FIRST_LOSS_RULE, GRADIENT_STATE_RULES
 from init_bench.diagnosis.rules.gradients import GRADIENT_RULES
 from init_bench.diagnosis.rules.nonfinite import NONFINITE_RULES
-from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.rule import MARKS, Rule
 from init_bench.diagnosis.rules.signal import (
     DEPTH_SIGNAL_RULES,
     LAYER_SIGNAL_RULES,
@@ -31,8 +31,7 @@ RULES: list[Rule] = [
     *UNDONE_SCALE_RULES,
     FIRST_LOSS_RULE,
 ]
-"""In order of precedence: of two rules for one layer, verdict and severity the first counts, and
-the first of a verdict gives its mark."""
+"""In order of precedence: of two rules for one layer, verdict and severity the first counts."""
 
 
 def register_rule(rule: Rule) -> None:
@@ -56,5 +55,5 @@ def verdict_names() -> tuple[str, ...]:
 
 
 def verdict_marks() -> dict[str, tuple[str, str]]:
-    """Return color and marker of each verdict: those of its first rule."""
-    return {rule.verdict: rule.mark for rule in reversed(RULES)}
+    """Return color and marker of each verdict: those of ``MARKS``, or of its first rule."""
+    return {rule.verdict: MARKS.get(rule.verdict, rule.mark) for rule in reversed(RULES)}

@@ -4,15 +4,29 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.measures.rows import NO_ROWS, always
 
+MARKS = {
+    "nonfinite": ("#7F0000", "*"),
+    "vanishing_signal": ("#0072B2", "v"),
+    "exploding_signal": ("#D55E00", "^"),
+    "vanishing_gradient": ("#0072B2", "<"),
+    "exploding_gradient": ("#D55E00", ">"),
+    "collapsed": ("#56B4E9", "D"),
+    "symmetric": ("#CC79A7", "P"),
+    "dead_units": ("#000000", "X"),
+    "saturated": ("#E69F00", "s"),
+}
+"""Color and marker of each verdict in the figure, as matplotlib names them."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Rule:
     """Describe one way in which an initialization can fail.
 
@@ -32,13 +46,14 @@ class Rule:
         severity: ``bad`` for what does not train at any usual learning rate, or ``watch`` for what
             trains, but at fewer rates, slower, or not at a greater depth.
         where: the networks that the rule applies to.
-        mark: color and marker of the verdict in the figure, as matplotlib names them.
+        mark: color and marker of the verdict in the figure, unless ``MARKS`` has it.
     """
 
     verdict: str
     quantity: str
     measure: Callable[[Evidence], pd.DataFrame]
     threshold: float
+    _: KW_ONLY
     above: bool
     meaning: str
     advice: str
@@ -65,3 +80,9 @@ class Rule:
             return NO_ROWS
         rows = rows[bad].sort_values("index", kind="stable").drop_duplicates("layer")
         return rows.head(1) if self.first_only else rows
+
+
+too_large = partial(Rule, above=True)
+
+
+too_small = partial(Rule, above=False)

@@ -9,118 +9,105 @@ from init_bench.diagnosis.measures.signal import (
     output_spread,
     sample_share,
 )
-from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.rule import too_large, too_small
+
+SIGNAL_LEFT = "sample_std of this and all later layers divided by that of the first hidden one"
+
 
 OUTPUT_SPREAD = "sample_std of the output, a tensor (samples, classes) that goes into a loss"
 
 
 LAYER_SIGNAL_RULES = (
-    Rule(
-        verdict="vanishing_signal",
-        quantity="√(mean weight²) of a normalization that lets no signal or no gradient through",
-        measure=norm_scale,
-        threshold=0.02,  # as weights that multiply; torch.default has 1
-        above=False,
+    too_small(
+        "vanishing_signal",
+        "√(mean weight²) of a normalization that lets no signal or no gradient through",
+        norm_scale,
+        0.02,  # as weights that multiply; torch.default has 1
         local=True,
         meaning="its weights are {size}",
         advice="this normalization multiplies all by its weight, about 0: fill it with 1; 0 is "
         "sound only as the last of a residual branch",
-        mark=("#0072B2", "v"),
     ),
-    Rule(
-        verdict="vanishing_signal",
-        quantity="sample_std after the nonlinearity divided by sample_std before it",
-        measure=nonlinearity_factor,
-        threshold=0.005,  # a sound sigmoid has 0.2, one that saturates at N(0, 10²) 0.05
-        above=False,
+    too_small(
+        "vanishing_signal",
+        "sample_std after the nonlinearity divided by sample_std before it",
+        nonlinearity_factor,
+        0.005,  # a sound sigmoid has 0.2, one that saturates at N(0, 10²) 0.05
         local=True,
         meaning="its input lies where the nonlinearity is flat",
         advice="the input of this nonlinearity lies where it is flat: check the bias and the "
         "scale of the layer before",
-        mark=("#0072B2", "v"),
     ),
 )
 """For what one layer does to the signal."""
 
 
 DEPTH_SIGNAL_RULES = (
-    Rule(
-        verdict="collapsed",
-        quantity="sample_std divided by √(mean z²), the share of the signal that depends on the "
+    too_small(
+        "collapsed",
+        "sample_std divided by √(mean z²), the share of the signal that depends on the "
         "sample, in this and all later layers",
-        measure=sample_share,
-        threshold=6e-4,  # calibration: 5 of 423 networks that trained are below
-        above=False,
+        sample_share,
+        6e-4,  # calibration: 5 of 423 networks that trained are below
         first_only=True,
         meaning="from here on all samples give almost the same values",
         advice="all samples look alike from here on: draw the weights before it with std = "
         "gain/√fan_in (he_normal for ReLU) and biases 0, or take a nonlinearity centered at 0 or a "
         "normalization",
-        mark=("#56B4E9", "D"),
     ),
-    Rule(
-        verdict="vanishing_signal",
-        quantity="sample_std of this and all later layers divided by that of the first hidden one",
-        measure=most_signal_left,
-        threshold=1e-3,  # calibration: 2 of 423 networks that trained are below
-        above=False,
+    too_small(
+        "vanishing_signal",
+        SIGNAL_LEFT,
+        most_signal_left,
+        1e-3,  # calibration: 2 of 423 networks that trained are below
         first_only=True,
         meaning="the signal has almost vanished here",
         advice="each layer loses some: draw all weights with std = gain/√fan_in (he_normal for "
         "ReLU), or add residual connections or normalization",
-        mark=("#0072B2", "v"),
     ),
-    Rule(
-        verdict="exploding_signal",
-        quantity="sample_std of this and all later layers divided by that of the first hidden one",
-        measure=least_signal_left,
-        threshold=1e3,  # calibration: no network that trained is above
-        above=True,
+    too_large(
+        "exploding_signal",
+        SIGNAL_LEFT,
+        least_signal_left,
+        1e3,  # calibration: no network that trained is above
         first_only=True,
         meaning="the signal has exploded here",
         advice="each layer adds some: smaller weights, scaled residual branches (1/√depth) or "
         "normalization",
-        mark=("#D55E00", "^"),
     ),
-    Rule(
-        verdict="vanishing_signal",
-        quantity=OUTPUT_SPREAD,
-        measure=output_spread,
-        threshold=10**-5.40,  # calibration: fitted, widened to 1 % false alarms
-        above=False,
+    too_small(
+        "vanishing_signal",
+        OUTPUT_SPREAD,
+        output_spread,
+        10**-5.40,  # calibration: fitted, widened to 1 % false alarms
         meaning="the output is almost the same for all samples",
         advice="all samples get the same answer, and the gradient of the layers before is as "
         "small: draw the weights of every layer with std = gain/√fan_in (he_normal for ReLU), the "
         "last included",
-        mark=("#0072B2", "v"),
     ),
-    Rule(
-        verdict="exploding_signal",
-        quantity=OUTPUT_SPREAD,
-        measure=output_spread,
-        threshold=10**2.53,  # calibration: fitted, widened to 1 % false alarms
-        above=True,
+    too_large(
+        "exploding_signal",
+        OUTPUT_SPREAD,
+        output_spread,
+        10**2.53,  # calibration: fitted, widened to 1 % false alarms
         meaning="the output is {size}",
         advice="the loss starts far above chance and its first steps destroy the weights: a "
         "smaller last layer, all weights with std = gain/√fan_in (he_normal for ReLU)",
-        mark=("#D55E00", "^"),
     ),
 )
 """For what builds up over depth."""
 
 
 SHRINKING_SIGNAL_RULES = (
-    Rule(
-        verdict="vanishing_signal",
-        quantity="factor by which sample_std changes per layer, geometric mean",
-        measure=factor_per_layer,
-        threshold=0.8,  # he_normal with ReLU has 0.9 to 1.1, lecun_normal 0.6 to 0.75
-        above=False,
+    too_small(
+        "vanishing_signal",
+        "factor by which sample_std changes per layer, geometric mean",
+        factor_per_layer,
+        0.8,  # he_normal with ReLU has 0.9 to 1.1, lecun_normal 0.6 to 0.75
         severity="watch",
         meaning="the signal shrinks from layer to layer",
         advice="the activations shrink from layer to layer: it works at this depth, twice the "
         "depth may not; he_normal before a ReLU keeps them level",
-        mark=("#0072B2", "v"),
     ),
 )
 """Apart, as it comes after the rules about gradients: the signal shrinks but is still enough."""

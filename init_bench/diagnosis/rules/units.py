@@ -2,52 +2,44 @@
 
 from init_bench.diagnosis.measures.units import dead_share, distinct_share, saturated_share
 from init_bench.diagnosis.measures.weight_use import largest_attention
-from init_bench.diagnosis.rules.rule import Rule
+from init_bench.diagnosis.rules.rule import too_large, too_small
 
 UNIT_RULES = (
-    Rule(
-        verdict="symmetric",
-        quantity="share of the layer's units whose incoming weights are different",
-        measure=distinct_share,
-        threshold=0.5,  # random rows are never equal: anything at or below half was written so
-        above=False,
+    too_small(
+        "symmetric",
+        "share of the layer's units whose incoming weights are different",
+        distinct_share,
+        0.5,  # random rows are never equal: anything at or below half was written so
         local=True,
         meaning="its units have equal weights",
         advice="equal units get equal updates and stay one unit: draw these weights at random",
-        mark=("#CC79A7", "P"),
     ),
-    Rule(
-        verdict="dead_units",
-        quantity="share of the layer's units that are constant over the samples after the "
+    too_large(
+        "dead_units",
+        "share of the layer's units that are constant over the samples after the "
         "nonlinearity, and were not before it",
-        measure=dead_share,
-        threshold=0.9,  # calibration: no network that trained is above
-        above=True,
+        dead_share,
+        0.9,  # calibration: no network that trained is above
         local=True,
         meaning="its units are constant over the samples",
         advice="the units are below 0 for every sample: bias 0, or a leaky nonlinearity",
-        mark=("#000000", "X"),
     ),
-    Rule(
-        verdict="saturated",
-        quantity="share of activations closer to an end of the range than 5 % of its width",
-        measure=saturated_share,
-        threshold=0.5,  # calibration: 3 of 423 networks that trained are above
-        above=True,
+    too_large(
+        "saturated",
+        "share of activations closer to an end of the range than 5 % of its width",
+        saturated_share,
+        0.5,  # calibration: 3 of 423 networks that trained are above
         meaning="its values lie at the ends of the nonlinearity's range",
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
-        mark=("#E69F00", "s"),
     ),
-    Rule(
-        verdict="saturated",
-        quantity="mean over queries of the largest attention weight",
-        measure=largest_attention,
-        threshold=0.8,  # equal weights of n keys have 1/n; at torch's default it is near that
-        above=True,
+    too_large(
+        "saturated",
+        "mean over queries of the largest attention weight",
+        largest_attention,
+        0.8,  # equal weights of n keys have 1/n; at torch's default it is near that
         severity="watch",
         meaning="its attention picks one key each: no gradient comes through its softmax",
         advice="smaller query and key weights, or logits divided by √d",
-        mark=("#E69F00", "s"),
     ),
 )
