@@ -2,22 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
 
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    line_of,
-    need,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, line_of, need, whole_of
 
 OUTCOMES = {
     "final_loss": "loss at the end",
@@ -66,9 +57,12 @@ def bench_task(
     """
     need(arms, "init", "outcome", "value", "ci_low", "ci_high")
     need(curves, "init", "seed", "step", "loss")
-    figure = canvas_of(figure, 14, max(4.2, 1.5 + 0.28 * len(order)))
-    with mpl.rc_context(RC):
-        rows = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
+    words = (
+        f"{caption} Filled: nothing is better. Bars: 95 % intervals over seeds. Curves: mean "
+        f"over seeds of the mean of {SMOOTHED} steps; bands: 95 % intervals."
+    )
+    with drawing(figure, 14, max(4.2, 1.5 + 0.28 * len(order)), words) as canvas:
+        rows = canvas.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
         for ax, (outcome, label) in zip(rows, OUTCOMES.items(), strict=False):
             _draw_rows(ax, arms[arms["outcome"] == outcome].set_index("init"), order, use)
             ax.set_xlabel(label)
@@ -77,12 +71,7 @@ def bench_task(
         for ax in rows[1:3]:
             ax.set_yticks(range(len(order)), labels=[])
         _draw_curves(rows[3], curves, shown)
-        add_caption(
-            figure,
-            f"{caption} Filled: nothing is better. Bars: 95 % intervals over seeds. Curves: mean "
-            f"over seeds of the mean of {SMOOTHED} steps; bands: 95 % intervals.",
-        )
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _draw_rows(ax: Axes, rows: pd.DataFrame, order: Sequence[str], use: Sequence[str]) -> None:

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.depth_panels import log_safe, name_layers, width_for
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
+from init_bench.figures.style import Canvas, drawing, need, whole_of
 
 OUTPUTS: dict[str, dict[str, Any]] = {
     "pre_activation": {"color": "#9A9A9A", "marker": "s", "label": "layers with weights"},
@@ -43,17 +42,16 @@ def captured_layers(layers: pd.DataFrame, *, caption: str, figure: Canvas | None
     gradients = layers[layers["kind"] == "gradient"]
     rows = 1 if gradients.empty else 2
     width = width_for(len(outputs))
-    figure = canvas_of(figure, width, 2.6 * rows + 1.2)
-    with mpl.rc_context(RC):
-        panels = figure.subplots(rows, sharex=True, squeeze=False)[:, 0]
+    words = f"{caption} Dotted: std; the gap is what does not depend on the input."
+    with drawing(figure, width, 2.6 * rows + 1.2, words) as canvas:
+        panels = canvas.subplots(rows, sharex=True, squeeze=False)[:, 0]
         _draw_outputs(panels[0], outputs)
         if rows == 2:
             placed = gradients.merge(outputs[["index", "place"]], on="index")
             panels[1].plot(placed["place"], log_safe(placed["std"]), color="#222222", marker=".")
             panels[1].set(yscale="log", ylabel="std of ∂loss/∂output")
         name_layers(panels[-1], outputs, {}, width=width)
-        add_caption(figure, f"{caption} Dotted: std; the gap is what does not depend on the input.")
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _draw_outputs(ax: Axes, outputs: pd.DataFrame) -> None:

@@ -4,11 +4,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
+from init_bench.figures.style import Canvas, drawing, need, whole_of
 
 VERDICTS: dict[str, dict[str, Any]] = {
     "holds": {"color": "#009E73", "marker": "o"},
@@ -42,9 +41,8 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str, figure: Canvas | None 
         ['0.2 [0.1, 0.3]  (<= 0.5)']
     """
     need(claims, "figure", "statement", "value", "ci_low", "ci_high", "threshold", "verdict")
-    figure = canvas_of(figure, 11, 1.2 + 0.34 * len(claims))
-    with mpl.rc_context(RC):
-        ax = figure.subplots()
+    with drawing(figure, 11, 1.2 + 0.34 * len(claims), caption) as canvas:
+        ax = canvas.subplots()
         verdicts = VERDICTS | (UNDECIDED if "undecided" in set(claims["verdict"]) else {})
         count = len(verdicts)
         for place, row in enumerate(claims.to_dict("records")):
@@ -66,8 +64,7 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str, figure: Canvas | None 
         ax.xaxis.tick_top()
         ax.grid(visible=False, axis="x")
         ax.tick_params(length=0)
-        add_caption(figure, caption)
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def number_of(claim: Mapping[Any, Any]) -> str:

@@ -11,16 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    explained_names,
-    need,
-    seeds_of,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, explained_names, need, seeds_of, whole_of
 
 VERDICT_STYLES: dict[str, dict[str, Any]] = {
     "diverges": {"color": "#7F0000", "marker": "*"},
@@ -79,17 +70,16 @@ def coordinate_curves(
     need(slopes, "layer", "slope", "low", "high", "verdict")
     last = rows[rows["step"] == rows["step"].max()]
     colors = list(mpl.colormaps["viridis"](np.linspace(0, 1, len(slopes) + 2)[1:-1]))
-    with mpl.rc_context(RC):
-        figure = canvas_of(figure, 10.5, max(4.8, 0.17 * len(slopes) + 1.6))
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
+    words = f"{caption} {_legend(slopes['layer'], seeds_of(rows))}"
+    with drawing(figure, 10.5, max(4.8, 0.17 * len(slopes) + 1.6), words) as canvas:
+        left, right = canvas.subplots(1, 2, gridspec_kw={"width_ratios": [1.2, 1]})
         _draw_changes(left, last, list(slopes["layer"]), colors, over)
         _draw_slopes(right, slopes, tolerance)
         right.set_yticks(range(len(slopes)), slopes["layer"], fontsize=8)
         for tick, color in zip(right.get_yticklabels(), colors, strict=True):
             tick.set_bbox({"facecolor": "none", "edgecolor": color, "pad": 1.2, "linewidth": 1.2})
-        figure.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
-        add_caption(figure, f"{caption} {_legend(slopes['layer'], seeds_of(rows))}")
-    return whole_of(figure)
+        canvas.legend(loc="outside upper right", frameon=False, ncols=6, fontsize=8)
+    return whole_of(canvas)
 
 
 def _legend(layers: pd.Series, seeds: str) -> str:

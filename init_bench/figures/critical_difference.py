@@ -2,13 +2,12 @@
 
 import math
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.errors import InitBenchError
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, whole_of
+from init_bench.figures.style import Canvas, drawing, whole_of
 
 
 def rank_diagram(
@@ -37,9 +36,10 @@ def rank_diagram(
     """
     if mean_ranks.empty:
         raise InitBenchError("there are no ranks to draw")
-    figure = canvas_of(figure, 7.2, 1.6 + 0.3 * len(mean_ranks))
-    with mpl.rc_context(RC):
-        ax = figure.subplots()
+    if not math.isnan(critical_difference):
+        caption += f" Gray: mean ranks at most {critical_difference:.2f} apart do not differ."
+    with drawing(figure, 7.2, 1.6 + 0.3 * len(mean_ranks), caption) as canvas:
+        ax = canvas.subplots()
         ranks, places = mean_ranks.to_numpy(), np.arange(len(mean_ranks))
         ax.plot(ranks, places, "o", color="#0072B2")
         for first, last in groups(ranks, critical_difference):
@@ -47,10 +47,7 @@ def rank_diagram(
             ax.plot([x, x], [first, last], color="#7F7F7F", linewidth=2.5, alpha=0.7)
         ax.set_yticks(places, labels=[str(name) for name in mean_ranks.index])
         ax.set(ylim=(len(ranks) - 0.5, -0.5), xlabel="mean rank over tasks (1 is best)")
-        if not math.isnan(critical_difference):
-            caption += f" Gray: mean ranks at most {critical_difference:.2f} apart do not differ."
-        add_caption(figure, caption)
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def groups(ranks: np.ndarray, critical_difference: float) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from init_bench.figures.style import (
     RC,
     Canvas,
     add_caption,
-    canvas_of,
+    drawing,
     figure_of,
     label_of,
     line_of,
@@ -103,9 +103,12 @@ def symmetry(
     need(curves, "init", "seed", "step", "loss")
     most = layers.groupby(["init", "seed", "step"], sort=False)["distinct"].max()
     mean = most.groupby(["init", "step"], sort=False).mean().reset_index()
-    figure = canvas_of(figure, 10, 4.4)
-    with mpl.rc_context(RC):
-        left, right = figure.subplots(1, 2)
+    words = (
+        f"{caption} Lines: mean over {seeds_of(curves)}; the loss smoothed over 11 steps, its "
+        "band ±1 standard deviation over seeds."
+    )
+    with drawing(figure, 10, 4.4, words) as canvas:
+        left, right = canvas.subplots(1, 2)
         for position, (init, part) in enumerate(mean.groupby("init", sort=False)):
             line = line_of(str(init), position)
             # Two inits that both stay at 1 would hide each other: the sizes differ.
@@ -118,12 +121,7 @@ def symmetry(
         left.legend(frameon=False, fontsize=8.5, loc="center right", handlelength=3.5)
         draw_losses(right, curves, classes=classes)
         right.set_title("loss", fontsize=10)
-        add_caption(
-            figure,
-            f"{caption} Lines: mean over {seeds_of(curves)}; the loss smoothed over 11 steps, its "
-            "band ±1 standard deviation over seeds.",
-        )
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:

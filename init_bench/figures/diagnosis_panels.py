@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,7 +18,7 @@ from init_bench.figures.depth_panels import (
     name_layers,
     width_for,
 )
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
+from init_bench.figures.style import Canvas, drawing, need, whole_of
 
 Marks = Mapping[str, tuple[str, str]]
 """Color and marker by verdict."""
@@ -78,9 +77,9 @@ def diagnosis(
     graded = bool(profile["gradient"].notna().any())
     heights = [2.6, *[1.9 for _ in steps_drawn], *[2.2] * graded]
     width = width_for(len(steps_drawn[0]))
-    figure = canvas_of(figure, width, sum(heights) + 1.6)
-    with mpl.rc_context(RC):
-        panels = figure.subplots(
+    words = f"{caption}{_legend_of(steps_drawn, verdicts)}"
+    with drawing(figure, width, sum(heights) + 1.6, words) as canvas:
+        panels = canvas.subplots(
             len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )[:, 0]
         gradients = verdicts["verdict"].str.endswith("gradient")
@@ -95,8 +94,7 @@ def diagnosis(
             _mark(panels[-1], steps_drawn, verdicts[gradients], "gradient", marks)
         colors = _shade(list(panels), steps_drawn, verdicts, marks)
         name_layers(panels[-1], steps_drawn[0], colors, width=width)
-        add_caption(figure, f"{caption}{_legend_of(steps_drawn, verdicts)}")
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:

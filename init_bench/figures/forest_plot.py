@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
+from init_bench.figures.style import Canvas, drawing, need, whole_of
 
 VERDICTS: dict[str, dict[str, Any]] = {
     "the same bits": {"color": "#0072B2", "marker": "o"},
@@ -53,26 +52,24 @@ def forest(
         'final loss, a - b\\n(mean over seeds)'
     """
     need(table, "pair", "quantity", "value", "ci_low", "ci_high", "verdict", "note")
-    figure = canvas_of(figure, 13, 1.9 + 0.36 * len(verdicts))
-    with mpl.rc_context(RC):
+    words = (
+        "a: first name, b: second. Bars: intervals of 99.9 % for draws, 95 % for training, "
+        "96 % for time; no bar: the number does not vary. Hollow: this number shows no "
+        "difference, though another of the pair does. Pairs that start from the same bits are "
+        "not trained: their difference is 0. No marker: not measured."
+    )
+    with drawing(figure, 13, 1.9 + 0.36 * len(verdicts), words) as canvas:
         # Initializers of whole networks have no KS distance.
         shown = [q for q in PANELS if q != "KS distance" or (table["quantity"] == q).any()]
-        axes = figure.subplots(1, len(shown), sharey=True)
+        axes = canvas.subplots(1, len(shown), sharey=True)
         for ax, quantity in zip(axes, shown, strict=True):
             _draw_panel(ax, quantity, table, verdicts)
         _write_divergence(axes[shown.index("final loss")], table, verdicts)
         axes[0].set_yticks(range(len(verdicts)), [p.replace(" vs ", "\n vs ") for p in verdicts])
         axes[0].tick_params(axis="y", labelsize=8)
         axes[0].set_ylim(len(verdicts) - 0.5, -0.5)
-        figure.legend(handles=_legend(verdicts), loc="outside upper center", ncols=4, frameon=False)
-        add_caption(
-            figure,
-            "a: first name, b: second. Bars: intervals of 99.9 % for draws, 95 % for training, "
-            "96 % for time; no bar: the number does not vary. Hollow: this number shows no "
-            "difference, though another of the pair does. Pairs that start from the same bits are "
-            "not trained: their difference is 0. No marker: not measured.",
-        )
-    return whole_of(figure)
+        canvas.legend(handles=_legend(verdicts), loc="outside upper center", ncols=4, frameon=False)
+    return whole_of(canvas)
 
 
 def _draw_panel(ax: Axes, quantity: str, table: pd.DataFrame, verdicts: Mapping[str, str]) -> None:

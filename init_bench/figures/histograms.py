@@ -1,20 +1,10 @@
 """Draw the histograms of each layer's activations: figures 6-10 to 6-14."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    label_of,
-    line_of,
-    need,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, label_of, line_of, need, whole_of
 
 TALLEST = 0.2
 """Top of the share axis: a bar above it is cut and its share written on it."""
@@ -48,19 +38,16 @@ def activation_histograms(
     need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
     inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
     layers = frame["layer"].nunique()
-    figure = canvas_of(figure, 1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2)
-    with mpl.rc_context(RC):
-        parts = figure.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
+    seeds = int(frame["seeds"].iloc[0])
+    mean = f"Mean over {seeds} seed{'s' * (seeds > 1)}"
+    words = f"{caption} {mean}. Bars above 20 % are cut off; their share is written."
+    with drawing(figure, 1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2, words) as canvas:
+        parts = canvas.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]
         for part, name in zip(parts, ranges, strict=True):
             _draw_range(part, frame[frame["range"] == name], inits)
             if len(ranges) > 1:
                 part.suptitle(RANGES[name], fontsize=10)
-        seeds = int(frame["seeds"].iloc[0])
-        mean = f"Mean over {seeds} seed{'s' * (seeds > 1)}"
-        add_caption(
-            figure, f"{caption} {mean}. Bars above 20 % are cut off; their share is written."
-        )
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _draw_range(part: SubFigure, frame: pd.DataFrame, inits: list[str]) -> None:

@@ -1,22 +1,11 @@
 """Draw one statistic per layer over depth: `gradients` and `expressiveness`."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    label_of,
-    line_of,
-    need,
-    seeds_of,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, label_of, line_of, need, seeds_of, whole_of
 
 
 def gradients(frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
@@ -39,14 +28,14 @@ def gradients(frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None
         'relu'
     """
     need(frame, "init", "activation", "seed", "depth_index", "rms")
-    with mpl.rc_context(RC):
-        figure, axes = _panels(figure, frame, "rms", "depth_index", width=4.6)
+    width = 4.6 * frame["activation"].nunique()
+    with drawing(figure, width, 4.6, _with_seeds(caption, frame)) as canvas:
+        axes = _panels(canvas, frame, "rms", "depth_index")
         for ax in axes:
             ax.set(xlabel="hidden layer (the loss is on the right)")
             ax.legend(frameon=False, fontsize=8)
         axes[0].set(ylabel="RMS of ∂loss/∂z before training (z: activation)", yscale="log")
-        add_caption(figure, _with_seeds(caption, frame))
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def expressiveness(frame: pd.DataFrame, *, caption: str, figure: Canvas | None = None) -> Figure:
@@ -69,29 +58,22 @@ def expressiveness(frame: pd.DataFrame, *, caption: str, figure: Canvas | None =
         'relu'
     """
     need(frame, "init", "activation", "seed", "layer", "std", "sample_std")
-    with mpl.rc_context(RC):
-        figure, axes = _panels(figure, frame, "sample_std", "layer", width=3.7, faint="std")
+    width = 3.7 * frame["activation"].nunique()
+    with drawing(figure, width, 4.6, _with_seeds(caption, frame)) as canvas:
+        axes = _panels(canvas, frame, "sample_std", "layer", faint="std")
         for ax in axes:
             ax.set(xlabel="layer", ylabel="")
             ax.legend(frameon=False, fontsize=8, loc="lower left").set_visible(ax is axes[0])
         axes[0].set(ylabel="sample_std of activations (dotted: std)", yscale="log")
-        add_caption(figure, _with_seeds(caption, frame))
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _panels(
-    canvas: Canvas | None,
-    frame: pd.DataFrame,
-    column: str,
-    depth: str,
-    *,
-    width: float,
-    faint: str | None = None,
-) -> tuple[Canvas, list[Axes]]:
+    canvas: Canvas, frame: pd.DataFrame, column: str, depth: str, faint: str | None = None
+) -> list[Axes]:
     """Draw ``column`` over ``depth``, a panel per nonlinearity, a line per initializer."""
     names = list(frame["activation"].unique())
-    figure = canvas_of(canvas, width * len(names), 4.6)
-    axes = list(figure.subplots(1, len(names), sharey=True, squeeze=False)[0])
+    axes = list(canvas.subplots(1, len(names), sharey=True, squeeze=False)[0])
     for ax, name in zip(axes, names, strict=True):
         for init, part in frame[frame["activation"] == name].groupby("init", sort=False):
             line = line_of(str(init))
@@ -102,7 +84,7 @@ def _panels(
                 draw_over_seeds(ax, part, depth, faint, band=False, **thin)
         ax.set(title=name)
         ax.set_xticks(sorted(frame[depth].unique()))
-    return figure, axes
+    return axes
 
 
 def _with_seeds(caption: str, frame: pd.DataFrame) -> str:

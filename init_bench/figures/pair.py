@@ -3,23 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.curves import draw_losses
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    label_of,
-    need,
-    seeds_of,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, label_of, need, seeds_of, whole_of
 
 Sides = Mapping[str, Mapping[str, Any]]
 
@@ -66,10 +56,16 @@ def pair_comparison(
     """
     need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
     sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
-    figure = canvas_of(figure, 10, 7.6)
-    with mpl.rc_context(RC):
-        axes = figure.subplots(2, 2)
-        figure.suptitle(title.replace("; ", ";\n"), fontsize=10)
+    trained = (
+        f" Loss: mean over {seeds_of(curves)}, smoothed; faint: not smoothed; band: ±1 "
+        "standard deviation; seeds that diverged are left out. Dots: a - b of one seed; "
+        "diamond and bar: their mean and its 95 % bootstrap interval."
+        if len(curves)
+        else ""
+    )
+    with drawing(figure, 10, 7.6, f"a: {', b: '.join(sides)}.{trained}") as canvas:
+        axes = canvas.subplots(2, 2)
+        canvas.suptitle(title.replace("; ", ";\n"), fontsize=10)
         if quantiles.empty:
             _leave_empty(axes[0], "no weight that both can fill")
         else:
@@ -80,15 +76,7 @@ def pair_comparison(
         else:
             _draw_curves(axes[1, 0], curves, outcomes, sides)
             _draw_differences(axes[1, 1], table, outcomes, list(sides))
-        trained = (
-            f" Loss: mean over {seeds_of(curves)}, smoothed; faint: not smoothed; band: ±1 "
-            "standard deviation; seeds that diverged are left out. Dots: a - b of one seed; "
-            "diamond and bar: their mean and its 95 % bootstrap interval."
-            if len(curves)
-            else ""
-        )
-        add_caption(figure, f"a: {', b: '.join(sides)}.{trained}")
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _draw_density(ax: Axes, quantiles: pd.DataFrame, sides: Sides) -> None:

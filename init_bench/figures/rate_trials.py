@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, Canvas, add_caption, canvas_of, need, whole_of
+from init_bench.figures.style import Canvas, drawing, need, whole_of
 
 OUTCOME_STYLES: dict[str, dict[str, Any]] = {
     "falls": {"color": "#009E73", "marker": "o"},
@@ -61,13 +61,11 @@ def rate_curves(
     """
     need(trials, "lr", "outcome")
     need(curves, "lr", "step", "loss")
-    with mpl.rc_context(RC):
-        figure = canvas_of(figure, 10.0, 3.6)
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.4, 1]})
+    with drawing(figure, 10.0, 3.6, f"{caption} Shaded: the window.") as canvas:
+        left, right = canvas.subplots(1, 2, gridspec_kw={"width_ratios": [1.4, 1]})
         _draw_losses(left, curves, goal)
         _draw_rates(right, trials, window, curvature_rate)
-        add_caption(figure, f"{caption} Shaded: the window.")
-    return whole_of(figure)
+    return whole_of(canvas)
 
 
 def _draw_losses(ax: Axes, curves: pd.DataFrame, goal: float) -> None:

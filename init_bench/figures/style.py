@@ -1,6 +1,8 @@
 """Set the style of all figures: colors safe for color-blind readers, captions, seed counts."""
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -82,9 +84,13 @@ def new_figure(width: float, height: float) -> Figure:
         return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def canvas_of(figure: Canvas | None, width: float, height: float) -> Canvas:
-    """Return the caller's figure, or part of one, else a new figure."""
-    return new_figure(width, height) if figure is None else figure
+@contextmanager
+def drawing(figure: Canvas | None, width: float, height: float, caption: str) -> Iterator[Canvas]:
+    """Yield the caller's figure, or a new one, to draw into in the common style; caption it."""
+    with mpl.rc_context(RC):
+        canvas = new_figure(width, height) if figure is None else figure
+        yield canvas
+        add_caption(canvas, caption)
 
 
 def panel_of(ax: Axes | None, width: float, height: float) -> Axes:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,15 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import (
-    RC,
-    Canvas,
-    add_caption,
-    canvas_of,
-    line_of,
-    need,
-    whole_of,
-)
+from init_bench.figures.style import Canvas, drawing, line_of, need, whole_of
 
 _MEASURED: dict[str, Any] = {"linestyle": "-", "linewidth": 0.7, "markersize": 5.5}
 
@@ -95,17 +86,15 @@ def measured_and_expected(
     need(measured, "quantity", "series", "x", "seed", "value")
     if len(expected):
         need(expected, "quantity", "series", "x", "value")
-    with mpl.rc_context(RC):
-        figure = canvas_of(figure, 4.2 * len(panels) + 1.8, 4.0)
+    with drawing(figure, 4.2 * len(panels) + 1.8, 4.0, caption) as canvas:
         for ax, panel in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+            canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             tables = (table[table["quantity"] == panel.quantity] for table in (measured, expected))
             _draw(ax, panel, *tables)
         drawn = {panel.quantity for panel in panels}
-        _add_legend(figure, theory=bool(expected["quantity"].isin(drawn).any()))
-        add_caption(figure, caption)
-    return whole_of(figure)
+        _add_legend(canvas, theory=bool(expected["quantity"].isin(drawn).any()))
+    return whole_of(canvas)
 
 
 def _draw(ax: Axes, panel: Panel, measured: pd.DataFrame, expected: pd.DataFrame) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,10 +9,8 @@ from matplotlib.figure import Figure
 from init_bench.figures.seed_lines import draw_over_seeds
 from init_bench.figures.style import (
     LINES,
-    RC,
     Canvas,
-    add_caption,
-    canvas_of,
+    drawing,
     label_of,
     line_of,
     need,
@@ -60,9 +57,10 @@ def depth_profile(
     """
     need(measured, *_COLUMNS, "seed")
     points = _by_depth(measured, ["init", "seed"])
-    with mpl.rc_context(RC):
-        figure = canvas_of(figure, 3.9 * len(_PANELS), 4.4)
-        axes = figure.subplots(1, len(_PANELS))
+    with drawing(
+        figure, 3.9 * len(_PANELS), 4.4, _with_legend(caption, measured, theory)
+    ) as canvas:
+        axes = canvas.subplots(1, len(_PANELS))
         for ax, (column, label, scale) in zip(axes, _PANELS, strict=True):
             _draw_measured(ax, points, column)
             if theory is not None:
@@ -73,9 +71,8 @@ def depth_profile(
             ax.xaxis.get_major_locator().set_params(integer=True)
         axes[1].set_ylim(-0.03, 1.03)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-        add_caption(figure, _with_legend(caption, measured, theory))
-    return whole_of(figure)
+        canvas.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    return whole_of(canvas)
 
 
 def _by_depth(frame: pd.DataFrame, network: list[str]) -> pd.DataFrame:
