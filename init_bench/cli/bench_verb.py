@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from init_bench.cli.early_checks import check_inits
-from init_bench.cli.options import AsJson, Device, Out, Workers
+from init_bench.cli.options import AsJson, Device, Out, Workers, inits_option
 from init_bench.cli.verb_output import end_if_failed, print_json, records, say, stoppable
 
 
@@ -28,10 +28,9 @@ def bench(
     ] = None,
     inits: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INIT",
-            help="An initializer, such as he_normal; repeat it for several. Default: all of the "
-            "menu that are meant for the architecture.",
+        inits_option(
+            "An initializer, such as he_normal; repeat it for several. Default: all of the "
+            "menu that are meant for the architecture."
         ),
     ] = None,
     seeds: Annotated[
@@ -53,11 +52,11 @@ def bench(
     check_inits(inits or ())
     if dry_run:
         from init_bench.comparison.bench.forecast import forecast_bench
+        from init_bench.comparison.bench.pipeline import planned
 
-        plan = forecast_bench(
-            tasks, inits, out=out, quick=quick, seeds=seeds, device=device, workers=workers
-        )
-        print_json(records(plan.table)) if as_json else print(plan)
+        plan = planned(tasks, inits, out=out, quick=quick, seeds=seeds)
+        expected = forecast_bench(plan, device, workers)
+        print_json(records(expected.table)) if as_json else print(expected)
         return
     from init_bench.comparison.bench.pipeline import bench as run_bench
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from init_bench.cli import completion
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import (
     DEFAULT_INPUT,
@@ -15,6 +14,7 @@ from init_bench.cli.options import (
     Inputs,
     Model,
     WidthModel,
+    inits_option,
     integers,
     seed_count,
 )
@@ -34,11 +34,9 @@ def diagnose(
     inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
     init: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INIT",
-            autocompletion=completion.inits,
-            help="Initializer to fill the model with first, such as 'normal(std=0.02)'; repeat it "
-            "to diagnose several. Default: the model as the factory builds it.",
+        inits_option(
+            "Initializer to fill the model with first, such as 'normal(std=0.02)'; repeat it "
+            "to diagnose several. Default: the model as the factory builds it."
         ),
     ] = None,
     capture_at: Annotated[
@@ -97,11 +95,7 @@ def recommend(
     inputs: Inputs = [DEFAULT_INPUT],  # noqa: B006 - typer copies it
     init: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INIT",
-            autocompletion=completion.inits,
-            help="Initializer to try; repeat it for several. Default: ten common ones.",
-        ),
+        inits_option("Initializer to try; repeat it for several. Default: ten common ones."),
     ] = None,
     seeds: Annotated[
         str,

@@ -52,6 +52,11 @@ def seed_count(text: str) -> int | Literal["auto"]:
 Out = Annotated[Path, typer.Option(help="Folder to write to; an earlier run in it is resumed.")]
 
 
+def inits_option(words: str) -> Any:
+    """Return an option that takes initializers, explained by ``words``."""
+    return typer.Option(metavar="INIT", autocompletion=completion.inits, help=words)
+
+
 Device = Annotated[
     str,
     typer.Option(

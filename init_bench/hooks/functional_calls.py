@@ -31,11 +31,7 @@ class FunctionalActivations(TorchFunctionMode):
         self.begins, self.ends, self.observes, self.active = begins, ends, observes, False
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         name = FUNCTIONS.get(func)

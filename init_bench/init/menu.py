@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from init_bench.init import std_formulas as std
-from init_bench.init.batch_inits.admin import admin_
-from init_bench.init.batch_inits.krahenbuhl import krahenbuhl_
-from init_bench.init.batch_inits.lsuv import lsuv_
+from init_bench.init.batch_inits import admin, krahenbuhl, lsuv
 from init_bench.init.docstrings import section
 from init_bench.init.lookup import (
     NOT_IN_SPECS,
@@ -26,55 +24,37 @@ from init_bench.init.lookup import (
     all_inits,
     needs_of,
 )
-from init_bench.init.loss_inits.gradinit import gradinit_
-from init_bench.init.loss_inits.metainit import metainit_
-from init_bench.init.module_inits.as_built import as_built_
-from init_bench.init.module_inits.deep_transformers import deepnorm_, sub_ln_
-from init_bench.init.module_inits.fixup import fixup_
-from init_bench.init.module_inits.gpt2 import gpt2_
-from init_bench.init.module_inits.idinit import idinit_
-from init_bench.init.module_inits.language_models import (
-    fan_in_,
-    llama_,
-    nanochat_,
-    normalized_,
-    small_,
+from init_bench.init.loss_inits import gradinit, metainit
+from init_bench.init.module_inits import (
+    as_built,
+    deep_transformers,
+    fixup,
+    gpt2,
+    idinit,
+    language_models,
+    lora,
+    mamba,
+    mimetic,
+    moments,
+    mup,
+    recurrent,
+    siren,
+    skipinit,
+    t_fixup,
+    torch_default,
+    zero,
+    zero_gamma,
 )
-from init_bench.init.module_inits.lora import lora_
-from init_bench.init.module_inits.mamba import mamba_
-from init_bench.init.module_inits.mimetic import mimetic_
-from init_bench.init.module_inits.moments import moments_
-from init_bench.init.module_inits.mup import completep_, mup_
-from init_bench.init.module_inits.recurrent import recurrent_
-from init_bench.init.module_inits.siren import siren_
-from init_bench.init.module_inits.skipinit import skipinit_
-from init_bench.init.module_inits.t_fixup import t_fixup_
-from init_bench.init.module_inits.torch_default import torch_default_
-from init_bench.init.module_inits.zero import zero_
-from init_bench.init.module_inits.zero_gamma import zero_gamma_
-from init_bench.init.tensor_inits.constant import (
-    constant_,
-    normal_,
-    ones_,
-    trunc_normal_,
-    uniform_,
-    zeros_,
+from init_bench.init.tensor_inits import (
+    constant,
+    critical,
+    identity,
+    orthogonal,
+    sinusoidal,
+    sparse,
 )
-from init_bench.init.tensor_inits.critical import critical_normal_
-from init_bench.init.tensor_inits.identity import dirac_, identity_, tanh_init_
-from init_bench.init.tensor_inits.orthogonal import delta_orthogonal_, looks_linear_, orthogonal_
-from init_bench.init.tensor_inits.sinusoidal import sinusoidal_
-from init_bench.init.tensor_inits.sparse import sparse_
+from init_bench.init.tensor_inits import variance_scaling as scaling
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, TORCH_INITS
-from init_bench.init.tensor_inits.variance_scaling import (
-    he_normal_,
-    he_uniform_,
-    lecun_normal_,
-    lecun_uniform_,
-    variance_scaling_,
-    xavier_normal_,
-    xavier_uniform_,
-)
 
 
 def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
@@ -97,31 +77,35 @@ def _drawing_nothing(fill: Callable[..., Tensor], **words: str) -> Init:
 
 
 _OF_TENSORS: tuple[InitRecord, ...] = (
-    InitRecord("zeros", _drawing_nothing(zeros_), nominal_std=std.constant),
-    InitRecord("ones", _drawing_nothing(ones_), nominal_std=std.constant),
-    InitRecord("constant", _drawing_nothing(constant_, value="val"), nominal_std=std.constant),
-    InitRecord("normal", normal_, nominal_std=std.normal, distribution="normal"),
-    InitRecord("uniform", uniform_, nominal_std=std.uniform, distribution="uniform"),
+    InitRecord("zeros", _drawing_nothing(constant.zeros_), nominal_std=std.constant),
+    InitRecord("ones", _drawing_nothing(constant.ones_), nominal_std=std.constant),
+    InitRecord(
+        "constant", _drawing_nothing(constant.constant_, value="val"), nominal_std=std.constant
+    ),
+    InitRecord("normal", constant.normal_, nominal_std=std.normal, distribution="normal"),
+    InitRecord("uniform", constant.uniform_, nominal_std=std.uniform, distribution="uniform"),
     # N(0, 1/fan_in), the book's "Xavier":
-    InitRecord("lecun_normal", lecun_normal_, nominal_std=std.lecun, distribution="normal"),
-    InitRecord("lecun_uniform", lecun_uniform_, nominal_std=std.lecun, distribution="uniform"),
+    InitRecord("lecun_normal", scaling.lecun_normal_, nominal_std=std.lecun, distribution="normal"),
+    InitRecord(
+        "lecun_uniform", scaling.lecun_uniform_, nominal_std=std.lecun, distribution="uniform"
+    ),
     InitRecord(
         "xavier_normal",
-        xavier_normal_,
+        scaling.xavier_normal_,
         nominal_std=std.xavier,
         distribution="normal",
         aliases=("glorot_normal",),
     ),
     InitRecord(
         "xavier_uniform",
-        xavier_uniform_,
+        scaling.xavier_uniform_,
         nominal_std=std.xavier,
         distribution="uniform",
         aliases=("glorot_uniform",),
     ),
     InitRecord(
         "he_normal",
-        he_normal_,
+        scaling.he_normal_,
         nominal_std=std.he,
         distribution="normal",
         recognized_as=("he_normal", "he_normal(mode='fan_out')"),
@@ -129,7 +113,7 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
     ),
     InitRecord(
         "he_uniform",
-        he_uniform_,
+        scaling.he_uniform_,
         nominal_std=std.he,
         distribution="uniform",
         recognized_as=("he_uniform", "he_uniform(mode='fan_out')"),
@@ -137,7 +121,7 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
     ),
     InitRecord(
         "variance_scaling",
-        variance_scaling_,
+        scaling.variance_scaling_,
         nominal_std=std.variance_scaling,
         distribution="truncated_normal",
         recognized_as=(
@@ -148,22 +132,26 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
     ),
     InitRecord(
         "trunc_normal",
-        trunc_normal_,
+        constant.trunc_normal_,
         nominal_std=std.trunc_normal,
         distribution="truncated_normal",
         recognized_as=("trunc_normal",),
     ),
-    InitRecord("orthogonal", orthogonal_, nominal_std=std.orthogonal),
-    InitRecord("delta_orthogonal", delta_orthogonal_, nominal_std=std.delta_orthogonal),
-    InitRecord("looks_linear", looks_linear_, nominal_std=std.looks_linear, meant_for=("relu",)),
-    InitRecord("identity", _drawing_nothing(identity_), nominal_std=std.identity, aliases=("eye",)),
-    InitRecord("dirac", _drawing_nothing(dirac_), nominal_std=std.dirac),
-    InitRecord("sinusoidal", sinusoidal_, nominal_std=std.xavier),
-    InitRecord("tanh_init", tanh_init_, nominal_std=std.tanh_init),
-    InitRecord("sparse", sparse_, nominal_std=std.sparse),  # the spec must give its sparsity
+    InitRecord("orthogonal", orthogonal.orthogonal_, nominal_std=std.orthogonal),
+    InitRecord("delta_orthogonal", orthogonal.delta_orthogonal_, nominal_std=std.delta_orthogonal),
+    InitRecord(
+        "looks_linear", orthogonal.looks_linear_, nominal_std=std.looks_linear, meant_for=("relu",)
+    ),
+    InitRecord(
+        "identity", _drawing_nothing(identity.identity_), nominal_std=std.identity, aliases=("eye",)
+    ),
+    InitRecord("dirac", _drawing_nothing(identity.dirac_), nominal_std=std.dirac),
+    InitRecord("sinusoidal", sinusoidal.sinusoidal_, nominal_std=std.xavier),
+    InitRecord("tanh_init", identity.tanh_init_, nominal_std=std.tanh_init),
+    InitRecord("sparse", sparse.sparse_, nominal_std=std.sparse),  # the spec must give its sparsity
     InitRecord(  # edge of chaos of a nonlinearity, biases included
         "critical_normal",
-        critical_normal_,
+        critical.critical_normal_,
         nominal_std=std.critical,
         distribution="normal",
         recognized_as=(),
@@ -174,35 +162,35 @@ _OF_TENSORS: tuple[InitRecord, ...] = (
 
 
 _OF_NETWORKS: tuple[InitRecord, ...] = (
-    InitRecord("fixup", fixup_, needs="module", meant_for=("no normalization",)),
-    InitRecord("skipinit", skipinit_, needs="module"),
-    InitRecord("zero_gamma", zero_gamma_, needs="module"),
-    InitRecord("zero", zero_, needs="module"),
-    InitRecord("gpt2", gpt2_, needs="module", meant_for=("attention",)),
-    InitRecord("llama", llama_, needs="module", meant_for=("attention",)),
-    InitRecord("fan_in", fan_in_, needs="module"),
-    InitRecord("normalized", normalized_, needs="module", meant_for=("attention",)),
-    InitRecord("nanochat", nanochat_, needs="module", meant_for=("attention",)),
-    InitRecord("small", small_, needs="module", meant_for=("attention",)),
-    InitRecord("t_fixup", t_fixup_, needs="module"),
-    InitRecord("siren", siren_, needs="module", meant_for=("sine",)),
-    InitRecord("as_built", as_built_, needs="module"),
-    InitRecord("mup", mup_, needs="module"),
-    InitRecord("completep", completep_, needs="module"),
-    InitRecord(DEFAULT, torch_default_, needs="module", resets_modules=True),
-    InitRecord("deepnorm", deepnorm_, needs="module"),
-    InitRecord("sub_ln", sub_ln_, needs="module"),
-    InitRecord("mimetic", mimetic_, needs="module"),
-    InitRecord("idinit", idinit_, needs="module"),
-    InitRecord("recurrent", recurrent_, needs="module"),
-    InitRecord("mamba", mamba_, needs="module"),
-    InitRecord("lora", lora_, needs="module"),
-    InitRecord("moments", moments_, needs="module"),
-    InitRecord("lsuv", lsuv_, needs="batch"),
-    InitRecord("krahenbuhl", krahenbuhl_, needs="batch"),
-    InitRecord("admin", admin_, needs="batch", meant_for=("attention",)),
-    InitRecord("metainit", metainit_, needs="loss"),
-    InitRecord("gradinit", gradinit_, needs="loss"),
+    InitRecord("fixup", fixup.fixup_, needs="module", meant_for=("no normalization",)),
+    InitRecord("skipinit", skipinit.skipinit_, needs="module"),
+    InitRecord("zero_gamma", zero_gamma.zero_gamma_, needs="module"),
+    InitRecord("zero", zero.zero_, needs="module"),
+    InitRecord("gpt2", gpt2.gpt2_, needs="module", meant_for=("attention",)),
+    InitRecord("llama", language_models.llama_, needs="module", meant_for=("attention",)),
+    InitRecord("fan_in", language_models.fan_in_, needs="module"),
+    InitRecord("normalized", language_models.normalized_, needs="module", meant_for=("attention",)),
+    InitRecord("nanochat", language_models.nanochat_, needs="module", meant_for=("attention",)),
+    InitRecord("small", language_models.small_, needs="module", meant_for=("attention",)),
+    InitRecord("t_fixup", t_fixup.t_fixup_, needs="module"),
+    InitRecord("siren", siren.siren_, needs="module", meant_for=("sine",)),
+    InitRecord("as_built", as_built.as_built_, needs="module"),
+    InitRecord("mup", mup.mup_, needs="module"),
+    InitRecord("completep", mup.completep_, needs="module"),
+    InitRecord(DEFAULT, torch_default.torch_default_, needs="module", resets_modules=True),
+    InitRecord("deepnorm", deep_transformers.deepnorm_, needs="module"),
+    InitRecord("sub_ln", deep_transformers.sub_ln_, needs="module"),
+    InitRecord("mimetic", mimetic.mimetic_, needs="module"),
+    InitRecord("idinit", idinit.idinit_, needs="module"),
+    InitRecord("recurrent", recurrent.recurrent_, needs="module"),
+    InitRecord("mamba", mamba.mamba_, needs="module"),
+    InitRecord("lora", lora.lora_, needs="module"),
+    InitRecord("moments", moments.moments_, needs="module"),
+    InitRecord("lsuv", lsuv.lsuv_, needs="batch"),
+    InitRecord("krahenbuhl", krahenbuhl.krahenbuhl_, needs="batch"),
+    InitRecord("admin", admin.admin_, needs="batch", meant_for=("attention",)),
+    InitRecord("metainit", metainit.metainit_, needs="loss"),
+    InitRecord("gradinit", gradinit.gradinit_, needs="loss"),
 )
 
 

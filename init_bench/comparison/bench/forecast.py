@@ -1,12 +1,10 @@
 """Forecast a benchmark: what it trains, and about how long that takes."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from init_bench.comparison.bench.pipeline import planned
+from init_bench.comparison.bench.pipeline import Plan
 from init_bench.comparison.bench.protocol import Protocol
 from init_bench.comparison.bench.tasks import Task
 from init_bench.init.progress_bar import progress_bar
@@ -36,26 +34,13 @@ class BenchForecast:
         return f"{rows}\nabout {time} with {workers}, timed here and now"
 
 
-def forecast_bench(
-    tasks: Iterable[str | Task] | None,
-    inits: Sequence[str] | None,
-    *,
-    out: str | Path,
-    quick: bool,
-    seeds: int | Iterable[int] | None,
-    device: str,
-    workers: int | None,
-) -> BenchForecast:
-    """Say what ``bench`` with the same arguments would do; train a few steps, write nothing.
+def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecast:
+    """Say what ``bench`` would do by this plan; train a few steps, write nothing.
 
     For each task it times a few steps from torch's default: of a chunk of ten networks if the task
     is a plain MLP, else of one network. Widened grids and the starts of initializers that must see
     data come on top.
-
-    Raises:
-        InitBenchError: what ``bench`` raises before it starts.
     """
-    plan = planned(tasks, inits, out=out, quick=quick, seeds=seeds)
     rows = []
     with progress_bar(len(plan.arms), "timing tasks", "task") as done:
         for name, arms in plan.arms.items():

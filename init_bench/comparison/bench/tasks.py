@@ -99,33 +99,28 @@ _TASKS = (
     Task(name="mlp20_tanh", architecture="MLP of 20 layers, tanh", axes=_mlp("tanh"), steps=320),
     Task(name="mlp20_gelu", architecture="MLP of 20 layers, GELU", axes=_mlp("gelu"), steps=320),
     Task(name="lenet", architecture="LeNet-5, ReLU", axes={"model": "lenet", "batch_size": 32}),
-    Task(
-        name="resnet14",
-        architecture="ResNet of 14 layers without normalization",
-        axes=_resnet(6, "none"),
-        steps=200,
-        own_default="torchvision",
+    *(
+        Task(
+            name=name,
+            architecture=f"ResNet of {words} normalization",
+            axes=_resnet(depth, norm),
+            steps=200,
+            own_default="torchvision",
+        )
+        for name, words, depth, norm in (
+            ("resnet14", "14 layers without", 6, "none"),
+            ("resnet8_batchnorm", "8 layers with batch", 3, "batch"),
+        )
     ),
-    Task(
-        name="resnet8_batchnorm",
-        architecture="ResNet of 8 layers with batch normalization",
-        axes=_resnet(3, "batch"),
-        steps=200,
-        own_default="torchvision",
-    ),
-    Task(
-        name="vit_prenorm",
-        architecture="vision transformer of 4 blocks, pre-norm",
-        axes=_vit("pre"),
-        steps=160,
-        own_default="timm",
-    ),
-    Task(
-        name="vit_postnorm",
-        architecture="vision transformer of 4 blocks, post-norm",
-        axes=_vit("post"),
-        steps=160,
-        own_default="timm",
+    *(
+        Task(
+            name=f"vit_{norm}norm",
+            architecture=f"vision transformer of 4 blocks, {norm}-norm",
+            axes=_vit(norm),
+            steps=160,
+            own_default="timm",
+        )
+        for norm in ("pre", "post")
     ),
     Task(
         name="lstm",

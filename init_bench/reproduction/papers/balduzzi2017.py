@@ -115,16 +115,7 @@ EXPERIMENT = Experiment(
     not_checked="batch normalization and convolutions; that looks-linear trains 200 layers.",
     pictures={
         "gradients": Picture(
-            (
-                Panel(
-                    CORRELATION,
-                    "nonlinear layers L",
-                    CORRELATION,
-                    log_x=True,
-                    log_y=True,
-                    low_y=3e-4,
-                ),
-            ),
+            (Panel(CORRELATION, "nonlinear layers L", log_x=True, log_y=True, low_y=3e-4),),
             "Correlation of the gradients at two independent inputs. Dashed: mean field, for plain "
             "networks the product of κ₀. Bands: lowest to highest seed.",
             claims=(

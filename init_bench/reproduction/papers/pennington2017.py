@@ -89,7 +89,7 @@ EXPERIMENT = Experiment(
     pictures={
         "jacobian": Picture(
             (
-                Panel(LARGEST, "layers", LARGEST, log_x=True, log_y=True),
+                Panel(LARGEST, "layers", log_x=True, log_y=True),
                 Panel(VARIANCE, "layers", "variance of s²", log_x=True, log_y=True, low_y=1e-3),
             ),
             "Squared singular values s² of the input-output Jacobian of 400 units at the critical "

@@ -12,6 +12,7 @@ import torch
 import init_bench as ib
 from init_bench import InitBenchError
 from init_bench.comparison.bench import forecast
+from init_bench.comparison.bench.pipeline import planned
 from init_bench.comparison.bench.protocol import FIRST_TUNING_SEED
 from init_bench.comparison.bench.result import TABLES
 from init_bench.comparison.bench.tasks import Task
@@ -149,9 +150,8 @@ def test_a_forecast_on_an_accelerator_counts_devices_not_cores(
     monkeypatch.setattr(forecast, "_seconds", lambda *_: (1.0, 0.1))
     two = [torch.device("meta", 0), torch.device("meta", 1)]
     monkeypatch.setattr(forecast, "devices_of", lambda name: two)
-    options: dict[str, Any] = {"out": tmp_path, "quick": True, "seeds": 2, "workers": None}
-    found = forecast.forecast_bench([DEEP], ["he_normal", "zeros"], device="auto", **options)
-    assert found.workers == 2
+    plan = planned([DEEP], ["he_normal", "zeros"], out=tmp_path, quick=True, seeds=2)
+    assert forecast.forecast_bench(plan, "auto", None).workers == 2
 
 
 def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:
