@@ -1,7 +1,9 @@
 """Load initializers that other packages bring, by an entry point of ``init_bench.inits``."""
 
 import warnings
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from init_bench.init.lookup import register_init
 
@@ -25,14 +27,24 @@ def load_plugins() -> None:
 
     A warning names a plug-in that cannot be imported or whose name is taken; it is left out.
     """
-    for point in entry_points(group=GROUP):
+    register_plugins(GROUP, "init", register_init, lambda p: f"{p.value}, from {_origin(p)}")
+
+
+def register_plugins(
+    group: str,
+    kind: str,
+    register: Callable[[str, Any], None],
+    source: Callable[[EntryPoint], str] = lambda point: point.value,
+) -> None:
+    """Register what installed packages bring in a group; warn of one that fails, leave it out."""
+    for point in entry_points(group=group):
         try:
-            register_init(point.name, point.load())
+            register(point.name, point.load())
         except Exception as cause:  # another package's import may fail in any way
             warnings.warn(
-                f"the plug-in init {point.name!r} ({point.value}, from {_origin(point)}) is left "
-                f"out: {type(cause).__name__}: {cause}",
-                stacklevel=2,
+                f"the plug-in {kind} {point.name!r} ({source(point)}) is left out: "
+                f"{type(cause).__name__}: {cause}",
+                stacklevel=3,
             )
 
 

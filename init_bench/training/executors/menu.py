@@ -1,9 +1,7 @@
 """List the executors, and take in those of others."""
 
-import warnings
-from importlib.metadata import entry_points
-
 from init_bench.errors import InitBenchError
+from init_bench.init.plugins import register_plugins
 from init_bench.training.executors import ray_tasks, slurm_jobs
 from init_bench.training.executors.protocol import Executor
 from init_bench.training.executors.threads import local, serial
@@ -55,17 +53,4 @@ def register_executor(name: str, executor: Executor) -> None:
     EXECUTORS[name] = executor
 
 
-def _load_plugins() -> None:
-    """Register what installed packages bring; one that fails is left out with a warning."""
-    for point in entry_points(group=GROUP):
-        try:
-            register_executor(point.name, point.load())
-        except Exception as cause:  # another package's import may fail in any way
-            warnings.warn(
-                f"the plug-in executor {point.name!r} ({point.value}) is left out: "
-                f"{type(cause).__name__}: {cause}",
-                stacklevel=2,
-            )
-
-
-_load_plugins()
+register_plugins(GROUP, "executor", register_executor)
