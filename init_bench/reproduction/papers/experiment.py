@@ -18,6 +18,10 @@ EXPECTED = ("quantity", "series", "x", "value")
 """Columns of what theory says."""
 
 
+OF_RATIOS = "Of ratios over seeds the geometric mean is given, and the interval of the logarithms."
+"""What the setting says where a claim is ``of_ratios``."""
+
+
 class Tables(NamedTuple):
     """What a paper's experiment returns, in the columns ``MEASURED`` and ``EXPECTED``."""
 
