@@ -33,7 +33,7 @@ class Claim:
 
     Attributes:
         measure: table → one value per seed.
-        figure: name of the figure that shows it.
+        figure: name of the figure that shows it; a paper's claim has that of its picture.
         frame: name of the table that ``measure`` reads.
         low, high: the claim holds if the whole interval over seeds lies between.
         second: a number to read beside the value; it decides nothing.

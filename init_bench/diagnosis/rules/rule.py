@@ -23,7 +23,7 @@ MARKS = {
     "dead_units": ("#000000", "X"),
     "saturated": ("#E69F00", "s"),
 }
-"""Color and marker of each verdict in the figure, as matplotlib names them."""
+"""Color and marker of each verdict of ours in the figure, as matplotlib names them."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Rule:
 
 
 too_large = partial(Rule, above=True)
+"""A rule against values above the limit."""
 
 
 too_small = partial(Rule, above=False)
+"""A rule against values below the limit."""
