@@ -43,6 +43,12 @@ ARGUMENTS = {"mup": "(base_width=4)", "completep": "(base_width=4, base_depth=1)
 """Of initializers that cannot do without."""
 
 
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("metainit", "krahenbuhl") else ())
+    for name in all_inits()
+]
+
+
 def spec(name: str) -> str:
     """Return the initializer with what it needs, and with two steps where it takes many."""
     if name in ARGUMENTS:
@@ -114,7 +120,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("form", WRAPPERS)
-@pytest.mark.parametrize("name", all_inits())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_wrapped_model_gets_the_weights_of_its_own_model(name: str, form: str) -> None:
     maker, expected, report = reference(name)
     model = WRAPPERS[form](made(maker))
@@ -138,7 +144,7 @@ NOT_ROUNDED = {
 """Whose weights in bfloat16 are not those of float32, rounded; and why."""
 
 
-@pytest.mark.parametrize("name", all_inits())
+@pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_weights_are_those_of_float32_rounded(name: str) -> None:
     """Rounded twice at most, of a draw and of a factor: within 2⁻⁷ of each value."""
     maker, expected, _ = reference(name)
@@ -159,7 +165,7 @@ MEASURED_STD = {"zero": "its std is that of the values it makes"}
 """Whose nominal std is not known without memory, and why."""
 
 
-@pytest.mark.parametrize("name", all_inits())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_report_on_meta_says_what_is_drawn_once_there_is_memory(name: str) -> None:
     maker, expected, report = reference(name)
     model = made(maker).to("meta")
@@ -178,7 +184,7 @@ def test_a_report_on_meta_says_what_is_drawn_once_there_is_memory(name: str) -> 
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")
-@pytest.mark.parametrize("name", all_inits())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_lazy_model_is_refused_until_it_has_run(name: str) -> None:
     maker, expected, _ = reference(name)
     model = made(maker)
@@ -206,7 +212,7 @@ REFUSES_TIES = {"admin": "used by more than one layer"}
 """Those that divide a branch by a number of its own, and what they say."""
 
 
-@pytest.mark.parametrize("name", all_inits())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_tied_weight_is_drawn_once_and_stays_tied(name: str) -> None:
     maker, expected, _ = reference(name)
     model = made(maker)
