@@ -1,5 +1,8 @@
 """Name modules as the user did, under DDP, ``torch.compile``, FSDP and checkpointing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -23,6 +26,36 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if inner is None:
             return model
         model = model.get_submodule(inner)
+
+
+@contextmanager
+def without_wrappers(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield the user's own module, whose wrapped parts are their own too while the block runs.
+
+    Example:
+        >>> from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+        ...     checkpoint_wrapper)
+        >>> net = nn.Sequential(checkpoint_wrapper(nn.Linear(2, 1)))
+        >>> with without_wrappers(net) as own:
+        ...     type(own[0]).__name__
+        'Linear'
+        >>> type(net[0]).__name__
+        'CheckpointWrapper'
+    """
+    own = unwrapped(model)
+    wrapped = [
+        (around, name, part)
+        for around in list(own.modules())
+        for name, part in around.named_children()
+        if unwrapped(part) is not part
+    ]
+    try:
+        for around, name, part in wrapped:
+            around._modules[name] = unwrapped(part)
+        yield own
+    finally:
+        for around, name, part in wrapped:
+            around._modules[name] = part
 
 
 def own_modules(model: nn.Module, *, every_name: bool = False) -> dict[str, nn.Module]:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,25 @@ def test_the_report_has_a_row_for_every_parameter_and_its_std(name: str) -> None
         drawn = [r for r in rows.values() if r.std_nominal and len(r.shape) > 1]
         # Even a weight of 24 entries is within a factor of 2 of its std but once in 1e5.
         assert all(0.5 < row.std_measured / (row.std_nominal or 1) < 2 for row in drawn)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "depth"), [(64, 64), (256, 8), (1024, 2)])
+@pytest.mark.parametrize("name", KINDS["module"])
+def test_the_std_that_a_report_states_is_drawn_at_any_width_and_depth(
+    name: str, width: int, depth: int
+) -> None:
+    """Within 5 standard errors of a normal's std, of all weights that are drawn."""
+    model = networks.residual(depth, width)
+    model[0].eval()
+    try:
+        report = run(name, model)
+    except InitBenchError as refusal:
+        pytest.skip(f"fills no residual network: {refusal}")
+    drawn = [row for row in report.rows if row.std_nominal and len(row.shape) > 1]
+    for row in drawn:
+        error = 5 / math.sqrt(2 * math.prod(row.shape))
+        assert row.std_measured == pytest.approx(row.std_nominal, rel=error), row.parameter
 
 
 @pytest.mark.parametrize("name", NAMES)

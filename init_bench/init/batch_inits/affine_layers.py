@@ -105,7 +105,8 @@ def _affine(network: Network, parameter: NamedParameter) -> Affine | None:
     outer = network.model.get_submodule(around) if path else module
     if isinstance(outer, nn.MultiheadAttention) and path.endswith("out_proj"):
         path, module = around, outer
-    bias = next(iter(network.biases_of(parameter)), None)
+    own = [b for b in network.biases_of(parameter) if b.module is parameter.module]
+    bias = own[0] if own else None
     return Affine(path=path, module=module, weight=parameter, bias=bias, channel=channel)
 
 

@@ -53,7 +53,7 @@ class WidthFilling:
         inside = dict(self._inside(depth, alpha))
         multiplier = self._multiplier()
         for name, one in self.growth.items():
-            parameter = self.network.parameters[f"{self.view.prefix}{name}"]
+            parameter = self.network.parameters[name]
             rate = 1.0
             if law == "u_mup" and one.role == "input" and parameter.role == "weight":
                 rate = one.fan_out**-0.5
@@ -72,9 +72,7 @@ class WidthFilling:
         """Start the weights that give the output at 0."""
         for name, one in self.growth.items():
             if one.role == "readout":
-                self.network.fill(
-                    self.network.parameters[f"{self.view.prefix}{name}"], "zeros", "readout"
-                )
+                self.network.fill(self.network.parameters[name], "zeros", "readout")
 
     def _refuse_start(self, init: InitSpec) -> None:
         weights = [p for p in self.network.parameters.values() if p.role == "weight"]

@@ -8,10 +8,10 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.module_names import unwrapped
-from init_bench.init.graph.structure import Structure, trace
+from init_bench.init.graph.structure import Structure
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
 from init_bench.init.whole_model.model_graph import ModelGraph
-from init_bench.init.whole_model.parameters import NamedParameter, first_names
+from init_bench.init.whole_model.parameters import NamedParameter
 
 SUCH_AS = "base='mine:small', a function in mine.py that builds the same model with another width"
 """What to pass as ``base``, for a message."""
@@ -57,29 +57,18 @@ class View:
 
     Attributes:
         graph: its parameters and layers.
-        prefix: what the wrapped model's names begin with.
-        structure: what tracing found, layers of tied weights included.
-        tied: the other names of tied parameters, by first name.
+        structure: what tracing found.
+        tied: all names of tied parameters, by the first.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        inner = unwrapped(model)
-        self.graph = ModelGraph(inner)
-        self.prefix = next(f"{path}." for path, part in model.named_modules() if part is inner)
-        self.prefix = self.prefix.lstrip(".")
-        self.tied: dict[str, list[str]] = {}
-        for alias, name in first_names(inner).items():
-            if alias != name:
-                self.tied.setdefault(name, []).append(alias)
+        self.graph = ModelGraph(unwrapped(model))
+        self.tied = {name: every for name, every in self.graph.names.items() if every[1:]}
 
     @property
     def structure(self) -> Structure:
         """What tracing found."""
-        if not hasattr(self, "_structure"):
-            weights = [p.name for p in self.graph.parameters.values() if p.role == "weight"]
-            names = [alias for name in weights for alias in (name, *self.tied.get(name, ()))]
-            self._structure = trace(self.graph.model, names)
-        return self._structure
+        return self.graph.structure
 
     def is_at(self, name: str, ends: frozenset[str]) -> bool:
         """Return whether a parameter, under this name, belongs to one of the layers ``ends``."""
@@ -88,9 +77,8 @@ class View:
     @property
     def readout_is_tied(self) -> bool:
         """Whether the last layer's weight is that of another layer too."""
-        names = [[name, *aliases] for name, aliases in self.tied.items()]
         last = self.structure.last
-        return any(any(self.is_at(n, last) for n in each) for each in names)
+        return any(self.is_at(name, last) for every in self.tied.values() for name in every)
 
 
 def growth_from_base(view: View, base: View) -> dict[str, Growth]:
@@ -222,7 +210,7 @@ def _refuse_unclear(view: View) -> None:
 
 
 def _traced(view: View, parameter: NamedParameter, ratio: float) -> Growth:
-    names = (parameter.name, *view.tied.get(parameter.name, ()))
+    names = view.graph.names[parameter.name]
     if any(isinstance(_module_of(view, name), nn.Embedding) for name in names):
         return Growth(role="input", fan_out=ratio)
     if parameter.use is None and _is_guess(parameter):

@@ -11,16 +11,13 @@ from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.hooks.isolation import rollback_on_error
 from init_bench.hooks.model_call import check_is_module
+from init_bench.hooks.module_names import without_wrappers
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.whole_model.meta_check import refuse_meta
 from init_bench.init.whole_model.network_editor import Network, Override
-from init_bench.init.whole_model.parameters import (
-    NamedParameter,
-    first_names,
-    matching,
-    named_parameters,
-)
+from init_bench.init.whole_model.parameter_names import first_names, matching
+from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 from init_bench.init.whole_model.rate_factors import FactorsByKind
 from init_bench.init.whole_model.report import Report
 from init_bench.init.whole_model.report_rows import how_it_was_traced, row_of
@@ -57,7 +54,9 @@ def initialize(
     device the report says what would be drawn, and nothing gets memory.
 
     Each parameter draws from a stream of (seed, qualified name): its values depend on no other
-    layer, on no device and not on torch's global stream, which does not move.
+    layer, on no device and not on torch's global stream, which does not move. Names are the user's
+    own: a model, or a part of it, that is compiled, distributed or checkpointed gets the weights
+    that it gets without, and nothing is compiled.
 
     Args:
         model: any module whose parameters have values.
@@ -101,37 +100,44 @@ def initialize(
         warnings.warn("initialize(loss=...) is now initialize(loss_fn=...)", FutureWarning, 2)
     init, loss = _parsed(spec), loss if loss_fn is None else loss_fn
     _check(model, init, activation, batch, loss)
-    network = Network(
-        model,
-        seed=seed,
-        activation=activation,
-        batch=batch,
-        loss=loss,
-        overrides=_overrides(model, overrides or {}),
-        kept=dict.fromkeys(_named(model, keep, "keep"), "keep="),
-    )
-    for pattern, pair in (fans or {}).items():
-        for name in _named(model, [pattern], "fans"):
-            network.parameters[name] = _with_fans(network.parameters[name], pair)
-    with rollback_on_error(model):
-        if init.name in INITS:
-            network.start(init)
-        else:
-            all_inits()[init.name](network, **dict(init.arguments))
-        _refuse_unfilled(network, init)
-        for alias, name in first_names(model).items():
-            if alias != name:
-                network.note(network.parameters[name], f"tied to {alias}")
-        rows = tuple(row_of(network, parameter) for parameter in network.parameters.values())
+    with without_wrappers(model) as own:
+        network = Network(
+            own,
+            seed=seed,
+            activation=activation,
+            batch=batch,
+            loss=loss,
+            overrides=_overrides(own, overrides or {}),
+            kept=dict.fromkeys(_named(own, keep, "keep"), "keep="),
+        )
+        for pattern, pair in (fans or {}).items():
+            for name in _named(own, [pattern], "fans"):
+                network.parameters[name] = _with_fans(network.parameters[name], pair)
+        with rollback_on_error(own):
+            _fill(network, init)
+            rows = tuple(row_of(network, parameter) for parameter in network.parameters.values())
+        traced = how_it_was_traced(network)
     return Report(
         spec=str(init),
         seed=seed,
         rows=rows,
-        traced=how_it_was_traced(network),
+        traced=traced,
         model=model,
         rate_factors=network.rate_factors,
         to_check=tuple(network.to_check),
     )
+
+
+def _fill(network: Network, init: InitSpec) -> None:
+    """Fill every parameter and note which are tied."""
+    if init.name in INITS:
+        network.start(init)
+    else:
+        all_inits()[init.name](network, **dict(init.arguments))
+    _refuse_unfilled(network, init)
+    for alias, name in first_names(network.model).items():
+        if alias != name:
+            network.note(network.parameters[name], f"tied to {alias}")
 
 
 def fill_weights(
@@ -175,14 +181,15 @@ def fill_and_rate(
     """
     init = _parsed(spec)
     refuse_meta(model)
-    if init.name in INITS:
-        found = named_parameters(model)
-        fill_all(model, found, init, seed, nonlinearities(model, found, init))
-        return {}
-    _refuse_missing(init, batch, loss)
-    network = Network(model, seed=seed, batch=batch, loss=loss)
-    all_inits()[init.name](network, **dict(init.arguments))
-    _refuse_unfilled(network, init)
+    with without_wrappers(model) as own:
+        if init.name in INITS:
+            found = named_parameters(own)
+            fill_all(own, found, init, seed, nonlinearities(own, found, init))
+            return {}
+        _refuse_missing(init, batch, loss)
+        network = Network(own, seed=seed, batch=batch, loss=loss)
+        all_inits()[init.name](network, **dict(init.arguments))
+        _refuse_unfilled(network, init)
     return network.rate_factors
 
 

@@ -1,6 +1,7 @@
 """Answer how the parameters of a model are connected: order, nonlinearities, branches."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from torch import nn
@@ -9,7 +10,8 @@ from init_bench.errors import InitBenchError
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.structure import Structure, is_norm, trace
 from init_bench.init.tensor_inits.fans import fans
-from init_bench.init.whole_model.parameters import NamedParameter, matching, named_parameters
+from init_bench.init.whole_model.parameter_names import all_names, matching
+from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 
 
 class ModelGraph:
@@ -33,8 +35,16 @@ class ModelGraph:
 
     @cached_property
     def structure(self) -> Structure:
-        """What tracing found: order, nonlinearities, residual branches."""
-        return trace(self.model, [s.name for s in self.parameters.values() if s.role == "weight"])
+        """What tracing found: order, nonlinearities, branches with weights of their own."""
+        weights = [s.name for s in self.parameters.values() if s.role == "weight"]
+        found = trace(self.model, [name for weight in weights for name in self.names[weight]])
+        own = tuple(branch for branch in found.branches if self.weights_of(branch))
+        return replace(found, branches=own)
+
+    @cached_property
+    def names(self) -> dict[str, list[str]]:
+        """Every name of each parameter, of tied ones several, by the first."""
+        return all_names(self.model, self.parameters)
 
     @property
     def output_weight(self) -> NamedParameter:
@@ -87,10 +97,11 @@ class ModelGraph:
         return [s for s in found if s.values.numel() == 1 and "bias" not in s.attribute]
 
     def biases_of(self, weight: NamedParameter) -> list[NamedParameter]:
-        """Return the bias that torch adds to what ``weight`` gives, in a list, empty if none."""
-        name = weight.attribute.replace("weight", "bias")
+        """Return the biases that torch adds to what ``weight`` gives: of a tied one several."""
+        layers = {name.rpartition(".")[0] for name in self.names[weight.name]}
+        attribute = weight.attribute.replace("weight", "bias")
         return [
-            s for s in self.parameters.values() if s.module is weight.module and s.attribute == name
+            s for s in self.parameters.values() if s.path in layers and s.attribute == attribute
         ]
 
     def fan_in(self, weight: NamedParameter) -> int:

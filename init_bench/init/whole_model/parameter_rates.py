@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from init_bench.errors import InitBenchError
-from init_bench.hooks.module_names import own_parameters
+from init_bench.hooks.module_names import own_name, own_parameters, unwrapped
 from init_bench.init.whole_model.rate_factors import (
     Factors,
     FactorsByKind,
@@ -134,9 +134,9 @@ class ParameterRates:
     def _kinds(self) -> dict[str, FactorsByKind]:
         """Return the factors of all kinds by own names; parts of a computed weight share its."""
         assert self.model is not None  # _parameters_of refuses
-        named = dict(self.model.named_parameters(remove_duplicate=False))
+        named = dict(unwrapped(self.model).named_parameters(remove_duplicate=False))
         by_id = {
-            id(value): self.rate_factors.get(_computed_name(name), {})
+            id(value): self.rate_factors.get(_computed_name(own_name(name)), {})
             for name, value in reversed(named.items())
         }
         return {name: by_id[id(value)] for name, value in own_parameters(self.model).items()}

@@ -2,9 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from init_bench.activations.recognition import TABLES
-from init_bench.errors import InitBenchError, nearest
+from init_bench.errors import InitBenchError
 from init_bench.hooks.module_names import is_torchs
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.init.tensor_inits.fans import fans, module_fans
@@ -29,6 +28,10 @@ from init_bench.init.whole_model.parameter_roles import (
 
 Fans = tuple[int, int]
 """fan_in and fan_out."""
+
+
+NARROW = (torch.bfloat16, torch.float16)
+"""Types in which torch draws uniform numbers on a coarse grid."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,10 +112,15 @@ class NamedParameter:
                 self.values.copy_(values)
 
     def draw(self, fill: Callable[..., Tensor], generator: torch.Generator) -> None:
-        """Fill every block of the parameter, on the CPU: the same values on any device."""
+        """Fill every block of the parameter, on the CPU: the same values on any device.
+
+        Of a type narrower than float32 they are float32's, rounded.
+        """
         values = self.values
-        in_place = (values.is_cpu or values.is_meta) and not self.parametrized
-        drawn = values if in_place else torch.empty_like(values, device="cpu")
+        dtype = torch.float32 if values.dtype in NARROW else values.dtype
+        at_hand = values.is_cpu and values.dtype is dtype
+        in_place = (at_hand or values.is_meta) and not self.parametrized
+        drawn = values if in_place else torch.empty_like(values, dtype=dtype, device="cpu")
         self.fill_blocks(drawn, lambda block: fill(block, generator=generator))
         if not in_place:
             self.write(drawn)
@@ -257,39 +265,3 @@ def _check(name: str, value: Tensor) -> None:
             f"parameter {name!r} is distributed: initialize the model on every rank before you "
             f"distribute it; the same seed gives every rank the same values"
         )
-
-
-def first_names(model: nn.Module) -> dict[str, str]:
-    """Return the name under which each parameter is filled, by every name that it has.
-
-    Example:
-        >>> layer = nn.Linear(2, 2, bias=False)
-        >>> first_names(nn.ModuleDict({"a": layer, "b": layer}))
-        {'a.weight': 'a.weight', 'b.weight': 'a.weight'}
-    """
-    first: dict[int, str] = {}
-    own = {parameter.name: parameter.name for parameter in named_parameters(model)}
-    names = model.named_parameters(remove_duplicate=False)
-    tied = {name: first.setdefault(id(value), name) for name, value in names}
-    return own | {name: owner for name, owner in tied.items() if owner in own}
-
-
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the qualified names that the ``fnmatch`` pattern matches.
-
-    Raises:
-        InitBenchError: none does.
-
-    Example:
-        >>> matching("head.*", ["body.weight", "head.weight", "head.bias"])
-        ['head.weight', 'head.bias']
-    """
-    names = list(names)
-    found = [name for name in names if fnmatchcase(name, pattern)]
-    if not found:
-        near = nearest(pattern.strip("*."), names)
-        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        raise InitBenchError(
-            f"pattern {pattern!r} matches no parameter and no module{near} There are: {shown}"
-        )
-    return found

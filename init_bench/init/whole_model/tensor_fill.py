@@ -17,6 +17,7 @@ from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
 from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
+from init_bench.init.whole_model.parameter_names import all_names
 from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -30,7 +31,8 @@ def nonlinearities(
     """Return the arguments that name the nonlinearity after a layer, if ``init`` takes one."""
     if not asks_for_nonlinearity(init):
         return lambda parameter: ""
-    structure = trace(model, [parameter.name for parameter in found if parameter.role == "weight"])
+    names = all_names(model, [parameter.name for parameter in found if parameter.role == "weight"])
+    structure = trace(model, [name for each in names.values() for name in each])
     return lambda parameter: structure.nonlinearity_after(parameter.path) or ""
 
 

@@ -1,6 +1,7 @@
 """The laws of the recipes of language models, on traced models and on transformers' own."""
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.errors import InitBenchError
+from init_bench.init import InitSpec
 from tests.init.module_inits import language
 
 RECIPES = ("llama", "llama(depth='index')", "fan_in", "normalized", "nanochat", "small", "gpt2")
@@ -51,6 +53,23 @@ def test_llama_divides_the_ends_of_branches_by_the_root_of_their_number(
     for block in (1, layers):
         found = index.loc[f"{block}.down.weight", "std_nominal"]
         assert found == pytest.approx(base / math.sqrt(2 * block))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["llama", "fan_in", "mup"])
+def test_a_billion_parameters_are_reported_on_meta_in_less_than_10_seconds(spec: str) -> None:
+    sizes = {"vocab_size": 32_000, "num_attention_heads": 32, "num_key_value_heads": 8}
+    wide = {"hidden_size": 2048, "intermediate_size": 8192, **sizes}
+    narrow = {"hidden_size": 256, "intermediate_size": 1024, **sizes}
+    with torch.device("meta"):
+        model = language.llama(16, **wide)
+    base = {"base": lambda: language.llama(16, **narrow).to("meta")} if spec == "mup" else {}
+    init = InitSpec(spec, tuple(base.items()))  # type: ignore[arg-type]
+    started = time.process_time()
+    report = ib.initialize(model, init)
+    assert time.process_time() - started < 10
+    assert sum(math.prod(row.shape) for row in report.rows) > 1e9
+    assert all(value.is_meta for value in model.parameters())
 
 
 @given(width=st.sampled_from((64, 128, 200)), layers=st.integers(1, 6), seed=st.integers(0, 9))

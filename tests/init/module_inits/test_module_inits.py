@@ -20,10 +20,12 @@ def weights(model: nn.Module, spec: str, seed: int = 0) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-@given(blocks=st.integers(1, 9))
-def test_fixup_starts_branches_at_zero_and_scales_the_rest_by_depth(blocks: int) -> None:
-    plain = weights(networks.residual(blocks, scalar=True), "he_normal")
-    model = networks.residual(blocks, scalar=True)
+@pytest.mark.parametrize(("blocks", "width"), [(1, 8), (2, 1024), (9, 256), (64, 64)])
+def test_fixup_starts_branches_at_zero_and_scales_the_rest_by_depth(
+    blocks: int, width: int
+) -> None:
+    plain = weights(networks.residual(blocks, width, scalar=True), "he_normal")
+    model = networks.residual(blocks, width, scalar=True)
     fixed = weights(model, "fixup")
     for block in range(1, blocks + 1):
         factor = blocks ** (-1 / (2 * 2 - 2))
@@ -32,7 +34,7 @@ def test_fixup_starts_branches_at_zero_and_scales_the_rest_by_depth(blocks: int)
         assert fixed[f"{block}.alpha"] == 1
     assert not fixed[f"{blocks + 1}.weight"].any()
     assert torch.equal(fixed["0.weight"], plain["0.weight"])
-    x = torch.randn(4, 8)
+    x = torch.randn(4, width)
     assert torch.equal(model[1:-1](x), x)
 
 
@@ -126,7 +128,7 @@ def test_zero_draws_nothing_and_fills_the_center_of_a_kernel() -> None:
     assert torch.equal(model(x), x[:, :2])
 
 
-@given(layers=st.integers(1, 6))
+@pytest.mark.parametrize("layers", [1, 2, 6, pytest.param(64, marks=pytest.mark.slow)])
 def test_gpt2_shrinks_what_ends_a_branch_by_the_root_of_their_number(layers: int) -> None:
     model = networks.transformer(layers)
     plain, found = weights(networks.transformer(layers), "normal(std=0.02)"), weights(model, "gpt2")

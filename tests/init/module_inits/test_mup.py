@@ -178,6 +178,32 @@ def test_every_gradient_entry_follows_what_epsilon_does() -> None:
             assert 0.5 < shares[1][name] / narrow < 2, name
 
 
+def steps_of_logits(width: int, seeds: int) -> Tensor:
+    """Return how far one step of Adam moves each logit, over its rate, by seed."""
+    tokens = torch.randint(20, (4, 5), generator=torch.Generator().manual_seed(0))
+    found = []
+    for seed in range(seeds):
+        model = Speaker(width, 1)
+        spec = "mup(base_width=64, start='lecun_normal', zero_readout=True)"
+        groups = initialize(model, spec, seed=seed).param_groups(lr=1e-3, optimizer="adam")
+        functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten()).backward()  # type: ignore[no-untyped-call]
+        torch.optim.Adam(groups).step()
+        found.append(model(tokens).detach() / 1e-3)
+    return torch.stack(found)
+
+
+@pytest.mark.slow
+def test_a_step_is_the_same_at_every_width_but_for_a_rest_that_falls_with_its_root() -> None:
+    """What seeds share is the step of an infinite network; their variance falls as 1/width."""
+    shared, rest = [], []
+    for width in (64, 256):
+        moved = steps_of_logits(width, seeds := 8)
+        rest.append(moved.var(0).mean().item())
+        shared.append(moved.mean(0).square().mean().item() - rest[-1] / seeds)
+    assert 0.8 < shared[1] / shared[0] < 1.25
+    assert 3 < rest[0] / rest[1] < 5.5
+
+
 def test_a_tied_readout_needs_its_multiplier_in_the_model() -> None:
     lacking = initialize(Speaker(128, tied=True), "mup(base_width=32)")
     assert "base width / width = 0.25; found 1" in lacking.to_check[0]
