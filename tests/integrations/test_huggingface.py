@@ -90,6 +90,7 @@ def test_findings_go_to_the_trainers_logger(
     nn.init.zeros_(model.transformer.h[0].mlp.c_fc.weight)
     logger = transformers.utils.logging.get_logger("transformers")
     monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level("WARNING", logger.name)
     train(model, tmp_path, [DiagnosisCallback()])
     told = [one for one in caplog.records if one.name == "transformers.trainer"]
     assert any("transformer.h.0.mlp.c_fc" in one.getMessage() for one in told)

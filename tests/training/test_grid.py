@@ -252,12 +252,12 @@ def test_a_type_checker_refuses_what_a_grid_refuses() -> None:
 
 
 def test_the_help_of_a_grid_states_type_and_default_of_every_axis() -> None:
-    documented = Grid.__doc__ or ""
+    documented = inspect.getdoc(Grid) or ""
     for name, field in Grid.model_fields.items():
         default = field.default[0] if field.default else None
         kind = "int" if default is None else type(default).__name__
         shown = json.dumps(default) if isinstance(default, str) else default
-        assert f"        {name}: {kind}, default {shown}. " in documented
+        assert f"    {name}: {kind}, default {shown}. " in documented
     signature = str(inspect.signature(Grid))
     assert "Annotated" not in signature and "lr: Axis[Rate]" in signature
 
