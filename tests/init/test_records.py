@@ -39,6 +39,7 @@ def registered() -> Iterator[str]:
     )
     yield "quarter_he"
     INITS.pop("quarter_he")
+    ALIASES.pop("quarter_kaiming")
 
 
 def test_it_is_in_the_list_of_the_command_line(

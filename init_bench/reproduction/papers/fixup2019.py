@@ -139,7 +139,7 @@ EXPERIMENT = Experiment(
     setting="Residual MLPs of width 32, two layers a block, on MNIST, SGD at rate 0.1, batch 64, "
     f"20 steps. {OF_RATIOS}",
     seeds=3,
-    quick={"width": 8, "steps": 4, "depths": (3, 6)},
+    quick={"width": 8, "steps": 10, "depths": (3, 6)},
     not_checked="10,000 layers, convolutions, and that the results match normalized networks.",
     pictures={
         "fixup": Picture(
