@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from init_bench.figures.page.document import Section
-from init_bench.figures.page.grid_axes import Axes
+from init_bench.figures.page.grid_axes import Axes, neighbors
 from init_bench.figures.page.numbers import rounded
-from init_bench.figures.page.signal import MOST_STEPS
+from init_bench.figures.page.signal import MOST_STEPS, thinned
 from init_bench.figures.style import need
 from init_bench.statistics.histogram import REACH, divisor
 
@@ -17,7 +17,7 @@ UNIT = 1e-4
 """Share of the values that the numbers of a page count: whole ones take a third of the room."""
 
 
-MOST_HISTOGRAMS = 20_000
+MOST_HISTOGRAMS = 10_000
 """Histograms of a page, of a combination, step and layer each; the best runs come first."""
 
 
@@ -30,7 +30,7 @@ def histograms_section(histograms: pd.DataFrame, axes: Sequence[str], *, lead: s
 
     Args:
         histograms: the axes, ``layer``, ``centre``, ``width``, ``share``, and ``step`` where there
-            are several.
+            are several; the bins of a layer follow each other.
         axes: names of the columns that tell networks apart.
         lead: what was measured.
 
@@ -39,13 +39,18 @@ def histograms_section(histograms: pd.DataFrame, axes: Sequence[str], *, lead: s
     """
     need(histograms, *axes, "layer", "centre", "width", "share")
     frame = histograms if "step" in histograms else histograms.assign(step=0)
-    rows = []
-    for _, bins in frame.groupby([*axes, "step", "layer"], sort=False):
-        half = bins["width"] / 2
-        ends = {"low": bins["centre"].iloc[0] - half.iloc[0]}
-        ends |= {"high": bins["centre"].iloc[-1] + half.iloc[-1]}
-        rows.append({**bins.iloc[0], **ends, "shares": bins["share"].to_numpy()})
-    table = pd.DataFrame(rows).assign(cells=1, final_loss=0.0)
+    parts = [part for _, part in neighbors(frame, [*axes, "step", "layer"])]
+    first = frame.iloc[[part.start for part in parts]]
+    last = frame.iloc[[part.stop - 1 for part in parts]]
+    high, shares = last["centre"] + last["width"] / 2, frame["share"].to_numpy()
+    table = first.assign(
+        low=first["centre"] - first["width"] / 2,
+        high=high.to_numpy(),
+        shares=pd.Series([shares[part] for part in parts], first.index, dtype=object),
+        cells=1,
+        final_loss=0.0,
+    )
+    table = table.sort_values([*axes, "step"], kind="stable")
     return Section(
         kind="histograms", title="Activation histograms", lead=lead, data=_data(table, axes)
     )
@@ -77,20 +82,23 @@ def training_histograms_section(
     same = [*axes, "seed", "step", "index", "kind"]
     spread = layers[[*same, "std", "sample_std"]].drop_duplicates(same)
     rows = rows[rows["rank"].isin(kept)].merge(spread, on=same, how="left")
-    table = rows.sort_values(["rank", "step", "index"], kind="stable").assign(
-        high=REACH * rows["rms"].map(divisor),
-        low=-REACH * rows["rms"].map(divisor),
-        shares=[counts / max(1, counts.sum()) for counts in rows["counts"]],
+    rows = rows.sort_values(["rank", "kind", "step", "index"], ignore_index=True)
+    counts = np.stack(rows["counts"].to_list())
+    reach = REACH * rows["rms"].map(divisor)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    table = rows.assign(
+        high=reach,
+        low=-reach,
+        shares=pd.Series([*shares], dtype=object),
         values=rows["kind"].map(VALUES),
     )
-    part = f" The {len(kept)} best combinations." if len(kept) < len(total) else ""
     return Section(
         kind="histograms",
         title="Histograms during training",
         lead="Share of each layer's values at a captured step; of each combination the first seed "
-        f"alone.{part} The bins of a layer reach to {REACH:g} times its root mean square on either "
-        "side; what lies beyond counts in the outermost. std: of all values; signal: sample_std, "
-        "the part that depends on the input.",
+        f"alone. {thinned(len(kept), len(total))}The bins of a layer reach to {REACH:g} times its "
+        "root mean square on either side; what lies beyond counts in the outermost. std: of all "
+        "values; signal: sample_std, the part that depends on the input.",
         data=_data(table, [*axes, "values"]) | {"reach": REACH},
     )
 
@@ -101,20 +109,25 @@ def _first_seeds(rows: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
 
 
 def _data(table: pd.DataFrame, axes: Sequence[str]) -> dict[str, Any]:
-    """Return what the script draws of a row per network, step and layer."""
+    """Return what the script draws of a row per network, step and layer, neighbors by network."""
     numbered = Axes(table.drop_duplicates(list(axes)), axes)
-    panels: list[dict[str, Any]] = []
-    groups: Any = table.groupby([*axes, "step"], sort=False)
-    for values, part in groups:
-        layers = [_layer(row) for row in part.to_dict("records")]
-        panels.append({"at": numbered.at(values[:-1]), "step": int(values[-1]), "layers": layers})
-    steps = sorted({panel["step"] for panel in panels})
+    layers = _layers(table)
+    panels = [
+        {"at": numbered.at(values[:-1]), "step": int(values[-1]), "layers": layers[part]}
+        for values, part in neighbors(table, [*axes, "step"])
+    ]
+    steps = sorted(table["step"].unique().tolist())
     return {"axes": numbered.to_dict(), "panels": panels, "steps": steps, "unit": UNIT}
 
 
-def _layer(row: dict[Any, Any]) -> dict[str, Any]:
-    words = {name: rounded([row[name]])[0] for name in ("std", "sample_std") if name in row}
-    width = (row["high"] - row["low"]) / len(row["shares"])
-    low, width = rounded([row["low"], width])
-    shares = np.rint(row["shares"] / UNIT).astype(int).tolist()
-    return {"name": str(row["layer"]), "low": low, "width": width, "share": shares, **words}
+def _layers(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what the script draws of each row."""
+    widths = (table["high"] - table["low"]) / table["shares"].map(len)
+    columns = {
+        "name": table["layer"].astype(str).tolist(),
+        "low": rounded(table["low"]),
+        "width": rounded(widths),
+        "share": [np.rint(each / UNIT).astype(int).tolist() for each in table["shares"]],
+        **{name: rounded(table[name]) for name in ("std", "sample_std") if name in table},
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

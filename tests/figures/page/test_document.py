@@ -149,10 +149,10 @@ def test_histograms_during_training_are_those_of_the_first_seed() -> None:
 
 def test_a_page_holds_the_best_histograms_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = counted(seeds=1, steps=2, inits=5)
-    assert "best" not in drawn(rows).lead
+    assert "The best" not in drawn(rows).lead
     monkeypatch.setattr(page_histograms, "MOST_HISTOGRAMS", 11)
     thinned = drawn(rows)
-    assert "The 2 best combinations" in thinned.lead
+    assert "The best 2 of 5 combinations" in thinned.lead
     assert thinned.data is not None and len(thinned.data["panels"]) == 2 * 2
 
 
