@@ -55,7 +55,7 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
         }
         | {"folder_locks", "folder_format"},
         {"run_facts", "networks", "chunks", "tables", "intra_op", "chunk_timeout"},
-        {"init_check", "device_memory", "engine", "chunk_files", "shards"},
+        {"init_check", "device_memory", "engine", "chunk_files", "shards", "histogram_bins"},
         {"axes", "executors", "chunk_tables", "chunk_trainer"},
         {"grid", "store", "chunk_timing"},
         {"run_page", "compaction"},

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.statistics.histogram import Histogram
 from init_bench.statistics.layer_statistics import describe
 
 Statistics = dict[str, float]
@@ -62,7 +63,7 @@ class LayerCall:
         input: statistics of the input, as ``describe_signal`` returns them; empty where unknown.
         weight: statistics of the module's weight, ``None`` where it has no weight matrix.
         gradients: statistics of the gradient with respect to the output, one per backward pass.
-        histogram: share of the output's values in each bin, ``None`` unless asked for.
+        histogram: of the output's values, ``None`` unless asked for.
         used: the weights that a layer of the user's own multiplied by.
         factor_before, factor_after: constants by which the model multiplied its input and output.
         normalizes: whether it gives the same for larger input.
@@ -79,7 +80,7 @@ class LayerCall:
     input: Statistics
     weight: Statistics | None = None
     gradients: list[Statistics] = field(default_factory=list)
-    histogram: list[float] | None = None
+    histogram: Histogram | None = None
     used: list[UsedWeight] = field(default_factory=list)
     factor_before: float = 1.0
     factor_after: float = 1.0

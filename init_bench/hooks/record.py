@@ -163,7 +163,7 @@ class Record:
             {"layer": call.layer, "index": call.index, "centre": center, "share": share}
             for call in self.layer_calls
             if call.histogram is not None
-            for center, share in zip(CENTERS, call.histogram, strict=True)
+            for center, share in zip(CENTERS, call.histogram.shares, strict=True)
         ]
         return pd.DataFrame(rows, columns=["layer", "index", "centre", "share"])
 

@@ -2,12 +2,20 @@
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from init_bench.statistics.distinct_rows import distinct_rows
+from init_bench.statistics.histogram import (
+    BINS,
+    Histogram,
+    bin_numbers,
+    divisor,
+    relative_histogram,
+)
 from init_bench.statistics.layer_statistics import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
@@ -79,6 +87,29 @@ def describe_weight_stack(weights: Tensor) -> list[dict[str, float]]:
             size = max(abs(layer["min"]), abs(layer["max"]))
             layer["distinct"] = float(distinct_rows(rows[i], SAME_ROWS * size))
     return found
+
+
+def histograms_of_stack(values: Tensor, numbers: Sequence[Mapping[str, float]]) -> list[Histogram]:
+    """Return the histogram of each layer of a stack, as ``relative_histogram`` does.
+
+    Shapes:
+        values: ``(layers, samples, units)``.
+        numbers: what ``describe_stack`` returns of them.
+
+    Example:
+        >>> two = torch.tensor([[[0.0, 1.0], [2.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]])
+        >>> [sum(layer.counts) for layer in histograms_of_stack(two, describe_stack(two))]
+        [4, 4]
+    """
+    rms = [math.hypot(layer["mean"], layer["std"]) for layer in numbers]
+    scale = torch.tensor([divisor(each) for each in rms], dtype=values.dtype).to(values.device)
+    place = bin_numbers(values.detach(), scale.view(-1, 1, 1)).nan_to_num_(nan=0.0).long()
+    place += BINS * torch.arange(len(rms), device=values.device).view(-1, 1, 1)
+    counts = place.flatten().bincount(minlength=BINS * len(rms)).view(-1, BINS).cpu().tolist()
+    return [
+        Histogram(size, found) if math.isfinite(size) else relative_histogram(layer, stated)
+        for size, found, layer, stated in zip(rms, counts, values.detach(), numbers, strict=True)
+    ]
 
 
 def _variances(z: Tensor) -> tuple[Tensor, Tensor]:

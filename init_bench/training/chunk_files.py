@@ -1,4 +1,4 @@
-"""The files of one chunk: three tables, and the checksums that make it whole."""
+"""The files of one chunk: its tables, and the checksums that make it whole."""
 
 import hashlib
 import itertools
@@ -23,9 +23,14 @@ from init_bench.training.tables import SCHEMAS
 COMMIT_ORDER = ("curves", "layers", "cells")
 
 
+HISTOGRAMS = "histograms"
+"""The table that a chunk may lack. It is written before the others; a version of this package that
+does not know it reads the rest."""
+
+
 CHECKSUMS = "checksums"
-"""A chunk is complete if its checksum file, written last, agrees with its three tables. The file
-repeats the keys of its cells and a hash of the columns: it opens a folder without its tables."""
+"""A chunk is complete if its checksum file, written last, agrees with its tables. The file repeats
+the keys of its cells and a hash of the columns: it opens a folder without its tables."""
 
 
 COLUMNS = hashlib.sha256("".join(map(str, SCHEMAS.values())).encode()).hexdigest()[:16]
@@ -41,8 +46,13 @@ class ChunkFiles:
 
     @property
     def tables(self) -> list[Path]:
-        """The three tables, in the order in which they are written."""
+        """The tables that every chunk has, in the order in which they are written."""
         return [self.table(kind) for kind in COMMIT_ORDER]
+
+    @property
+    def every_table(self) -> list[Path]:
+        """These and that of the histograms, which may not be there."""
+        return [self.table(HISTOGRAMS), *self.tables]
 
     def table(self, kind: str) -> Path:
         """Return the file of one table."""
@@ -64,17 +74,20 @@ class ChunkFiles:
         row_groups: Sequence[Sequence[str]],
         replaces: Sequence[str] = (),
     ) -> None:
-        """Write three tables, each atomically, then their checksums; all of them or none.
+        """Write the tables, each atomically, then their checksums; all of them or none.
 
         Args:
-            write_table: writes a table into the file that it is given.
+            write_table: by name of a table, writes it into the file that it is given.
             row_groups: keys of the cells in each row group of the tables.
             replaces: names of chunks that hold the same cells: they count no more from now on.
         """
         try:
-            for path in self.tables:
-                write_atomic(path, write_table[path.parent.name])
-            sums: dict[str, Any] = {path.parent.name: sha256(path) for path in self.tables}
+            kinds = [kind for kind in (HISTOGRAMS, *COMMIT_ORDER) if kind in write_table]
+            if HISTOGRAMS in kinds:  # made now: an older version may have made the other folders
+                self.table(HISTOGRAMS).parent.mkdir(exist_ok=True)
+            for kind in kinds:
+                write_atomic(self.table(kind), write_table[kind])
+            sums: dict[str, Any] = {kind: sha256(self.table(kind)) for kind in kinds}
             sums |= {"columns": COLUMNS, "keys": list(itertools.chain(*row_groups))}
             if replaces:
                 sums |= {"row_groups": [*map(len, row_groups)], "replaces": list(replaces)}
@@ -86,12 +99,12 @@ class ChunkFiles:
 
     def remove(self) -> None:
         """Delete the files, the checksums first: what is left of a chunk does not count."""
-        for path in (self.sums, *self.tables):
+        for path in (self.sums, *self.every_table):
             path.unlink(missing_ok=True)
 
     def set_aside(self) -> list[Path]:
         """Move the files to ``damaged/``; return where they were."""
-        paths = [path for path in (*self.tables, self.sums) if path.exists()]
+        paths = [path for path in (*self.every_table, self.sums) if path.exists()]
         for path in paths:
             target = self.folder / "damaged" / f"{path.parent.name}-{path.name}"
             target.parent.mkdir(exist_ok=True)
@@ -102,7 +115,8 @@ class ChunkFiles:
         """Return what the checksum file says, ``None`` if a table does not agree with it."""
         try:
             stated: dict[str, Any] = json.loads(self.sums.read_text())
-            sound = all(sha256(path) == stated[path.parent.name] for path in self.tables)
+            paths = self.every_table if HISTOGRAMS in stated else self.tables
+            sound = all(sha256(path) == stated[path.parent.name] for path in paths)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return stated if sound else None

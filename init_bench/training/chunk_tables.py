@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from init_bench.training.chunk_files import ChunkFiles
-from init_bench.training.tables import SCHEMAS
+from init_bench.training.tables import SCHEMAS, TABLES
 
 FILES_AT_ONCE = 100
 """Chunks whose cells are joined into one table at a time."""
@@ -44,15 +44,16 @@ def dataset_of(
 
     Args:
         folder: of the run.
-        kind: ``cells``, ``curves`` or ``layers``.
+        kind: of ``TABLES``; a chunk without it has no rows.
         chunks: by name, the keys of the cells in each row group.
         wanted: keys of cells; ``None`` is all. Other cells of their chunks are left out.
     """
-    schema = SCHEMAS[kind]
+    schema = TABLES[kind]
     held = sorted(
         name
         for name, row_groups in chunks.items()
-        if wanted is None or not all(map(wanted.isdisjoint, row_groups))
+        if (wanted is None or not all(map(wanted.isdisjoint, row_groups)))
+        and (kind in SCHEMAS or ChunkFiles(folder, name).table(kind).exists())
     )
     if not held:
         return ds.dataset(schema.empty_table())

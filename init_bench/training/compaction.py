@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError
-from init_bench.training.chunk_files import ChunkFiles
+from init_bench.training.chunk_files import HISTOGRAMS, ChunkFiles
 from init_bench.training.folder_format import folder_of_run
 from init_bench.training.folder_locks import Claims, holder
 from init_bench.training.store import Store
-from init_bench.training.tables import SCHEMAS
+from init_bench.training.tables import SCHEMAS, TABLES
 
 MOST_ROWS = 5_000_000
 """Rows of curves and layers in a file that is made; larger ones are left as they are."""
@@ -69,11 +69,16 @@ def _groups(folder: Path, chunks: Mapping[str, object]) -> list[list[str]]:
 
 
 def _merging(folder: Path, names: Sequence[str]) -> dict[str, Callable[[Path], object]]:
-    return {kind: partial(_merge, folder, kind, names) for kind in SCHEMAS}
+    counted = any(ChunkFiles(folder, name).table(HISTOGRAMS).exists() for name in names)
+    kinds = TABLES if counted else SCHEMAS
+    return {kind: partial(_merge, folder, kind, names) for kind in kinds}
 
 
 def _merge(folder: Path, kind: str, names: Sequence[str], path: Path) -> None:
     """Write a table of several chunks into ``path``: a row group of each, one at a time."""
-    with pq.ParquetWriter(path, SCHEMAS[kind]) as writer:
+    nothing = TABLES[kind].empty_table()  # of a chunk that has no histograms
+    with pq.ParquetWriter(path, TABLES[kind]) as writer:
         for name in names:
-            writer.write_table(pq.read_table(ChunkFiles(folder, name).table(kind)))
+            old = ChunkFiles(folder, name).table(kind)
+            present = kind in SCHEMAS or old.exists()
+            writer.write_table(pq.read_table(old) if present else nothing)

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyarrow import csv
 
 from init_bench.errors import InitBenchError, lookup
 from init_bench.files import make_folder, write_atomic
 from init_bench.statistics import STATISTICS
+from init_bench.statistics.histogram import CENTERS, REACH, divisor
 from init_bench.training.cell import AXES
+from init_bench.training.histogram_bins import BINS_SCHEMA, bins_of
 from init_bench.training.results import Results, load
-from init_bench.training.tables import SCHEMAS
+from init_bench.training.tables import TABLES
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -38,9 +41,10 @@ def export(
 ) -> list[Path]:
     """Write the tables of a run in the format of another tool.
 
-    ``csv`` writes ``cells.csv``, ``curves.csv`` and ``layers.csv``. ``tensorboard`` writes a folder
-    per cell, named after the axes that vary: the loss over steps, every statistic of a layer at the
-    captured steps as ``<kind>/<layer>/<statistic>``, and the axes with final loss and accuracy for
+    ``csv`` writes ``cells.csv``, ``curves.csv``, ``layers.csv`` and ``histograms.csv``, a row per
+    bin. ``tensorboard`` writes a folder per cell, named after the axes that vary: the loss over
+    steps, every statistic of a layer at the captured steps as ``<kind>/<layer>/<statistic>``, the
+    histogram of each output as ``<kind>/<layer>``, and the axes with final loss and accuracy for
     the HParams tab. Where the folder holds ``histograms.parquet``, as the book's does, its
     histograms follow. Numbers that are not finite are left out.
 
@@ -61,7 +65,7 @@ def export(
         >>> results = run(
         ...     Grid(width=4, depth=2, steps=3), tempfile.mkdtemp(), device="cpu", progress=False)
         >>> [path.name for path in export(results)]
-        ['cells.csv', 'curves.csv', 'layers.csv']
+        ['cells.csv', 'curves.csv', 'layers.csv', 'histograms.csv']
     """
     write = lookup(FORMATS, format, kind="format")
     results = run if isinstance(run, Results) else load(run)
@@ -72,16 +76,18 @@ def export(
 
 def _write_csv(results: Results, folder: Path) -> Iterator[Path]:
     """Write each table as CSV, a batch of rows at a time; yield the paths."""
-    for table in SCHEMAS:
+    for table in TABLES:
         path = folder / f"{table}.csv"
         write_atomic(path, functools.partial(_stream, results, table))
         yield path
 
 
 def _stream(results: Results, table: str, path: Path) -> None:
-    with csv.CSVWriter(path, SCHEMAS[table]) as writer:
+    binned = table == "histograms"
+    with csv.CSVWriter(path, BINS_SCHEMA if binned else TABLES[table]) as writer:
         for batch in results.scan(table).to_batches():
-            writer.write_batch(batch)
+            rows = pa.Table.from_batches([batch])
+            writer.write_table(bins_of(rows) if binned else rows)
 
 
 def _write_tensorboard(results: Results, folder: Path) -> Iterator[Path]:
@@ -127,7 +133,7 @@ def _run_name(cell: dict[Any, Any], varied: list[str]) -> str:
 
 
 def _add_cell(writer: "SummaryWriter", cell: dict[Any, Any], results: Results) -> None:
-    """Add the loss, the layers' statistics and the axes of one cell."""
+    """Add the loss, the layers' statistics and histograms, and the axes of one cell."""
     frames = {name: _rows(results, name, cell["key"]) for name in ("curves", "layers")}
     for row in frames["curves"].itertuples():
         _add(writer, "loss", row.loss, row.step)
@@ -135,6 +141,8 @@ def _add_cell(writer: "SummaryWriter", cell: dict[Any, Any], results: Results) -
         for statistic in STATISTICS:
             tag = f"{record['kind']}/{record['layer']}/{statistic}"
             _add(writer, tag, record[statistic], record["step"])
+    for record in _rows(results, "histograms", cell["key"]).to_dict("records"):
+        _add_counts(writer, record)
     ends = {name: cell[name] for name in ("final_loss", "test_accuracy")}
     found = {name: value for name, value in ends.items() if math.isfinite(value)}
     writer.add_hparams({axis: cell[axis] for axis in AXES}, found, run_name=".")
@@ -150,24 +158,39 @@ def _add(writer: "SummaryWriter", tag: str, value: Any, step: Any) -> None:
         writer.add_scalar(tag, value, step)
 
 
+def _add_counts(writer: "SummaryWriter", record: dict[Any, Any]) -> None:
+    """Add the histogram of one output, where any of its values is finite."""
+    if record["counts"].any():
+        width = divisor(record["rms"]) * 2 * REACH / len(CENTERS)
+        centers = divisor(record["rms"]) * np.array(CENTERS)
+        tag = f"{record['kind']}/{record['layer']}"
+        _add_histogram(writer, tag, centers, width, record["counts"], record["step"])
+
+
 def _add_histograms(writer: "SummaryWriter", table: pd.DataFrame) -> None:
     """Add the histogram of each layer's activations, over all of its range."""
     widest = table["range"].iloc[-1]  # the book's own range cuts values off
     for layer, bins in table[table["range"] == widest].groupby("layer"):
-        counts = COUNTED * bins["share"].to_numpy(float)
-        centers = bins["centre"].to_numpy(float)
-        edges = centers + bins["width"].to_numpy(float) / 2
-        writer.add_histogram_raw(
-            f"activation/layer {layer}",
-            min=float(centers[0] - bins["width"].iloc[0] / 2),
-            max=float(edges[-1]),
-            num=float(counts.sum()),
-            sum=float(counts @ centers),
-            sum_squares=float(counts @ np.square(centers)),
-            bucket_limits=edges.tolist(),
-            bucket_counts=counts.tolist(),
-            global_step=0,
-        )
+        counts, centers = COUNTED * bins["share"].to_numpy(float), bins["centre"].to_numpy(float)
+        width = float(bins["width"].iloc[0])
+        _add_histogram(writer, f"activation/layer {layer}", centers, width, counts, 0)
+
+
+def _add_histogram(
+    writer: "SummaryWriter", tag: str, centers: Any, width: float, counts: Any, step: int
+) -> None:
+    edges = centers + width / 2
+    writer.add_histogram_raw(
+        tag,
+        min=float(centers[0] - width / 2),
+        max=float(edges[-1]),
+        num=float(counts.sum()),
+        sum=float(counts @ centers),
+        sum_squares=float(counts @ np.square(centers)),
+        bucket_limits=edges.tolist(),
+        bucket_counts=counts.tolist(),
+        global_step=step,
+    )
 
 
 FORMATS: dict[str, Callable[[Results, Path], Iterator[Path]]] = {

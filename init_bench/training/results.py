@@ -25,9 +25,10 @@ from init_bench.files import json_records, write_files
 from init_bench.training.axes import cells_with
 from init_bench.training.cell import AXES
 from init_bench.training.folder_format import folder_of_run
+from init_bench.training.histogram_bins import bins_of
 from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
 from init_bench.training.store import Store
-from init_bench.training.tables import LAST_STEPS, SCHEMAS
+from init_bench.training.tables import LAST_STEPS, TABLES
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
 """Axes that the summary table names even if they have one value."""
@@ -70,6 +71,11 @@ class Results:
         """Statistics per cell, step, layer and tensor kind; all of them, in memory."""
         return self._frame("layers")
 
+    @cached_property
+    def histograms(self) -> pd.DataFrame:
+        """Values of each output per cell, step and layer, a row per bin of -4 to 4 RMS."""
+        return self._frame("histograms")
+
     def scan(
         self,
         table: str = "curves",
@@ -84,7 +90,7 @@ class Results:
         a time, ``.head(n)`` the first, ``.count_rows()`` none. Their order is that of the files.
 
         Args:
-            table: ``curves``, ``layers`` or ``cells``.
+            table: ``curves``, ``layers``, ``cells`` or, a row per output, ``histograms``.
             steps: only these; ``range(0, 2000, 10)`` is every tenth.
             columns: only these.
             axes: only the cells with this value, or one of these values: ``init="he_normal"``.
@@ -101,12 +107,10 @@ class Results:
             >>> scan.count_rows(), scan.to_table().column_names
             (8, ['step', 'loss'])
         """
-        lookup(SCHEMAS, table, kind="table")
-        names = dict.fromkeys(SCHEMAS[table].names)
-        for name in columns or ():
+        lookup(TABLES, table, kind="table")
+        names = dict.fromkeys(TABLES[table].names)
+        for name in (*(columns or ()), *["step"] * (steps is not None)):
             lookup(names, name, kind="column")
-        if steps is not None:
-            lookup(names, "step", kind="column")
         rows = self.store.dataset(table, set(cells_with(self.cells, axes)["key"]))
         chosen = None if steps is None else ds.field("step").isin(list(steps))
         return rows.scanner(columns=None if columns is None else list(columns), filter=chosen)
@@ -237,7 +241,7 @@ class Results:
         if self.cells.empty:
             return self.summary
         table = self.table.to_string(index=False, float_format="{:.4g}".format)
-        return f"{self.summary}\n{table}\n{MEANING}\nTables: .cells, .curves, .layers"
+        return f"{self.summary}\n{table}\n{MEANING}\nTables: .cells, .curves, .layers, .histograms"
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, float_format="{:.4g}".format)
@@ -248,7 +252,8 @@ class Results:
         rows = self.store.dataset(table, set(self.cells["key"])).to_table()
         place = pc.index_in(rows["key"], pa.array(self.cells["key"], pa.string())).to_numpy()
         inner = [rows[name].to_numpy() for name in ("index", "step") if name in rows.column_names]
-        frame: pd.DataFrame = rows.take(np.lexsort((*inner, place))).to_pandas()
+        rows = rows.take(np.lexsort((*inner, place)))
+        frame: pd.DataFrame = (bins_of(rows) if table == "histograms" else rows).to_pandas()
         return frame
 
     def _varied_axes(self) -> list[str]:

@@ -17,6 +17,7 @@ from init_bench.figures.page import (
     heat_map_section,
     spread_section,
     table_section,
+    training_histograms_section,
 )
 from init_bench.figures.page.runs import drawn_steps
 from init_bench.figures.page.signal import hidden_layers
@@ -41,6 +42,10 @@ LAYER_COLUMNS = (
     *("sample_std", "unit_std", "correlation"),
 )
 """What the page and theory read of a run's layers."""
+
+
+HISTOGRAM_COLUMNS = ("step", "layer", "index", "kind", "rms", "counts")
+"""What the page reads of a run's histograms."""
 
 
 NETWORK = ("init", "activation", "seed", "model", "norm", "width")
@@ -173,6 +178,7 @@ def _sections(
         hidden = hidden_layers(layers, axes)
         sections.append(depth_section(hidden, runs, axes, expected=expected))
         sections.append(spread_section(hidden, runs, axes))
+        sections += _histograms(run, layers, runs, axes)
     columns = [*axes, "seed", "status", "final_loss", "test_accuracy", "train_seconds"]
     every = cells.sort_values("final_loss", na_position="last")[list(dict.fromkeys(columns))]
     words = {"loss_sd": "sd of loss", "train_seconds": "seconds", "test_accuracy": accuracy}
@@ -182,6 +188,15 @@ def _sections(
         table_section(runs, title="Ranking", lead=lead, words=words),
         table_section(every, title="Every run", words=words),
     ]
+
+
+def _histograms(
+    run: RunTables, layers: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
+) -> list[Section]:
+    """Return the histograms of the layers, as far as any are stored."""
+    columns = list(dict.fromkeys([*axes, "seed", *HISTOGRAM_COLUMNS]))
+    found: pd.DataFrame = run.scan("histograms", columns=columns).to_table().to_pandas()
+    return [] if found.empty else [training_histograms_section(found, layers, runs, axes)]
 
 
 def layers_of(run: RunTables) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.folder_format import MANIFEST, check_format
 from init_bench.training.folder_locks import CLAIMS, locked
 from init_bench.training.run_facts import command_of
-from init_bench.training.tables import SCHEMAS, CellResult, to_tables
+from init_bench.training.tables import SCHEMAS, TABLES, CellResult, to_tables
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class Store:
 
     def _remove_temporary(self) -> None:
         """Delete half-written files that killed drivers left; call it under the lock."""
-        for name in ("", *SCHEMAS, CHECKSUMS, CLAIMS):
+        for name in ("", *TABLES, CHECKSUMS, CLAIMS):
             for path in (self.folder / name).glob(".*.tmp"):
                 path.unlink(missing_ok=True)
 
@@ -215,7 +215,7 @@ class Store:
         """Return one table, not read yet, of the chunks that ``done`` found and hold these cells.
 
         Args:
-            kind: ``cells``, ``curves`` or ``layers``.
+            kind: ``cells``, ``curves``, ``layers`` or ``histograms``.
             keys: of cells; ``None`` is all. Other cells of their chunks are left out.
         """
         wanted = None if keys is None else set(keys)
@@ -232,7 +232,7 @@ class Store:
             InitBenchError: a file is damaged or missing; the message names it.
         """
         # A chunk without checksums is being written, or was when its driver was killed: left out.
-        bad = [path for name in sorted(self._look()) for path in self._chunk(name).tables]
+        bad = [path for name in sorted(self._look()) for path in self._chunk(name).every_table]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             command = command_of(self.manifest() or {})
@@ -270,7 +270,7 @@ class Store:
 
     def _without_checksums(self) -> set[str]:
         """Return the names of chunks that are not written to the end."""
-        tables = set().union(*(names_in(self.folder / kind, ".parquet") for kind in SCHEMAS))
+        tables = set().union(*(names_in(self.folder / kind, ".parquet") for kind in TABLES))
         return {
             name for name in tables - self._row_groups.keys() if not self._chunk(name).sums.exists()
         }

@@ -1,15 +1,16 @@
 """Turn the results of cells into Arrow tables, each of one fixed schema."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from init_bench.hooks.layer_call import Row
+from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.record import COLUMNS
+from init_bench.statistics.histogram import Histogram
 from init_bench.training.cell import AXES, Cell
 
 LAST_STEPS = 50
@@ -55,13 +56,31 @@ SCHEMAS: dict[str, pa.Schema] = {
 run."""
 
 
+TABLES: dict[str, pa.Schema] = SCHEMAS | {
+    "histograms": pa.schema(
+        [
+            *_CELL,
+            ("step", pa.int64()),
+            ("layer", pa.string()),
+            ("index", pa.int64()),
+            ("kind", pa.string()),
+            ("rms", pa.float64()),
+            ("counts", pa.list_(pa.int32())),
+        ]
+    )
+}
+"""Every table. A chunk may lack that of histograms: where no layer is captured, or where it was
+stored before there was one. ``rms`` is √(mean z²) of the finite values of an output, ``counts`` how
+many of them lie in each of 41 bins of equal width from -4 to 4 times ``rms``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
     """Hold the measurements of one trained cell.
 
     Attributes:
         losses: loss per step, before the update, up to the first that is not finite.
-        layers: rows of captures, each with its ``step``.
+        layers: rows of captures, each with its ``step``; those of outputs have a ``histogram``.
     """
 
     cell: Cell
@@ -79,18 +98,27 @@ class CellResult:
         return float(last) if self.status == "ok" else math.nan
 
 
-def stored_row(row: Row) -> Row:
+def stored_row(row: Row, histogram: Histogram | None = None) -> Row:
     """Return what a run stores of a row of ``capture``."""
-    return {name: row[name] for name in COLUMNS}
+    return {name: row[name] for name in COLUMNS} | {"histogram": histogram}
+
+
+def stored_rows(calls: Iterable[LayerCall]) -> Iterator[Row]:
+    """Yield what a run stores of the layer calls of a pass."""
+    for call in calls:
+        output, *others = call.rows()
+        yield stored_row(output, call.histogram)
+        yield from map(stored_row, others)
 
 
 def to_tables(results: Iterable[CellResult]) -> dict[str, pa.Table]:
-    """Return the tables ``cells``, ``curves`` and ``layers`` of one chunk."""
+    """Return the tables of one chunk; that of histograms only if it has rows."""
     results = list(results)
-    return {
-        name: _table(SCHEMAS[name], results, [rows_of(result) for result in results], columns_of)
-        for name, (rows_of, columns_of) in _TABLES.items()
+    tables = {
+        name: _table(TABLES[name], results, [rows_of(result) for result in results], columns_of)
+        for name, (rows_of, columns_of) in _OWN.items()
     }
+    return {name: table for name, table in tables.items() if name in SCHEMAS or len(table)}
 
 
 def _cell_columns(results: Sequence[CellResult]) -> dict[str, Any]:
@@ -110,14 +138,31 @@ def _layer_columns(results: Sequence[CellResult]) -> dict[str, Any]:
     return {name: [row[name] for row in rows] for name in ("step", *COLUMNS)}
 
 
+def _counted(result: CellResult) -> list[tuple[Row, Histogram]]:
+    """Return the rows that have a histogram, and that."""
+    pairs = ((row, row.get("histogram")) for row in result.layers)
+    return [(row, found) for row, found in pairs if isinstance(found, Histogram)]
+
+
+def _histogram_columns(results: Sequence[CellResult]) -> dict[str, Any]:
+    pairs = [pair for result in results for pair in _counted(result)]
+    names = ("step", "layer", "index", "kind")
+    return {
+        **{name: [row[name] for row, _ in pairs] for name in names},
+        "rms": [found.rms for _, found in pairs],
+        "counts": [found.counts for _, found in pairs],
+    }
+
+
 ColumnsOf = Callable[[Sequence[CellResult]], dict[str, Any]]
 """Returns the columns of a table, the rows of one cell after those of another."""
 
 
-_TABLES: dict[str, tuple[Callable[[CellResult], int], ColumnsOf]] = {
+_OWN: dict[str, tuple[Callable[[CellResult], int], ColumnsOf]] = {
     "cells": (lambda result: 1, _cell_columns),
     "curves": (lambda result: len(result.losses), _curve_columns),
     "layers": (lambda result: len(result.layers), _layer_columns),
+    "histograms": (lambda result: len(_counted(result)), _histogram_columns),
 }
 """How many rows a cell has in each table, and their own columns."""
 

@@ -1,5 +1,6 @@
 """Compaction: the same rows in fewer files, at every moment of it."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from init_bench.training.chunk_files import ChunkFiles
 from init_bench.training.compaction import compact
 from init_bench.training.folder_locks import Claims
 from init_bench.training.store import Store
-from init_bench.training.tables import SCHEMAS
+from init_bench.training.tables import SCHEMAS, TABLES
 
 GRIDS = [ib.Grid(seed=seed, width=4, depth=2, steps=3) for seed in range(5)]
 
@@ -27,14 +28,14 @@ def folder(tmp_path: Path) -> Path:
 
 def _assert_same_rows(folder: Path, before: ib.Results) -> None:
     after = ib.load(folder)
-    for kind in SCHEMAS:
+    for kind in TABLES:
         pd.testing.assert_frame_equal(getattr(after, kind), getattr(before, kind))
 
 
 def _loaded(folder: Path) -> ib.Results:
     """Return the results with all tables read, as their files will go."""
     results = ib.load(folder)
-    assert len(results.curves) and len(results.layers)
+    assert len(results.curves) and len(results.layers) and len(results.histograms)
     return results
 
 
@@ -42,8 +43,9 @@ def test_a_compacted_run_has_the_same_rows_in_one_file(folder: Path) -> None:
     before = _loaded(folder)
     assert compact(folder) == (5, 1)
     _assert_same_rows(folder, before)
-    for kind in SCHEMAS:
+    for kind in TABLES:
         assert len(list((folder / kind).iterdir())) == 1
+    for kind in SCHEMAS:
         assert len(pd.read_parquet(folder / kind)) == len(getattr(before, kind))
     assert compact(folder) == (1, 1)
 
@@ -76,7 +78,7 @@ def test_a_call_killed_before_the_old_files_are_gone_counts_no_row_twice(
         removed.append(chunk.name)
         if len(removed) == 3:
             raise KeyboardInterrupt
-        for path in (chunk.sums, *chunk.tables):
+        for path in (chunk.sums, *chunk.every_table):
             path.unlink()
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -92,7 +94,7 @@ def test_a_call_killed_before_the_old_files_are_gone_counts_no_row_twice(
     _assert_same_rows(folder, before)
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_a_full_disk_leaves_the_old_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -124,14 +126,33 @@ def test_a_folder_that_is_being_written_is_refused(folder: Path) -> None:
 
 def test_some_cells_of_a_compacted_run_are_read_by_their_row_groups(folder: Path) -> None:
     wanted = ib.load(folder, seed=[1, 3])
-    curves, layers = wanted.curves, wanted.layers
+    curves, layers, histograms = wanted.curves, wanted.layers, wanted.histograms
     compact(folder)
     found = ib.load(folder, seed=[1, 3])
     pd.testing.assert_frame_equal(found.curves, curves)
     pd.testing.assert_frame_equal(found.layers, layers)
+    pd.testing.assert_frame_equal(found.histograms, histograms)
     chunk = ChunkFiles(folder, next((folder / "cells").iterdir()).stem)
     sums = chunk.sound_sums()
     assert sums is not None
     part = chunk.fragment("curves", chunk.row_groups(sums), set(found.cells["key"]))
     assert len(part.row_groups) == 2
     assert set(part.to_table()["key"].to_pylist()) == set(found.cells["key"])
+
+
+@pytest.mark.parametrize("without", [1, 5])
+def test_chunks_that_have_no_histograms_are_merged(folder: Path, without: int) -> None:
+    for name in sorted(path.stem for path in (folder / "cells").iterdir())[:without]:
+        (folder / "histograms" / f"{name}.parquet").unlink()
+        sums = folder / "checksums" / f"{name}.json"
+        stated = json.loads(sums.read_text())
+        del stated["histograms"]
+        sums.write_text(json.dumps(stated))
+    before = ib.load(folder)
+    assert len(before.curves) and len(before.layers)  # read now: their files will go
+    assert before.histograms["key"].nunique() == 5 - without
+    assert compact(folder) == (5, 1)
+    _assert_same_rows(folder, before)
+    some = ib.load(folder, seed=[1, 3]).histograms
+    wanted = before.histograms[before.histograms["seed"].isin([1, 3])]
+    pd.testing.assert_frame_equal(some, wanted.reset_index(drop=True))

@@ -26,11 +26,12 @@ def results(tmp_path: Path) -> Results:
 
 def test_csv_holds_every_row_and_value(results: Results, tmp_path: Path) -> None:
     paths = ib.export(results, tmp_path / "csv")
-    cells, curves, layers = map(pd.read_csv, paths)
+    cells, curves, layers, histograms = map(pd.read_csv, paths)
     assert len(cells) == 2 and len(layers) == len(results.layers)
     merged = curves.merge(results.curves, on=["key", "step"])
     assert len(merged) == len(results.curves)
     assert merged["loss_x"].astype("float32").equals(merged["loss_y"])
+    assert histograms["count"].sum() == results.histograms["count"].sum() > 0
 
 
 def test_tensorboard_reads_scalars_and_hyperparameters_back(
@@ -47,9 +48,18 @@ def test_tensorboard_reads_scalars_and_hyperparameters_back(
         stds = events.Scalars("weight/fc1/std")
         assert [one.step for one in stds] == results.layers["step"].unique().tolist()
         metadata = events.summary_metadata["_hparams_/session_start_info"]
+        _assert_histograms(folder, results.histograms[results.histograms["key"] == cell["key"]])
         start = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info
         assert start.hparams["init"].string_value == cell["init"]
         assert start.hparams["lr"].number_value == cell["lr"]
+
+
+def _assert_histograms(folder: Path, bins: pd.DataFrame) -> None:
+    events = EventAccumulator(str(folder), size_guidance={"histograms": 0}).Reload()
+    counted = bins[(bins["kind"] == "activation") & (bins["layer"] == "act1")]
+    numbers = counted.groupby("step")["count"].sum()
+    read = {one.step: one.histogram_value.num for one in events.Histograms("activation/act1")}
+    assert read == numbers[numbers > 0].to_dict()
 
 
 def test_histograms_beside_a_run_are_exported(results: Results, tmp_path: Path) -> None:
@@ -66,7 +76,7 @@ def test_histograms_beside_a_run_are_exported(results: Results, tmp_path: Path) 
 def test_the_command_exports_in_one_format(results: Results) -> None:
     folder = str(results.folder)
     done = init_bench("export", folder, "--csv", cwd=results.folder)
-    assert done.stdout == f"3 files in {folder}/csv\n", done.stderr
+    assert done.stdout == f"4 files in {folder}/csv\n", done.stderr
     assert (results.folder / "csv" / "curves.csv").is_file()
     both = init_bench("export", folder, "--csv", "--tensorboard", cwd=results.folder)
     assert both.returncode == 2 and "one of --tensorboard and --csv" in both.stderr

@@ -31,6 +31,7 @@ def _assert_same_bits(a: Results, b: Results) -> None:
     pd.testing.assert_frame_equal(a.cells.drop(columns=drop), b.cells.drop(columns=drop))
     pd.testing.assert_frame_equal(a.curves, b.curves, check_exact=True)
     pd.testing.assert_frame_equal(a.layers, b.layers, check_exact=True)
+    pd.testing.assert_frame_equal(a.histograms, b.histograms, check_exact=True)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_chunk_that_fails_is_noted_and_the_others_are_kept(
     assert len(results.cells) == 8
 
 
-@pytest.mark.parametrize("kind", ["cells", "curves", "layers"])
+@pytest.mark.parametrize("kind", ["cells", "curves", "layers", "histograms"])
 def test_a_damaged_chunk_is_set_aside_and_computed_anew(
     tmp_path: Path, reference: Results, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

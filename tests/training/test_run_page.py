@@ -41,7 +41,7 @@ def test_the_answer_ranks_the_combinations_and_counts_what_diverged(several: ib.
     diverged = (several.cells["status"] == "diverged").sum()
     assert f"{diverged} of 8 runs diverged." in page.answer
     assert page.title == "Training runs by init and lr"
-    assert kinds(page) == ["curves", "heat_map", "depth", "spread", "table", "table"]
+    assert kinds(page) == ["curves", "heat_map", "depth", "spread", "histograms", "table", "table"]
 
 
 def test_a_run_in_progress_says_how_much_is_done(several: ib.Results, tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import sha256, write_atomic
 from init_bench.hooks.layer_call import Row
 from init_bench.hooks.record import COLUMNS
+from init_bench.statistics.histogram import BINS, REACH, Histogram
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import chunk_name
 from init_bench.training.folder_format import MANIFEST
 from init_bench.training.results import load
 from init_bench.training.store import Store
-from init_bench.training.tables import LAST_STEPS, SCHEMAS, CellResult
+from init_bench.training.tables import LAST_STEPS, SCHEMAS, TABLES, CellResult
 
 SHA = {"mnist": "0" * 64}
+HISTOGRAM = Histogram(rms=2.0, counts=[1] * BINS)
 DIVERGED = [2.5, 1e30, math.nan]
 
 
@@ -31,11 +33,11 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def layer_rows(step: int) -> list[Row]:
-    """Return a capture of two layers, numbers made up, some of them nan."""
+    """Return a capture of two layers, numbers made up, some of them nan; one has a histogram."""
     same: Row = dict.fromkeys(COLUMNS, 1.5 + step) | {"kind": "activation", "step": step}
     own: list[Row] = [
         {"layer": "fc1", "index": 1, "distinct": math.nan},
-        {"layer": "act1", "index": 2, "distinct": 3.0},
+        {"layer": "act1", "index": 2, "distinct": 3.0, "histogram": HISTOGRAM},
     ]
     return [same | row for row in own]
 
@@ -110,7 +112,7 @@ def test_what_is_written_is_loaded(filled: Store, cells: list[Cell]) -> None:
     assert found.folder == filled.folder and found.failures == ()
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_every_row_repeats_its_cells_axes(filled: Store, cells: list[Cell], kind: str) -> None:
     frame = getattr(load(filled.folder), kind)
     by_key = {cell.key: cell.axes for cell in cells}
@@ -121,18 +123,44 @@ def test_every_row_repeats_its_cells_axes(filled: Store, cells: list[Cell], kind
     )
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_every_file_has_the_fixed_schema(filled: Store, kind: str) -> None:
     files = sorted((filled.folder / kind).iterdir())
     assert len(files) == 2
-    assert all(pq.read_schema(path).equals(SCHEMAS[kind]) for path in files)
+    assert all(pq.read_schema(path).equals(TABLES[kind]) for path in files)
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_pandas_alone_reads_the_tables(filled: Store, kind: str) -> None:
     frame = pd.read_parquet(filled.folder / kind)
-    assert list(frame.columns) == SCHEMAS[kind].names
-    assert len(frame) == len(getattr(load(filled.folder), kind))
+    assert list(frame.columns) == TABLES[kind].names
+    assert len(frame) == load(filled.folder).scan(kind).count_rows() > 0
+
+
+def test_a_chunk_stored_before_there_were_histograms_is_whole(
+    filled: Store, cells: list[Cell]
+) -> None:
+    for path in (filled.folder / "histograms").iterdir():
+        path.unlink()
+        sums = filled.folder / "checksums" / f"{path.stem}.json"
+        stated = json.loads(sums.read_text())
+        del stated["histograms"]
+        sums.write_text(json.dumps(stated))
+    assert Store(filled.folder).set_aside_damaged() == []
+    found = load(filled.folder)
+    assert len(found.cells) == 3 and found.histograms.empty
+    later = Cell(steps=3, seed=5)
+    filled.write([result(later)])
+    assert set(load(filled.folder).histograms["key"]) == {later.key}
+
+
+def test_a_row_per_bin_is_loaded_in_the_units_of_the_layer(filled: Store) -> None:
+    bins = load(filled.folder).histograms
+    assert len(bins) == 3 * 2 * BINS and set(bins["layer"]) == {"act1"}
+    one = bins[(bins["seed"] == 0) & (bins["step"] == 3)]
+    assert one["low"].iloc[0] == pytest.approx(-REACH * HISTOGRAM.rms)
+    assert one["low"].tolist()[1:] == one["high"].tolist()[:-1]
+    assert one["share"].sum() == pytest.approx(1) and one["count"].tolist() == HISTOGRAM.counts
 
 
 def test_losses_that_are_nan_stay_nan(filled: Store) -> None:
@@ -163,7 +191,7 @@ def test_the_final_loss_is_the_mean_of_the_last_steps() -> None:
 def test_a_result_without_layers_is_stored(store: Store) -> None:
     store.write([dataclasses.replace(result(Cell()), layers=[])])
     found = load(store.folder)
-    assert (len(found.cells), len(found.layers)) == (1, 0)
+    assert (len(found.cells), len(found.layers), len(found.histograms)) == (1, 0, 0)
     assert list(found.layers.columns) == SCHEMAS["layers"].names
 
 
@@ -173,8 +201,8 @@ def test_done_lists_the_stored_cells(filled: Store, cells: list[Cell]) -> None:
 
 def test_an_empty_store_has_empty_tables(store: Store) -> None:
     assert store.done() == set()
-    found = {kind: store.dataset(kind).to_table() for kind in SCHEMAS}
-    assert {kind: table.schema for kind, table in found.items()} == SCHEMAS
+    found = {kind: store.dataset(kind).to_table() for kind in TABLES}
+    assert {kind: table.schema for kind, table in found.items()} == TABLES
     assert all(len(table) == 0 for table in found.values())
 
 
@@ -201,7 +229,7 @@ def test_whole_chunks_are_left_alone(filled: Store) -> None:
     assert {path: path.read_bytes() for path in parquet_files(filled)} == before
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_file_is_named(filled: Store, cells: list[Cell], damage: Any, kind: str) -> None:
     path = filled.folder / kind / f"{chunk_name(cells[2:])}.parquet"
@@ -210,7 +238,7 @@ def test_a_damaged_file_is_named(filled: Store, cells: list[Cell], damage: Any, 
         load(filled.folder)
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_chunk_is_set_aside_and_the_rest_kept(
     filled: Store, cells: list[Cell], damage: Any, kind: str

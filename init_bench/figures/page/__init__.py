@@ -5,7 +5,7 @@ A page knows tables, no model and no stored run: whoever has a result passes its
 
 from init_bench.figures.page.claims import claims_section
 from init_bench.figures.page.document import Image, Page, Section, render
-from init_bench.figures.page.histograms import histograms_section
+from init_bench.figures.page.histograms import histograms_section, training_histograms_section
 from init_bench.figures.page.layers_down import layers_section
 from init_bench.figures.page.runs import curves_section, heat_map_section
 from init_bench.figures.page.signal import depth_section, spread_section
@@ -26,4 +26,5 @@ __all__ = [
     "render",
     "spread_section",
     "table_section",
+    "training_histograms_section",
 ]

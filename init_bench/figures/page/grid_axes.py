@@ -1,6 +1,7 @@
 """Describe the axes of a grid to a page's controls: names, values, what is shown first."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,3 +58,19 @@ class Axes:
         row = groups.sort_values(["cells", "loss"], ascending=[False, True]).index[0]
         chosen = row if isinstance(row, tuple) else (row,)
         return [0, *(places[v] for places, v in zip(self._places[1:], chosen, strict=True))]
+
+
+def neighbors(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], slice]]:
+    """Yield the values of ``by`` of each stretch of rows that share them, and where it stands.
+
+    ``groupby`` makes a frame of each: for thousands of them that takes seconds.
+
+    Example:
+        >>> table = pd.DataFrame({"init": ["ones", "ones", "zeros"], "lr": 0.1})
+        >>> list(neighbors(table, ["init", "lr"]))
+        [(('ones', 0.1), slice(0, 2, None)), (('zeros', 0.1), slice(2, 3, None))]
+    """
+    changes = np.flatnonzero(np.diff(table.groupby(list(by), sort=False).ngroup())) + 1
+    edges = [0, *changes.tolist(), len(table)]
+    values = table[list(by)].iloc[edges[:-1]].itertuples(index=False, name=None)
+    yield from zip(values, itertools.starmap(slice, itertools.pairwise(edges)), strict=True)

@@ -1,12 +1,12 @@
 """Prepare signal, gradient and spread of each layer over depth and captured steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from init_bench.figures.page.document import Section
-from init_bench.figures.page.grid_axes import Axes
+from init_bench.figures.page.grid_axes import Axes, neighbors
 from init_bench.figures.page.numbers import rounded
 from init_bench.figures.style import need
 
@@ -28,7 +28,7 @@ MOST_STEPS = 12
 at a step of its own."""
 
 
-MOST_ROWS = 40_000
+MOST_ROWS = 24_000
 """Rows, of a combination, step and layer each, that a section holds; the best runs come first."""
 
 
@@ -75,13 +75,11 @@ def depth_section(
     numbered = Axes(runs, axes)
     predicted = _predicted(expected, numbered, axes)
     lines = []
-    for values, part in _over_seeds(hidden, runs, axes, tuple(QUANTITIES)):
+    for values, layers, found in _over_seeds(hidden, runs, axes, tuple(QUANTITIES)):
         at = numbered.at(values[:-1])
         line = {"at": at, "step": int(values[-1]), "label": numbered.label(values[:-1])}
-        line["layers"] = part["layer", "first"].tolist()
-        for name in QUANTITIES:
-            if part[name, "mean"].notna().any():
-                line[name] = [rounded(part[name, end]) for end in ("mean", "min", "max")]
+        line["layers"] = layers
+        line |= {name: ends for name, ends in found.items() if any(v is not None for v in ends[0])}
         if line["step"] == 0 and (theory := predicted.get(tuple(at))):
             line["theory"] = theory
         lines.append(line)
@@ -91,11 +89,12 @@ def depth_section(
     return Section(
         kind="depth",
         title="Signal and gradient over depth",
-        lead=f"Mean over seeds, band from the lowest to the highest seed.{theory_said}",
+        lead=f"{_thinned(lines, hidden, axes)}Mean over seeds, band from the lowest to the highest "
+        f"seed.{theory_said}",
         data={
             "axes": numbered.to_dict(),
             "lines": lines,
-            "steps": sorted({line["step"] for line in lines}),
+            "steps": _steps(lines),
             "quantities": QUANTITIES,
         },
     )
@@ -115,24 +114,46 @@ def spread_section(hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str]
     need(hidden, *axes, *SPREAD)
     numbered = Axes(runs, axes)
     lines = []
-    for values, part in _over_seeds(hidden, runs, axes, SPREAD):
-        line: dict[str, Any] = {"at": numbered.at(values[:-1]), "step": int(values[-1])}
-        line |= {"layers": part["layer", "first"].tolist()}
-        lines.append(line | {name: rounded(part[name, "mean"]) for name in SPREAD})
-    steps = sorted({line["step"] for line in lines})
+    for values, layers, found in _over_seeds(hidden, runs, axes, SPREAD):
+        line = {"at": numbered.at(values[:-1]), "step": int(values[-1]), "layers": layers}
+        lines.append(line | {name: ends[0] for name, ends in found.items()})
     return Section(
         kind="spread",
         title="Activations during training",
-        lead="Thin: from the least to the greatest value of a hidden layer; thick: mean ±1 "
-        "standard deviation; mean over seeds. The number is the share of exact zeros.",
-        data={"axes": numbered.to_dict(), "lines": lines, "steps": steps},
+        lead=f"{_thinned(lines, hidden, axes)}Thin: from the least to the greatest value of a "
+        "hidden layer; thick: mean ±1 standard deviation; mean over seeds. The number is the share "
+        "of exact zeros.",
+        data={"axes": numbered.to_dict(), "lines": lines, "steps": _steps(lines)},
     )
+
+
+def thinned(drawn: int, total: int) -> str:
+    """Say how many combinations are drawn, where others are left out.
+
+    Example:
+        >>> thinned(20, 300), thinned(300, 300)
+        ('The best 20 of 300 combinations. ', '')
+    """
+    return f"The best {drawn} of {total} combinations. " if drawn < total else ""
+
+
+def _thinned(lines: Sequence[Mapping[str, Any]], hidden: pd.DataFrame, axes: Sequence[str]) -> str:
+    drawn = {tuple(line["at"]) for line in lines}
+    return thinned(len(drawn), len(hidden.drop_duplicates(list(axes))))
+
+
+def _steps(lines: Sequence[Mapping[str, Any]]) -> list[int]:
+    return sorted({int(line["step"]) for line in lines})
+
+
+ENDS = ("mean", "min", "max")
+"""What is drawn of the values of several seeds."""
 
 
 def _over_seeds(
     hidden: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[str], names: Sequence[str]
-) -> Any:
-    """Return mean, min and max over seeds by layer, for each combination and step.
+) -> Iterator[tuple[tuple[Any, ...], list[str], dict[str, list[list[float | None]]]]]:
+    """Yield each combination and step, its layers, and over these ``ENDS`` of each quantity.
 
     The best combinations come first.
     """
@@ -140,11 +161,13 @@ def _over_seeds(
     ranked = order.assign(rank=range(len(order))).merge(hidden, on=list(axes))
     per_rank = ranked.groupby("rank")[["step", "hidden_layer"]].nunique().prod(axis=1).cumsum()
     kept = per_rank[per_rank <= max(MOST_ROWS, per_rank.min())].index
-    rows = ranked[ranked["rank"].isin(kept)]
-    ends = {name: ["mean", "min", "max"] for name in names}
-    by = ["rank", *axes, "step", "hidden_layer"]
-    found = rows.groupby(by).agg({"layer": ["first"], **ends})
-    return found.groupby(level=[*axes, "step"], sort=False)
+    groups = ranked[ranked["rank"].isin(kept)].groupby(["rank", *axes, "step", "hidden_layer"])
+    layers = groups["layer"].first()
+    ends = {end: groups[list(names)].agg(end) for end in ENDS}
+    columns = {name: [rounded(ends[end][name]) for end in ENDS] for name in names}
+    for values, part in neighbors(layers.index.to_frame(index=False), [*axes, "step"]):
+        found = {name: [column[part] for column in columns[name]] for name in names}
+        yield values, layers.iloc[part].tolist(), found
 
 
 def _predicted(

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.hooks.layer_call import Row
-from init_bench.statistics.stacked import describe_stack, describe_weight_stack
+from init_bench.statistics.histogram import Histogram
+from init_bench.statistics.stacked import (
+    describe_stack,
+    describe_weight_stack,
+    histograms_of_stack,
+)
 from init_bench.training.cell import Cell
 from init_bench.training.tables import stored_row
 
@@ -102,13 +107,17 @@ def accuracies(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[float]:
 def layer_rows(stack: MLPStack, inputs: Tensor, targets: Tensor) -> list[list[Row]]:
     """Return for each network the rows of ``capture``, forward and backward, that a run stores."""
     by_row = list(_rows(stack, inputs, targets))
-    return [[stored_row(key | found[i]) for key, found in by_row] for i in range(len(stack))]
+    return [
+        [stored_row(key | found[i], counted[i]) for key, found, counted in by_row]
+        for i in range(len(stack))
+    ]
 
 
 def _rows(
     stack: MLPStack, inputs: Tensor, targets: Tensor
-) -> Iterator[tuple[dict[str, object], Statistics]]:
-    """Yield the key of each row, and its statistics for every network, in order of execution."""
+) -> Iterator[tuple[dict[str, object], Statistics, Sequence[Histogram | None]]]:
+    """Yield each row's key, and of every network its statistics and histogram, as they ran."""
+    uncounted = [None] * len(stack)
     with torch.enable_grad():
         outputs = stack.outputs(inputs)
         classes = targets.expand(len(stack), -1)
@@ -118,9 +127,10 @@ def _rows(
         is_activation = bool(k % 2)
         layer = f"{'act' if is_activation else 'fc'}{k // 2 + 1}"
         key: dict[str, object] = {"layer": layer, "index": k + 1}
-        if is_activation:
-            yield key | {"kind": "activation"}, describe_stack(output, stack.bounds)
-        else:
-            yield key | {"kind": "pre_activation"}, describe_stack(output)
-            yield key | {"kind": "weight"}, describe_weight_stack(stack.weights[k // 2])
-        yield key | {"kind": "gradient"}, describe_stack(gradient)
+        kind = "activation" if is_activation else "pre_activation"
+        found = describe_stack(output, stack.bounds if is_activation else None)
+        yield key | {"kind": kind}, found, histograms_of_stack(output, found)
+        if not is_activation:
+            found = describe_weight_stack(stack.weights[k // 2])
+            yield key | {"kind": "weight"}, found, uncounted
+        yield key | {"kind": "gradient"}, describe_stack(gradient), uncounted

@@ -32,7 +32,7 @@ from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.update_rule import CellFactors, has_rates
 from init_bench.training.networks import input_shape, loss_of, starts_of
 from init_bench.training.progress import ProgressCallback
-from init_bench.training.tables import CellResult, stored_row
+from init_bench.training.tables import CellResult, stored_rows
 
 log = logging.getLogger(__name__)
 
@@ -247,11 +247,11 @@ def _rows_of_network(
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     trained = [p for p in network.parameters() if p.requires_grad]
     own_draws = nullcontext() if cell.is_plain_mlp else drawing_from(stream(cell.seed, "look"))
-    with own_draws, capture(network) as record:
+    with own_draws, capture(network, histogram=True) as record:
         logits: Tensor = functional_call(network, buffers, (inputs,))
         loss = loss_of(logits, data.targets[:CAPTURED_SAMPLES])
         torch.autograd.grad(loss, trained, allow_unused=True)
-    return [stored_row(row) for row in record.rows]
+    return list(stored_rows(record.layer_calls))
 
 
 def _is_finite(network: nn.Module) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import (
     Page,
+    Section,
     claims_section,
     curves_section,
     heat_map_section,
@@ -17,8 +18,11 @@ from init_bench.figures.page import (
     list_section,
     render,
     table_section,
+    training_histograms_section,
 )
+from init_bench.figures.page import histograms as page_histograms
 from init_bench.figures.page.runs import FEWEST, POINTS, drawn_steps
+from init_bench.statistics.histogram import BINS, REACH
 
 RUNS = pd.DataFrame(
     {
@@ -112,6 +116,50 @@ def test_histograms_of_several_steps_have_a_slider() -> None:
     section = histograms_section(both, ["init"], lead="")
     assert section.data is not None and section.data["steps"] == [0, 10]
     assert section.data["panels"][0]["layers"][0]["low"] == 0.0
+
+
+def counted(seeds: int, steps: int, inits: int = 1) -> pd.DataFrame:
+    """Return the histograms of two layers of each network, those of seed 1 first."""
+    rows = [
+        {"init": f"init{i}", "seed": seed, "step": step, "layer": f"act{n}", "index": 2 * n}
+        for seed in reversed(range(seeds))
+        for i in range(inits)
+        for step in range(steps)
+        for n in (1, 2)
+    ]
+    frame = pd.DataFrame(rows).assign(kind="activation", rms=0.5)
+    filled = [[30 + seed, *[0] * (BINS - 2), 70] for seed in frame["seed"]]
+    return frame.assign(counts=pd.Series([np.array(each) for each in filled], dtype=object))
+
+
+def drawn(rows: pd.DataFrame) -> Section:
+    layers = rows.drop(columns="counts").assign(std=0.4, sample_std=0.3)
+    runs = rows[["init"]].drop_duplicates().assign(cells=1, final_loss=0.5)
+    return training_histograms_section(rows, layers, runs, ["init"])
+
+
+def test_histograms_during_training_are_those_of_the_first_seed() -> None:
+    data = drawn(counted(seeds=2, steps=3)).data
+    assert data is not None and data["steps"] == [0, 1, 2] and len(data["panels"]) == 3
+    layer = data["panels"][0]["layers"][1]
+    assert (layer["name"], layer["std"], layer["low"]) == ("act2", 0.4, -REACH / 2)
+    assert [share * data["unit"] for share in layer["share"]][::40] == pytest.approx([0.3, 0.7])
+    assert data["axes"]["values"][-1] == ["activations"]
+
+
+def test_a_page_holds_the_best_histograms_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = counted(seeds=1, steps=2, inits=5)
+    assert "The best" not in drawn(rows).lead
+    monkeypatch.setattr(page_histograms, "MOST_HISTOGRAMS", 11)
+    thinned = drawn(rows)
+    assert "The best 2 of 5 combinations" in thinned.lead
+    assert thinned.data is not None and len(thinned.data["panels"]) == 2 * 2
+
+
+def test_a_layer_without_a_finite_value_is_said_to_have_none() -> None:
+    rows = counted(seeds=1, steps=1)
+    data = drawn(rows.assign(rms=0.0, counts=rows["counts"] * 0)).data
+    assert data is not None and sum(data["panels"][0]["layers"][0]["share"]) == 0
 
 
 def test_a_table_keeps_full_values_for_sorting_and_says_what_it_leaves_out() -> None:

@@ -155,6 +155,22 @@ def test_choices_change_what_is_drawn(run: Opened) -> None:
     assert found.wrong == []
 
 
+def test_histograms_are_followed_over_captured_steps(run: Opened) -> None:
+    section = run.page.locator("#histograms-during-training")
+    assert "at step 0" in run.words("histograms-during-training")
+    before = run.words("histograms-during-training")
+    section.locator("input[type=range]").focus()
+    section.locator("input[type=range]").press("ArrowRight")
+    after = run.words("histograms-during-training")
+    assert "at step 20" in after and after != before.replace("step 0", "step 20")
+    bars = "(plot) => plot.data.map((trace) => trace.y.reduce((a, b) => a + b))"
+    assert section.locator(".plot").evaluate(bars) == pytest.approx([1.0, 1.0], abs=0.01)
+    section.get_by_label("values").select_option(label="pre-activations")
+    assert "fc3" in run.words("histograms-during-training")
+    section.get_by_label("same axis").uncheck()
+    assert run.wrong == []
+
+
 def test_what_diverged_is_marked_on_the_heat_map(run: Opened) -> None:
     found = run
     heat_map = found.page.locator("#heat-map")
