@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from init_bench.comparison.bench.pipeline import planned
-from init_bench.comparison.bench.protocol import Protocol
+from init_bench.comparison.bench.protocol import Protocol, Seeds
 from init_bench.comparison.bench.tasks import Task
 from init_bench.init.progress_bar import progress_bar
 from init_bench.training.chunk_timing import time_start_and_step
@@ -42,15 +42,15 @@ def forecast_bench(
     *,
     out: str | Path,
     quick: bool,
-    seeds: int | Iterable[int] | None,
+    seeds: Seeds,
     device: str,
     workers: int | None,
 ) -> BenchForecast:
     """Say what ``bench`` with the same arguments would do; train a few steps, write nothing.
 
     For each task it times a few steps from torch's default: of a chunk of ten networks if the task
-    is a plain MLP, else of one network. Widened grids and the starts of initializers that must see
-    data come on top.
+    is a plain MLP, else of one network. Widened grids, the starts of initializers that must see
+    data, and the seeds that ``"auto"`` adds come on top.
 
     Raises:
         InitBenchError: what ``bench`` raises before it starts.
