@@ -15,7 +15,8 @@ def bench(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Fewer steps, seeds and initializers: five minutes instead of an hour."
+            "--quick",
+            help="A first look in five minutes on two cores: fewer steps, seeds and initializers.",
         ),
     ] = False,
     tasks: Annotated[
@@ -38,7 +39,7 @@ def bench(
         str | None,
         typer.Option(
             help="Number of final runs of each initializer, one per seed, or auto: more seeds for "
-            "the best and those that no test sets apart from it. Default: 10; 3 with --quick."
+            "the best and those that no test sets apart from it. Default: 10; 5 with --quick."
         ),
     ] = None,
     device: Device = "auto",

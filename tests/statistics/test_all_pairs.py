@@ -82,10 +82,11 @@ def test_a_pair_is_tested_on_the_seeds_that_both_arms_have() -> None:
     values.loc[10:, "arm2"] = np.nan
     table = all_pairs(values).set_index(["a", "b"])
     assert table["n"].tolist() == [20, 10, 10]
-    for (a, b), row in table.iterrows():
-        both = values[[a, b]].dropna()
-        assert row["p"] == pytest.approx(stats.ttest_rel(both[b], both[a]).pvalue)
-        assert row["difference"] == pytest.approx((both[b] - both[a]).mean())
+    for row in table.reset_index().to_dict("records"):
+        both = values[[row["a"], row["b"]]].dropna()
+        lower, higher = both[row["a"]], both[row["b"]]
+        assert row["p"] == pytest.approx(stats.ttest_rel(higher, lower).pvalue)
+        assert row["difference"] == pytest.approx((higher - lower).mean())
 
 
 def test_the_lower_arm_of_a_pair_is_that_on_their_own_seeds() -> None:

@@ -46,7 +46,7 @@ class Answer:
 
 def answer_of(runs: pd.DataFrame, pairs: pd.DataFrame, chance: float) -> Answer:
     """Return the answer of one task from its runs and the tests of all pairs."""
-    best = _best(runs, pairs)
+    best = _best(by_seed(runs).mean(), pairs)
     worse = pairs[(pairs["a"] == best) & (pairs["verdict"] == "differs")]
     far = worse[worse["difference"] >= FAR * chance].sort_values("difference", ascending=False)
     return Answer(not_shown_worse(pairs, best), list(far["b"]))
@@ -57,20 +57,20 @@ def undecided(runs: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
     A pair whose interval leaves no room for a difference that matters is decided.
     """
-    best = _best(runs, pairs)
-    least = MARGIN * by_seed(runs)[best].mean()
-    arms = not_shown_worse(pairs[pairs["ci_high"] > least], best)
+    means = by_seed(runs).mean()
+    best = _best(means, pairs)
+    arms = not_shown_worse(pairs[pairs["ci_high"] > MARGIN * means[best]], best)
     return arms if len(arms) > 1 else []
 
 
-def _best(runs: pd.DataFrame, pairs: pd.DataFrame) -> str:
+def _best(means: "pd.Series[float]", pairs: pd.DataFrame) -> str:
     """Return the arm with the lowest mean, of those that no other is shown to beat.
 
     One that was set apart has fewer seeds, and its mean may be lower by chance.
     """
-    means = by_seed(runs).mean().sort_values(kind="stable")
+    order = means.sort_values(kind="stable").index
     beaten = set(pairs.loc[pairs["verdict"] == "differs", "b"])
-    return str(next((arm for arm in means.index if arm not in beaten), means.index[0]))
+    return str(next((arm for arm in order if arm not in beaten), order[0]))
 
 
 def summary_of(

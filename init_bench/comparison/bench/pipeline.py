@@ -57,11 +57,11 @@ def bench(
             torch's default, and the default of the architecture where it has its own.
         out: folder for tables, figures and README; training runs go into ``out/runs``. The same
             call again trains only what is missing.
-        quick: a quarter of the steps, three seeds, two tuning seeds, one initializer of each
-            formula: five minutes instead of an hour.
+        quick: a first look in five minutes on two cores: a quarter of the steps, five seeds, two
+            tuning seeds, no widening, ``QUICK_ARMS``.
         seeds: of the final runs, a count or the seeds themselves; 2 or more. ``"auto"`` adds some
-            where they decide: 20, then 40 seeds (6 and 12 if ``quick``) for the best arm of a task
-            and those that no test sets apart from it. Looking again costs no false differences
+            where they decide: twice, then four times as many for the best arm of a task and those
+            that no test sets apart from it. Looking again costs no false differences
             (``init_bench.statistics.planned_looks``).
         device, workers, progress: as for ``run``.
 

@@ -46,6 +46,11 @@ class Protocol:
         return tuple(tuple(range(count)) for count in planned_looks(len(self.seeds)))
 
     @property
+    def is_quick(self) -> bool:
+        """Whether final runs are cut short: an answer then is a first look."""
+        return self.step_share < 1
+
+    @property
     def seeds_of_tuning(self) -> tuple[int, ...]:
         """The seeds that rates are chosen on."""
         return tuple(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds))
@@ -63,7 +68,7 @@ class Protocol:
         return tuned + whole * len(self.seeds)
 
 
-QUICK = Protocol(seeds=(0, 1, 2), tuning_seeds=2, kept=2, widenings=0, step_share=0.25)
+QUICK = Protocol(seeds=tuple(range(5)), tuning_seeds=2, kept=2, widenings=0, step_share=0.25)
 
 
 Seeds = int | Iterable[int] | Literal["auto"] | None
@@ -78,7 +83,7 @@ def protocol_from(seeds: Seeds, *, quick: bool) -> Protocol:
 
     Example:
         >>> protocol_from(5, quick=False).seeds, len(protocol_from(None, quick=True).seeds)
-        ((0, 1, 2, 3, 4), 3)
+        ((0, 1, 2, 3, 4), 5)
         >>> [len(seeds) for seeds in protocol_from("auto", quick=False).looks]
         [10, 20, 40]
     """

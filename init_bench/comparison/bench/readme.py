@@ -30,6 +30,12 @@ OUTCOMES = {
 """Columns of a task's table."""
 
 
+QUICK_NOTE = (
+    "A quick look: short runs from few seeds. Small differences stay hidden, and longer runs may "
+    "order the initializers otherwise."
+)
+
+
 def readme_of(
     tasks: Mapping[str, Task],
     summary: pd.DataFrame,
@@ -38,7 +44,8 @@ def readme_of(
     protocol: Protocol,
 ) -> str:
     """Return the README as Markdown."""
-    parts = ["# Results of `init-bench bench`", _head(protocol, arms)]
+    parts = ["# Results of `init-bench bench`", f"**{QUICK_NOTE}**" * protocol.is_quick]
+    parts.append(_head(protocol, arms))
     parts += [_left_out(arms), "## What to use, what to avoid", _answers(summary), _reading()]
     if ranking is not None:
         parts.append(_ranks(ranking))

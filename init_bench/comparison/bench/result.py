@@ -14,7 +14,7 @@ from init_bench.comparison.bench.answers import answer_of, seed_counts
 from init_bench.comparison.bench.outcomes import order
 from init_bench.comparison.bench.page import report_of_folder
 from init_bench.comparison.bench.protocol import Protocol
-from init_bench.comparison.bench.readme import readme_of
+from init_bench.comparison.bench.readme import QUICK_NOTE, readme_of
 from init_bench.comparison.bench.tasks import Task
 from init_bench.errors import lookup
 from init_bench.figures.export import images_of
@@ -132,7 +132,8 @@ class Bench:
             f"loss {row['loss']}" + (f"; avoid {row['avoid']}" if row["avoid"] else "")
             for row in self.summary.to_dict("records")
         ]
-        return "\n".join([*lines, f"Tables and figures: {self.folder}"])
+        note = [QUICK_NOTE] * self.protocol.is_quick
+        return "\n".join([*lines, *note, f"Tables and figures: {self.folder}"])
 
     def _ranks(self, found: Ranking) -> Figure:
         tested = "" if math.isnan(found.p) else f" Friedman's test: p = {found.p:.2g}."

@@ -46,11 +46,13 @@ def found(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arms", [2, 4])
-def test_less_than_5_of_100_null_benches_show_any_difference_at_any_look(arms: int) -> None:
+@pytest.mark.parametrize(("arms", "benches"), [(2, 2000), (4, 500)])
+def test_less_than_5_of_100_null_benches_show_any_difference_at_any_look(
+    arms: int, benches: int
+) -> None:
     rng = np.random.default_rng(0)
     means = {f"arm{i}": 0.5 for i in range(arms)}
-    false = [(found(means, rng)[0]["verdict"] == "differs").any() for _ in range(2000)]
+    false = [(found(means, rng)[0]["verdict"] == "differs").any() for _ in range(benches)]
     assert np.mean(false) <= 0.05
 
 
@@ -60,15 +62,15 @@ def test_a_real_difference_costs_no_false_one_elsewhere() -> None:
     rng = np.random.default_rng(1)
     means = {"a": 0.5, "a again": 0.5, "a once more": 0.5, "worse": 0.8}
     false = 0
-    for _ in range(1000):
+    for _ in range(500):
         pairs, _, _ = found(means, rng)
         alike = pairs[(pairs["a"] != "worse") & (pairs["b"] != "worse")]
-        false += (alike["verdict"] == "differs").any()
-    assert false <= 50
+        false += bool((alike["verdict"] == "differs").any())
+    assert false <= 25
 
 
 def test_a_difference_that_ten_seeds_hide_is_found_with_more() -> None:
-    means, rng = {"a": 0.5, "b": 0.53, "far": 1.5}, np.random.default_rng(0)
+    means, rng = {"a": 0.5, "b": 0.54, "far": 1.5}, np.random.default_rng(0)
     fixed, auto = 0, 0
     for _ in range(8):
         fixed += found(means, rng, Protocol())[1] == ["a"]
