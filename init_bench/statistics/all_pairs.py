@@ -41,35 +41,50 @@ def paired_t_p(differences: ArrayLike) -> np.ndarray:
     """Return the two-sided p-value of Student's paired t test for each column of differences.
 
     Differences that are all 0 have p = 1, others that are all the same p = 0; fewer than two have
-    none.
+    none. A nan is no difference.
 
     Example:
         >>> paired_t_p([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]).round(3).tolist()
         [0.074, 1.0]
     """
     values = np.asarray(differences, dtype=np.float64)
-    if len(values) < 2:
-        return np.full(values.shape[1], np.nan)
+    paired = np.count_nonzero(~np.isnan(values), axis=0)
+    p = np.full(values.shape[1], np.nan)
+    for n in set(paired[paired > 1]):
+        of_n = paired == n
+        columns = values[:, of_n].T
+        p[of_n] = _p_of_whole(columns[~np.isnan(columns)].reshape(-1, n).T)
+    return p
+
+
+def _p_of_whole(values: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # columns without spread
         p = np.asarray(stats.ttest_1samp(values, 0.0, axis=0).pvalue)
     return np.where(np.ptp(values, axis=0) == 0, values[0] == 0, p)
 
 
-def all_pairs(values: pd.DataFrame, *, margin: float = 0.0) -> pd.DataFrame:
+def all_pairs(values: pd.DataFrame, *, margin: float = 0.0, looks: int = 1) -> pd.DataFrame:
     """Return a row per pair of arms: their difference, its interval, test and verdict.
 
     ``a`` is the arm with the lower mean. A pair ``differs`` where Holm's p-value over all pairs is
     below 0.05 and the difference is at least ``margin`` of the larger mean; else the verdict is
-    ``no difference``.
+    ``no difference``. A pair is tested on the seeds that both arms have.
+
+    With several ``looks`` (``init_bench.statistics.planned_looks``) arms may have seeds added, some
+    more than others: the chance of any false difference, of any pair at any look, stays at 5 %.
 
     Formula:
-        difference = mean(b - a) with the t interval that holds for all pairs at once; effect =
-        difference / standard deviation of the differences (Cohen's d of pairs).
+        difference = mean(b - a) with the t interval that holds for all pairs and looks at once;
+        effect = difference / standard deviation of the differences (Cohen's d of pairs);
+        p_holm = Holm's of looks · p: looks · p at the look that a pair has reached is no smaller
+        than looks · its least p of all looks, which is a p-value by Bonferroni.
 
     Args:
-        values: a row per seed, a column per arm; the arms of a row belong together.
+        values: a row per seed, a column per arm; the arms of a row belong together. nan where an
+            arm has no run of a seed.
         margin: the smallest difference that matters, as a share.
+        looks: how often the arms may be looked at, with more seeds each time.
 
     Returns:
         ``a``, ``b``, ``difference``, ``ci_low``, ``ci_high``, ``effect``, ``p``, ``p_holm``,
@@ -81,15 +96,20 @@ def all_pairs(values: pd.DataFrame, *, margin: float = 0.0) -> pd.DataFrame:
         [{'a': 'x', 'b': 'y', 'verdict': 'differs'}]
     """
     ordered = values[values.mean().sort_values(kind="stable").index]
-    first, second = np.triu_indices(ordered.shape[1], k=1)
     numbers = ordered.to_numpy(dtype=np.float64)
+    first, second = np.triu_indices(ordered.shape[1], k=1)
+    worse = np.nanmean(numbers[:, second] - numbers[:, first], axis=0) < 0  # on their own seeds
+    first, second = np.where(worse, second, first), np.where(worse, first, second)
     differences = numbers[:, second] - numbers[:, first]
-    intervals = [t_interval(column, comparisons=len(first)) for column in differences.T]
+    paired = ~np.isnan(differences)
+    columns = [column[both] for column, both in zip(differences.T, paired.T, strict=True)]
+    intervals = [t_interval(column, comparisons=looks * len(first)) for column in columns]
     mean, low, high = np.array(intervals).reshape(-1, 3).T
-    spread = differences.std(axis=0, ddof=1) if len(numbers) > 1 else np.zeros(len(first))
+    spread = np.array([column.std(ddof=1) if len(column) > 1 else 0.0 for column in columns])
+    larger = np.nanmean(np.where(paired, numbers[:, second], np.nan), axis=0)
     p = paired_t_p(differences)
-    p_holm = holm(p)
-    clear = (p_holm < ALPHA) & (mean >= margin * np.abs(numbers.mean(axis=0))[second])
+    p_holm = np.minimum(1.0, looks * holm(p))
+    clear = (p_holm < ALPHA) & (mean >= margin * np.abs(larger))
     return pd.DataFrame(
         {
             "a": ordered.columns[first],
@@ -100,7 +120,7 @@ def all_pairs(values: pd.DataFrame, *, margin: float = 0.0) -> pd.DataFrame:
             "effect": np.divide(mean, spread, out=np.full(len(mean), np.nan), where=spread > 0),
             "p": p,
             "p_holm": p_holm,
-            "n": len(numbers),
+            "n": paired.sum(axis=0),
             "verdict": np.where(clear, "differs", "no difference"),
         }
     )

@@ -68,8 +68,10 @@ def critical_difference(arms: int, tasks: int) -> float:
     return quantile * math.sqrt(arms * (arms + 1) / (6 * tasks))
 
 
-def share_interval(count: int, n: int) -> tuple[float, float, float]:
+def share_interval(count: int, n: int, *, comparisons: int = 1) -> tuple[float, float, float]:
     """Return a share and its 95 % interval by Wilson, both ends nan for no cases.
+
+    With several comparisons, all of their intervals hold at once (Bonferroni).
 
     Example:
         >>> [round(x, 2) for x in share_interval(0, 10)]
@@ -77,5 +79,6 @@ def share_interval(count: int, n: int) -> tuple[float, float, float]:
     """
     if n == 0:
         return math.nan, math.nan, math.nan
-    interval = stats.binomtest(count, n).proportion_ci(CONFIDENCE, method="wilson")
+    confidence = 1 - (1 - CONFIDENCE) / comparisons if comparisons > 1 else CONFIDENCE
+    interval = stats.binomtest(count, n).proportion_ci(confidence, method="wilson")
     return count / n, float(interval.low), float(interval.high)

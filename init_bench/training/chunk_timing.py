@@ -34,7 +34,8 @@ def seconds_of(chunks: Iterable[list[Cell]], train: ChunkTrainer) -> float:
 
 
 def _shortened(cell: Cell, steps: int) -> Cell:
-    return replace(cell, steps=steps, capture_at=None)
+    captured = () if cell.capture_at == () else None  # a capture may take longer than a step
+    return replace(cell, steps=steps, capture_at=captured)
 
 
 def _seconds(chunks: Sequence[list[Cell]], train: ChunkTrainer) -> float:

@@ -74,3 +74,29 @@ def test_the_lower_arm_stands_first_and_the_interval_covers_all_pairs() -> None:
     assert (table["ci_low"] < table["difference"]).all()
     assert holm(table["p"]).tolist() == table["p_holm"].tolist()
     assert (table["p_holm"] >= table["p"]).all()
+
+
+def test_a_pair_is_tested_on_the_seeds_that_both_arms_have() -> None:
+    rng = np.random.default_rng(4)
+    values = simulated(rng, [0.0, 0.1, 0.2], seeds=20)
+    values.loc[10:, "arm2"] = np.nan
+    table = all_pairs(values).set_index(["a", "b"])
+    assert table["n"].tolist() == [20, 10, 10]
+    for row in table.reset_index().to_dict("records"):
+        both = values[[row["a"], row["b"]]].dropna()
+        lower, higher = both[row["a"]], both[row["b"]]
+        assert row["p"] == pytest.approx(stats.ttest_rel(higher, lower).pvalue)
+        assert row["difference"] == pytest.approx((higher - lower).mean())
+
+
+def test_the_lower_arm_of_a_pair_is_that_on_their_own_seeds() -> None:
+    values = pd.DataFrame({"few": [2.0, 2.1, np.nan, np.nan], "many": [1.0, 1.2, 9.0, 9.0]})
+    assert all_pairs(values)[["a", "b"]].to_numpy().tolist() == [["many", "few"]]
+
+
+def test_three_looks_make_every_test_three_times_as_strict() -> None:
+    values = simulated(np.random.default_rng(5), [0.0, 0.02, 0.04])
+    once, thrice = all_pairs(values), all_pairs(values, looks=3)
+    assert thrice["p_holm"].tolist() == np.minimum(1, 3 * once["p_holm"]).tolist()
+    assert (thrice["ci_low"] < once["ci_low"]).all()
+    assert (thrice["ci_high"] > once["ci_high"]).all()

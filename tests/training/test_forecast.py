@@ -7,6 +7,7 @@ import pytest
 
 import init_bench as ib
 from init_bench.training import chunk_timing
+from init_bench.training.cell import Cell
 from init_bench.training.chunk_trainer import ChunkTrainer
 from init_bench.training.forecast import Forecast, forecast
 
@@ -45,6 +46,18 @@ def test_time_is_linear_in_steps_and_cells_and_shared_by_workers(
     found = forecast(grid, tmp_path, device="cpu", workers=workers)
     assert found.kinds == 1
     assert found.seconds == pytest.approx(share * 20 * (2 * 1.0 + 0.5 * 110))
+
+
+@pytest.mark.parametrize(("capture_at", "captured"), [((), False), (None, True), ((0, 9), True)])
+def test_runs_are_timed_with_captures_only_if_they_have_some(
+    capture_at: Any, captured: bool
+) -> None:
+    seen: list[Cell] = []
+    train: Any = lambda cells, progress: seen.extend(cells)  # noqa: E731
+    cells = ib.Grid(steps=40, capture_at=capture_at, **AXES).cells
+    chunk_timing.time_start_and_step(cells, train)
+    assert len(seen) > 1
+    assert {bool(cell.captured_steps) for cell in seen} == {captured}
 
 
 def test_a_forecast_prints_four_lines() -> None:

@@ -20,13 +20,13 @@ FAR = 0.1
 
 COLUMNS = (
     *("architecture", "task", "use", "verdict", "loss", "avoid", "loss_of_avoided"),
-    *("worse_by", "arms", "runs"),
+    *("worse_by", "arms", "runs", "seeds"),
 )
 
 
-def pairs_of_arms(task: Task, runs: pd.DataFrame) -> pd.DataFrame:
+def pairs_of_arms(task: Task, runs: pd.DataFrame, *, looks: int = 1) -> pd.DataFrame:
     """Return the tests of all pairs of a task's arms on their final losses."""
-    pairs = all_pairs(by_seed(runs), margin=MARGIN)
+    pairs = all_pairs(by_seed(runs), margin=MARGIN, looks=looks)
     pairs.insert(0, "task", task.name)
     return pairs
 
@@ -46,11 +46,31 @@ class Answer:
 
 def answer_of(runs: pd.DataFrame, pairs: pd.DataFrame, chance: float) -> Answer:
     """Return the answer of one task from its runs and the tests of all pairs."""
-    means = by_seed(runs).mean().sort_values(kind="stable")
-    best = str(means.index[0])
-    use = not_shown_worse(pairs, best)
-    far = [str(a) for a in means.index[::-1] if means[a] - means[best] >= FAR * chance]
-    return Answer(use, [arm for arm in far if arm not in use])
+    best = _best(by_seed(runs).mean(), pairs)
+    worse = pairs[(pairs["a"] == best) & (pairs["verdict"] == "differs")]
+    far = worse[worse["difference"] >= FAR * chance].sort_values("difference", ascending=False)
+    return Answer(not_shown_worse(pairs, best), list(far["b"]))
+
+
+def undecided(runs: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """Return the best arm and those that more seeds may set apart from it, empty without any.
+
+    A pair whose interval leaves no room for a difference that matters is decided.
+    """
+    means = by_seed(runs).mean()
+    best = _best(means, pairs)
+    arms = not_shown_worse(pairs[pairs["ci_high"] > MARGIN * means[best]], best)
+    return arms if len(arms) > 1 else []
+
+
+def _best(means: "pd.Series[float]", pairs: pd.DataFrame) -> str:
+    """Return the arm with the lowest mean, of those that no other is shown to beat.
+
+    One that was set apart has fewer seeds, and its mean may be lower by chance.
+    """
+    order = means.sort_values(kind="stable").index
+    beaten = set(pairs.loc[pairs["verdict"] == "differs", "b"])
+    return str(next((arm for arm in order if arm not in beaten), order[0]))
 
 
 def summary_of(
@@ -66,7 +86,8 @@ def summary_of(
     to be worse and whose mean is worse by a tenth of chance's loss or more, the worst first.
     ``loss`` is that of the first of ``use`` with its 95 % interval, ``loss_of_avoided`` the range
     of those to avoid, ``worse_by`` the difference of the best of them from the best of all with the
-    interval that holds for all pairs.
+    interval that holds for all pairs. ``seeds`` says how many an arm has: ``10 to 40`` where some
+    were given more.
     """
     rows = []
     for name, task in tasks.items():
@@ -88,9 +109,17 @@ def summary_of(
                 "worse_by": _worse_by(tests, answer),
                 "arms": own["init"].nunique(),
                 "runs": len(own),
+                "seeds": seed_counts(own),
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def seed_counts(runs: pd.DataFrame) -> str:
+    """Return how many seeds the arms of one task have."""
+    counts = runs.groupby("init")["seed"].nunique()
+    few, many = counts.min(), counts.max()
+    return str(many) if few == many else f"{few} to {many}"
 
 
 def _worse_by(tests: pd.DataFrame, answer: Answer) -> str:

@@ -22,30 +22,32 @@ from init_bench.training.networks import NEED_DATA, check, loss_of, network_of, 
 AS_BUILT, DEFAULT = "as_built", "torch.default"
 
 
+QUICK_ARMS = (
+    *(AS_BUILT, DEFAULT, "xavier_normal", "he_normal"),
+    *("looks_linear", "fixup", "gpt2", "siren"),
+)
+"""Arms of a quick benchmark: the usual ones, and one that is meant for each kind of network."""
+
+
 _NORMALIZATIONS = (
     *(nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
     nn.LocalResponseNorm,
 )
 
 
-def menu_arms(*, quick: bool = False) -> list[str]:
+def menu_arms() -> list[str]:
     """Return the initializers of the menu that state a rule for a network of any sizes.
 
     Left out are torch's functions for rules that are here already, those that need an argument,
     those with one scale whatever the sizes (``normal``, ``zeros`` …), and those that minimize a
     loss: each of their starts takes as long as a training. ``inits`` names them to have them.
-    ``quick`` has one initializer of each formula for the std, and none that must see data.
 
     Example:
         >>> {"he_normal", "lsuv"} <= set(menu_arms()), "normal" in menu_arms()
         (True, False)
     """
     names = [n for n in all_inits() if n == DEFAULT or not n.startswith("torch.")]
-    rules = [n for n in names if n != AS_BUILT and record_of(n).needs != "loss" and _is_a_rule(n)]
-    if not quick:
-        return rules
-    first = {record_of(n).nominal_std or n: n for n in reversed(rules)}
-    return [n for n in rules if n in first.values() and record_of(n).needs not in NEED_DATA]
+    return [n for n in names if n != AS_BUILT and record_of(n).needs != "loss" and _is_a_rule(n)]
 
 
 def _is_a_rule(name: str) -> bool:
@@ -71,6 +73,8 @@ def _defaults(name: str) -> dict[str, object]:
 def arms_of(task: Task, inits: Sequence[str] | None, *, quick: bool = False) -> list[str]:
     """Return the arms of a task: what ``inits`` or the menu has that fits its network.
 
+    A ``quick`` benchmark offers ``QUICK_ARMS`` in place of the menu.
+
     An initializer fits if the network has the traits that its record asks for and if it fills the
     network of seed 0; one that needs data is taken to do so. ``as_built`` fits where the
     architecture has a default of its own.
@@ -84,7 +88,8 @@ def arms_of(task: Task, inits: Sequence[str] | None, *, quick: bool = False) -> 
     check(built, data)
     check_first_loss(task, built)
     traits = traits_of(network_of(built, data))
-    offered = [AS_BUILT, *menu_arms(quick=quick)] if inits is None else inits
+    usual = QUICK_ARMS if quick else (AS_BUILT, *menu_arms())
+    offered = usual if inits is None else inits
     names = list(dict.fromkeys(str(parse(name)) for name in offered))
     cells = [replace(cell, init=name) for name in names if name != AS_BUILT or task.own_default]
     meant = [c for c in cells if set(record_of(c.init_spec.name).meant_for) <= traits]

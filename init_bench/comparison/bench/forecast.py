@@ -38,8 +38,8 @@ def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecas
     """Say what ``bench`` would do by this plan; train a few steps, write nothing.
 
     For each task it times a few steps from torch's default: of a chunk of ten networks if the task
-    is a plain MLP, else of one network. Widened grids and the starts of initializers that must see
-    data come on top.
+    is a plain MLP, else of one network. Widened grids, the starts of initializers that must see
+    data, and the seeds that ``"auto"`` adds come on top.
     """
     rows = []
     with progress_bar(len(plan.arms), "timing tasks", "task") as done:

@@ -71,8 +71,8 @@ def _of_curve(
     return float(whole.mean()), first, bool(len(below))
 
 
-def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned) -> pd.DataFrame:
-    """Return a row per arm and outcome with its 95 % interval.
+def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned, *, looks: int = 1) -> pd.DataFrame:
+    """Return a row per arm and outcome with its 95 % interval, which holds at all looks at once.
 
     Returns:
         ``task``, ``init``, ``lr``, ``outcome``, ``value``, ``ci_low``, ``ci_high``, ``n``. The
@@ -82,9 +82,10 @@ def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned) -> pd.DataFrame:
     rows = []
     for init, own in runs.groupby("init", sort=False):
         head = {"task": task.name, "init": init, "lr": own["lr"].iloc[0]}
-        found = {name: (*t_interval(own[name]), len(own)) for name in MEANS}
+        found = {name: (*t_interval(own[name], comparisons=looks), len(own)) for name in MEANS}
         for name in ("diverged", "reached"):
-            found[name] = (*share_interval(int(own[name].sum()), len(own)), len(own))
+            share = share_interval(int(own[name].sum()), len(own), comparisons=looks)
+            found[name] = (*share, len(own))
         window = window_decades(tuned, str(init), task.first_rates)
         found["window_decades"] = (*t_interval(window), len(window))
         for outcome, (value, low, high, n) in found.items():
@@ -103,21 +104,20 @@ def value_of(arms: pd.DataFrame, task: str, init: str, outcome: str) -> tuple[fl
 
 
 def by_seed(runs: pd.DataFrame, outcome: str = "final_loss") -> pd.DataFrame:
-    """Return a row per seed and a column per arm of one task, whole rows only.
+    """Return a row per seed and a column per arm of one task, nan where there is no run.
 
     Raises:
         InitBenchError: no seed has a run of every arm.
     """
     wide = runs.pivot(index="seed", columns="init", values=outcome)
-    whole = wide.dropna()
-    if whole.empty:
+    if wide.dropna().empty:
         missing = ", ".join(wide.columns[wide.isna().any()]) or "all"
         raise InitBenchError(
             f"no seed has a finished run of every initializer, so none can be compared; runs are "
             f"missing of: {missing}. The same call again trains what is missing; leave out with "
             "inits what cannot be trained"
         )
-    return whole
+    return wide
 
 
 def order(names: Sequence[str], runs: pd.DataFrame) -> list[str]:

@@ -2,17 +2,18 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from init_bench import datasets
-from init_bench.comparison.bench.answers import pairs_of_arms, ranking_of, summary_of
+from init_bench.comparison.bench.answers import ranking_of, summary_of
 from init_bench.comparison.bench.arm_choice import arms_of
+from init_bench.comparison.bench.final_runs import final_runs
 from init_bench.comparison.bench.outcomes import arm_outcomes, run_outcomes
-from init_bench.comparison.bench.protocol import Protocol, protocol_from
+from init_bench.comparison.bench.protocol import Protocol, Seeds, protocol_from
 from init_bench.comparison.bench.result import Bench
 from init_bench.comparison.bench.tasks import Task, chance_loss, tasks_from
 from init_bench.comparison.bench.tuning import tune
@@ -36,7 +37,7 @@ def bench(
     *,
     out: str | Path = "results/bench",
     quick: bool = False,
-    seeds: int | Iterable[int] | None = None,
+    seeds: Seeds = None,
     device: str = "auto",
     workers: int | None = None,
     progress: bool = True,
@@ -56,9 +57,12 @@ def bench(
             torch's default, and the default of the architecture where it has its own.
         out: folder for tables, figures and README; training runs go into ``out/runs``. The same
             call again trains only what is missing.
-        quick: a quarter of the steps, three seeds, two tuning seeds, one initializer of each
-            formula: five minutes instead of an hour.
-        seeds: of the final runs, a count or the seeds themselves; 2 or more.
+        quick: a first look in five minutes on two cores: a quarter of the steps, five seeds, two
+            tuning seeds, no widening, ``QUICK_ARMS``.
+        seeds: of the final runs, a count or the seeds themselves; 2 or more. ``"auto"`` adds some
+            where they decide: twice, then four times as many for the best arm of a task and those
+            that no test sets apart from it. Looking again costs no false differences
+            (``init_bench.statistics.planned_looks``).
         device, workers, progress: as for ``run``.
 
     Raises:
@@ -100,7 +104,7 @@ def planned(
     *,
     out: str | Path,
     quick: bool,
-    seeds: int | Iterable[int] | None,
+    seeds: Seeds,
 ) -> Plan:
     """Return what ``bench`` would train; all that can be refused is refused here."""
     if isinstance(inits, str):
@@ -132,15 +136,19 @@ class _Run:
         self.chances[name] = chance
         tuned = tune(task, self.plan.arms[name], protocol, self._train, chance)
         steps = protocol.steps(task.steps)[2]
-        final = self._train(
-            [task.grid(a, lr, seed=protocol.seeds, steps=steps) for a, lr in tuned.rates.items()]
-        )
-        runs = run_outcomes(task, final, chance)
+        final: list[Results] = []
+
+        def train(seeds: Mapping[str, tuple[int, ...]]) -> pd.DataFrame:
+            grids = [task.grid(a, tuned.rates[a], seed=s, steps=steps) for a, s in seeds.items()]
+            final.append(self._train(grids))
+            return run_outcomes(task, final[-1], chance)
+
+        runs, pairs = final_runs(task, tuned.rates, protocol, train)
         self._add("runs", runs)
         self._add("tuning", tuned.runs.assign(task=name))
-        self._add("arms", arm_outcomes(task, runs, tuned))
-        self._add("pairs", pairs_of_arms(task, runs))
-        self._add("curves", final.curves[["init", "seed", "step", "loss"]].assign(task=name))
+        self._add("arms", arm_outcomes(task, runs, tuned, looks=len(protocol.looks)))
+        self._add("pairs", pairs)
+        self._add("curves", final[-1].curves[["init", "seed", "step", "loss"]].assign(task=name))
 
     def result(self) -> Bench:
         """Return the tables of all tasks, saved."""

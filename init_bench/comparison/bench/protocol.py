@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from init_bench.errors import InitBenchError
-from init_bench.training.seeds_argument import seeds_from
+from init_bench.statistics.planned_looks import planned_looks
+from init_bench.training.seeds_argument import AUTO, seeds_from
 
 FIRST_TUNING_SEED = 1_000_000
 """Rates are chosen on seeds from here on, which no final run uses."""
@@ -19,7 +21,8 @@ class Protocol:
     """Hold how arms are tuned and how often they are trained.
 
     Attributes:
-        seeds: of the final runs.
+        seeds: of the final runs; where seeds are added, those of the first look.
+        adds_seeds: whether arms that are not set apart have seeds added.
         tuning_seeds: how many seeds rates are chosen on.
         shares: steps of the two rounds of tuning, as shares of a final run's.
         kept: rates that reach the second round.
@@ -33,6 +36,19 @@ class Protocol:
     kept: int = 3
     widenings: int = 2
     step_share: float = 1.0
+    adds_seeds: bool = False
+
+    @property
+    def looks(self) -> tuple[tuple[int, ...], ...]:
+        """The seeds of each look at the final runs; those of one begin with those of the last."""
+        if not self.adds_seeds:
+            return (self.seeds,)
+        return tuple(tuple(range(count)) for count in planned_looks(len(self.seeds)))
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether final runs are cut short: an answer then is a first look."""
+        return self.step_share < 1
 
     @property
     def seeds_of_tuning(self) -> tuple[int, ...]:
@@ -52,10 +68,14 @@ class Protocol:
         return tuned + whole * len(self.seeds)
 
 
-QUICK = Protocol(seeds=(0, 1, 2), tuning_seeds=2, kept=2, widenings=0, step_share=0.25)
+QUICK = Protocol(seeds=tuple(range(5)), tuning_seeds=2, kept=2, widenings=0, step_share=0.25)
 
 
-def protocol_from(seeds: int | Iterable[int] | None, *, quick: bool) -> Protocol:
+Seeds = int | Iterable[int] | Literal["auto"] | None
+"""The argument ``seeds`` of a benchmark."""
+
+
+def protocol_from(seeds: Seeds, *, quick: bool) -> Protocol:
     """Return the protocol of a call.
 
     Raises:
@@ -63,11 +83,15 @@ def protocol_from(seeds: int | Iterable[int] | None, *, quick: bool) -> Protocol
 
     Example:
         >>> protocol_from(5, quick=False).seeds, len(protocol_from(None, quick=True).seeds)
-        ((0, 1, 2, 3, 4), 3)
+        ((0, 1, 2, 3, 4), 5)
+        >>> [len(seeds) for seeds in protocol_from("auto", quick=False).looks]
+        [10, 20, 40]
     """
     usual = QUICK if quick else Protocol()
     if seeds is None:
         return usual
+    if isinstance(seeds, str) and seeds == AUTO:
+        return replace(usual, adds_seeds=True)
     chosen = seeds_from(seeds, minimum=2)
     if max(chosen) >= FIRST_TUNING_SEED:
         raise InitBenchError(

@@ -30,6 +30,12 @@ OUTCOMES = {
 """Columns of a task's table."""
 
 
+QUICK_NOTE = (
+    "A quick look: short runs from few seeds. Small differences stay hidden, and longer runs may "
+    "order the initializers otherwise."
+)
+
+
 def readme_of(
     tasks: Mapping[str, Task],
     summary: pd.DataFrame,
@@ -38,7 +44,8 @@ def readme_of(
     protocol: Protocol,
 ) -> str:
     """Return the README as Markdown."""
-    parts = ["# Results of `init-bench bench`", _head(protocol, arms)]
+    parts = ["# Results of `init-bench bench`", f"**{QUICK_NOTE}**" * protocol.is_quick]
+    parts.append(_head(protocol, arms))
     parts += [_left_out(arms), "## What to use, what to avoid", _answers(summary), _reading()]
     if ranking is not None:
         parts.append(_ranks(ranking))
@@ -51,14 +58,15 @@ def readme_of(
 
 def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
     """Return command, commit, machine and seeds."""
-    seconds = arms.loc[arms["outcome"] == "seconds", "value"] * len(protocol.seeds)
+    timed = arms[arms["outcome"] == "seconds"]
+    seconds = timed["value"] * timed["n"]
     found = versions()
     rows = {
         "command": f"`{_command()}`",
         "commit": commit(),
         "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "seeds": f"final runs {_span(protocol.seeds)}; tuning {_span(protocol.seeds_of_tuning)}",
+        "seeds": f"final runs {_final_seeds(protocol)}; tuning {_span(protocol.seeds_of_tuning)}",
         "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
     }
     return _markdown(["", ""], rows.items())
@@ -145,6 +153,12 @@ def _markdown(names: list[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _span(seeds: tuple[int, ...]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+
+
+def _final_seeds(protocol: Protocol) -> str:
+    first, *more = (_span(seeds) for seeds in protocol.looks)
+    added = f", and {' or '.join(more)} where that left the best open" if more else ""
+    return first + added
 
 
 def _command() -> str:

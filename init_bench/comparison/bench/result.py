@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench import figures
-from init_bench.comparison.bench.answers import answer_of
+from init_bench.comparison.bench.answers import answer_of, seed_counts
 from init_bench.comparison.bench.outcomes import order
 from init_bench.comparison.bench.page import report_of_folder
 from init_bench.comparison.bench.protocol import Protocol
-from init_bench.comparison.bench.readme import readme_of
+from init_bench.comparison.bench.readme import QUICK_NOTE, readme_of
 from init_bench.comparison.bench.tasks import Task
 from init_bench.errors import lookup
 from init_bench.figures.export import images_of
@@ -35,7 +35,7 @@ class Bench:
     Attributes:
         summary: a row per task: ``architecture``, ``task``, ``use``, ``verdict`` (``best alone`` or
             ``no difference``), ``loss``, ``avoid``, ``loss_of_avoided``, ``worse_by``, ``arms``,
-            ``runs``.
+            ``runs``, ``seeds`` (of an arm).
         arms: a row per task, arm and outcome: ``task``, ``init``, ``lr``, ``outcome``, ``value``,
             ``ci_low``, ``ci_high``, ``n``.
         pairs: a row per task and pair of arms: ``a``, ``b``, ``difference``, its interval,
@@ -89,7 +89,7 @@ class Bench:
             order=names,
             use=answer_of(runs, pairs, self.chances[task]).use,
             shown=shown,
-            caption=f"{self.tasks[task].architecture}: {runs['seed'].nunique()} seeds of each arm.",
+            caption=f"{self.tasks[task].architecture}: {seed_counts(runs)} seeds of each arm.",
         )
 
     def to_json(self) -> str:
@@ -128,11 +128,12 @@ class Bench:
 
     def __str__(self) -> str:
         lines = [
-            f"{row['architecture']} ({row['runs']} runs): use {row['use']}; "
+            f"{row['architecture']} ({row['runs']} runs, {row['seeds']} seeds): use {row['use']}; "
             f"loss {row['loss']}" + (f"; avoid {row['avoid']}" if row["avoid"] else "")
             for row in self.summary.to_dict("records")
         ]
-        return "\n".join([*lines, f"Tables and figures: {self.folder}"])
+        note = [QUICK_NOTE] * self.protocol.is_quick
+        return "\n".join([*lines, *note, f"Tables and figures: {self.folder}"])
 
     def _ranks(self, found: Ranking) -> Figure:
         tested = "" if math.isnan(found.p) else f" Friedman's test: p = {found.p:.2g}."

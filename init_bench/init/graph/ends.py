@@ -2,15 +2,15 @@
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from init_bench.init.graph.node_inputs import carried, function_name, is_lookup
+from init_bench.init.graph.node_inputs import carried, function_name, is_lookup, union
 
-Signals = Mapping[fx.Node, set[fx.Node]]
+Signals = Mapping[fx.Node, int]
 """What each node carries the values of, as ``node_inputs.signals`` finds it."""
 
 
@@ -43,36 +43,34 @@ def first_and_last(
         signals: what each node carries the values of.
         model: that was traced.
     """
-    at = {node: _point(node, signals, model) for node in layers}
+    places = {node: place for place, node in enumerate(signals)}
+    starts = union(
+        1 << place for node, place in places.items() if node.op in ("placeholder", "call_module")
+    )
+    at = {node: _point(node, signals, starts, model) for node in layers}
     points = {point: layers[node] for node, point in at.items()}
-    before = {
-        point: {points[other] for other in signals[point] if other in points and other != point}
-        for point in points
-    }
-    leading = set().union(*before.values()) if before else set()
+    all_points = union(1 << places[point] for point in points)
+    before = {point: signals[point] & all_points & ~(1 << places[point]) for point in points}
+    leading = union(before.values())
     first = frozenset(points[point] for point, found in before.items() if not found)
-    return first, frozenset(name for name in points.values() if name not in leading)
+    followed = {name for point, name in points.items() if leading >> places[point] & 1}
+    return first, frozenset(points.values()) - followed
 
 
-def _point(node: fx.Node, signals: Signals, model: nn.Module) -> fx.Node:
+def _point(node: fx.Node, signals: Signals, starts: int, model: nn.Module) -> fx.Node:
     """Return where a weight meets a signal: the step that takes it, or the layer itself."""
     if node.op != "get_attr":
         return node
     queue = deque(node.users)
     while queue:
         user = queue.popleft()
-        if is_lookup(user, model) or any(n.op != "get_attr" for n in _sources(user, signals)):
+        if is_lookup(user, model) or signals[user] & starts:
             return user
         queue.extend(user.users)
     return node
 
 
-def _sources(node: fx.Node, signals: Signals) -> Iterable[fx.Node]:
-    """Return the nodes without inputs whose values ``node`` carries, and lookups."""
-    return [n for n in signals[node] if n.op in ("placeholder", "call_module", "get_attr")]
-
-
-def scale_behind(node: fx.Node, model: nn.Module, stop: set[fx.Node]) -> float:
+def scale_behind(node: fx.Node, model: nn.Module, stop: Container[fx.Node]) -> float:
     """Return the product of the numbers that a signal meets on its last way into ``node``.
 
     Example:

@@ -1,5 +1,8 @@
 """Find which inputs of an fx node carry tensor values: sizes and indices do not."""
 
+import functools
+import operator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import fx, nn
@@ -65,17 +68,38 @@ def is_lookup(node: fx.Node, model: nn.Module) -> bool:
     return node.target in _FUNCTIONAL_LOOKUPS
 
 
-def signals(graph: fx.Graph, model: nn.Module, layers: set[fx.Node]) -> dict[fx.Node, set[fx.Node]]:
-    """Return what each node carries the values of: itself, and what flows into it.
+def signals(graph: fx.Graph, model: nn.Module, layers: set[fx.Node]) -> dict[fx.Node, int]:
+    """Return what each node carries the values of, as bits: itself, and what flows into it.
 
     A node into which sizes alone go carries nothing, unless it is one of the ``layers``.
     """
-    found: dict[fx.Node, set[fx.Node]] = {}
-    for node in graph.nodes:
-        above = set[fx.Node]().union(*(found[source] for source in carried(node, model)))
+    found: dict[fx.Node, int] = {}
+    for place, node in enumerate(graph.nodes):
+        above = union(found[source] for source in carried(node, model))
         starts = node in layers or not node.all_input_nodes
-        found[node] = above | {node} if above or starts else set()
+        found[node] = above | 1 << place if above or starts else 0
     return found
+
+
+def union(sets: Iterable[int]) -> int:
+    """Return the union of sets of nodes, as bits."""
+    return functools.reduce(operator.or_, sets, 0)
+
+
+def places(nodes: int) -> Iterator[int]:
+    """Yield the places in the graph of a set of nodes, the first one first.
+
+    A set is an integer, bit i its i-th node: a network of 1,000 blocks has millions of pairs of a
+    node and one above it, too many to hold one by one.
+
+    Example:
+        >>> list(places(0b1101))
+        [0, 2, 3]
+    """
+    while nodes:
+        lowest = nodes & -nodes
+        yield lowest.bit_length() - 1
+        nodes ^= lowest
 
 
 def _asked(node: fx.Node) -> str:

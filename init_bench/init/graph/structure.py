@@ -1,6 +1,5 @@
 """Find which nonlinearity follows each layer, the order of layers, and residual branches."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from torch import fx, nn
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
-from init_bench.init.graph.node_inputs import carried, function_name, signals
+from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
     nonlinearities_inside,
@@ -95,11 +94,10 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     traced = _Traced(graph, model, runs, tracer.node_name_to_scope)
     names = {node: str(node.target) for node in traced.layers}
     first, last = first_and_last(names, traced.signal, model)
+    behind = _nonlinearities_behind(traced)
     return Structure(
         order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
-        follows={
-            name: _nonlinearity_behind(node, model, runs) for node, name in traced.layers.items()
-        }
+        follows={name: behind.get(node, "identity") for node, name in traced.layers.items()}
         | known,
         branches=(*_branches(traced), *transformer_branches(model)),
         how="fx",
@@ -131,12 +129,12 @@ class _Traced:
 
 def _output_scale(traced: _Traced, last: frozenset[str]) -> float:
     """Return the product of the numbers around the last layer: before it and behind it."""
-    stop, scale = set(traced.layers), 1.0
+    scale = 1.0
     for node in traced.graph.nodes:
         if node.op == "output" and len(node.all_input_nodes) == 1:
-            scale *= scale_behind(node.all_input_nodes[0], traced.model, stop)
+            scale *= scale_behind(node.all_input_nodes[0], traced.model, traced.layers)
         if str(node.target) in last and len(node.all_input_nodes) == 1:
-            scale *= scale_behind(node.all_input_nodes[0], traced.model, stop)
+            scale *= scale_behind(node.all_input_nodes[0], traced.model, traced.layers)
     return scale
 
 
@@ -214,22 +212,23 @@ def _layer(node: fx.Node) -> str:
     return target if node.op == "call_module" else target.rpartition(".")[0]
 
 
-def _nonlinearity_behind(node: fx.Node, model: nn.Module, runs: set[str]) -> str:
-    """Return the nearest nonlinearity on any way out of ``node`` that meets no other layer."""
-    seen, queue = {node}, deque(_taken_up(node, model))
-    while queue:
-        user = queue.popleft()
-        if found := _nonlinearity(user, model):
-            return found
-        if user not in seen and not _runs_layer(user, runs):
-            queue.extend(_taken_up(user, model))
-        seen.add(user)
-    return "identity"
+def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
+    """Return the nearest nonlinearity on any way out of each node that meets no other layer.
 
-
-def _taken_up(node: fx.Node, model: nn.Module) -> list[fx.Node]:
-    """Return the steps that carry on the values of ``node``."""
-    return [user for user in node.users if node in carried(user, model)]
+    From the last node to the first, so that each is asked once: the way out of a block goes
+    through the skips of all blocks after it.
+    """
+    nearest: dict[fx.Node, tuple[int, str]] = {}
+    for user in reversed(traced.graph.nodes):
+        steps, name = 1, _nonlinearity(user, traced.model)
+        if not name and user in nearest and not _runs_layer(user, traced.runs):
+            steps, name = nearest[user][0] + 1, nearest[user][1]
+        if not name:
+            continue
+        for source in carried(user, traced.model):
+            if source not in nearest or steps <= nearest[source][0]:  # of equal ones the first
+                nearest[source] = steps, name
+    return {node: name for node, (_, name) in nearest.items()}
 
 
 def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
@@ -244,31 +243,31 @@ def _branches(traced: _Traced) -> Iterator[Branch]:
 
     Both sides carry the values of some x: the shape of an input is none, nor are its indices.
     """
-    graph, runs, signal = traced.graph, traced.runs, traced.signal
-    above: dict[fx.Node, set[fx.Node]] = {}
-    for node in graph.nodes:
+    nodes, runs, signal = list(traced.graph.nodes), traced.runs, traced.signal
+    layers = union(1 << place for place, node in enumerate(nodes) if _runs_layer(node, runs))
+    upto: dict[fx.Node, int] = {}
+    for place, node in enumerate(nodes):
         sources = node.all_input_nodes
-        above[node] = set(sources).union(*(above[source] for source in sources))
+        upto[node] = union(upto[source] for source in sources) | 1 << place
         if function_name(node) not in _ADDITIONS or len(sources) != 2:
             continue
-        first, second = ({source} | above[source] for source in sources)
-        shared = first & second
-        own = [side - shared for side in (first, second)]
-        sides = [[n for n in graph.nodes if n in side] for side in own]
-        skip, branch = sorted(sides, key=lambda side: _count(side, runs))
+        first, second = (upto[source] for source in sources)
+        own = (first & ~second, second & ~first)
+        skip, branch = sorted(own, key=lambda side: (side & layers).bit_count())
         meets = signal[sources[0]] & signal[sources[1]]
-        if meets and _count(branch, runs) > _count(skip, runs):
-            yield Branch(
-                modules=tuple(_layer(n) for n in branch if _names_module(n, runs)),
-                parameters=tuple(str(n.target) for n in branch if n.op == "get_attr"),
-                block=traced.owner_of(node),
-                scale=scale_behind(branch[-1], traced.model, set(traced.layers)),
-            )
+        if meets and (branch & layers).bit_count() > (skip & layers).bit_count():
+            yield _branch([nodes[p] for p in places(branch)], traced, block=traced.owner_of(node))
+
+
+def _branch(nodes: list[fx.Node], traced: _Traced, *, block: str) -> Branch:
+    """Return the branch that these nodes compute."""
+    return Branch(
+        modules=tuple(_layer(n) for n in nodes if _names_module(n, traced.runs)),
+        parameters=tuple(str(n.target) for n in nodes if n.op == "get_attr"),
+        block=block,
+        scale=scale_behind(nodes[-1], traced.model, traced.layers),
+    )
 
 
 def _names_module(node: fx.Node, runs: set[str]) -> bool:
     return node.op == "call_module" or _runs_layer(node, runs)
-
-
-def _count(nodes: list[fx.Node], runs: set[str]) -> int:
-    return sum(_runs_layer(node, runs) for node in nodes)

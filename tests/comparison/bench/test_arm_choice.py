@@ -3,9 +3,9 @@
 import pytest
 
 from init_bench import InitBenchError, init
-from init_bench.comparison.bench.arm_choice import AS_BUILT, arms_of, menu_arms, traits_of
+from init_bench.comparison.bench.arm_choice import AS_BUILT, DEFAULT, arms_of, menu_arms, traits_of
 from init_bench.comparison.bench.tasks import TASKS
-from init_bench.init.lookup import RECORDS, record_of
+from init_bench.init.lookup import RECORDS
 from init_bench.models import siren, vit_small
 
 
@@ -48,11 +48,9 @@ def test_a_task_has_the_arms_that_are_meant_for_its_network(
     assert not arms & not_meant
 
 
-def test_a_quick_bench_has_one_arm_of_each_formula() -> None:
-    quick = menu_arms(quick=True)
-    assert "he_normal" in quick
-    assert "he_uniform" not in quick
-    assert all(record_of(name).needs in ("tensor", "module") for name in quick)
+@pytest.mark.parametrize(("task", "own"), [("mlp", "looks_linear"), ("siren", "siren")])
+def test_a_quick_bench_has_the_usual_arms_and_one_of_the_network(task: str, own: str) -> None:
+    assert arms_of(TASKS[task], None, quick=True) == [DEFAULT, "xavier_normal", "he_normal", own]
 
 
 def test_traits_are_read_off_the_modules() -> None:

@@ -51,6 +51,7 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
         assert len(table) == len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
     text = (tmp_path / "README.md").read_text()
     assert "final runs 0 to 3" in text
+    assert "A quick look" in text and "A quick look" in str(result)
     assert "| `half_he` |" in text
     assert "not trained here: lecun_normal, " in text
     assert (tmp_path / "figures" / "deep.svg").stat().st_size > 1000
@@ -157,3 +158,27 @@ def test_a_forecast_on_an_accelerator_counts_devices_not_cores(
 def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InitBenchError, match=r"give a list of specs: \['he_normal'\]"):
         ib.bench(["mlp"], "he_normal", out=tmp_path, **OPTIONS)
+
+
+@pytest.mark.slow
+def test_seeds_are_added_where_no_difference_shows_and_a_second_call_adds_none(
+    halved: str, tmp_path: Path
+) -> None:
+    tiny = Task(name="tiny", architecture="a small MLP", axes={"depth": 3, "width": 16}, steps=80)
+    inits = ["he_normal", "he_uniform", halved]
+    first = ib.bench([tiny], inits, out=tmp_path, seeds="auto", **OPTIONS)
+    stored = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs" / "cells").iterdir()}
+    again = ib.bench([tiny], inits, out=tmp_path, seeds="auto", **OPTIONS)
+    most = first.runs.groupby("init")["seed"].nunique()
+    assert most.max() > 5
+    assert most.idxmax() in first.summary["use"].item()
+    assert f"{first.summary['seeds'].item()} seeds): use" in str(first)
+    assert "final runs 0 to 4, and 0 to 9 or 0 to 19" in (tmp_path / "README.md").read_text()
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs/cells").iterdir()} == stored
+    pd.testing.assert_frame_equal(first.pairs, again.pairs)
+
+
+def test_a_number_of_seeds_that_is_none_is_refused(tmp_path: Path) -> None:
+    done = init_bench("bench", "--seeds", "atuo", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--seeds must be a number, such as 10, or auto: got 'atuo'" in done.stderr

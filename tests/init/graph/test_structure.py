@@ -1,6 +1,8 @@
 """A sum is residual where both sides carry the values of one x, whatever else they know of it."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from init_bench.errors import InitBenchError
-from init_bench.init import initialize
+from init_bench.init import graph, initialize
 from init_bench.init.graph.structure import Structure, trace
 
 WIDTH = 4
@@ -182,3 +184,43 @@ def test_positions_alone_are_no_residual_branch() -> None:
     model = Parts(lambda m, x: m.emb(x) + m.pos[:, : x.shape[1]])
     with pytest.raises(InitBenchError, match="no residual branch"):
         initialize(model, "fixup")
+
+
+class Residual(nn.Module):
+    """Add blocks of two layers, one after another, to what the first of all reads."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+            for _ in range(blocks)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+def lines_run(blocks: int) -> int:
+    """Return how many lines of ``init/graph`` run while a network of so many blocks is traced."""
+    model = Residual(blocks)
+    weights = [name for name, weight in model.named_parameters() if weight.dim() > 1]
+    folder, count, before = str(Path(graph.__file__).parent), 0, sys.gettrace()
+
+    def counted(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return counted if frame.f_code.co_filename.startswith(folder) else None
+
+    sys.settrace(counted)
+    try:
+        found = trace(model, weights)
+    finally:
+        sys.settrace(before)
+    assert len(found.branches) == blocks
+    return count
+
+
+def test_twice_as_many_blocks_take_twice_the_work() -> None:
+    assert lines_run(40) < 2.2 * lines_run(20)
