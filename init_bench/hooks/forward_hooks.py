@@ -168,17 +168,23 @@ class LayerTracker:
         if not self.running or self.running[-1].module is not module:
             return
         ended = self.running.pop()
-        self.functions.switch(bool(self.running) and not self.running[-1].opaque)
-        if not ended.is_leaf_call:
-            return
+        if ended.is_leaf_call:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._end_leaf(ended, output)
+        if self.running:
+            self.functions.switch(not self.running[-1].opaque)
+        else:
+            self.functions.switch(False)
+            self.statistics.ranks.fill()
+
+    def _end_leaf(self, ended: _RunningModule, output: object) -> None:
         self.leaf_paths.add(ended.path)
         if output is not None:
             self.last_position = "after", ended.path
-        elif ended.path or not any(module.children()):
+        elif ended.path or not any(ended.module.children()):
             self.last_position = "in", ended.path
         if (tensor := first_tensor(output)) is not None:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._record_module(ended, tensor)
+            self._record_module(ended, tensor)
 
     def _record_module(self, ended: _RunningModule, output: Tensor) -> None:
         has_weight = self.statistics.has_weight(ended.module)

@@ -5,14 +5,13 @@ pool of its own would meet the threads that torch's operations leave spinning on
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from init_bench.statistics.compiled import compiled, inlined
 from init_bench.statistics.sums.result import SHIFT_SAMPLES, Sums
 
 _BLOCK = 320
@@ -51,25 +50,7 @@ def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     )
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``loop`` at its first call, or load it where it was compiled before."""
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract", "nsz"},  # nan and inf keep their meaning
-    }
-    try:
-        return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
-        return numba.njit(**options)(loop)  # type: ignore[no-any-return]
-
-
-def _inlined(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Put ``loop`` into the loop that calls it, where nothing it is given can overlap."""
-    return numba.njit(inline="always")(loop)
-
-
-@_inlined
+@inlined
 def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
     """Take s of a block of units: the first sample or, of more than ``few``, their mean."""
     first = z[0, start : start + width]
@@ -83,7 +64,7 @@ def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
             shift[j] /= few
 
 
-@_inlined
+@inlined
 def _count_beyond(
     z: Any, start: int, width: int, low_end: float, high_end: float, beyond: Any
 ) -> None:
@@ -93,7 +74,7 @@ def _count_beyond(
             beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
 
 
-@_inlined
+@inlined
 def _add_four(
     rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
 ) -> None:
@@ -110,7 +91,7 @@ def _add_four(
         zero[j] += two + np.float32(c[j] == 0) + np.float32(d[j] == 0)
 
 
-@_inlined
+@inlined
 def _add_one(
     row: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
 ) -> None:
@@ -124,7 +105,7 @@ def _add_one(
         zero[j] += np.float32(value == 0)
 
 
-@_compiled
+@compiled
 def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
     """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
     values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``, s being
@@ -181,26 +162,3 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
     if not np.isfinite(unit_total):
         low = high = unit_total
     return low, high, constant, common, unit_total, unit_square, within, zeros, near
-
-
-@_compiled
-def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
-    """Return what ``number_formats.power_sums`` does, of a vector of values."""
-    a, b, c, d = small
-    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
-    zeros, under_a, under_b = np.int64(0), np.int64(0), np.int64(0)
-    under_c, under_d = np.int64(0), np.int64(0)
-    for i in range(len(values)):
-        deviation = (values[i] - mean) * inverse
-        square = deviation * deviation
-        first += deviation
-        second += square
-        third += square * deviation
-        fourth += square * square
-        size = abs(values[i])
-        zeros += size == 0
-        under_a += size <= a
-        under_b += size <= b
-        under_c += size <= c
-        under_d += size <= d
-    return first, second, third, fourth, zeros, under_a, under_b, under_c, under_d
