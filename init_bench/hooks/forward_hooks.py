@@ -252,7 +252,8 @@ class LayerTracker:
         self.calls_of[layer] += 1
         if self.keep:
             self.outputs[layer] = output.detach().clone()
-        statistics = self.statistics.of_output(output.transpose(0, batch_dim), bounds)
+        by_sample = output.transpose(0, batch_dim) if batch_dim else output
+        statistics = self.statistics.of_output(by_sample, bounds)
         samples = output.shape[batch_dim]
         of_parameter = layer_input is not None and layer_input.is_parameter
         call = LayerCall(

@@ -1,5 +1,6 @@
 """Compare samples of a layer, or rows of a weight, with each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,25 +61,37 @@ def compared(z: Tensor, mean: float, std: float) -> Compared:
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
     from init_bench.statistics.compared_loops import loop_centered, loop_compared
 
+    scale = _power_near(max(abs(mean), std))
     samples, step = min(len(z), COMPARED_SAMPLES), -(-z.shape[1] // COMPARED_UNITS)
     if z.device.type == "cpu":
         inverse = 1 / std if std else 0.0
-        values, means, powers = loop_centered(z.numpy(), samples, step, mean, inverse, SMALL)
+        values, means, powers = loop_centered(z.numpy(), samples, step, scale, mean, inverse, SMALL)
         centered = torch.from_numpy(values)
         # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
         products = (centered @ centered.T).numpy()
     else:
-        products, means, powers = _transferred(exact(z[:samples, ::step]), mean, std)
+        products, means, powers = _transferred(exact(z[:samples, ::step]), scale, mean, std)
     units = -(-z.shape[1] // step)
     correlation, tridiagonal = loop_compared(products, means, units, ROUNDING)
     return Compared(powers, samples * units, correlation, tridiagonal)
 
 
-def _transferred(values: Tensor, mean: float, std: float) -> tuple[Array, Array, list[float]]:
+def _power_near(size: float) -> float:
+    """Return the power of two that brings ``size`` to about 1: squares stay in range."""
+    return 2.0 ** -min(max(math.frexp(size)[1], -1000), 1000)
+
+
+def _transferred(
+    values: Tensor, scale: float, mean: float, std: float
+) -> tuple[Array, Array, list[float]]:
     """Return products of centered samples, means and power sums, brought over in one transfer."""
     means = values.mean(dim=1, keepdim=True)
-    centered = values - means
-    parts = ((centered @ centered.T).flatten(), means.flatten(), power_sums(values, mean, std))
+    centered = (values - means) * scale
+    parts = (
+        (centered @ centered.T).flatten(),
+        means.flatten() * scale,
+        power_sums(values, mean, std),
+    )
     flat = torch.cat(parts).cpu().double().numpy()
     products, found, sums = np.split(flat, [len(values) ** 2, len(values) * (len(values) + 1)])
     return products.reshape(len(values), -1), found, sums.tolist()

@@ -10,12 +10,15 @@ from init_bench.statistics.eigenvalues import loop_tridiagonal
 
 
 @compiled
-def loop_centered(z: Any, few: int, step: int, mean: float, inverse: float, small: Any) -> Any:
+def loop_centered(
+    z: Any, few: int, step: int, scale: float, mean: float, inverse: float, small: Any
+) -> Any:
     """Return the compared values less their sample's mean, those means, and the power sums.
 
     Args:
         z: the layer's values, ``(samples, units)``.
         few, step: the first ``few`` samples and every ``step``-th unit are compared.
+        scale: by which values and means are multiplied.
         mean, inverse, small: as ``loop_power_sums`` takes them.
     """
     units = (z.shape[1] + step - 1) // step
@@ -28,9 +31,10 @@ def loop_centered(z: Any, few: int, step: int, mean: float, inverse: float, smal
         total = 0.0
         for j in range(units):
             total += values[i, j]
-        means[i] = total / units
+        center = total / units
         for j in range(units):
-            values[i, j] -= means[i]
+            values[i, j] = (values[i, j] - center) * scale
+        means[i] = center * scale
     return values, means, sums
 
 
