@@ -100,6 +100,7 @@ class LayerTracker:
         observes = self._observe_function if inputs else None
         self.functions = FunctionalActivations(self._begin_function, self._end_function, observes)
         hooks.callback(self.functions.switch, False)
+        hooks.callback(self.statistics.ranks.fill)
 
     @property
     def position(self) -> str:
@@ -171,10 +172,8 @@ class LayerTracker:
         if ended.is_leaf_call:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 self._end_leaf(ended, output)
-        if self.running:
-            self.functions.switch(not self.running[-1].opaque)
-        else:
-            self.functions.switch(False)
+        self.functions.switch(bool(self.running) and not self.running[-1].opaque)
+        if not self.running:
             self.statistics.ranks.fill()
 
     def _end_leaf(self, ended: _RunningModule, output: object) -> None:
@@ -228,8 +227,8 @@ class LayerTracker:
         self.last_position = "after", layer
         if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                bounds, batch_dim = bounds_of_function(name), caller.batch_dim
-                self._record(layer, "activation", tensor, bounds, batch_dim, self.function_input)
+                bounds, given = bounds_of_function(name), self.function_input
+                self._record(layer, "activation", tensor, bounds, caller.batch_dim, given)
 
     def _layer_input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -252,8 +251,7 @@ class LayerTracker:
         self.calls_of[layer] += 1
         if self.keep:
             self.outputs[layer] = output.detach().clone()
-        by_sample = output.transpose(0, batch_dim) if batch_dim else output
-        statistics = self.statistics.of_output(by_sample, bounds)
+        statistics = self.statistics.of_output(output.transpose(0, batch_dim), bounds)
         samples = output.shape[batch_dim]
         of_parameter = layer_input is not None and layer_input.is_parameter
         call = LayerCall(
@@ -270,8 +268,7 @@ class LayerTracker:
         self.calls.append(call)
         self.alive.append((call, weakref.ref(output)))
         if output.requires_grad:
-            hook = GradientHook(call, output, module_batch_dim, self.counts)
-            hook.register(output, self.hooks)
+            self._await_gradient(call, output, module_batch_dim)
         else:
             self.without_gradient.setdefault(layer, []).append(call)
         return call
@@ -279,14 +276,16 @@ class LayerTracker:
     def _reattach(self, layer: str, output: Tensor, module_batch_dim: int) -> None:
         """Await the gradient of a call on the output of its repetition.
 
-        Where the first run left no graph, the gradient comes through the run that gradient
-        checkpointing repeats during the backward pass.
+        Where the first run left no graph, it comes through the run that checkpointing repeats.
         """
         if waiting := self.without_gradient.get(layer):
             call = waiting.pop()
             if output.requires_grad:
-                hook = GradientHook(call, output, module_batch_dim, self.counts)
-                hook.register(output, self.hooks)
+                self._await_gradient(call, output, module_batch_dim)
+
+    def _await_gradient(self, call: LayerCall, output: Tensor, batch_dim: int) -> None:
+        hook = GradientHook(call, output, batch_dim, self.counts, self.statistics.ranks)
+        hook.register(output, self.hooks)
 
 
 def _viewed(tensor: Tensor) -> Tensor:

@@ -122,7 +122,8 @@ class EffectiveRanks:
         # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.eigenvalues import LANES, loop_effective_ranks
 
-        for layers in self.waiting.values():
+        waiting, self.waiting = self.waiting, {}
+        for layers in waiting.values():
             for start in range(0, len(layers), LANES):
                 together = layers[start : start + LANES]
                 lanes = np.zeros((2, together[0][0].shape[1], LANES))
@@ -131,4 +132,3 @@ class EffectiveRanks:
                 found: Any = loop_effective_ranks(lanes[0], lanes[1], ROUNDING).tolist()
                 for rank, (_, statistics) in zip(found, together, strict=False):
                     statistics["effective_rank"] = rank
-        self.waiting.clear()
