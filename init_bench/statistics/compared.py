@@ -55,7 +55,7 @@ def compared(z: Tensor, mean: float, std: float) -> Compared:
         mean, std: of all values.
 
     Example:
-        >>> compared(torch.tensor([[1.0, 2.0], [3.0, 1.0]]), 0.0, 1.0).correlation
+        >>> round(compared(torch.tensor([[1.0, 2.0], [3.0, 1.0]]), 0.0, 1.0).correlation, 6)
         1.0
     """
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
