@@ -100,6 +100,7 @@ class LayerTracker:
         observes = self._observe_function if inputs else None
         self.functions = FunctionalActivations(self._begin_function, self._end_function, observes)
         hooks.callback(self.functions.switch, False)
+        hooks.callback(self.statistics.ranks.fill)
 
     @property
     def position(self) -> str:
@@ -168,17 +169,21 @@ class LayerTracker:
         if not self.running or self.running[-1].module is not module:
             return
         ended = self.running.pop()
+        if ended.is_leaf_call:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._end_leaf(ended, output)
         self.functions.switch(bool(self.running) and not self.running[-1].opaque)
-        if not ended.is_leaf_call:
-            return
+        if not self.running:
+            self.statistics.ranks.fill()
+
+    def _end_leaf(self, ended: _RunningModule, output: object) -> None:
         self.leaf_paths.add(ended.path)
         if output is not None:
             self.last_position = "after", ended.path
-        elif ended.path or not any(module.children()):
+        elif ended.path or not any(ended.module.children()):
             self.last_position = "in", ended.path
         if (tensor := first_tensor(output)) is not None:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._record_module(ended, tensor)
+            self._record_module(ended, tensor)
 
     def _record_module(self, ended: _RunningModule, output: Tensor) -> None:
         has_weight = self.statistics.has_weight(ended.module)
@@ -222,8 +227,8 @@ class LayerTracker:
         self.last_position = "after", layer
         if (tensor := first_tensor(output)) is not None:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                bounds, batch_dim = bounds_of_function(name), caller.batch_dim
-                self._record(layer, "activation", tensor, bounds, batch_dim, self.function_input)
+                bounds, given = bounds_of_function(name), self.function_input
+                self._record(layer, "activation", tensor, bounds, caller.batch_dim, given)
 
     def _layer_input(self, value: object, batch_dim: int, *, at_once: bool) -> LayerInput:
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -263,8 +268,7 @@ class LayerTracker:
         self.calls.append(call)
         self.alive.append((call, weakref.ref(output)))
         if output.requires_grad:
-            hook = GradientHook(call, output, module_batch_dim, self.counts)
-            hook.register(output, self.hooks)
+            self._await_gradient(call, output, module_batch_dim)
         else:
             self.without_gradient.setdefault(layer, []).append(call)
         return call
@@ -272,14 +276,16 @@ class LayerTracker:
     def _reattach(self, layer: str, output: Tensor, module_batch_dim: int) -> None:
         """Await the gradient of a call on the output of its repetition.
 
-        Where the first run left no graph, the gradient comes through the run that gradient
-        checkpointing repeats during the backward pass.
+        Where the first run left no graph, it comes through the run that checkpointing repeats.
         """
         if waiting := self.without_gradient.get(layer):
             call = waiting.pop()
             if output.requires_grad:
-                hook = GradientHook(call, output, module_batch_dim, self.counts)
-                hook.register(output, self.hooks)
+                self._await_gradient(call, output, module_batch_dim)
+
+    def _await_gradient(self, call: LayerCall, output: Tensor, batch_dim: int) -> None:
+        hook = GradientHook(call, output, batch_dim, self.counts, self.statistics.ranks)
+        hook.register(output, self.hooks)
 
 
 def _viewed(tensor: Tensor) -> Tensor:

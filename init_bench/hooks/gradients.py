@@ -11,6 +11,7 @@ from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.layer_call import LayerCall
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.statistics_cache import describe_full_precision
+from init_bench.statistics.compared import EffectiveRanks
 
 
 def in_backward() -> bool:
@@ -26,12 +27,18 @@ class GradientHook:
         output: its output.
         batch_dim: the batch dimension of the module's tensors.
         counts: whether the backward pass that runs is one whose gradients are recorded.
+        ranks: computes their effective ranks, at the end of the backward pass.
     """
 
     def __init__(
-        self, call: LayerCall, output: Tensor, batch_dim: int, counts: Callable[[], bool]
+        self,
+        call: LayerCall,
+        output: Tensor,
+        batch_dim: int,
+        counts: Callable[[], bool],
+        ranks: EffectiveRanks,
     ) -> None:
-        self.call, self.shape, self.counts = call, output.shape, counts
+        self.call, self.shape, self.counts, self.ranks = call, output.shape, counts, ranks
         self.batch_dim = batch_dim_of(output, batch_dim)
         self.described = False
 
@@ -48,9 +55,11 @@ class GradientHook:
         if not self.counts():
             return
         self.described = True
+        if not self.ranks.waiting:
+            torch.autograd.Variable._execution_engine.queue_callback(self.ranks.fill)
         with torch.no_grad():
             samples = gradient.reshape(self.shape).transpose(0, self.batch_dim)
-            self.call.gradients.append(describe_full_precision(samples, None))
+            self.call.gradients.append(describe_full_precision(samples, None, self.ranks))
 
     def on_base_gradient(self, gradient: Tensor) -> None:
         """Describe the gradient with respect to the base, if that of the output did not come."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.hooks.batch_axis import batch_dim_of
 from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.statistics.compared import EffectiveRanks
 from init_bench.statistics.histogram import Histogram
 from init_bench.statistics.layer_statistics import describe
 
@@ -139,7 +140,7 @@ def describe_signal(value: Any, batch_dim: int = 0) -> Statistics:
     if tensor is None:
         return {}
     samples = tensor.transpose(0, batch_dim_of(tensor, batch_dim))
-    statistics = describe(samples)
+    statistics = describe(samples, ranks=EffectiveRanks())  # never filled: nobody asks for it
     return {
         "samples": float(len(samples)),
         "dimensions": float(tensor.dim()),

@@ -9,15 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.nested_tensors import first_tensor
+from init_bench.statistics.compared import EffectiveRanks
 from init_bench.statistics.layer_statistics import describe, describe_weight
 
 Bounds = tuple[float, float] | None
 
 
 class StatisticsCache:
-    """Describe outputs and weights of one model as it runs, none twice that did not change."""
+    """Describe outputs and weights of one model as it runs, none twice that did not change.
+
+    Attributes:
+        ranks: computes effective ranks, at the end of a forward run.
+    """
 
     def __init__(self) -> None:
+        self.ranks = EffectiveRanks()
         self.parametrized: dict[nn.Module, Tensor] = {}
         self.weights: dict[nn.Module, tuple[int, dict[str, float]]] = {}
         self.last: tuple[Any, int, Bounds, dict[str, float]] | None = None
@@ -55,7 +61,7 @@ class StatisticsCache:
         version = -1 if weight.is_inference() else weight._version
         if (known := self.weights.get(module)) is None or known[0] != version:
             with _full_precision(weight):
-                known = (version, describe_weight(weight))
+                known = (version, describe_weight(weight, self.ranks))
             self.weights[module] = known
         return known[1]
 
@@ -71,16 +77,18 @@ class StatisticsCache:
             and self.last[2] == bounds
         ):
             return self.last[3]
-        statistics = describe_full_precision(output, bounds)
+        statistics = describe_full_precision(output, bounds, self.ranks)
         if not output.is_inference():
             self.last = (weakref.ref(output), output._version, bounds, statistics)
         return statistics
 
 
-def describe_full_precision(values: Tensor, bounds: Bounds) -> dict[str, float]:
+def describe_full_precision(
+    values: Tensor, bounds: Bounds, ranks: EffectiveRanks | None = None
+) -> dict[str, float]:
     """Return the statistics of ``values``, without autocast."""
     with _full_precision(values):
-        return describe(values, bounds)
+        return describe(values, bounds, ranks)
 
 
 def _full_precision(values: Tensor) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from init_bench.hooks.contraction import Contraction
 from init_bench.hooks.layer_call import LayerCall, UsedWeight
 from init_bench.hooks.weight_uses import factor_of, operands
+from init_bench.statistics.compared import EffectiveRanks
 from init_bench.statistics.layer_statistics import describe_weight, rms
 
 MOST_OF_A_STACK = 8
@@ -37,7 +38,9 @@ def used_weight(found: Contraction, gain: float) -> UsedWeight:
     if not units or not terms:
         return UsedWeight(gain, units, math.nan)
     matrices = real.permute(*by_axis[0], *by_axis[1], *rest).reshape(-1, units, terms)
-    distinct = [describe_weight(matrix)["distinct"] for matrix in matrices[:MOST_OF_A_STACK]]
+    unasked = EffectiveRanks()  # never filled
+    some = matrices[:MOST_OF_A_STACK]
+    distinct = [describe_weight(matrix, unasked)["distinct"] for matrix in some]
     return UsedWeight(gain, units, min(distinct, default=math.nan))
 
 

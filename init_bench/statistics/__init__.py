@@ -1,8 +1,7 @@
 """Compute statistics of a layer's outputs and weights, histograms and intervals."""
 
+from init_bench.statistics.compared import COMPARED_SAMPLES, COMPARED_UNITS
 from init_bench.statistics.layer_statistics import (
-    COMPARED_SAMPLES,
-    COMPARED_UNITS,
     SATURATION_MARGIN,
     STATISTICS,
     describe,

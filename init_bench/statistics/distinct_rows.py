@@ -18,8 +18,9 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
     """Count rows that differ from every row counted before them.
 
     Two rows are the same where no entry differs by more than ``tolerance``. Rows with a gap wider
-    than that between their sorted values in some column differ; only those left together by the
-    columns of widest range are compared entry by entry.
+    than that between their sorted values in some column differ: most rows of a drawn weight do in
+    the first. Of the others, the columns of widest range tell most apart; only rows left together
+    by these are compared entry by entry.
 
     Shapes:
         rows: ``(number, columns)``, finite, any device.
@@ -29,6 +30,16 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
         >>> distinct_rows(rows, 0.1)
         2
     """
+    first = rows[:, 0].float().cpu().numpy()
+    alone, crowds = _crowds(_split(np.zeros(len(rows), dtype=np.int64), first, tolerance))
+    if not len(crowds):
+        return alone
+    crowded = np.sort(np.concatenate(crowds))
+    return alone + _distinct_by_columns(_chosen(rows, crowded), tolerance)
+
+
+def _distinct_by_columns(rows: Tensor, tolerance: float) -> int:
+    """Count the distinct among rows that some columns may tell apart."""
     ranges = rows.amax(dim=0) - rows.amin(dim=0)
     widest = ranges.topk(min(_COLUMNS, len(ranges))).indices
     columns = rows.index_select(1, widest).float().cpu().numpy().T
@@ -37,9 +48,19 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
         group = _split(group, values, tolerance)
         if group.max() == len(rows) - 1:
             return len(rows)
+    alone, crowds = _crowds(group)
+    return alone + sum(_distinct(_chosen(rows, crowd), tolerance) for crowd in crowds)
+
+
+def _crowds(group: Groups) -> tuple[int, list[Groups]]:
+    """Return how many rows are alone in their group, and the rows of each other group."""
     members = np.bincount(group)
-    crowds = (np.flatnonzero(group == number) for number in np.flatnonzero(members > 1))
-    return int((members == 1).sum()) + sum(_distinct(rows, crowd, tolerance) for crowd in crowds)
+    crowds = [np.flatnonzero(group == number) for number in np.flatnonzero(members > 1)]
+    return int((members == 1).sum()), crowds
+
+
+def _chosen(rows: Tensor, chosen: Groups) -> Tensor:
+    return rows.index_select(0, torch.from_numpy(chosen).to(rows.device))
 
 
 def _split(group: Groups, values: Values, tolerance: float) -> Groups:
@@ -51,9 +72,9 @@ def _split(group: Groups, values: Values, tolerance: float) -> Groups:
     return split
 
 
-def _distinct(rows: Tensor, chosen: Groups, tolerance: float) -> int:
-    """Count, in order, the chosen rows that differ from all that were counted."""
-    left, counted = rows.index_select(0, torch.from_numpy(chosen).to(rows.device)), 0
+def _distinct(left: Tensor, tolerance: float) -> int:
+    """Count, in order, the rows that differ from all that were counted."""
+    counted = 0
     while len(left):
         counted += 1
         left = left[(left - left[0]).abs().amax(dim=1) > tolerance]

@@ -4,44 +4,21 @@ Computed on the tensor's device: from an accelerator only numbers are copied, ne
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from init_bench.statistics.compared import Array, EffectiveRanks, compared
 from init_bench.statistics.distinct_rows import distinct_rows
-from init_bench.statistics.number_formats import (
-    FORMAT_STATISTICS,
-    format_statistics,
-    power_sums,
-)
-from init_bench.statistics.sums import Sums, exact, sums
+from init_bench.statistics.number_formats import FORMAT_STATISTICS, format_statistics
+from init_bench.statistics.sums import Sums, sums
 
 SAME_ROWS = 1e-5
 """Rows of a weight that agree to this share of its largest entry are the same."""
 
 
-COMPARED_SAMPLES = 64
-"""``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
-the eigenvalues of all would, for wide layers, cost more than the forward pass."""
-
-
-COMPARED_UNITS = 512
-"""Of more units than these, they take every k-th in the order of memory, with the least k that
-leaves no more."""
-
-
 SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
-
-
-ROUNDING = 1e-7
-"""Singular values below this share of the largest are float32 rounding and count as 0."""
-
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 STATISTICS = (
@@ -62,11 +39,18 @@ STATISTICS = (
 """Columns of the layer table that a run stores."""
 
 
-_ALL = (*STATISTICS, *FORMAT_STATISTICS)
+_LOOPED = (torch.float32, torch.float64)
+
+
+_NOTHING = dict.fromkeys((*STATISTICS, *FORMAT_STATISTICS), math.nan)
 """What ``describe`` and ``describe_weight`` return; they fill those that apply."""
 
 
-def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[str, float]:
+def describe(
+    values: Tensor,
+    bounds: tuple[float, float] | None = None,
+    ranks: EffectiveRanks | None = None,
+) -> dict[str, float]:
     """Return the statistics of one layer's output, or of a gradient with respect to it.
 
     With z[i, j] the value of unit j (all dimensions but the first, flattened) for sample i:
@@ -93,9 +77,11 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     ``correlation``, ``effective_rank``, ``kurtosis`` and the underflows use the first 64 samples
     (``COMPARED_SAMPLES``) and at no more than 512 units (``COMPARED_UNITS``), every k-th.
 
-    Shapes:
+    Args:
         values: ``(samples, *units)``, floating point, any device; of complex values the real and
             the imaginary part are units, √2 times as large, so that squares are those of moduli.
+        bounds: of a nonlinearity's range.
+        ranks: computes ``effective_rank``, nan until then, together with those of other layers.
 
     Raises:
         ValueError: ``values`` has no dimension.
@@ -113,34 +99,33 @@ def describe(values: Tensor, bounds: tuple[float, float] | None = None) -> dict[
     found, scale = _safe_sums(z, bounds)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
         return _nothing_but_nonfinite(z)
-    units = z.shape[1]
-    compared = _compared(z)
-    centered = compared - compared.mean(dim=1, keepdim=True)
     moments = _moments(found, scale, z.numel())
-    powers = power_sums(compared, moments["mean"], moments["std"])
-    sums_of_powers, products, centered_products = _transferred(powers, compared, centered)
-    return dict.fromkeys(_ALL, math.nan) | {
+    some = compared(z, moments["mean"], moments["std"])
+    statistics = {
+        **_NOTHING,
         **moments,
-        **format_statistics(z, moments, sums_of_powers, compared.numel()),
+        **format_statistics(z, moments, some.powers, some.number),
         "saturated": found.near_ends / z.numel() if bounds else math.nan,
-        "dead": found.constant_units / units,
+        "dead": found.constant_units / z.shape[1],
         "sample_std": math.sqrt(found.within) / scale,
         "unit_std": math.sqrt(found.between) / scale,
-        "correlation": _correlation(products, centered_products),
-        "effective_rank": _effective_rank(products),
+        "correlation": some.correlation,
         "nonfinite": 0.0,
     }
+    _add_rank(some.tridiagonal, statistics, ranks)
+    return statistics
 
 
-def describe_weight(weight: Tensor) -> dict[str, float]:
+def describe_weight(weight: Tensor, ranks: EffectiveRanks | None = None) -> dict[str, float]:
     """Return the statistics of a weight: moments, zeros, effective rank and distinct units.
 
     ``distinct`` is the number of different rows, a row being a unit's incoming weights; rows
     that agree to 1e-5 of the largest entry are the same (equal units drift apart by rounding).
     The rest is as in ``describe``, a row in place of a sample; what speaks of samples is nan.
 
-    Shapes:
+    Args:
         weight: ``(n_out, *inputs)``.
+        ranks: as of ``describe``.
 
     Raises:
         ValueError: ``weight`` has no dimension.
@@ -153,18 +138,28 @@ def describe_weight(weight: Tensor) -> dict[str, float]:
     found, scale = _safe_sums(rows, None)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
         return _nothing_but_nonfinite(rows)
-    compared = _compared(rows)
     moments = _moments(found, scale, rows.numel())
-    powers = power_sums(compared, moments["mean"], moments["std"])
-    sums_of_powers, products = _transferred(powers, compared)
+    some = compared(rows, moments["mean"], moments["std"])
     tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
-    return dict.fromkeys(_ALL, math.nan) | {
+    statistics = {
+        **_NOTHING,
         **moments,
-        **format_statistics(rows, moments, sums_of_powers, compared.numel()),
-        "effective_rank": _effective_rank(products),
+        **format_statistics(rows, moments, some.powers, some.number),
         "distinct": float(distinct_rows(rows, tolerance)),
         "nonfinite": 0.0,
     }
+    _add_rank(some.tridiagonal, statistics, ranks)
+    return statistics
+
+
+def _add_rank(
+    tridiagonal: Array, statistics: dict[str, float], ranks: EffectiveRanks | None
+) -> None:
+    """Have ``ranks`` compute the effective rank; where there are none, compute it at once."""
+    chosen = EffectiveRanks() if ranks is None else ranks
+    chosen.add(tridiagonal, statistics)
+    if ranks is None:
+        chosen.fill()
 
 
 def rms(values: Tensor) -> float:
@@ -198,15 +193,21 @@ def real_parts(values: Tensor) -> Tensor:
 
 
 def _rows(values: Tensor) -> Tensor:
-    """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout."""
+    """Return ``values`` as (samples, units), units in memory order: no copy for a dense layout.
+
+    On the CPU in float32 or float64, which the compiled loops take.
+    """
     if not values.dim():
         raise ValueError("statistics need a dimension of samples, got a tensor without dimensions")
     values = real_parts(values)
-    if values.dim() == 2:
+    if values.dim() != 2:
+        strides = values.stride()
+        order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
+        values = values.permute(0, *order).reshape(len(values), -1)
+    if values.device.type != "cpu":
         return values
-    strides = values.stride()
-    order = sorted(range(1, values.dim()), key=lambda k: -strides[k])
-    return values.permute(0, *order).reshape(len(values), -1)
+    wide = values if values.dtype in _LOOPED else values.float()
+    return wide.contiguous()
 
 
 def saturation_ends(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -247,43 +248,4 @@ def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
 
 def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
     share = 1 - int(values.isfinite().sum().item()) / values.numel()
-    return dict.fromkeys(_ALL, math.nan) | {"nonfinite": share}
-
-
-def _compared(z: Tensor) -> Tensor:
-    """Return the values of the samples and units that are compared."""
-    return exact(z[:COMPARED_SAMPLES, :: -(-z.shape[1] // COMPARED_UNITS)])
-
-
-def _transferred(powers: Sequence[float] | Tensor, *chosen: Tensor) -> tuple[Any, ...]:
-    """Return the power sums, and of each chosen the inner products of its samples with each other.
-
-    They are brought over in one transfer.
-    """
-    products = [values @ values.T for values in chosen]
-    if not isinstance(powers, Tensor):
-        return powers, *(part.numpy() for part in products)
-    parts = torch.stack(products)
-    flat = torch.cat([powers, parts.flatten()]).cpu().double().numpy()
-    return flat[: len(powers)].tolist(), *flat[len(powers) :].reshape(parts.shape)
-
-
-def _correlation(products: Array, centered: Array) -> float:
-    """Return the mean |cosine| of the centered samples that vary over units beyond rounding."""
-    size, variance = np.diagonal(products), np.diagonal(centered)
-    varies = variance > ROUNDING**2 * size
-    number = int(varies.sum())
-    if number < 2:
-        return math.nan
-    norm = np.sqrt(np.where(varies, variance, np.inf))
-    cosine = centered / norm
-    cosine /= norm[:, None]
-    return (float(np.abs(cosine, out=cosine).sum()) - number) / (number * (number - 1))
-
-
-def _effective_rank(products: Array) -> float:
-    # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
-    squares = torch.linalg.eigvalsh(torch.from_numpy(products)).numpy()
-    kept = np.sqrt(squares[squares > ROUNDING**2 * float(squares[-1])])
-    share = kept / kept.sum()
-    return math.exp(-float(share @ np.log(share))) if len(kept) else 0.0
+    return {**_NOTHING, "nonfinite": share}

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
 
+from init_bench.statistics.compared import COMPARED_SAMPLES, COMPARED_UNITS
 from init_bench.statistics.layer_statistics import (
-    COMPARED_SAMPLES,
-    COMPARED_UNITS,
     STATISTICS,
     describe,
     describe_weight,

@@ -5,14 +5,13 @@ pool of its own would meet the threads that torch's operations leave spinning on
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from init_bench.statistics.compiled import compiled, inlined
 from init_bench.statistics.sums.result import SHIFT_SAMPLES, Sums
 
 _BLOCK = 320
@@ -32,7 +31,9 @@ def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     """
     wide = z if z.dtype in (torch.float32, torch.float64) else z.float()
     low_end, high_end = ends or (-math.inf, math.inf)
-    found = _sums(wide.contiguous().numpy(), min(len(z), SHIFT_SAMPLES), low_end, high_end)
+    found = _sums(
+        wide.contiguous().numpy(), min(len(z), SHIFT_SAMPLES), 1 / len(z), low_end, high_end
+    )
     low, high, constant_units, common, unit, unit_square, within, zeros, near_ends = found
     if not math.isfinite(unit) and bool(z.isfinite().all()):
         low, high = z.min().item(), z.max().item()
@@ -43,7 +44,7 @@ def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
         high=high,
         zeros=zeros,
         near_ends=near_ends if ends else 0.0,
-        constant_units=constant_units,
+        constant_units=int(constant_units),
         mean=common + mean,
         within=0.0 if constant_units == units else max(within / samples / units, 0.0),
         between=max(unit_square / units - mean * mean, 0.0),
@@ -51,25 +52,7 @@ def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
     )
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``loop`` at its first call, or load it where it was compiled before."""
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract", "nsz"},  # nan and inf keep their meaning
-    }
-    try:
-        return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
-        return numba.njit(**options)(loop)  # type: ignore[no-any-return]
-
-
-def _inlined(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Put ``loop`` into the loop that calls it, where nothing it is given can overlap."""
-    return numba.njit(inline="always")(loop)
-
-
-@_inlined
+@inlined
 def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
     """Take s of a block of units: the first sample or, of more than ``few``, their mean."""
     first = z[0, start : start + width]
@@ -83,17 +66,45 @@ def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
             shift[j] /= few
 
 
-@_inlined
+@inlined
 def _count_beyond(
     z: Any, start: int, width: int, low_end: float, high_end: float, beyond: Any
-) -> None:
+) -> Any:
+    for j in range(width):
+        beyond[j] = 0.0
     for i in range(len(z)):
         row = z[i, start : start + width]
         for j in range(width):
             beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
+    number = 0.0
+    for j in range(width):
+        number += beyond[j]
+    return number
 
 
-@_inlined
+@inlined
+def _four(z: Any, i: int, start: int, stop: int) -> Any:
+    return z[i, start:stop], z[i + 1, start:stop], z[i + 2, start:stop], z[i + 3, start:stop]
+
+
+@inlined
+def _begin_with_four(
+    rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
+) -> None:
+    """Begin the sums with four samples."""
+    a, b, c, d = rows
+    for j in range(width):
+        s = shift[j]
+        da, db, dc, dd = a[j] - s, b[j] - s, c[j] - s, d[j] - s
+        total[j] = da + db + dc + dd
+        square[j] = da * da + db * db + dc * dc + dd * dd
+        lows[j] = min(min(a[j], b[j]), min(c[j], d[j]))
+        highs[j] = max(max(a[j], b[j]), max(c[j], d[j]))
+        two = np.float32(a[j] == 0) + np.float32(b[j] == 0)
+        zero[j] = two + np.float32(c[j] == 0) + np.float32(d[j] == 0)
+
+
+@inlined
 def _add_four(
     rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
 ) -> None:
@@ -104,13 +115,14 @@ def _add_four(
         da, db, dc, dd = a[j] - s, b[j] - s, c[j] - s, d[j] - s
         total[j] += da + db + dc + dd
         square[j] += da * da + db * db + dc * dc + dd * dd
-        lows[j] = min(lows[j], min(min(a[j], b[j]), min(c[j], d[j])))
-        highs[j] = max(highs[j], max(max(a[j], b[j]), max(c[j], d[j])))
+        low, high = min(min(a[j], b[j]), min(c[j], d[j])), max(max(a[j], b[j]), max(c[j], d[j]))
+        lows[j] = low if low < lows[j] else lows[j]  # not min(): LLVM would store under a mask
+        highs[j] = high if high > highs[j] else highs[j]
         two = np.float32(a[j] == 0) + np.float32(b[j] == 0)
         zero[j] += two + np.float32(c[j] == 0) + np.float32(d[j] == 0)
 
 
-@_inlined
+@inlined
 def _add_one(
     row: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
 ) -> None:
@@ -119,50 +131,49 @@ def _add_one(
         deviation = value - shift[j]
         total[j] += deviation
         square[j] += deviation * deviation
-        lows[j] = min(lows[j], value)
-        highs[j] = max(highs[j], value)
+        lows[j] = value if value < lows[j] else lows[j]
+        highs[j] = value if value > highs[j] else highs[j]
         zero[j] += np.float32(value == 0)
 
 
-@_compiled
-def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
+@compiled
+def _sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
     """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
     values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``, s being
-    of the first ``few`` samples."""
+    of the first ``few`` samples. ``share`` is 1 / samples: LLVM would divide by one it computed."""
     samples, units = z.shape
     bounded = low_end > -np.inf
-    low, high, constant = z[0, 0], z[0, 0], np.int32(0)
+    low, high, constant = z[0, 0], z[0, 0], 0.0
     common, unit_total, unit_square, within = 0.0, 0.0, 0.0, 0.0
-    zeros, near, share = 0.0, 0.0, 1.0 / samples
+    zeros, near = 0.0, 0.0
     shift, total, square = np.empty((3, _BLOCK))
     lows, highs = np.empty((2, _BLOCK), z.dtype)
-    zero, beyond = np.empty((2, _BLOCK), np.float32)
+    zero, beyond, same = np.zeros((3, _BLOCK), np.float32)
     least, most = np.full((2, _BLOCK), z[0, 0], z.dtype)
     for start in range(0, units, _BLOCK):
         width = min(_BLOCK, units - start)  # LLVM sees the bound: a third faster than stop - start
         stop = start + width
-        first = z[0, start:stop]
         _shift(z, few, start, width, shift)
-        for j in range(width):
-            lows[j] = highs[j] = first[j]
-            total[j] = square[j] = zero[j] = beyond[j] = 0.0
         if start == 0:
             common = shift[:width].mean()
         i = 0
-        while i + 4 <= samples:
-            rows = (
-                z[i, start:stop],
-                z[i + 1, start:stop],
-                z[i + 2, start:stop],
-                z[i + 3, start:stop],
+        if samples >= 4:
+            _begin_with_four(
+                _four(z, i, start, stop), width, shift, total, square, lows, highs, zero
             )
-            _add_four(rows, width, shift, total, square, lows, highs, zero)
+            i = 4
+        else:
+            for j in range(width):
+                lows[j] = highs[j] = z[0, start + j]
+                total[j] = square[j] = zero[j] = 0.0
+        while i + 4 <= samples:
+            _add_four(_four(z, i, start, stop), width, shift, total, square, lows, highs, zero)
             i += 4
         while i < samples:
             _add_one(z[i, start:stop], width, shift, total, square, lows, highs, zero)
             i += 1
         if bounded:
-            _count_beyond(z, start, width, low_end, high_end, beyond)
+            near += _count_beyond(z, start, width, low_end, high_end, beyond)
         for j in range(width):
             unit = total[j] * share
             within += square[j] - total[j] * unit
@@ -170,37 +181,14 @@ def _sums(z: Any, few: int, low_end: float, high_end: float) -> Any:
             unit_total += unit
             unit_square += unit * unit
         for j in range(width):
-            constant += np.int32(lows[j] == highs[j])
-        for j in range(width):
             zeros += zero[j]
-            near += beyond[j]
         for j in range(width):  # place by place: one least and greatest would wait for each value
-            least[j], most[j] = min(least[j], lows[j]), max(most[j], highs[j])
+            same[j] += np.float32(lows[j] == highs[j])
+            least[j] = lows[j] if lows[j] < least[j] else least[j]
+            most[j] = highs[j] if highs[j] > most[j] else most[j]
     for j in range(min(units, _BLOCK)):
         low, high = min(low, least[j]), max(high, most[j])
+        constant += same[j]
     if not np.isfinite(unit_total):
         low = high = unit_total
     return low, high, constant, common, unit_total, unit_square, within, zeros, near
-
-
-@_compiled
-def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
-    """Return what ``number_formats.power_sums`` does, of a vector of values."""
-    a, b, c, d = small
-    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
-    zeros, under_a, under_b = np.int64(0), np.int64(0), np.int64(0)
-    under_c, under_d = np.int64(0), np.int64(0)
-    for i in range(len(values)):
-        deviation = (values[i] - mean) * inverse
-        square = deviation * deviation
-        first += deviation
-        second += square
-        third += square * deviation
-        fourth += square * square
-        size = abs(values[i])
-        zeros += size == 0
-        under_a += size <= a
-        under_b += size <= b
-        under_c += size <= c
-        under_d += size <= d
-    return first, second, third, fourth, zeros, under_a, under_b, under_c, under_d

@@ -1,0 +1,90 @@
+"""Comparing samples, against NumPy's correlations and singular values."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from init_bench.statistics.compared import (
+    COMPARED_SAMPLES,
+    COMPARED_UNITS,
+    EffectiveRanks,
+    compared,
+)
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+def drawn(samples: int, units: int, *, mean: float = 0.0, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(samples, units, generator=generator).double() + mean
+
+
+def rank_by_singular_values(z: Array) -> float:
+    values = np.linalg.svd(z, compute_uv=False)
+    share = values[values > 1e-7 * values[0]] / values[values > 1e-7 * values[0]].sum()
+    return math.exp(-(share * np.log(share)).sum())
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (8, 100), (64, 10), (64, 512)], ids=str)
+@pytest.mark.parametrize("mean", [0.0, 1.0, 100.0])
+def test_the_correlation_is_that_of_all_pairs(shape: tuple[int, int], mean: float) -> None:
+    z = drawn(*shape, mean=mean)
+    pairs = np.abs(np.corrcoef(z.numpy()))[np.triu_indices(shape[0], k=1)]
+    assert compared(z, mean, 1.0).correlation == pytest.approx(pairs.mean(), rel=1e-9)
+
+
+def test_samples_that_do_not_vary_over_units_are_left_out() -> None:
+    z = torch.cat([drawn(3, 20), torch.full((2, 20), 0.3).double()])
+    expected = compared(z[:3], 0.0, 1.0).correlation
+    assert compared(z, 0.0, 1.0).correlation == pytest.approx(expected, rel=1e-12)
+    assert math.isnan(compared(z[2:], 0.0, 1.0).correlation)
+
+
+def test_the_first_samples_at_evenly_spaced_units_are_compared() -> None:
+    z = drawn(COMPARED_SAMPLES + 5, 2 * COMPARED_UNITS - 1)
+    chosen = z[:COMPARED_SAMPLES, ::2]
+    found, expected = compared(z, 0.0, 1.0), compared(chosen.contiguous(), 0.0, 1.0)
+    assert found.number == expected.number == chosen.numel()
+    assert found.powers == expected.powers
+    assert found.correlation == expected.correlation
+
+
+SHAPES = [(1, 4), (2, 2), (5, 3), (8, 100), (64, 10), (64, 100)] * 6
+"""Of more layers than are computed side by side."""
+
+
+def test_effective_ranks_are_those_of_singular_values_and_do_not_depend_on_company() -> None:
+    ranks, together, alone = EffectiveRanks(), [], []
+    for seed, shape in enumerate(SHAPES):
+        z = drawn(*shape, mean=float(seed % 3), seed=seed)
+        tridiagonal = compared(z, 0.0, 1.0).tridiagonal
+        together.append(dict[str, float]())
+        ranks.add(tridiagonal, together[-1])
+        one, found = EffectiveRanks(), dict[str, float]()
+        one.add(tridiagonal, found)
+        one.fill()
+        alone.append(found["effective_rank"])
+        assert alone[-1] == pytest.approx(rank_by_singular_values(z.numpy()), rel=1e-9)
+    assert together[0] == {}
+    ranks.fill()
+    assert [found["effective_rank"] for found in together] == alone
+
+
+def effective_rank(z: torch.Tensor, size: float = 1.0) -> float:
+    ranks, found = EffectiveRanks(), dict[str, float]()
+    ranks.add(compared(z * size, 0.0, size).tridiagonal, found)
+    ranks.fill()
+    return found["effective_rank"]
+
+
+def test_a_layer_of_zeros_has_rank_0() -> None:
+    assert effective_rank(torch.zeros(3, 4)) == 0.0
+
+
+@pytest.mark.parametrize("size", [2.0**-1000, 2.0**-400, 2.0**400, 2.0**1000])
+def test_the_scale_does_not_matter(size: float) -> None:
+    z = drawn(5, 7)
+    assert effective_rank(z, size) == effective_rank(z)
+    assert compared(z * size, 0.0, size).correlation == compared(z, 0.0, 1.0).correlation
