@@ -19,8 +19,12 @@ AGREE = 1.5
 
 
 PASSES = 0.1
-"""Small weights are undone if the next layer receives at least this share of the spread; without a
-way around it, a layer beyond the limit would pass on less than 0.02."""
+"""Small weights are undone if a layer soon after receives at least this share of the spread;
+without a way around it, a layer beyond the limit would pass on less than 0.02."""
+
+
+BRANCH = 3
+"""How many layers with weights may come before the end of the way around: those of a bottleneck."""
 
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
@@ -103,10 +107,15 @@ def _small_outputs(rows: pd.DataFrame) -> pd.Series:
 
 
 def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """Return for which layers the scale of the weights is undone before the next one."""
+    """Return for which layers the scale of the weights is undone soon after.
+
+    Large weights are undone by a normalization right behind; small ones also by a way around the
+    layer, which may end after other layers: those of a residual branch or an adapter.
+    """
     normalized = normalizations(evidence).shift(-1, fill_value=False)[rows.index]
     arrived = rows["input_sample_std"]
-    small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
+    later = pd.concat([arrived.shift(-ahead) for ahead in range(1, BRANCH + 1)], axis=1).max(axis=1)
+    small, passes = rows["weight_gain"] < 1, later > PASSES * arrived
     undone: pd.Series = (small & passes) | (~small & normalized)
     return undone
 
