@@ -23,7 +23,7 @@ from torch import nn
 from benchmarks import recent_networks
 from benchmarks.advice_changes import BY_HAND, WARM_UP, follow, origins
 from benchmarks.fault_localization import SPOILS, sound_net, spoilable
-from benchmarks.interleaved_timing import save
+from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.networks import Net, build, held_out_nets
 from benchmarks.rate_window import in_turn
 from benchmarks.trainability import QUICK, outcome, trained
@@ -32,6 +32,7 @@ from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 
 EACH, SAMPLES = 10, 256
+TABLE = RESULTS / "advice.csv"
 SAME = 0.02
 """Least mean losses of two networks that do not train differ by more than this, or are equal."""
 
@@ -147,6 +148,14 @@ def collected(each: int, minutes: float, severities: tuple[str, ...]) -> pd.Data
     return pd.DataFrame(rows)
 
 
+def _kept(severities: tuple[str, ...]) -> pd.DataFrame:
+    """Return the stored rows of severities that are not measured now."""
+    if not TABLE.exists():
+        return pd.DataFrame()
+    stored = pd.read_csv(TABLE)
+    return stored[~stored["severity"].isin(severities)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=EACH, help="networks per verdict")
@@ -155,13 +164,13 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     severities = (given.severity,) if given.severity else SEVERITIES
-    table = collected(given.each, given.minutes, severities)
+    table = pd.concat([_kept(severities), collected(given.each, given.minutes, severities)])
     counts = table.fillna({"result": BY_HAND}).groupby(["severity", "verdict", "result"]).size()
     print(counts.unstack(fill_value=0).to_string())
     for severity, results in table.dropna(subset=["result"]).groupby("severity")["result"]:
         print(f"{severity}: better or equal {(results != 'worse').mean():.3f} of {len(results)}")
     print(table[table["result"] == "worse"].to_string())
-    print(save(table, "advice"))
+    print(save(table, TABLE.stem))
 
 
 if __name__ == "__main__":

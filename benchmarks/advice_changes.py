@@ -74,10 +74,11 @@ def _draw_layer(
 def _zero_biases(
     model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
 ) -> None:
+    """Set the biases of all layers to 0, those of normalizations too."""
     with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
-                module.bias.zero_()
+        for name, parameter in model.named_parameters():
+            if name.rpartition(".")[2] == "bias":
+                parameter.zero_()
 
 
 def _open_norm(

@@ -9,7 +9,7 @@ import argparse
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from init_bench.diagnosis.pipeline import diagnose
 
 NETWORKS, SAMPLES, WIDTH = 60, 128, 32
 TABLE = RESULTS / "recent_networks.csv"
-"""Finished rows are kept: run it again to go on, delete the file to begin anew."""
+"""Outcomes of training are kept: run it again to go on, delete the file to begin anew."""
 
 
 class Attention(nn.Module):
@@ -133,22 +133,33 @@ def net_of(about: dict[str, Any]) -> Net:
     return Net(**described, activation="", init="", bias_std=0.0, width=WIDTH)
 
 
-def measured(number: int) -> dict[str, object]:
-    """Return the verdicts of one network, and whether it trained."""
+def verdict(number: int) -> dict[str, object]:
+    """Return what diagnose says of one network."""
     about, model = drawn(number)
     data = datasets.load("mnist")
     found = diagnose(model, data.inputs[:SAMPLES], data.targets[:SAMPLES])
-    watched = bool((found.verdicts["severity"] == "watch").any())
-    said = "bad" if not found.healthy else "watch" if watched else "healthy"
-    net = net_of(about)
-    tries = (outcome(lambda: drawn(number)[1], data, net, one) for one in (QUICK, PATIENT))
-    after = next(tries)
-    quickly = after.trains
-    if not quickly:
-        after = next(tries)
     findings = found.verdicts[found.verdicts["severity"].isin(["bad", "watch"])]
-    verdicts = ", ".join(findings["verdict"].unique())
-    return {**about, "said": said, "verdicts": verdicts, "quickly": quickly, **vars(after)}
+    said = "bad" if not found.healthy else "watch" if len(findings) else "healthy"
+    return {**about, "said": said, "verdicts": ", ".join(findings["verdict"].unique())}
+
+
+def training(number: int) -> dict[str, object]:
+    """Return whether one network trains quickly, and its outcome in the budget that it needs."""
+    net, data = net_of(drawn(number)[0]), datasets.load("mnist")
+    quick, patient = (
+        partial(outcome, lambda: drawn(number)[1], data, net, one) for one in (QUICK, PATIENT)
+    )
+    after = quick()
+    quickly = after.trains
+    return {"quickly": quickly, **vars(after if quickly else patient())}
+
+
+def known_trainings() -> dict[int, dict[Hashable, Any]]:
+    """Return by number the outcomes that are kept: rules change verdicts, not how it trains."""
+    if not TABLE.exists():
+        return {}
+    kept = pd.read_csv(TABLE).set_index("number")[["quickly", "trains", "best_loss", "step"]]
+    return {int(str(number)): dict(row) for number, row in kept.to_dict("index").items()}
 
 
 def main() -> None:
@@ -157,17 +168,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15, help="no network begins after these")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    until = time.monotonic() + 60 * given.minutes
-    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
-    for number in range(len(rows), given.networks):
+    until, known, rows = time.monotonic() + 60 * given.minutes, known_trainings(), []
+    for number in range(given.networks):
         if time.monotonic() > until:
             break
-        rows.append(dict(measured(number)))
-        save(pd.DataFrame(rows), TABLE.stem)
+        rows.append(verdict(number) | (known.get(number) or training(number)))
     table = pd.DataFrame(rows)
-    print(table.loc[:, :"step"].to_string())
+    print(table.to_string())
     print(table.groupby(["kind", "said"])["trains"].agg(["size", "mean"]).to_string())
     print(table.groupby("said")["trains"].agg(["size", "mean"]).to_string())
+    print(save(table, TABLE.stem))
 
 
 if __name__ == "__main__":

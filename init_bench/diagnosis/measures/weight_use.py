@@ -110,12 +110,15 @@ def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
     """Return for which layers the scale of the weights is undone soon after.
 
     Large weights are undone by a normalization right behind; small ones also by a way around the
-    layer, which may end after other layers: those of a residual branch or an adapter.
+    layer. It may end after other layers: those of a residual branch or an adapter; and it may
+    begin in front of a normalization right before the layer.
     """
-    normalized = normalizations(evidence).shift(-1, fill_value=False)[rows.index]
+    normalizes = normalizations(evidence)
+    normalized = normalizes.shift(-1, fill_value=False)[rows.index]
     arrived = rows["input_sample_std"]
+    before = evidence.profile["input_sample_std"].where(normalizes).shift(1)[rows.index]
     later = pd.concat([arrived.shift(-ahead) for ahead in range(1, BRANCH + 1)], axis=1).max(axis=1)
-    small, passes = rows["weight_gain"] < 1, later > PASSES * arrived
+    small, passes = rows["weight_gain"] < 1, later > PASSES * arrived.clip(upper=before)
     undone: pd.Series = (small & passes) | (~small & normalized)
     return undone
 
