@@ -60,15 +60,18 @@ def _draw_all(model: nn.Module, layer: str, stds: dict[str, float], draws: torch
 def _draw_layer(
     model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
 ) -> None:
-    """Draw the layer's weight with the recommended std; make its other values finite."""
-    parameters = dict(model.named_parameters())
-    for name, std in stds.items():
-        if name.rpartition(".")[0] == layer:
-            _draw(parameters[name], std, draws)
-    for name, parameter in parameters.items():
-        if name.rpartition(".")[0] == layer:
-            with torch.no_grad():
-                parameter.nan_to_num_(0.0)
+    """Draw the layer's matrices with the recommended std, without one with 1/√fan_in.
+
+    Its other values are made finite.
+    """
+    for name, parameter in model.named_parameters():
+        if name.rpartition(".")[0] != layer:
+            continue
+        if parameter.dim() > 1:
+            fan_in = parameter[0].numel()
+            _draw(parameter, stds.get(name, 1 / math.sqrt(fan_in)), draws)
+        with torch.no_grad():
+            parameter.nan_to_num_(0.0)
 
 
 def _zero_biases(
@@ -114,6 +117,7 @@ def _nothing(model: nn.Module, layer: str, stds: dict[str, float], draws: torch.
 CHANGES: dict[str, Change] = {
     r"fill it with 1": _open_norm,
     r"draw these weights|initialize this parameter again|too small for their": _draw_layer,
+    r"std = gain/√fan_in, or a smaller rate": _draw_layer,
     r"bias 0, or a leaky": _zero_biases,
     r"make the last layer smaller": _shrink,
     r"smaller query and key weights": _draw_queries,

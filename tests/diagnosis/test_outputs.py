@@ -229,21 +229,22 @@ class Bypassed(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("norm", "scale", "layer", "severity"),
+    ("norm", "scale", "layer", "factor", "severity"),
     [
-        (nn.Identity(), 1.0, "1.first", "watch"),
-        (nn.LayerNorm(30), 0.02, "1.first", "watch"),
-        (nn.Identity(), 1.0, "0", "bad"),
+        (nn.Identity(), 1.0, "1.first", 0.01, "watch"),
+        (nn.LayerNorm(30), 0.02, "1.first", 0.01, "watch"),
+        (nn.Identity(), 1.0, "1.first", 0.0, "bad"),
+        (nn.Identity(), 1.0, "0", 0.01, "bad"),
     ],
-    ids=["inside", "behind a normalization", "in front"],
+    ids=["inside", "behind a normalization", "zeros", "in front"],
 )
-def test_small_weights_inside_a_branch_are_to_be_watched(
-    norm: nn.Module, scale: float, layer: str, severity: str
+def test_small_weights_inside_a_branch_are_to_be_watched_zeros_are_bad(
+    norm: nn.Module, scale: float, layer: str, factor: float, severity: str
 ) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(30, 30, bias=False), Bypassed(norm), nn.Linear(30, 4))
     with torch.no_grad():
-        model.get_submodule(layer).weight.mul_(0.01)  # type: ignore[operator]
+        model.get_submodule(layer).weight.mul_(factor)  # type: ignore[operator]
     found = ib.diagnose(model, scale * X, Y).verdicts
     said = found[found["severity"] != "ok"][["layer", "verdict", "severity"]].to_numpy().tolist()
     assert said[0] == [layer, "vanishing_signal", severity], said

@@ -111,15 +111,17 @@ def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
 
     Large weights are undone by a normalization right behind; small ones also by a way around the
     layer. It may end after other layers: those of a residual branch or an adapter; and it may
-    begin in front of a normalization right before the layer.
+    begin in front of a normalization right before the layer. Weights of 0 inside a branch may shut
+    it for ever: of them the next layer alone counts.
     """
     normalizes = normalizations(evidence)
     normalized = normalizes.shift(-1, fill_value=False)[rows.index]
     arrived = rows["input_sample_std"]
     before = evidence.profile["input_sample_std"].where(normalizes).shift(1)[rows.index]
     later = pd.concat([arrived.shift(-ahead) for ahead in range(1, BRANCH + 1)], axis=1).max(axis=1)
-    small, passes = rows["weight_gain"] < 1, later > PASSES * arrived.clip(upper=before)
-    undone: pd.Series = (small & passes) | (~small & normalized)
+    around = (later > PASSES * arrived.clip(upper=before)) & (rows["weight_gain"] > 0)
+    small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
+    undone: pd.Series = (small & (passes | around)) | (~small & normalized)
     return undone
 
 
