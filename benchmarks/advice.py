@@ -1,44 +1,51 @@
 """Test whether the advice of a verdict helps. ``python -m benchmarks.advice``
 
-Takes random and spoiled networks that have a bad verdict, follows the advice of its findings by
-script, and trains both: within 300 steps at the best of seven rates. Advice that asks for another
-architecture or batch cannot be followed by a script; it is counted.
+Takes random, spoiled and recent networks with a finding that is bad or to watch, follows the advice
+by script (``benchmarks.advice_changes``) and trains both, 300 steps at each of seven rates. Advice
+that asks for another architecture or batch cannot be followed by a script; it is counted.
 """
 
 import argparse
 import copy
+import math
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from benchmarks import recent_networks
+from benchmarks.advice_changes import BY_HAND, WARM_UP, follow, origins
 from benchmarks.fault_localization import SPOILS, sound_net, spoilable
-from benchmarks.interleaved_timing import save
+from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.networks import Net, build, held_out_nets
-from benchmarks.trainability import QUICK, Outcome, outcome
+from benchmarks.rate_window import in_turn
+from benchmarks.trainability import QUICK, outcome, trained
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
-from init_bench.hooks.random_streams import stream
 
 EACH, SAMPLES = 10, 256
+TABLE = RESULTS / "advice.csv"
 SAME = 0.02
 """Least mean losses of two networks that do not train differ by more than this, or are equal."""
 
-BY_HAND = "(by hand)"
-"""How the table names advice that no script can follow."""
+MORE = 1.25
+"""Numbers of steps differ by more than this factor, or are equal."""
+
+WARM_UP_STEPS = 30
+SEVERITIES = ("bad", "watch")
 
 
 def candidates() -> Iterator[tuple[Net, nn.Module]]:
-    """Yield random networks and, in turn with them, sound ones with one faulty layer."""
-    random_nets, dice = iter(held_out_nets()), random.Random("advice")
+    """Yield in turn random networks, sound ones with one faulty layer, and recent ones."""
+    random_nets, dice = iter(in_turn(held_out_nets())), random.Random("advice")
     for number in count(500):
         net = next(random_nets, None)
         if net is None:
@@ -51,144 +58,119 @@ def candidates() -> Iterator[tuple[Net, nn.Module]]:
             with torch.no_grad():
                 SPOILS[spoil][0](model.get_submodule(dice.choice(layers)))
             yield sound, model
-
-
-def follow(model: nn.Module, found: Diagnosis, seed: int) -> str:
-    """Change the weights as the advice says; return what was done, ``BY_HAND`` for nothing."""
-    origins = found.bad[found.bad["cause"] == ""]
-    known = found.weights.dropna(subset=["recommended_std"])
-    stds = {str(name): float(std) for name, std in known[["parameter", "recommended_std"]].values}
-    draws, done = stream(seed, "advice"), []
-    for row in origins.to_dict("records"):
-        for pattern, change in CHANGES.items():
-            if re.search(pattern, row["advice"]):
-                change(model, row["layer"], stds, draws)
-                done.append(pattern)
-                break
-    return "; ".join(dict.fromkeys(done)) or BY_HAND
-
-
-Change = Callable[[nn.Module, str, dict[str, float], torch.Generator], None]
-
-
-def _draw(weight: Tensor, std: float, draws: torch.Generator) -> None:
-    with torch.no_grad():
-        weight.copy_(torch.randn(weight.shape, generator=draws) * std)
-
-
-def _draw_all(model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator) -> None:
-    """Draw every weight with the recommended std, and set the biases to 0."""
-    parameters = dict(model.named_parameters())
-    for name, std in stds.items():
-        _draw(parameters[name], std, draws)
-    _zero_biases(model, layer, stds, draws)
-
-
-def _draw_layer(
-    model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
-) -> None:
-    """Draw the layer's weight with the recommended std; make its other values finite."""
-    parameters = dict(model.named_parameters())
-    for name, std in stds.items():
-        if name.rpartition(".")[0] == layer:
-            _draw(parameters[name], std, draws)
-    for name, parameter in parameters.items():
-        if name.rpartition(".")[0] == layer:
-            with torch.no_grad():
-                parameter.nan_to_num_(0.0)
-
-
-def _zero_biases(
-    model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
-) -> None:
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
-                module.bias.zero_()
-
-
-def _open_norm(
-    model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
-) -> None:
-    with torch.no_grad():
-        weight = model.get_submodule(layer).weight
-        assert isinstance(weight, Tensor)
-        weight.fill_(1.0)
-
-
-CHANGES: dict[str, Change] = {
-    r"fill it with 1": _open_norm,
-    r"draw these weights|initialize this parameter again|too small for their": _draw_layer,
-    r"bias 0, or a leaky": _zero_biases,
-    r"draw (all|the) weights|all weights with|smaller weights|weights of every layer": _draw_all,
-    r"check the bias and the scale": _draw_all,
-}
-"""What the advice asks for, by what it says; the first that fits counts."""
+        about, model = recent_networks.drawn(number)
+        yield recent_networks.net_of(about), model
 
 
 def compared(net: Net, model: nn.Module, found: Diagnosis) -> list[dict[str, object]]:
-    """Return a row per bad verdict of a network: its outcome before and after."""
+    """Return a row per verdict of a network: its outcome before and after."""
     advised = copy.deepcopy(model)
     done = follow(advised, found, net.number)
     about = {"network": net.name, "activation": net.activation, "done": done}
-    rows: list[dict[str, object]] = [{"verdict": verdict, **about} for verdict in _starts(found)]
+    rows: list[dict[str, object]] = [
+        {"severity": severity, "verdict": verdict, **about} for severity, verdict in _starts(found)
+    ]
     if done == BY_HAND:
         return rows
+    measure = _losses if not found.healthy else _windows
+    measured = measure(net, model, advised, WARM_UP_STEPS if WARM_UP in done else 0)
+    return [{**row, **measured} for row in rows]
+
+
+def _starts(found: Diagnosis) -> list[tuple[str, str]]:
+    """Return severity and verdict of what follows from nothing else."""
+    rows = origins(found)[["severity", "verdict"]].drop_duplicates()
+    return [(row["severity"], row["verdict"]) for row in rows.to_dict("records")]
+
+
+def _losses(net: Net, model: nn.Module, advised: nn.Module, warm_up: int) -> dict[str, object]:
+    """Compare two networks of which the first is said not to train, by their least loss."""
     data = datasets.load("mnist")
     before, after = (
         outcome(partial(copy.deepcopy, one), data, net, QUICK) for one in (model, advised)
     )
-    measured = {
-        "before": before.best_loss,
-        "after": after.best_loss,
-        "result": _said(before, after),
-    }
-    return [{**row, **measured} for row in rows]
-
-
-def _starts(found: Diagnosis) -> list[str]:
-    return [str(verdict) for verdict in found.bad.loc[found.bad["cause"] == "", "verdict"].unique()]
-
-
-def _said(before: Outcome, after: Outcome) -> str:
     if before.trains or after.trains:
-        return {(False, True): "better", (True, False): "worse"}.get(
-            (before.trains, after.trains), "equal"
-        )
-    gained = before.best_loss - after.best_loss
-    return "better" if gained > SAME else "worse" if gained < -SAME else "equal"
+        result = _word(after.trains - before.trains)
+    else:
+        gained = before.best_loss - after.best_loss
+        result = _word((gained > SAME) - (gained < -SAME))
+    return {"before": before.best_loss, "after": after.best_loss, "result": result}
 
 
-def collected(each: int, minutes: float) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Window:
+    """At how many of the rates a network trains, and the fewest steps it takes."""
+
+    rates: int
+    steps: float
+
+
+def _windows(net: Net, model: nn.Module, advised: nn.Module, warm_up: int) -> dict[str, object]:
+    """Compare two networks of which the first is said to train badly, by rates and steps."""
+    before = _window(partial(copy.deepcopy, model), net, 0)
+    after = _window(partial(copy.deepcopy, advised), net, warm_up)
+    rates = (after.rates > before.rates) - (after.rates < before.rates)
+    steps = (after.steps * MORE < before.steps) - (before.steps * MORE < after.steps)
+    return {
+        "rates_before": before.rates,
+        "rates_after": after.rates,
+        "steps_before": before.steps,
+        "steps_after": after.steps,
+        "result": _word(rates + steps),
+    }
+
+
+def _window(made: Callable[[], nn.Module], net: Net, warm_up: int) -> Window:
+    data = datasets.load("mnist")
+    courses = [trained(made(), data, net, lr, QUICK.steps, warm_up) for lr in QUICK.rates]
+    steps = [steps for trains, steps in courses if trains]
+    return Window(len(steps), min(steps, default=math.inf))
+
+
+def _word(gain: int) -> str:
+    return "better" if gain > 0 else "worse" if gain < 0 else "equal"
+
+
+def collected(each: int, minutes: float, severities: tuple[str, ...]) -> pd.DataFrame:
     """Return the rows of at most ``each`` networks per verdict, measured within ``minutes``."""
     data, until = datasets.load("mnist"), time.monotonic() + 60 * minutes
     inputs, targets = data.inputs[:SAMPLES], data.targets[:SAMPLES]
     rows: list[dict[str, object]] = []
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     for net, model in candidates():
         if time.monotonic() > until:
             break
         found = diagnose(model, inputs, targets)
-        verdicts = _starts(found)
-        if any(seen[verdict] < each for verdict in verdicts):
+        starts = [start for start in _starts(found) if start[0] in severities]
+        if any(seen[start] < each for start in starts):
             rows += compared(net, model, found)
-            seen.update(verdicts)
+            seen.update(starts)
     return pd.DataFrame(rows)
+
+
+def _kept(severities: tuple[str, ...]) -> pd.DataFrame:
+    """Return the stored rows of severities that are not measured now."""
+    if not TABLE.exists():
+        return pd.DataFrame()
+    stored = pd.read_csv(TABLE)
+    return stored[~stored["severity"].isin(severities)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=EACH, help="networks per verdict")
-    parser.add_argument("--minutes", type=float, default=15, help="no network begins after these")
+    parser.add_argument("--minutes", type=float, default=20, help="no network begins after these")
+    parser.add_argument("--severity", choices=SEVERITIES, help="of the findings (default: both)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table = collected(given.each, given.minutes)
-    counts = table.fillna({"result": BY_HAND}).groupby(["verdict", "result"]).size()
+    severities = (given.severity,) if given.severity else SEVERITIES
+    table = pd.concat([_kept(severities), collected(given.each, given.minutes, severities)])
+    counts = table.fillna({"result": BY_HAND}).groupby(["severity", "verdict", "result"]).size()
     print(counts.unstack(fill_value=0).to_string())
-    measured = table["result"].dropna()
-    print(f"better or equal: {(measured != 'worse').mean():.3f} of {len(measured)}")
+    for severity, results in table.dropna(subset=["result"]).groupby("severity")["result"]:
+        print(f"{severity}: better or equal {(results != 'worse').mean():.3f} of {len(results)}")
     print(table[table["result"] == "worse"].to_string())
-    print(save(table, "advice"))
+    print(save(table, TABLE.stem))
 
 
 if __name__ == "__main__":

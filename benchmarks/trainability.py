@@ -110,12 +110,20 @@ def outcome(
 
 
 def _losses(
-    model: nn.Module, data: datasets.Dataset, net: Net, rate: float, steps: int
+    model: nn.Module,
+    data: datasets.Dataset,
+    net: Net,
+    rate: float,
+    steps: int,
+    warm_up: int = 0,
 ) -> list[float]:
-    """Train until it trains, the loss is not finite (left out) or the steps are done."""
+    """Train until it trains, the loss is not finite (left out) or the steps are done.
+
+    Over the first ``warm_up`` steps the rate grows in proportion to the step.
+    """
     draws = stream(net.number, "batches")
     parameters, losses = list(model.parameters()), []
-    for _ in range(steps):
+    for step in range(steps):
         chosen = torch.randint(SUBSET, (BATCH,), generator=draws)
         loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.targets[chosen])
         value = loss.item()
@@ -125,16 +133,22 @@ def _losses(
         if len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS:
             break
         gradients = torch.autograd.grad(loss, parameters)
+        reached = min(1.0, (step + 1) / warm_up) if warm_up else 1.0
         with torch.no_grad():
-            torch._foreach_add_([*parameters], list(gradients), alpha=-rate)
+            torch._foreach_add_([*parameters], list(gradients), alpha=-rate * reached)
     return losses
 
 
 def trained(
-    model: nn.Module, data: datasets.Dataset, net: Net, rate: float, steps: int
+    model: nn.Module,
+    data: datasets.Dataset,
+    net: Net,
+    rate: float,
+    steps: int,
+    warm_up: int = 0,
 ) -> tuple[bool, int]:
     """Return whether a model trains at a rate, and the steps that were done."""
-    losses = _losses(model, data, net, rate, steps)
+    losses = _losses(model, data, net, rate, steps, warm_up)
     return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS, len(losses)
 
 

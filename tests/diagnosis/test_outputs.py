@@ -216,6 +216,40 @@ def test_a_scale_that_meets_the_next_layer_is_bad() -> None:
     }
 
 
+class Bypassed(nn.Module):
+    """x + W₂ tanh(W₁ norm(x))."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.first, self.second = norm, nn.Linear(30, 30), nn.Linear(30, 30)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bypassed: Tensor = x + self.second(torch.tanh(self.first(self.norm(x))))
+        return bypassed
+
+
+@pytest.mark.parametrize(
+    ("norm", "scale", "layer", "factor", "severity"),
+    [
+        (nn.Identity(), 1.0, "1.first", 0.01, "watch"),
+        (nn.LayerNorm(30), 0.02, "1.first", 0.01, "watch"),
+        (nn.Identity(), 1.0, "1.first", 0.0, "bad"),
+        (nn.Identity(), 1.0, "0", 0.01, "bad"),
+    ],
+    ids=["inside", "behind a normalization", "zeros", "in front"],
+)
+def test_small_weights_inside_a_branch_are_to_be_watched_zeros_are_bad(
+    norm: nn.Module, scale: float, layer: str, factor: float, severity: str
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 30, bias=False), Bypassed(norm), nn.Linear(30, 4))
+    with torch.no_grad():
+        model.get_submodule(layer).weight.mul_(factor)  # type: ignore[operator]
+    found = ib.diagnose(model, scale * X, Y).verdicts
+    said = found[found["severity"] != "ok"][["layer", "verdict", "severity"]].to_numpy().tolist()
+    assert said[0] == [layer, "vanishing_signal", severity], said
+
+
 class Decoder(nn.Module):
     """Two blocks of attention, with the table as last layer."""
 

@@ -443,6 +443,20 @@ def test_a_normalization_of_weight_0_at_the_end_is_named() -> None:
     assert starts(looked_at(model))[0] == ("3", "vanishing_signal")
 
 
+@pytest.mark.parametrize(("large", "severity"), [([2], "watch"), ([0, 2, 4, 6], "bad")])
+def test_a_saturated_layer_is_to_be_watched_and_saturation_throughout_is_bad(
+    large: list[int], severity: str
+) -> None:
+    layers = [part for _ in range(4) for part in (nn.Linear(30, 30), nn.Tanh())]
+    model = nn.Sequential(*layers, nn.Linear(30, 4))
+    initialize(model, "lecun_normal")
+    for layer in large:
+        weight(model, str(layer)).mul_(8)
+    found = looked_at(model).verdicts.query("verdict == 'saturated'")
+    assert found["layer"].iloc[0] == str(large[0] + 1), str(found)
+    assert set(found["severity"]) == {severity}, str(found)
+
+
 BOOK = {
     ("normal(std=1)", "sigmoid"): "saturated",
     ("normal(std=0.01)", "sigmoid"): "collapsed",

@@ -3,7 +3,10 @@
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.measures.rows import as_rows, normalizations
+from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, normalizations
+
+THROUGHOUT = 0.5
+"""Networks with fewer saturated activations train: the signal passes by the layer that has most."""
 
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:
@@ -31,3 +34,9 @@ def saturated_share(evidence: Evidence) -> pd.DataFrame:
     """Return the share of activations near an end of their range, those of outputs left out."""
     hidden = evidence.profile[~evidence.profile["is_output"]]
     return as_rows(hidden, hidden["saturated"])
+
+
+def saturated_throughout(evidence: Evidence) -> pd.DataFrame:
+    """Return the same where it is more than half on average over the bounded nonlinearities."""
+    rows = saturated_share(evidence)
+    return rows if rows["value"].mean() > THROUGHOUT else NO_ROWS

@@ -19,8 +19,12 @@ AGREE = 1.5
 
 
 PASSES = 0.1
-"""Small weights are undone if the next layer receives at least this share of the spread; without a
-way around it, a layer beyond the limit would pass on less than 0.02."""
+"""Small weights are undone if a layer soon after receives at least this share of the spread;
+without a way around it, a layer beyond the limit would pass on less than 0.02."""
+
+
+BRANCH = 3
+"""How many layers with weights may come before the end of the way around: those of a bottleneck."""
 
 
 def weight_gain(evidence: Evidence) -> pd.DataFrame:
@@ -103,11 +107,21 @@ def _small_outputs(rows: pd.DataFrame) -> pd.Series:
 
 
 def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """Return for which layers the scale of the weights is undone before the next one."""
-    normalized = normalizations(evidence).shift(-1, fill_value=False)[rows.index]
+    """Return for which layers the scale of the weights is undone soon after.
+
+    Large weights are undone by a normalization right behind; small ones also by a way around the
+    layer. It may end after other layers: those of a residual branch or an adapter; and it may
+    begin in front of a normalization right before the layer. Weights of 0 inside a branch may shut
+    it for ever: of them the next layer alone counts.
+    """
+    normalizes = normalizations(evidence)
+    normalized = normalizes.shift(-1, fill_value=False)[rows.index]
     arrived = rows["input_sample_std"]
+    before = evidence.profile["input_sample_std"].where(normalizes).shift(1)[rows.index]
+    later = pd.concat([arrived.shift(-ahead) for ahead in range(1, BRANCH + 1)], axis=1).max(axis=1)
+    around = (later > PASSES * arrived.clip(upper=before)) & (rows["weight_gain"] > 0)
     small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
-    undone: pd.Series = (small & passes) | (~small & normalized)
+    undone: pd.Series = (small & (passes | around)) | (~small & normalized)
     return undone
 
 
