@@ -4,11 +4,12 @@ Computed on the tensor's device: from an accelerator only numbers are copied, ne
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from init_bench.statistics.compared import Array, EffectiveRanks, compared
+from init_bench.statistics.compared import Array, Compared, EffectiveRanks, compared
 from init_bench.statistics.distinct_rows import distinct_rows
 from init_bench.statistics.number_formats import FORMAT_STATISTICS, format_statistics
 from init_bench.statistics.sums import Sums, sums
@@ -95,25 +96,17 @@ def describe(
         >>> numbers["dead"], numbers["saturated"], round(numbers["sample_std"] ** 2, 6)
         (0.5, 1.0, 0.125)
     """
-    z = _rows(values.detach())
-    found, scale = _safe_sums(z, bounds)
-    if not math.isfinite(found.low) or not math.isfinite(found.high):
-        return _nothing_but_nonfinite(z)
-    moments = _moments(found, scale, z.numel())
-    some = compared(z, moments["mean"], moments["std"])
-    statistics = {
-        **_NOTHING,
-        **moments,
-        **format_statistics(z, moments, some.powers, some.number),
-        "saturated": found.near_ends / z.numel() if bounds else math.nan,
-        "dead": found.constant_units / z.shape[1],
-        "sample_std": math.sqrt(found.within) / scale,
-        "unit_std": math.sqrt(found.between) / scale,
-        "correlation": some.correlation,
-        "nonfinite": 0.0,
-    }
-    _add_rank(some.tridiagonal, statistics, ranks)
-    return statistics
+
+    def of_samples(z: Tensor, found: Sums, scale: float, some: Compared) -> dict[str, float]:
+        return {
+            "saturated": found.near_ends / z.numel() if bounds else math.nan,
+            "dead": found.constant_units / z.shape[1],
+            "sample_std": math.sqrt(found.within) / scale,
+            "unit_std": math.sqrt(found.between) / scale,
+            "correlation": some.correlation,
+        }
+
+    return _described(values, bounds, ranks, of_samples)
 
 
 def describe_weight(weight: Tensor, ranks: EffectiveRanks | None = None) -> dict[str, float]:
@@ -134,18 +127,32 @@ def describe_weight(weight: Tensor, ranks: EffectiveRanks | None = None) -> dict
         >>> describe_weight(torch.ones(3, 2))["distinct"]
         1.0
     """
-    rows = _rows(weight.detach())
-    found, scale = _safe_sums(rows, None)
+
+    def of_rows(rows: Tensor, found: Sums, scale: float, _: Compared) -> dict[str, float]:
+        tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
+        return {"distinct": float(distinct_rows(rows, tolerance))}
+
+    return _described(weight, None, ranks, of_rows)
+
+
+def _described(
+    values: Tensor,
+    bounds: tuple[float, float] | None,
+    ranks: EffectiveRanks | None,
+    rest: Callable[[Tensor, Sums, float, Compared], dict[str, float]],
+) -> dict[str, float]:
+    """Return the statistics that samples and weights have in common, with the ``rest``."""
+    z = _rows(values.detach())
+    found, scale = _safe_sums(z, bounds)
     if not math.isfinite(found.low) or not math.isfinite(found.high):
-        return _nothing_but_nonfinite(rows)
-    moments = _moments(found, scale, rows.numel())
-    some = compared(rows, moments["mean"], moments["std"])
-    tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
+        return _nothing_but_nonfinite(z)
+    moments = _moments(found, scale, z.numel())
+    some = compared(z, moments["mean"], moments["std"])
     statistics = {
         **_NOTHING,
         **moments,
-        **format_statistics(rows, moments, some.powers, some.number),
-        "distinct": float(distinct_rows(rows, tolerance)),
+        **format_statistics(z, moments, some.powers, some.number),
+        **rest(z, found, scale, some),
         "nonfinite": 0.0,
     }
     _add_rank(some.tridiagonal, statistics, ranks)
