@@ -188,6 +188,26 @@ def test_a_gate_that_is_shut_for_ever_is_found() -> None:
     assert ("inner", "vanishing_gradient") in origins(ib.diagnose(Gated(-1.0), X, Y))
 
 
+def test_what_the_loss_of_a_batch_leaves_out_is_to_be_watched() -> None:
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.near, self.far = nn.Linear(30, 4), nn.Linear(30, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.near(x), self.far(x)])
+
+    def worst_place(outputs: Tensor, classes: Tensor) -> Tensor:
+        both = torch.stack([nn.functional.cross_entropy(scores, classes) for scores in outputs])
+        return both.max()
+
+    torch.manual_seed(0)
+    found = ib.diagnose(Detector(), X, Y, worst_place)
+    assert found.healthy and states(found)["far.weight"] == gradient_states.STUCK
+    watched = found.verdicts[found.verdicts["severity"] == "watch"]
+    assert list(watched["layer"]) == ["far"] and list(watched["verdict"]) == ["vanishing_gradient"]
+
+
 def test_a_gradient_of_a_weight_that_is_no_number_is_found() -> None:
     def penalty(score: Tensor, x: Tensor) -> Tensor:
         (slope,) = torch.autograd.grad(score.sum(), x, create_graph=True)

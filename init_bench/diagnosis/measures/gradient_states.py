@@ -17,7 +17,17 @@ def cut_off(evidence: Evidence) -> pd.DataFrame:
 
 def stuck(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that are stuck at zero, where any is."""
-    return _share_in_state(evidence, gradient_states.STUCK)
+    found = _share_in_state(evidence, gradient_states.STUCK)
+    return NO_ROWS if _are_ignored(evidence, found) else found
+
+
+def ignored(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights that the loss of this batch makes no use of.
+
+    Like the heads of a detector for sizes that no sample has.
+    """
+    found = _share_in_state(evidence, gradient_states.STUCK)
+    return found if _are_ignored(evidence, found) else NO_ROWS
 
 
 def nonfinite_weight_gradient(evidence: Evidence) -> pd.DataFrame:
@@ -38,6 +48,17 @@ def loss_over_chance(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     index = indices_of(evidence)[heads[-1]]
     return pd.DataFrame({"layer": heads[-1:], "index": [index], "value": [ratio]})
+
+
+def _are_ignored(evidence: Evidence, stuck_layers: pd.DataFrame) -> bool:
+    """Return whether no layer or gate is shut, so that the loss itself leaves these layers out.
+
+    Then each of them responds to its input, and no gradient enters its output.
+    """
+    profile = evidence.profile.drop_duplicates("layer").set_index("layer")
+    own = profile.reindex(stuck_layers["layer"])
+    responds = (own["sample_std"] > 0) & (own["dead"] < 1) & ~(own["weight_gain"] == 0)
+    return bool((responds & (own["gradient"] == 0)).all())
 
 
 def _share_in_state(evidence: Evidence, state: str) -> pd.DataFrame:

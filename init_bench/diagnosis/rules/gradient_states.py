@@ -3,6 +3,7 @@
 from init_bench.diagnosis.evidence.chance import FAR
 from init_bench.diagnosis.measures.gradient_states import (
     cut_off,
+    ignored,
     loss_over_chance,
     nonfinite_weight_gradient,
     stuck,
@@ -43,6 +44,18 @@ GRADIENT_STATE_RULES = (
         meaning="its gradient is exactly 0 and stays so: it never learns",
         advice="of two factors that are both 0 draw one at random; where a unit, gate or "
         "normalization is shut, open it (bias 0, weight 1)",
+    ),
+    too_large(
+        "vanishing_gradient",
+        "share of the layer's trainable weight matrices whose gradient is exactly 0 because no "
+        "gradient enters the output of the layer, which no other layer shuts off",
+        ignored,
+        0.0,
+        backward=True,
+        severity="watch",
+        meaning="the loss of these samples does not depend on it",
+        advice="normal where samples choose what they use (experts, sizes of a detector): try a "
+        "larger batch; else look for a product with 0 or a loss that leaves this output out",
     ),
 )
 """For weights that learn nothing, where there is a loss."""
