@@ -72,8 +72,10 @@ def compared(net: Net, model: nn.Module, found: Diagnosis) -> list[dict[str, obj
     ]
     if done == BY_HAND:
         return rows
-    measure = _losses if not found.healthy else _windows
-    measured = measure(net, model, advised, WARM_UP_STEPS if WARM_UP in done else 0)
+    if found.healthy:
+        measured = _windows(net, model, advised, WARM_UP_STEPS if WARM_UP in done else 0)
+    else:
+        measured = _losses(net, model, advised)
     return [{**row, **measured} for row in rows]
 
 
@@ -83,7 +85,7 @@ def _starts(found: Diagnosis) -> list[tuple[str, str]]:
     return [(row["severity"], row["verdict"]) for row in rows.to_dict("records")]
 
 
-def _losses(net: Net, model: nn.Module, advised: nn.Module, warm_up: int) -> dict[str, object]:
+def _losses(net: Net, model: nn.Module, advised: nn.Module) -> dict[str, object]:
     """Compare two networks of which the first is said not to train, by their least loss."""
     data = datasets.load("mnist")
     before, after = (

@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.recent_networks``: diagnoses each small network at step 0 and trains it on
 MNIST: 300 SGD steps at the best of seven rates and, where that was not enough, 1000 steps at the
-best of nine. Nothing was fitted to these networks. Reports by verdict how many train.
+best of nine. No limit was fitted to these networks; one rule
+was changed for two of them. Reports by verdict how many train.
 """
 
 import argparse

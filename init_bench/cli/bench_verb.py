@@ -16,7 +16,7 @@ def bench(
         bool,
         typer.Option(
             "--quick",
-            help="A first look in five minutes on two cores: fewer steps, seeds and initializers.",
+            help="A first look in three minutes on two cores: fewer steps, seeds and initializers.",
         ),
     ] = False,
     tasks: Annotated[

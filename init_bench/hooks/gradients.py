@@ -56,6 +56,8 @@ class GradientHook:
             return
         self.described = True
         if not self.ranks.waiting:
+            # Private, as DDP uses it: runs when this backward pass ends. Without it the ranks would
+            # come when the block of the capture ends.
             torch.autograd.Variable._execution_engine.queue_callback(self.ranks.fill)
         with torch.no_grad():
             samples = gradient.reshape(self.shape).transpose(0, self.batch_dim)

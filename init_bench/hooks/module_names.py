@@ -46,8 +46,8 @@ def without_wrappers(model: nn.Module) -> Iterator[nn.Module]:
     wrapped = [
         (around, name, part)
         for around in list(own.modules())
-        for name, part in around.named_children()
-        if unwrapped(part) is not part
+        for name, part in around._modules.items()  # named_children() has a part used twice once
+        if part is not None and unwrapped(part) is not part
     ]
     try:
         for around, name, part in wrapped:

@@ -53,11 +53,11 @@ def paired_t_p(differences: ArrayLike) -> np.ndarray:
     for n in set(paired[paired > 1]):
         of_n = paired == n
         columns = values[:, of_n].T
-        p[of_n] = _p_of_whole(columns[~np.isnan(columns)].reshape(-1, n).T)
+        p[of_n] = _p_without_gaps(columns[~np.isnan(columns)].reshape(-1, n).T)
     return p
 
 
-def _p_of_whole(values: np.ndarray) -> np.ndarray:
+def _p_without_gaps(values: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # columns without spread
         p = np.asarray(stats.ttest_1samp(values, 0.0, axis=0).pvalue)
@@ -82,7 +82,7 @@ def all_pairs(values: pd.DataFrame, *, margin: float = 0.0, looks: int = 1) -> p
 
     Args:
         values: a row per seed, a column per arm; the arms of a row belong together. nan where an
-            arm has no run of a seed.
+            arm has no run of a seed; one row at least has no nan.
         margin: the smallest difference that matters, as a share.
         looks: how often the arms may be looked at, with more seeds each time.
 

@@ -126,7 +126,7 @@ def _sweep(d: Any, squares: Any, low: Any, shift: Any, start: int) -> None:
 def loop_effective_ranks(d: Any, squares: Any, rounding: float) -> Any:
     """Return the effective rank of each of ``LANES`` tridiagonal matrices; both are overwritten.
 
-    By the QL method of Pal, Walker and Kahan, all matrices in step.
+    By the QL method of Pal, Walker and Kahan, all matrices in step; nan where it does not converge.
 
     Args:
         d, squares: ``(n, LANES)``, diagonals and squares of the entries beside them.
@@ -144,8 +144,10 @@ def loop_effective_ranks(d: Any, squares: Any, rounding: float) -> Any:
         if start == n - 1:
             break
         _sweep(d, squares, low, shift, start)
+    _shifts(d, squares, tiny, low, shift)
     for k in range(LANES):
-        ranks[k] = _effective_rank(d[:, k], rounding)
+        whole = low[k] >= n - 1
+        ranks[k] = _effective_rank(d[:, k], rounding) if whole else np.nan
     return ranks
 
 

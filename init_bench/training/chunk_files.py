@@ -51,8 +51,17 @@ class ChunkFiles:
 
     @property
     def every_table(self) -> list[Path]:
-        """These and that of the histograms, which may not be there."""
+        """Every table that a chunk can have, in the order in which they are written."""
         return [self.table(HISTOGRAMS), *self.tables]
+
+    @property
+    def expected_tables(self) -> list[Path]:
+        """The tables that this chunk should have, with that of the histograms if it had one."""
+        try:
+            counted = self.has(HISTOGRAMS)
+        except (OSError, ValueError):  # the checksum file is damaged
+            counted = self.table(HISTOGRAMS).exists()
+        return self.every_table if counted else self.tables
 
     def table(self, kind: str) -> Path:
         """Return the file of one table."""
@@ -110,6 +119,10 @@ class ChunkFiles:
             target.parent.mkdir(exist_ok=True)
             shutil.move(path, target)
         return paths
+
+    def has(self, kind: str) -> bool:
+        """Return whether the table counts: it is stated in the checksum file, or always there."""
+        return kind in SCHEMAS or kind in json.loads(self.sums.read_text())
 
     def sound_sums(self) -> dict[str, Any] | None:
         """Return what the checksum file says, ``None`` if a table does not agree with it."""

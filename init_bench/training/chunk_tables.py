@@ -53,7 +53,7 @@ def dataset_of(
         name
         for name, row_groups in chunks.items()
         if (wanted is None or not all(map(wanted.isdisjoint, row_groups)))
-        and (kind in SCHEMAS or ChunkFiles(folder, name).table(kind).exists())
+        and ChunkFiles(folder, name).has(kind)
     )
     if not held:
         return ds.dataset(schema.empty_table())

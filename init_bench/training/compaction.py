@@ -69,7 +69,7 @@ def _groups(folder: Path, chunks: Mapping[str, object]) -> list[list[str]]:
 
 
 def _merging(folder: Path, names: Sequence[str]) -> dict[str, Callable[[Path], object]]:
-    counted = any(ChunkFiles(folder, name).table(HISTOGRAMS).exists() for name in names)
+    counted = any(ChunkFiles(folder, name).has(HISTOGRAMS) for name in names)
     kinds = TABLES if counted else SCHEMAS
     return {kind: partial(_merge, folder, kind, names) for kind in kinds}
 
@@ -79,6 +79,5 @@ def _merge(folder: Path, kind: str, names: Sequence[str], path: Path) -> None:
     nothing = TABLES[kind].empty_table()  # of a chunk that has no histograms
     with pq.ParquetWriter(path, TABLES[kind]) as writer:
         for name in names:
-            old = ChunkFiles(folder, name).table(kind)
-            present = kind in SCHEMAS or old.exists()
-            writer.write_table(pq.read_table(old) if present else nothing)
+            old = ChunkFiles(folder, name)
+            writer.write_table(pq.read_table(old.table(kind)) if old.has(kind) else nothing)

@@ -232,7 +232,7 @@ class Store:
             InitBenchError: a file is damaged or missing; the message names it.
         """
         # A chunk without checksums is being written, or was when its driver was killed: left out.
-        bad = [path for name in sorted(self._look()) for path in self._chunk(name).every_table]
+        bad = [path for name in sorted(self._look()) for path in self._chunk(name).expected_tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
             command = command_of(self.manifest() or {})

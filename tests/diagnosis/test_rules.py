@@ -654,3 +654,14 @@ def test_a_rule_from_outside_is_in_the_json_of_the_command_line(
 def test_a_rule_is_registered_once(added: Rule) -> None:
     with pytest.raises(InitBenchError, match=r"'off_center' .* is registered already"):
         register_rule(added)
+
+
+def test_a_layer_that_amplifies_later_is_no_way_around_a_small_one() -> None:
+    layers = [layer for _ in range(5) for layer in (nn.Linear(30, 30), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Linear(30, 4))
+    initialize(model, "he_normal", seed=0)
+    for place, factor in ((2, 0.005), (4, 100.0)):
+        weight(model, str(place)).mul_(factor)
+    found = diagnose(model, torch.randn(64, 30), torch.randint(4, (64,)))
+    bad = found.verdicts[found.verdicts["severity"] == "bad"]
+    assert {"2", "4"} <= set(bad["layer"]), str(found)

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.module_names import own_parameters
@@ -244,3 +245,13 @@ def alike(model: nn.Module) -> tuple[str, str]:
                 return found[kind], path
             found[kind] = path
     return "", ""
+
+
+def test_a_wrapped_layer_in_two_places_is_one_layer() -> None:
+    def twice(layer: nn.Module) -> nn.Module:
+        return nn.Sequential(layer, nn.Tanh(), layer, nn.ReLU(), nn.Linear(4, 2))
+
+    own, wrapped = twice(nn.Linear(4, 4)), twice(checkpoint_wrapper(nn.Linear(4, 4)))
+    report, found = (initialize(model, "critical_normal", seed=0) for model in (own, wrapped))
+    assert found.table.equals(report.table)
+    assert not differing(values(wrapped), values(own))

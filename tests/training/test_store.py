@@ -229,6 +229,15 @@ def test_whole_chunks_are_left_alone(filled: Store) -> None:
     assert {path: path.read_bytes() for path in parquet_files(filled)} == before
 
 
+def test_histograms_that_the_checksums_do_not_state_do_not_count(filled: Store) -> None:
+    for path in (filled.folder / "checksums").glob("*.json"):
+        stated = json.loads(path.read_text())
+        del stated["histograms"]
+        path.write_text(json.dumps(stated))
+    found = load(filled.folder)
+    assert len(found.cells) == 3 and found.histograms.empty
+
+
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_file_is_named(filled: Store, cells: list[Cell], damage: Any, kind: str) -> None:

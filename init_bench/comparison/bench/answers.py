@@ -59,7 +59,9 @@ def undecided(runs: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """
     means = by_seed(runs).mean()
     best = _best(means, pairs)
-    arms = not_shown_worse(pairs[pairs["ci_high"] > MARGIN * means[best]], best)
+    # An interval of one common seed is nan, which decides nothing.
+    decided = pairs["ci_high"] <= MARGIN * means[best]
+    arms = not_shown_worse(pairs[~decided], best)
     return arms if len(arms) > 1 else []
 
 

@@ -26,7 +26,8 @@ QUICK_ARMS = (
     *(AS_BUILT, DEFAULT, "xavier_normal", "he_normal"),
     *("looks_linear", "fixup", "gpt2", "siren"),
 )
-"""Arms of a quick benchmark: the usual ones, and one that is meant for each kind of network."""
+"""Arms of a quick benchmark: the usual ones, and those meant for ReLU MLPs, residual
+networks without normalization, attention and sines."""
 
 
 _NORMALIZATIONS = (

@@ -44,12 +44,15 @@ def report_of_folder(folder: Path) -> str:
     """Return the page of what an earlier ``bench`` stored in ``folder`` as HTML."""
     summary, arms, pairs, runs = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
     facts = head_of_readme(folder)
+    quick = [facts.pop("protocol")] if "protocol" in facts else []
     page = Page(
         title=f"Initializers on {len(summary)} architecture{'s' * (len(summary) > 1)}",
         answer=_answer(summary),
         notes=[
-            "Each initializer is trained at its own best learning rate, all from the same seeds. "
-            "“No difference” means that no test sets them apart, not that they are equal."
+            *quick,
+            "Each initializer is trained at its own best learning rate; two are compared on the "
+            "seeds that both have. “No difference” means that no test sets them apart, not that "
+            "they are equal.",
         ],
         sections=list(_sections(folder, summary, arms, pairs, runs)),
         command=facts.pop("command", ""),
@@ -69,7 +72,7 @@ def _sections(
         yield _task(folder, row, arms[arms["task"] == row["task"]])
     lead = (
         "Difference of the losses at the end, paired over seeds (Student's t, Holm over all pairs "
-        "of a task); the intervals of a task hold together."
+        "of a task); the intervals of a task hold together, at all looks where seeds were added."
     )
     yield table_section(pairs, title="Every pair", lead=lead)
 

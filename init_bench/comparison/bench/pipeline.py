@@ -57,7 +57,7 @@ def bench(
             torch's default, and the default of the architecture where it has its own.
         out: folder for tables, figures and README; training runs go into ``out/runs``. The same
             call again trains only what is missing.
-        quick: a first look in five minutes on two cores: a quarter of the steps, five seeds, two
+        quick: a first look in three minutes on two cores: a quarter of the steps, five seeds, two
             tuning seeds, no widening, ``QUICK_ARMS``.
         seeds: of the final runs, a count or the seeds themselves; 2 or more. ``"auto"`` adds some
             where they decide: twice, then four times as many for the best arm of a task and those
@@ -113,7 +113,24 @@ def planned(
     protocol = protocol_from(seeds, quick=quick)
     chosen = {task.name: task for task in tasks_from(tasks)}
     arms = {name: arms_of(task, inits, quick=quick) for name, task in chosen.items()}
-    return Plan(tasks=chosen, arms=arms, protocol=protocol)
+    plan = Plan(tasks=chosen, arms=arms, protocol=protocol)
+    _refuse_to_replace(Path(out), plan)
+    return plan
+
+
+def _refuse_to_replace(out: Path, plan: Plan) -> None:
+    """Refuse a folder whose tables hold tasks or runs that those of this plan would not."""
+    if not (out / "summary.parquet").is_file():
+        return
+    stored = pd.read_parquet(out / "summary.parquet")
+    seeds = len(plan.protocol.looks[-1])
+    planned_runs = {name: seeds * len(arms) for name, arms in plan.arms.items()}
+    lost = list(stored.loc[stored["runs"] > stored["task"].map(planned_runs).fillna(0), "task"])
+    if lost:
+        raise InitBenchError(
+            f"{out} holds a benchmark of more tasks or runs ({', '.join(lost)}), whose tables "
+            f"this one would replace: give another folder with out, --out in the shell"
+        )
 
 
 @dataclass

@@ -44,8 +44,7 @@ def readme_of(
     protocol: Protocol,
 ) -> str:
     """Return the README as Markdown."""
-    parts = ["# Results of `init-bench bench`", f"**{QUICK_NOTE}**" * protocol.is_quick]
-    parts.append(_head(protocol, arms))
+    parts = ["# Results of `init-bench bench`", _head(protocol, arms)]
     parts += [_left_out(arms), "## What to use, what to avoid", _answers(summary), _reading()]
     if ranking is not None:
         parts.append(_ranks(ranking))
@@ -61,7 +60,8 @@ def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
     timed = arms[arms["outcome"] == "seconds"]
     seconds = timed["value"] * timed["n"]
     found = versions()
-    rows = {
+    quick = {"protocol": QUICK_NOTE} if protocol.is_quick else {}
+    rows = quick | {
         "command": f"`{_command()}`",
         "commit": commit(),
         "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
@@ -97,11 +97,12 @@ def _answers(summary: pd.DataFrame) -> str:
 def _reading() -> str:
     return (
         "*Use*: the arm with the lowest mean loss at the end, and all that no test sets apart from "
-        "it (paired t over seeds, Holm over all pairs of the task, 5 %; differences below 2 % "
-        "count as none). *Avoid*: shown to be worse than the best, and by the mean a tenth of "
-        "chance's loss behind it or more, the worst first. *Least bad is worse by*: the best of "
-        "those to avoid against the best, with an interval that holds for all pairs. Each arm "
-        "runs at its own best rate. Protocol and definitions: `docs/bench.md`. `runs.csv` holds "
+        "it (paired t over seeds, Holm over all pairs of the task and all looks where seeds "
+        "were added, 5 %; differences below 2 % count as none). *Avoid*: shown to be worse than "
+        "the best, and by the mean a tenth of chance's loss behind it or more, the worst first. "
+        "*Smallest gap of avoid*: the best of those to avoid against the best, with an interval "
+        "that holds for all pairs. Each arm runs at its own best rate. Protocol and definitions: "
+        "`docs/bench.md`. `runs.csv` holds "
         "every final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every "
         "test, `arms.csv` every outcome."
     )

@@ -132,7 +132,7 @@ class Bench:
             f"loss {row['loss']}" + (f"; avoid {row['avoid']}" if row["avoid"] else "")
             for row in self.summary.to_dict("records")
         ]
-        note = [QUICK_NOTE] * self.protocol.is_quick
+        note = [QUICK_NOTE] if self.protocol.is_quick else []
         return "\n".join([*lines, *note, f"Tables and figures: {self.folder}"])
 
     def _ranks(self, found: Ranking) -> Figure:

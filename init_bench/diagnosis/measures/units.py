@@ -5,8 +5,14 @@ import pandas as pd
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, normalizations
 
+SATURATED = 0.5
+"""Share of a layer's activations above which it is to be watched: of 3 networks with no other
+verdict 2 trained."""
+
+
 THROUGHOUT = 0.5
-"""Networks with fewer saturated activations train: the signal passes by the layer that has most."""
+"""Mean share over layers above which saturation is bad: below it the signal passes by the layer
+that has most."""
 
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:

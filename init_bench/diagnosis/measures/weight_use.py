@@ -118,7 +118,10 @@ def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
     normalized = normalizes.shift(-1, fill_value=False)[rows.index]
     arrived = rows["input_sample_std"]
     before = evidence.profile["input_sample_std"].where(normalizes).shift(1)[rows.index]
-    later = pd.concat([arrived.shift(-ahead) for ahead in range(1, BRANCH + 1)], axis=1).max(axis=1)
+    later, grown = arrived.shift(-1), pd.Series(1.0, index=rows.index)
+    for ahead in range(2, BRANCH + 1):  # what layers between multiply by came no way around
+        grown = grown * rows["weight_gain"].clip(lower=1.0).shift(1 - ahead)
+        later = pd.concat([later, arrived.shift(-ahead) / grown], axis=1).max(axis=1)
     around = (later > PASSES * arrived.clip(upper=before)) & (rows["weight_gain"] > 0)
     small, passes = rows["weight_gain"] < 1, arrived.shift(-1) > PASSES * arrived
     undone: pd.Series = (small & (passes | around)) | (~small & normalized)

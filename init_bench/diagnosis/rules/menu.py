@@ -37,6 +37,8 @@ RULES: list[Rule] = [
 def register_rule(rule: Rule) -> None:
     """Add a verdict rule to those that ``diagnose`` applies.
 
+    A verdict of the package keeps its color and marker, whatever the rule's ``mark``.
+
     Raises:
         InitBenchError: a rule of the same verdict and severity measures the same quantity.
     """

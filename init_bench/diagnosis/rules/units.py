@@ -1,6 +1,8 @@
 """List the verdict rules about units: equal, dead, saturated; and attention that picks one key."""
 
 from init_bench.diagnosis.measures.units import (
+    SATURATED,
+    THROUGHOUT,
     dead_share,
     distinct_share,
     saturated_share,
@@ -32,9 +34,9 @@ UNIT_RULES = (
     too_large(
         "saturated",
         "share of activations closer to an end of the range than 5 % of its width, where it is "
-        "above 0.5 on average over all layers of a bounded nonlinearity",
+        f"above {THROUGHOUT:g} on average over all layers of a bounded nonlinearity",
         saturated_throughout,
-        0.5,
+        SATURATED,
         meaning="its values lie at the ends of the nonlinearity's range",
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
@@ -43,9 +45,10 @@ UNIT_RULES = (
         "saturated",
         "share of activations closer to an end of the range than 5 % of its width",
         saturated_share,
-        0.5,  # calibration: of 3 networks with no other verdict 2 trained
+        SATURATED,
         severity="watch",
-        meaning="its values lie at the ends of the nonlinearity's range, those of others do not",
+        meaning="its values lie at the ends of the nonlinearity's range; most of the bounded "
+        "layers' do not",
         advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
         "nonlinearity without bounds",
     ),

@@ -104,8 +104,8 @@ class WidthFilling:
         growth = max(self.growth.values(), key=lambda one: one.fan_out).fan_out
         readouts = [one.fan_in for one in self.growth.values() if one.role == "readout"]
         wanted = 1 / (readouts[0] if readouts else growth)
-        own = self.view.structure.output_scale
-        base = 1.0 if self.base is None else self.base.structure.output_scale
+        own = self.view.graph.structure.output_scale
+        base = 1.0 if self.base is None else self.base.graph.structure.output_scale
         has = math.isclose(own / base, wanted, rel_tol=1e-3)
         if self.view.readout_is_tied and not has and wanted != 1:
             self.network.to_check.append(
@@ -148,7 +148,7 @@ class WidthFilling:
     def _check_attention(self) -> None:
         """Say so where attention divides by √d and d may grow."""
         modules = dict(self.view.graph.model.named_modules())
-        growing = [path for path in self.view.structure.attention if self._head_grows(path)]
+        growing = [path for path in self.view.graph.structure.attention if self._head_grows(path)]
         if not growing:
             return
         module = modules.get(growing[0])

@@ -8,7 +8,6 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.module_names import unwrapped
-from init_bench.init.graph.structure import Structure
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
 from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -57,18 +56,12 @@ class View:
 
     Attributes:
         graph: its parameters and layers.
-        structure: what tracing found.
         tied: all names of tied parameters, by the first.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.graph = ModelGraph(unwrapped(model))
         self.tied = {name: every for name, every in self.graph.names.items() if every[1:]}
-
-    @property
-    def structure(self) -> Structure:
-        """What tracing found."""
-        return self.graph.structure
 
     def is_at(self, name: str, ends: frozenset[str]) -> bool:
         """Return whether a parameter, under this name, belongs to one of the layers ``ends``."""
@@ -77,7 +70,7 @@ class View:
     @property
     def readout_is_tied(self) -> bool:
         """Whether the last layer's weight is that of another layer too."""
-        last = self.structure.last
+        last = self.graph.structure.last
         return any(self.is_at(name, last) for every in self.tied.values() for name in every)
 
 
@@ -168,7 +161,7 @@ def width_of(view: View) -> int:
     Raises:
         InitBenchError: the model cannot be traced, or the numbers are not one.
     """
-    first, last = view.structure.first, view.structure.last
+    first, last = view.graph.structure.first, view.graph.structure.last
     _refuse_unclear(view)
     widths: dict[str, int] = {}
     for name, parameter in view.graph.parameters.items():
@@ -191,7 +184,7 @@ def width_of(view: View) -> int:
 
 def _refuse_unclear(view: View) -> None:
     """Refuse a model whose ends tracing does not tell."""
-    structure, graph = view.structure, view.graph
+    structure, graph = view.graph.structure, view.graph
     if not structure.first or not structure.last:
         name = next((p.name for p in graph.weights), "")
         raise InitBenchError(
@@ -223,8 +216,8 @@ def _traced(view: View, parameter: NamedParameter, ratio: float) -> Growth:
             f"{parameter.name!r} has {parameter.module.groups} groups: it is unclear whether these "
             f"grow with the width; pass {SUCH_AS}"
         )
-    first = view.is_at(parameter.name, view.structure.first) and not _is_recurrent(parameter)
-    last = any(view.is_at(name, view.structure.last) for name in names)
+    first = view.is_at(parameter.name, view.graph.structure.first) and not _is_recurrent(parameter)
+    last = any(view.is_at(name, view.graph.structure.last) for name in names)
     if last and isinstance(parameter.module, nn.RNNBase):
         raise InitBenchError(
             f"{parameter.name!r} gives the output: it is unclear whether that grows with the "

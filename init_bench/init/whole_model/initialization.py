@@ -132,12 +132,18 @@ def _fill(network: Network, init: InitSpec) -> None:
     """Fill every parameter and note which are tied."""
     if init.name in INITS:
         network.start(init)
+        _refuse_unfilled(network, init)
     else:
-        all_inits()[init.name](network, **dict(init.arguments))
-    _refuse_unfilled(network, init)
+        _fill_whole(network, init)
     for alias, name in first_names(network.model).items():
         if alias != name:
             network.note(network.parameters[name], f"tied to {alias}")
+
+
+def _fill_whole(network: Network, init: InitSpec) -> None:
+    """Fill every parameter by an initializer that sees the whole model."""
+    all_inits()[init.name](network, **dict(init.arguments))
+    _refuse_unfilled(network, init)
 
 
 def fill_weights(
@@ -188,8 +194,7 @@ def fill_and_rate(
             return {}
         _refuse_missing(init, batch, loss)
         network = Network(own, seed=seed, batch=batch, loss=loss)
-        all_inits()[init.name](network, **dict(init.arguments))
-        _refuse_unfilled(network, init)
+        _fill_whole(network, init)
     return network.rate_factors
 
 

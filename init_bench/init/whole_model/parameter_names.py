@@ -22,7 +22,7 @@ def first_names(model: nn.Module) -> dict[str, str]:
 
 
 def all_names(model: nn.Module, names: Iterable[str]) -> dict[str, list[str]]:
-    """Return every name that the parameters ``names`` have, of tied ones all, by the one given.
+    """Return all names of each parameter, by its first name; ``names`` are first names.
 
     Example:
         >>> layer = nn.Linear(2, 2, bias=False)

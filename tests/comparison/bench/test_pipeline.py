@@ -57,6 +57,11 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
     assert (tmp_path / "figures" / "deep.svg").stat().st_size > 1000
     page = (tmp_path / "report.html").read_text()
     assert page == result.report() and "For MLP of 10 layers, use he_normal." in page
+    assert "A quick look" in page
+    with pytest.raises(InitBenchError, match=r"more tasks or runs \(deep\).*another folder"):
+        ib.bench([DEEP], ["he_normal", halved], out=tmp_path, seeds=2, **OPTIONS)
+    with pytest.raises(InitBenchError, match=r"more tasks or runs \(deep\)"):
+        ib.bench(["mlp"], ["he_normal", halved], out=tmp_path, seeds=4, **OPTIONS)
     with pytest.raises(InitBenchError, match="unknown task 'dep': did you mean 'deep'"):
         result.figure("dep")
 

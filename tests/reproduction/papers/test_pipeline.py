@@ -97,8 +97,8 @@ def documented() -> str:
         "`results/papers/`, which `init-bench paper NAME` writes. A claim holds if its whole 95 % "
         "interval over seeds lies within the threshold, does not hold if all of it lies outside, "
         "and is undecided otherwise.",
-        "All of them, from nothing, took 8 min 40 s on one core of an Intel Xeon (28 November 2026, "
-        "torch 2.14.1), and every measured number came out as stored, to the last bit.",
+        "All of them, from nothing, took 8 min 40 s on one core of an Intel Xeon (28 November "
+        "2026, torch 2.14.1), and every measured number came out as stored, to the last bit.",
     ]
     for name, title in PAPERS.items():
         if name not in KEPT:
