@@ -41,14 +41,16 @@ def make(factory: Callable[..., object], text: str, *arguments: object, seed: in
 
 
 def _check_arguments(factory: Callable[..., object], text: str, *arguments: object) -> None:
-    """Refuse a factory that cannot be called with ``arguments``, which are none or a width."""
+    """Refuse a factory that cannot be called with ``arguments``: none, or a width and a depth."""
     why, name = misfit(factory, *arguments), text.rpartition(":")[2]
     if not why:
         return
     if arguments:
+        sizes = ("width", "depth")[: len(arguments)]
         raise InitBenchError(
-            f"model {text!r} cannot be built from a width alone: {why}; name a function of the "
-            f"width that builds it, such as def net(width): return {name}(…)"
+            f"model {text!r} cannot be built from {' and '.join(sizes)} alone: {why}; name a "
+            f"function of these that builds it, such as def net({', '.join(sizes)}): "
+            f"return {name}(…)"
         )
     raise InitBenchError(
         f"model {text!r} cannot be built without arguments: {why}; name a function without "

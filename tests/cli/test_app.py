@@ -405,7 +405,7 @@ def test_coord_check_takes_depths_and_the_rates_of_an_initializer() -> None:
             (f"{__name__}:of_width", "--widths", "8,16", "--optimizer", "lion"),
             "unknown optimizer 'lion'",
         ),
-        (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from a width alone"),
+        (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from width alone"),
     ],
 )
 def test_coord_check_refuses_bad_words(words: tuple[str, ...], said: str) -> None:

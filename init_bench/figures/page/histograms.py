@@ -95,10 +95,10 @@ def training_histograms_section(
     return Section(
         kind="histograms",
         title="Histograms during training",
-        lead="Share of each layer's values at a captured step; of each combination the first seed "
-        f"alone. {thinned(len(kept), len(total))}The bins of a layer reach to {REACH:g} times its "
-        "root mean square on either side; what lies beyond counts in the outermost. std: of all "
-        "values; signal: sample_std, the part that depends on the input.",
+        lead="Share of a layer's values per bin at the chosen step, first seed only. "
+        f"{thinned(len(kept), len(total))}Bins reach from -{REACH:g} to {REACH:g} times the "
+        "layer's root mean square; values beyond are counted in the end bins. std: of all values; "
+        "signal: sample_std, the part that depends on the input.",
         data=_data(table, [*axes, "values"]) | {"reach": REACH},
     )
 

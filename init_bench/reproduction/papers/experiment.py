@@ -37,6 +37,12 @@ def tables(measured: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ..
     )
 
 
+QUICK_NOTE = (
+    "A quick look, on smaller sizes and fewer steps than said: its verdicts do not speak of the "
+    "paper."
+)
+
+
 @dataclass(frozen=True)
 class Picture:
     """Describe a figure: its panels, what is written below, and the claims that it shows."""

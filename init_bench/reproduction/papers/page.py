@@ -8,7 +8,7 @@ import pandas as pd
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import Image, Page, Section, claims_section, render, table_section
 from init_bench.files import README, head_of_readme
-from init_bench.reproduction.papers.experiment import Experiment, experiment_of
+from init_bench.reproduction.papers.experiment import QUICK_NOTE, Experiment, experiment_of
 from init_bench.reproduction.papers.menu import PAPERS
 from init_bench.reproduction.result import summary_of
 
@@ -23,11 +23,12 @@ def report_of_folder(folder: Path) -> str:
     experiment = experiment_of(name)
     claims = pd.read_parquet(folder / "claims.parquet")
     facts = head_of_readme(folder)
+    quick = [QUICK_NOTE] if " --quick" in facts.get("command", "") else []
     left_out = [f"Not rechecked: {experiment.not_checked}"] if experiment.not_checked else []
     page = Page(
         title=PAPERS[name],
         answer=_answer(claims),
-        notes=[experiment.setting, f"Read of the paper: {experiment.read}", *left_out],
+        notes=[*quick, experiment.setting, f"Read of the paper: {experiment.read}", *left_out],
         sections=list(_sections(folder, experiment, claims)),
         command=facts.pop("command", f"init-bench paper {name}"),
         facts=facts,

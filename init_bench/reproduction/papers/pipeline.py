@@ -64,8 +64,8 @@ def paper(
     claims = judge(experiment.claims, frames_of(found))
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     figures = _save(claims.drop(columns="steps"), experiment, found, folder)
-    result = Paper(claims, folder, figures, (), name, experiment.read, seconds, busy)
-    about = readme_of(result, experiment, numbers, quick=quick)
+    result = Paper(claims, folder, figures, (), name, experiment.read, seconds, busy, quick)
+    about = readme_of(result, experiment, numbers)
     write_files(folder, {README: about.encode()})
     write_files(folder, {"report.html": report_of_folder(folder).encode()})
     return result

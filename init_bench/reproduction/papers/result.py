@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from init_bench.files import write_files
+from init_bench.reproduction.papers.experiment import QUICK_NOTE
 from init_bench.reproduction.papers.page import report_of_folder
 from init_bench.reproduction.result import Reproduction
 
@@ -17,12 +18,14 @@ class Paper(Reproduction):
         read: what of the paper was read.
         seconds: how long it took.
         processor_seconds: how long it was on the processor: less where others share it.
+        quick: whether sizes were small.
     """
 
     name: str = ""
     read: str = ""
     seconds: float = 0.0
     processor_seconds: float = 0.0
+    quick: bool = False
 
     def save(self, folder: str | Path, name: str = "") -> list[Path]:
         """Write figure, HTML and JSON of the claims into ``folder``, and the page ``report.html``.
@@ -41,4 +44,5 @@ class Paper(Reproduction):
         return report_of_folder(self.folder)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}\nRead of the paper: {self.read}"
+        quick = [QUICK_NOTE] if self.quick else []
+        return "\n".join([super().__str__(), f"Read of the paper: {self.read}", *quick])

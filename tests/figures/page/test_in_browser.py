@@ -167,7 +167,7 @@ def test_histograms_are_followed_over_captured_steps(run: Opened) -> None:
     assert section.locator(".plot").evaluate(bars) == pytest.approx([1.0, 1.0], abs=0.01)
     section.get_by_label("values").select_option(label="pre-activations")
     assert "fc3" in run.words("histograms-during-training")
-    section.get_by_label("same axis").uncheck()
+    section.get_by_label("same x axis").uncheck()
     assert run.wrong == []
 
 

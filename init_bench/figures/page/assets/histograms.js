@@ -8,7 +8,7 @@ DRAW.histograms = function (section, data) {
   const read = {
     chosen: addAxes(form, data.axes, draw, { all: false, single: true }),
     step: addSlider(form, "step", data.steps, 0, draw),
-    still: data.steps.length > 1 ? addCheck(form, "same axis at all steps", true, draw) : () => false,
+    still: data.steps.length > 1 ? addCheck(form, "same x axis at all steps", true, draw) : () => false,
   };
   draw();
   return draw;
