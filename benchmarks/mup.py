@@ -51,7 +51,8 @@ def main() -> None:
     for rows in measured(given.seeds):
         found = pd.concat([found, pd.DataFrame(rows)])
         save(found, "mup")
-        (RESULTS / "mup.md").write_text(page := _page(found, given.seeds))
+        page = _page(found, given.seeds)
+        (RESULTS / "mup.md").write_text(page)
         print(page, flush=True)
 
 
@@ -103,7 +104,7 @@ def _table(slopes: pd.DataFrame) -> list[str]:
     """Return a row for each network, sweep of sizes and initializer."""
     judged = bool(slopes["verdict"].notna().any())
     heads = ["network", "over", "init", "layers", "hold 0", f"within ±{EQUIVALENT:g}", "slopes"]
-    heads += ["independent"] * judged
+    heads += ["independent"] if judged else []
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     by = ["network", "over", "sizes", "init"]
     for (network, over, sizes, init), part in slopes.groupby(by, sort=False):

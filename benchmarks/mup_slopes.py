@@ -1,6 +1,4 @@
-"""Measure how the change of each layer's output depends on width and depth, and what is left of
-that dependence when both are large.
-"""
+"""Measure slopes of the change of each layer's output over width and depth."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -97,12 +96,11 @@ def _checked(
 
 def _with_claims(rows: list[dict[Any, Any]], seeds: int) -> Iterator[dict[str, Any]]:
     """Say of each layer whether its interval holds 0, all layers at once, and is within ±0.05."""
-    unit = np.arange(seeds)
-    ratio = np.diff(t_interval(unit, comparisons=len(rows)))[1] / np.diff(t_interval(unit))[1]
+    widening = stdtrit(seeds - 1, 1 - 0.025 / len(rows)) / stdtrit(seeds - 1, 0.975)
     for row in rows:
         half = row["ci_high"] - row["slope"]
         within = -EQUIVALENT <= row["ci_low"] and row["ci_high"] <= EQUIVALENT
-        yield {**row, "holds_0": abs(row["slope"]) <= ratio * half, "equivalent_to_0": within}
+        yield {**row, "holds_0": abs(row["slope"]) <= widening * half, "equivalent_to_0": within}
 
 
 def limit_slopes(changes: pd.DataFrame, over: str) -> list[dict[str, Any]]:

@@ -34,7 +34,8 @@ def seconds_of(chunks: Iterable[list[Cell]], train: ChunkTrainer) -> float:
 
 
 def _shortened(cell: Cell, steps: int) -> Cell:
-    captured = () if cell.capture_at == () else None  # a capture may take longer than a step
+    # A capture may take longer than a step: none stay none, any others shrink to the default's.
+    captured = () if cell.capture_at == () else None
     return replace(cell, steps=steps, capture_at=captured)
 
 

@@ -109,7 +109,8 @@ class Results:
         """
         lookup(TABLES, table, kind="table")
         names = dict.fromkeys(TABLES[table].names)
-        for name in (*(columns or ()), *["step"] * (steps is not None)):
+        asked = [*(columns or ()), *(["step"] if steps is not None else [])]
+        for name in asked:
             lookup(names, name, kind="column")
         rows = self.store.dataset(table, set(cells_with(self.cells, axes)["key"]))
         chosen = None if steps is None else ds.field("step").isin(list(steps))
