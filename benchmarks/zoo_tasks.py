@@ -15,6 +15,14 @@ from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.hooks.random_streams import stream
 
 BATCH, SIDE = 2, 224
+BOXES = (
+    [8.0, 8.0, 20.0, 24.0],
+    [150.0, 20.0, 190.0, 70.0],
+    [50.0, 40.0, 150.0, 160.0],
+    [4.0, 4.0, 210.0, 214.0],
+)
+"""Objects of an image, from small to as large as it: of one size most heads would have no loss."""
+
 CLASSES = 21
 """Classes of the segmentation models."""
 
@@ -108,14 +116,17 @@ def _detection(name: str) -> Task:
 
 
 def _marked() -> dict[str, Tensor]:
-    """Return the one object of an image: box, class (some know one alone), mask, key points."""
-    mask = torch.zeros(1, SIDE, SIDE, dtype=torch.uint8)
-    mask[:, 40:160, 50:150] = 1
+    """Return the objects of an image, of a detector's usual sizes: box, class, mask, key points."""
+    boxes = torch.tensor(BOXES)
+    masks = torch.zeros(len(BOXES), SIDE, SIDE, dtype=torch.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
+        mask[top:bottom, left:right] = 1
+    middle = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, torch.ones(len(BOXES), 1)], dim=1)
     return {
-        "boxes": torch.tensor([[50.0, 40.0, 150.0, 160.0]]),
-        "labels": torch.tensor([1]),
-        "masks": mask,
-        "keypoints": torch.tensor([100.0, 100.0, 1.0]).expand(1, 17, 3).clone(),
+        "boxes": boxes,
+        "labels": torch.ones(len(BOXES), dtype=torch.int64),  # some models know one class alone
+        "masks": masks,
+        "keypoints": middle[:, None].repeat(1, 17, 1),
     }
 
 
