@@ -78,6 +78,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
 def head_of_readme(folder: Path) -> dict[str, str]:
     """Return the terms and texts of a README's first table without headings; none without a file.
 
+    Terms without a text are left out, such as the commit outside of a checkout.
+
     The READMEs that jobs write say there how they were made: command, seeds, versions, machine.
     """
     path = folder / README
@@ -86,8 +88,8 @@ def head_of_readme(folder: Path) -> dict[str, str]:
     lines = path.read_text("utf-8").splitlines()
     first = next((n for n, line in enumerate(lines) if line.replace(" ", "") == "|||"), len(lines))
     rows = itertools.takewhile(lambda line: line.startswith("|"), lines[first + 2 :])
-    pairs = (line.strip("| ").split(" | ", 1) for line in rows)
-    return {term.strip(): text.strip(" `") for term, text in pairs}
+    pairs = (line.strip("| ").partition(" | ") for line in rows)
+    return {term.strip(): text.strip(" `") for term, _, text in pairs if text}
 
 
 def json_records(table: "pd.DataFrame", *, digits: int = 10) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 
 import init_bench as ib
 from init_bench import InitBenchError
-from init_bench.comparison.bench import forecast
+from init_bench.comparison.bench import forecast, readme
 from init_bench.comparison.bench.pipeline import planned
 from init_bench.comparison.bench.protocol import FIRST_TUNING_SEED
 from init_bench.comparison.bench.result import TABLES
 from init_bench.comparison.bench.tasks import Task
+from init_bench.files import head_of_readme
 from init_bench.init.lookup import RECORDS
 from tests.cli.in_process import init_bench
 
@@ -37,6 +39,18 @@ def halved() -> Any:
     yield "half_he"
     ib.init.INITS.pop("half_he")
     RECORDS.pop("half_he")
+
+
+@pytest.mark.slow
+def test_a_package_outside_of_a_checkout_writes_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readme, "commit", lambda: "")
+    tiny = replace(DEEP, axes={"depth": 2, "width": 8}, steps=40)
+    ib.bench([tiny], ["he_normal", "zeros"], out=tmp_path, seeds=2, **OPTIONS)
+    facts = head_of_readme(tmp_path)
+    assert "machine" in facts and "commit" not in facts
+    assert facts["machine"] in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.slow
