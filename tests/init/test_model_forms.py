@@ -140,6 +140,7 @@ SEES_DATA = [name for name in all_inits() if needs(name) in ("batch", "loss")]
 NOT_ROUNDED = {
     "torch.default": "torch's own reset_parameters draws in the module's type",
     "as_built": "keeps what the constructor drew",
+    **dict.fromkeys(("mamba", "lora"), "has reset_parameters draw part, by torch 2.11 otherwise"),
     **dict.fromkeys(SEES_DATA, "measures a run of the model, which bfloat16 changes"),
 }
 """Whose weights in bfloat16 are not those of float32, rounded; and why."""
