@@ -130,7 +130,7 @@ def _losses(
         if not math.isfinite(value):
             break
         losses.append(value)
-        if len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS:
+        if _trains(losses):
             break
         gradients = torch.autograd.grad(loss, parameters)
         reached = min(1.0, (step + 1) / warm_up) if warm_up else 1.0
@@ -149,7 +149,11 @@ def trained(
 ) -> tuple[bool, int]:
     """Return whether a model trains at a rate, and the steps that were done."""
     losses = _losses(model, data, net, rate, steps, warm_up)
-    return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS, len(losses)
+    return _trains(losses), len(losses)
+
+
+def _trains(losses: list[float]) -> bool:
+    return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS
 
 
 def _latest_mean(losses: list[float]) -> float:

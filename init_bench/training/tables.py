@@ -28,6 +28,15 @@ _NAMES = {
 _CELL = [("key", pa.string()), *((name, _NAMES[name]) for name in AXES)]
 
 
+_CAPTURED = [
+    *_CELL,
+    ("step", pa.int64()),
+    ("layer", pa.string()),
+    ("index", pa.int64()),
+    ("kind", pa.string()),
+]
+
+
 SCHEMAS: dict[str, pa.Schema] = {
     "cells": pa.schema(
         [
@@ -42,11 +51,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "curves": pa.schema([*_CELL, ("step", pa.int64()), ("loss", pa.float32())]),
     "layers": pa.schema(
         [
-            *_CELL,
-            ("step", pa.int64()),
-            ("layer", pa.string()),
-            ("index", pa.int64()),
-            ("kind", pa.string()),
+            *_CAPTURED,
             *((name, pa.float64()) for name in COLUMNS[3:]),
         ]
     ),
@@ -59,11 +64,7 @@ run."""
 TABLES: dict[str, pa.Schema] = SCHEMAS | {
     "histograms": pa.schema(
         [
-            *_CELL,
-            ("step", pa.int64()),
-            ("layer", pa.string()),
-            ("index", pa.int64()),
-            ("kind", pa.string()),
+            *_CAPTURED,
             ("rms", pa.float64()),
             ("counts", pa.list_(pa.int32())),
         ]
