@@ -26,7 +26,7 @@ from benchmarks.fault_localization import SPOILS, sound_net, spoilable
 from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.networks import Net, build, held_out_nets
 from benchmarks.rate_window import in_turn
-from benchmarks.trainability import QUICK, outcome, trained
+from benchmarks.trainability import QUICK, outcome, train, trains
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
@@ -124,8 +124,8 @@ def _windows(net: Net, model: nn.Module, advised: nn.Module, warm_up: int) -> di
 
 def _window(made: Callable[[], nn.Module], net: Net, warm_up: int) -> Window:
     data = datasets.load("mnist")
-    courses = [trained(made(), data, net, lr, QUICK.steps, warm_up) for lr in QUICK.rates]
-    steps = [steps for trains, steps in courses if trains]
+    courses = [train(made(), data, net, lr, QUICK.steps, warm_up) for lr in QUICK.rates]
+    steps = [len(losses) for losses in courses if trains(losses)]
     return Window(len(steps), min(steps, default=math.inf))
 
 

@@ -9,7 +9,6 @@ of ``serial``. Needs Linux and the extras ``ray`` and ``slurm``.
 import argparse
 import contextlib
 import os
-import signal
 import tempfile
 import threading
 import time
@@ -21,7 +20,9 @@ import pandas as pd
 from torch import nn
 
 import init_bench as ib
+from benchmarks.fault_drivers import stored_chunks
 from benchmarks.interleaved_timing import save
+from benchmarks.processes import descendants, kill, wait_until
 
 CELLS = 200
 DRIVER = "INIT_BENCH_BENCHMARK_DRIVER"
@@ -55,10 +56,10 @@ def on_ray(cells: ib.Grid, out: Path) -> tuple[ib.Results, str]:
 
         def faults() -> str:
             kill(busy(raylets[0], "ray::_train"))
-            until(lambda: chunks_in(out) >= 3)
+            wait_until(lambda: stored_chunks(out) >= 3)
             busy(raylets[1], "ray::_train")
             kill(raylets[1], *descendants(raylets[1]))
-            until(lambda: chunks_in(out) >= 5)
+            wait_until(lambda: stored_chunks(out) >= 5)
             cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
             return "a worker killed, a node killed, a node added"
 
@@ -79,7 +80,7 @@ def in_jobs(cells: ib.Grid, out: Path) -> tuple[ib.Results, str]:
     """Train in four jobs of submitit's local cluster, two at once; kill one."""
 
     def faults() -> str:
-        until(lambda: chunks_in(out) >= 3)
+        wait_until(lambda: stored_chunks(out) >= 3)
         kill(busy(os.getpid(), "submitit.core._submit"))
         return "a job killed"
 
@@ -128,15 +129,6 @@ def driven(
     return found[0], said
 
 
-def chunks_in(out: Path) -> int:
-    return len(list((out / "checksums").glob("[!.]*.json")))
-
-
-def until(happened: Callable[[], bool]) -> None:
-    while not happened():
-        time.sleep(0.05)
-
-
 def busy(pid: int, command: str) -> int:
     """Return a process below ``pid`` that runs ``command``, once there is one."""
     found: list[int] = []
@@ -148,23 +140,9 @@ def busy(pid: int, command: str) -> int:
                 found.extend([child] * (command in line))
         return bool(found)
 
-    until(there)
+    wait_until(there)
     time.sleep(0.5)  # it is in the middle of its work
     return found[0]
-
-
-def descendants(pid: int) -> Iterator[int]:
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, tasks.read_text().split()):
-                yield from descendants(child)
-                yield child
-
-
-def kill(*pids: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def counted(out: Path, serial: Path, wanted: set[str]) -> dict[str, int]:

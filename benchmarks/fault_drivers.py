@@ -119,49 +119,48 @@ def finish(which: ib.Grid, out: Path, *options: str) -> str:
     return driver.said
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError("what was waited for did not come")
-        time.sleep(0.01)
-
-
 def stored_chunks(out: Path) -> int:
     """Return how many chunks are whole."""
     return len(list((out / CHECKSUMS).glob("[!.]*.json")))
 
 
 def at_write(count: int, act: Callable[[], None]) -> Callable[[], None]:
-    """Return a fault: ``act`` at the n-th moment of the writing of files.
+    """Return a fault: ``act`` at the n-th moment of the writing of files."""
+
+    def install() -> None:
+        fsync, replace = acting_at_write(count, act)
+        os.fsync, Path.replace = fsync, replace  # type: ignore[assignment,method-assign]
+
+    return install
+
+
+def acting_at_write(
+    count: int, act: Callable[[], None]
+) -> tuple[Callable[[int], None], Callable[[Path, Path], Path]]:
+    """Return ``os.fsync`` and ``Path.replace`` that ``act`` at the n-th moment of writing.
 
     A file has three: its content is in a temporary file; that is synced and to be renamed; it is
     renamed.
     """
+    left = [count]
+    sync, replace = os.fsync, Path.replace
 
-    def install() -> None:
-        left = [count]
-        sync, replace = os.fsync, Path.replace
+    def moment() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            act()
 
-        def moment() -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                act()
+    def fsync(file: int) -> None:
+        moment()
+        sync(file)
 
-        def fsync(file: int) -> None:
-            moment()
-            sync(file)
+    def renamed(path: Path, target: Path) -> Path:
+        moment()
+        found = replace(path, target)
+        moment()
+        return found
 
-        def renamed(path: Path, target: Path) -> Path:
-            moment()
-            found = replace(path, target)
-            moment()
-            return found
-
-        os.fsync, Path.replace = fsync, renamed  # type: ignore[assignment,method-assign]
-
-    return install
+    return fsync, renamed
 
 
 def die() -> None:

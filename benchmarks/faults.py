@@ -22,8 +22,9 @@ import torch
 
 import init_bench as ib
 from benchmarks import fault_drivers as drivers
-from benchmarks.fault_drivers import at_write, finish, grid, in_training, start, wait_until
+from benchmarks.fault_drivers import at_write, finish, grid, in_training, start
 from benchmarks.interleaved_timing import save
+from benchmarks.processes import wait_until
 from init_bench import datasets
 from init_bench.errors import InitBenchError
 
@@ -163,17 +164,20 @@ def read_only(b: Battery) -> Iterator[Row]:
         driver = start(which, out, fault=in_training(lambda cells: time.sleep(0.2)))
         wait_until(functools.partial(_has_stored, out, 1))
         with drivers.small_disk(out / "layers", "ro"):
-            code = driver.wait()
+            driver.wait()
         drivers.remount(place, "ro")
         refused = start(which, out)
-        again = refused.wait()
+        refused.wait()
         drivers.remount(place, "rw")
-        finish(which, out)
-        note = f"exit {code}: {_line(driver.said, 'error')}"
-        yield b.row("folder turns read-only", 1, out, which, note=note)
-        finish(which, out)
-        note = f"exit {again}: {_line(refused.said, 'error')}"
-        yield b.row("folder is read-only", 1, out, which, note=note)
+        yield _after_error(b, "folder turns read-only", driver, out, which)
+        yield _after_error(b, "folder is read-only", refused, out, which)
+
+
+def _after_error(b: Battery, name: str, driver: drivers.Driver, out: Path, which: ib.Grid) -> Row:
+    """Run the command once more; the row says how the driver ended."""
+    finish(which, out)
+    note = f"exit {driver.wait()}: {_line(driver.said, 'error')}"
+    return b.row(name, 1, out, which, note=note)
 
 
 def full_disk(b: Battery) -> Iterator[Row]:
@@ -184,11 +188,9 @@ def full_disk(b: Battery) -> Iterator[Row]:
         if mounted:
             out = place / "run"
             driver = start(which, out)
-            code = driver.wait()
+            driver.wait()
             drivers.remount(place, "size=200m")
-            finish(which, out)
-            note = f"exit {code}: {_line(driver.said, 'error')}"
-            yield b.row("full disk of 150 kB", 1, out, which, note=note)
+            yield _after_error(b, "full disk of 150 kB", driver, out, which)
         else:
             yield _skipped("full disk of 150 kB", "no disk can be mounted here")
     out, which = b.out("no space"), grid(b.seeds[:10])

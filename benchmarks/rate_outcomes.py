@@ -13,7 +13,7 @@ from functools import cache
 
 from benchmarks.interleaved_timing import RESULTS
 from benchmarks.networks import Net, build
-from benchmarks.trainability import PATIENT, QUICK, stored_outcome, trained
+from benchmarks.trainability import PATIENT, QUICK, stored_outcome, train, trains
 from init_bench import datasets
 
 RATE_OUTCOMES = RESULTS / "rate_outcomes.csv"
@@ -48,8 +48,9 @@ def _train(net: Net) -> None:
         RATE_OUTCOMES.write_text(",".join(COLUMNS) + "\n")
     rows = []
     for lr in RATES:
-        trains, steps = trained(build(net), data, net, lr, STEPS)
-        rows.append({"name": net.name, "lr": f"{lr:.6g}", "trains": trains, "steps": steps})
+        losses = train(build(net), data, net, lr, STEPS)
+        row = {"name": net.name, "lr": f"{lr:.6g}", "trains": trains(losses), "steps": len(losses)}
+        rows.append(row)
     with RATE_OUTCOMES.open("a", newline="") as file:
         csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
     _known()[net.name] = {lr: row["trains"] is True for lr, row in zip(RATES, rows, strict=True)}

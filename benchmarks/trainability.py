@@ -97,7 +97,7 @@ def outcome(
         if rate < still_at:
             continue
         model = made()
-        losses = _losses(model, data, net, rate, budget.steps)
+        losses = train(model, data, net, rate, budget.steps)
         windows = (losses[i : i + WINDOW] for i in range(len(losses) - WINDOW + 1))
         least = min(map(_latest_mean, windows), default=math.inf)
         if least < best.best_loss:
@@ -109,7 +109,7 @@ def outcome(
     return best
 
 
-def _losses(
+def train(
     model: nn.Module,
     data: datasets.Dataset,
     net: Net,
@@ -117,9 +117,10 @@ def _losses(
     steps: int,
     warm_up: int = 0,
 ) -> list[float]:
-    """Train until it trains, the loss is not finite (left out) or the steps are done.
+    """Train a network for ``steps``, or until it ``trains``; return the loss of each step.
 
-    Over the first ``warm_up`` steps the rate grows in proportion to the step.
+    A loss that is not finite ends the training too, and is left out. Over the first ``warm_up``
+    steps the rate grows in proportion to the step.
     """
     draws = stream(net.number, "batches")
     parameters, losses = list(model.parameters()), []
@@ -130,7 +131,7 @@ def _losses(
         if not math.isfinite(value):
             break
         losses.append(value)
-        if _trains(losses):
+        if trains(losses):
             break
         gradients = torch.autograd.grad(loss, parameters)
         reached = min(1.0, (step + 1) / warm_up) if warm_up else 1.0
@@ -139,20 +140,8 @@ def _losses(
     return losses
 
 
-def trained(
-    model: nn.Module,
-    data: datasets.Dataset,
-    net: Net,
-    rate: float,
-    steps: int,
-    warm_up: int = 0,
-) -> tuple[bool, int]:
-    """Return whether a model trains at a rate, and the steps that were done."""
-    losses = _losses(model, data, net, rate, steps, warm_up)
-    return _trains(losses), len(losses)
-
-
-def _trains(losses: list[float]) -> bool:
+def trains(losses: list[float]) -> bool:
+    """Return whether the loss of the latest steps is low enough."""
     return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS
 
 

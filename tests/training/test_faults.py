@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import init_bench as ib
+from benchmarks.fault_drivers import acting_at_write
 from init_bench.errors import InitBenchError
 from init_bench.training.results import Results
 from init_bench.training.tables import TABLES
@@ -45,26 +46,9 @@ def reference(grid: ib.Grid, tmp_path_factory: pytest.TempPathFactory) -> Result
 
 def _act_at(moment: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
     """Act at the n-th moment of writing: before a file is synced, before and after its renaming."""
-    left = [moment]
-    sync, replace = os.fsync, Path.replace
-
-    def note() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            act()
-
-    def fsync(file: int) -> None:
-        note()
-        sync(file)
-
-    def renamed(path: Path, target: Path) -> Path:
-        note()
-        found = replace(path, target)
-        note()
-        return found
-
+    fsync, replace = acting_at_write(moment, act)
     patch.setattr(os, "fsync", fsync)
-    patch.setattr(Path, "replace", renamed)
+    patch.setattr(Path, "replace", replace)
 
 
 def _assert_nothing_lost_twice_or_wrong(grid: ib.Grid, out: Path, reference: Results) -> None:

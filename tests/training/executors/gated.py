@@ -1,13 +1,12 @@
 """A model that waits in a worker's process until the test opens a gate: faults hit it mid-task."""
 
-import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from torch import nn
+
+from benchmarks.processes import wait_until
 
 GATE = "INIT_BENCH_TEST_GATE"
 """Environment variable: the folder of the gate, and the process that does not wait."""
@@ -46,33 +45,9 @@ class Gate:
             found[:] = sorted(pids)
             return len(found) >= number
 
-        until(enough)
+        wait_until(enough)
         return found
 
     def open(self) -> None:
         """Let everyone through, from now on."""
         (self.folder / "open").touch()
-
-
-def until(happened: Callable[[], bool], seconds: float = 240) -> None:
-    """Wait for something, on a machine that may be busy."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Yield the children of a process and theirs."""
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, tasks.read_text().split()):
-                yield from descendants(child)
-                yield child
-
-
-def kill(*pids: int) -> None:
-    """Kill processes at once; some may have ended."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 import init_bench as ib
+from benchmarks.processes import descendants, kill
 from init_bench.errors import InitBenchError
 from init_bench.training.chunk_timeout import ChunkTimeoutError
 from init_bench.training.executors import ray_tasks
 from init_bench.training.executors.protocol import Resources
-from tests.training.executors.gated import Gate, descendants, kill
+from tests.training.executors.gated import Gate
 
 ray = pytest.importorskip("ray")
 

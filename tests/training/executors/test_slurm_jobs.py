@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 import init_bench as ib
+from benchmarks.processes import kill
 from init_bench.errors import InitBenchError
 from init_bench.training.executors import Resources, slurm_jobs
-from tests.training.executors.gated import Gate, kill
+from tests.training.executors.gated import Gate
 
 submitit = pytest.importorskip("submitit")
 
