@@ -14,7 +14,7 @@ from init_bench.cli.app import main
 Done = subprocess.CompletedProcess[str]
 
 
-def init_bench(*words: str, cwd: Path) -> Done:
+def init_bench(*words: str, cwd: Path = Path()) -> Done:
     """Return what ``init-bench`` with these words prints in ``cwd``, and its exit code."""
     out, err = io.StringIO(), io.StringIO()
     log = logging.StreamHandler(err)

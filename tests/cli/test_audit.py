@@ -1,7 +1,7 @@
 """``init-bench audit``: files and factories, what changed, exit codes."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,17 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from init_bench.cli.app import main
+from tests.cli.in_process import init_bench
 
 HERE = "tests.models_to_diagnose"
 
-
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
-    """Run the command and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["init-bench", "audit", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    return left.value.code
+audit = partial(init_bench, "audit")
 
 
 @pytest.fixture
@@ -32,20 +26,18 @@ def file(tmp_path: Path) -> str:
     return str(tmp_path / "net.safetensors")
 
 
-def test_the_answer_is_the_first_line(
-    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, file) == 0
-    first = capsys.readouterr().out.splitlines()[0]
+def test_the_answer_is_the_first_line(file: str) -> None:
+    done = audit(file)
+    assert done.returncode == 0
+    first = done.stdout.splitlines()[0]
     assert "1 of 3 parameters is all zero: head.weight." in first
     assert "body.weight" in first
 
 
-def test_json_has_a_row_per_parameter_and_what_changed(
-    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, file, "--reference", file, "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
+def test_json_has_a_row_per_parameter_and_what_changed(file: str) -> None:
+    done = audit(file, "--reference", file, "--json")
+    assert done.returncode == 0
+    rows = json.loads(done.stdout)
     assert {row["parameter"]: row["change"] for row in rows} == {
         "body.weight": "equal",
         "body.bias": "equal",
@@ -53,27 +45,22 @@ def test_json_has_a_row_per_parameter_and_what_changed(
     }
 
 
-def test_a_factory_is_audited_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, f"{HERE}:sound", "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
+def test_a_factory_is_audited_too() -> None:
+    done = audit(f"{HERE}:sound", "--json")
+    assert done.returncode == 0
+    rows = json.loads(done.stdout)
     assert {row["module"] for row in rows} == {"Linear"}
 
 
-def test_strict_ends_with_1_if_something_was_found(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run(monkeypatch, file, "--strict") == 1
+def test_strict_ends_with_1_if_something_was_found(file: str, tmp_path: Path) -> None:
+    assert audit(file, "--strict").returncode == 1
     trained = {"w": torch.linspace(0.1, 0.7, 80).reshape(8, 10)}
     torch.save(trained, tmp_path / "trained.pt")
-    assert run(monkeypatch, str(tmp_path / "trained.pt"), "--strict") == 0
+    assert audit(str(tmp_path / "trained.pt"), "--strict").returncode == 0
 
 
-def test_out_holds_figure_page_and_json(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run(monkeypatch, file, "--out", str(tmp_path / "out")) == 0
+def test_out_holds_figure_page_and_json(file: str, tmp_path: Path) -> None:
+    assert audit(file, "--out", str(tmp_path / "out")).returncode == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "audit.png",
         "audit.html",
@@ -91,12 +78,7 @@ def test_out_holds_figure_page_and_json(
         ([f"{HERE}:sound", "--reference", "missing.pt"], "there is no file missing.pt"),
     ],
 )
-def test_bad_input_is_one_message_and_exit_code_2(
-    words: list[str],
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(monkeypatch, *words) == 2
-    told = capsys.readouterr()
-    assert not told.out and said in told.err and told.err.count("\n") == 1
+def test_bad_input_is_one_message_and_exit_code_2(words: list[str], said: str) -> None:
+    done = audit(*words)
+    assert done.returncode == 2
+    assert not done.stdout and said in done.stderr and done.stderr.count("\n") == 1

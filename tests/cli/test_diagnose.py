@@ -2,11 +2,12 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from init_bench.cli.app import main
+from tests.cli.in_process import init_bench
 
 HERE = "tests.models_to_diagnose"
 SCRIPTS = {
@@ -21,11 +22,7 @@ SCRIPTS = {
 }
 
 
-def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
-    monkeypatch.setattr(sys, "argv", ["init-bench", "diagnose", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    return left.value.code
+diagnose = partial(init_bench, "diagnose")
 
 
 @pytest.fixture
@@ -81,67 +78,53 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     ids=str,
 )
 @pytest.mark.usefixtures("script")
-def test_bad_words_are_refused_in_one_screen(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
-    said: str,
-) -> None:
-    assert exit_code(monkeypatch, *words) == 2
-    told = capsys.readouterr()
-    assert said in told.err and told.out == ""
-    assert "Traceback" not in told.err and len(told.err.splitlines()) < 25
+def test_bad_words_are_refused_in_one_screen(words: tuple[str, ...], said: str) -> None:
+    done = diagnose(*words)
+    assert done.returncode == 2
+    assert said in done.stderr and done.stdout == ""
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) < 25
 
 
 def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (taken := tmp_path / "mine.py").touch()
     monkeypatch.setattr(
         "init_bench.diagnosis.pipeline.diagnose", lambda *_, **__: pytest.fail("worked")
     )
     for out in (taken, Path("/proc/x")):
-        assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,30", "--out", str(out)) == 2
-        assert capsys.readouterr().err.startswith(f"error: output folder {out}")
+        done = diagnose(f"{HERE}:sound", "--input", "16,30", "--out", str(out))
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: output folder {out}")
 
 
 @pytest.mark.slow
-def test_the_rate_of_the_updates_is_the_one_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_rate_of_the_updates_is_the_one_asked_for() -> None:
     words = (f"{HERE}:sound", "--input", "16,30", "--capture-at", "2")
-    told = []
-    for rate in ((), ("--lr", "0.1"), ("--lr", "0")):
-        assert exit_code(monkeypatch, *words, *rate) == 0
-        told.append(capsys.readouterr().out)
-    assert told[0] == told[1] != told[2]
+    told = [diagnose(*words, *rate) for rate in ((), ("--lr", "0.1"), ("--lr", "0"))]
+    assert [done.returncode for done in told] == [0, 0, 0]
+    assert told[0].stdout == told[1].stdout != told[2].stdout
 
 
 @pytest.mark.usefixtures("script")
-def test_indices_for_an_embedding_are_described_by_their_type(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert exit_code(monkeypatch, "user_words:net", "--input", "8,12:int64") == 0
-    said = capsys.readouterr().out
-    assert said.startswith("as built\n") and "Sequential: 2 layers" in said
+def test_indices_for_an_embedding_are_described_by_their_type() -> None:
+    done = diagnose("user_words:net", "--input", "8,12:int64")
+    assert done.returncode == 0
+    assert done.stdout.startswith("as built\n") and "Sequential: 2 layers" in done.stdout
 
 
-def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(tmp_path: Path) -> None:
     out = tmp_path / "new"
-    assert exit_code(monkeypatch, f"{HERE}:sound", "--input", "16,7", "--out", str(out)) == 2
+    assert diagnose(f"{HERE}:sound", "--input", "16,7", "--out", str(out)).returncode == 2
     assert not out.exists()
 
 
-def test_rates_print_the_window_and_as_json_a_row_per_rate(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rates_print_the_window_and_as_json_a_row_per_rate() -> None:
     words = (f"{HERE}:sound", "--input", "16,30", "--rates")
-    assert exit_code(monkeypatch, *words) == 0
-    assert "indow of rates" in capsys.readouterr().out
-    assert exit_code(monkeypatch, *words, "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
+    assert "indow of rates" in diagnose(*words).stdout
+    done = diagnose(*words, "--json")
+    assert done.returncode == 0
+    rows = json.loads(done.stdout)
     rates = [row for row in rows if "lr" in row]
     assert len(rates) == 9
     assert {row["init"] for row in rows} == {"as built"}
