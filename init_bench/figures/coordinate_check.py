@@ -11,20 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from init_bench.figures.seed_lines import draw_over_seeds
-from init_bench.figures.style import Canvas, drawing, explained_names, need, seeds_of, whole_of
-
-VERDICT_STYLES: dict[str, dict[str, Any]] = {
-    "diverges": {"color": "#7F0000", "marker": "*"},
-    "blows up": {"color": "#D55E00", "marker": "^"},
-    "shrinks": {"color": "#0072B2", "marker": "v"},
-    "undecided": {"color": "#7F7F7F", "marker": "o"},
-    "does not move": {"color": "#000000", "marker": "X"},
-    "width-independent": {"color": "#009E73", "marker": "s"},
-    "depth-independent": {"color": "#009E73", "marker": "s"},
-    "in a block": {"color": "#BFBFBF", "marker": "o"},
-}
-"""Color and marker of each verdict."""
-
+from init_bench.figures.style import (
+    Canvas,
+    drawing,
+    explained_names,
+    mark_of,
+    need,
+    seeds_of,
+    whole_of,
+)
 
 FEW_LAYERS = 12
 """The range over seeds is drawn for at most this many layers: more bands would hide the lines."""
@@ -114,7 +109,7 @@ def _draw_slopes(ax: Axes, slopes: pd.DataFrame, tolerance: float) -> None:
     ax.axvspan(-tolerance, tolerance, color="#009E73", alpha=0.12, linewidth=0)
     height = pd.Series(range(len(slopes)), index=slopes.index)
     for verdict, part in slopes.groupby("verdict", sort=False):
-        style, at = VERDICT_STYLES[str(verdict)], height[part.index]
+        style, at = mark_of(str(verdict)), height[part.index]
         known = part["slope"].notna()
         ax.hlines(at[known], part["low"][known], part["high"][known], color=style["color"])
         ax.plot(part["slope"].fillna(0), at, linestyle="", label=verdict, **style)

@@ -1,31 +1,12 @@
 """Draw one value per parameter, in order, colored by the parameter's state."""
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from init_bench.figures.style import RC, add_caption, figure_of, need, panel_of
-
-STATE_STYLES: dict[str, dict[str, Any]] = {
-    "non-finite": {"color": "#7F0000", "marker": "X"},
-    "never filled": {"color": "#7F0000", "marker": "P"},
-    "all zero": {"color": "#CC79A7", "marker": "v"},
-    "all equal": {"color": "#CC79A7", "marker": "^"},
-    "fresh": {"color": "#D55E00", "marker": "s"},
-    "copy": {"color": "#E69F00", "marker": "D"},
-    "replaced": {"color": "#D55E00", "marker": "s"},
-    "changed": {"color": "#0072B2", "marker": "o"},
-    "rounded": {"color": "#56B4E9", "marker": "."},
-    "equal": {"color": "#009E73", "marker": "."},
-}
-"""Color and marker of each state of an audit or a difference; others are gray."""
-
-
-OTHER_STATE: dict[str, Any] = {"color": "#7F7F7F", "marker": "."}
+from init_bench.figures.style import RC, add_caption, figure_of, mark_of, need, panel_of
 
 
 def parameter_states(
@@ -65,8 +46,7 @@ def parameter_states(
         for state in table["state"].unique():
             chosen = (table["state"] == state).to_numpy() & ~np.isnan(values)
             drawn = np.clip(values[chosen], low, high)
-            style = STATE_STYLES.get(state, OTHER_STATE)
-            panel.plot(places[chosen], drawn, linestyle="none", label=state, **style)
+            panel.plot(places[chosen], drawn, linestyle="none", label=state, **mark_of(state))
         panel.set_yscale("log")
         panel.set(ylim=(low, high), ylabel=label, xlabel="parameter, in order; none is named")
         panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

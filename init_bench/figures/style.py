@@ -23,6 +23,9 @@ _BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY = (
 )
 
 
+_BLACK, _GRAY, _LIGHT_GRAY, _DARK_RED = "#000000", "#7F7F7F", "#BFBFBF", "#7F0000"
+
+
 LINES: dict[str, dict[str, Any]] = {
     "normal(std=0.01)": {"color": _RED, "linestyle": (0, (4, 2)), "marker": "s"},
     "normal(std=1)": {"color": _PURPLE, "linestyle": (0, (1, 1)), "marker": "D"},
@@ -34,13 +37,38 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 # Colors of all other initializers; Tol, "Color Schemes", 2021, muted.
-_OTHERS = ("#000000", "#7F7F7F", "#882255", "#999933", "#44AA99", "#332288")
+_OTHERS = (_BLACK, _GRAY, "#882255", "#999933", "#44AA99", "#332288")
 
 
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1)))
 
 
 _MARKERS = ("v", "P", "X", "<", ">")
+
+
+MARKS: dict[str, tuple[str, str]] = {
+    # verdicts on how a layer's output moves at another width or depth
+    "diverges": (_DARK_RED, "*"),
+    "blows up": (_RED, "^"),
+    "shrinks": (_BLUE, "v"),
+    "undecided": (_GRAY, "o"),
+    "does not move": (_BLACK, "X"),
+    "width-independent": (_GREEN, "s"),
+    "depth-independent": (_GREEN, "s"),
+    "in a block": (_LIGHT_GRAY, "o"),
+    # states of a parameter in an audit or a difference
+    "non-finite": (_DARK_RED, "X"),
+    "never filled": (_DARK_RED, "P"),
+    "all zero": (_PURPLE, "v"),
+    "all equal": (_PURPLE, "^"),
+    "fresh": (_RED, "s"),
+    "copy": (_ORANGE, "D"),
+    "replaced": (_RED, "s"),
+    "changed": (_BLUE, "o"),
+    "rounded": (_SKY, "."),
+    "equal": (_GREEN, "."),
+}
+"""Color and marker of verdicts and states that figures draw; others are gray dots."""
 
 
 GLOSS = {"lecun_normal": 'lecun_normal (book: "Xavier")'}
@@ -71,6 +99,12 @@ def line_of(init: str, position: int = 0) -> dict[str, Any]:
         "marker": _MARKERS[position % len(_MARKERS)],
     }
     return LINES.get(init, other)
+
+
+def mark_of(name: str) -> dict[str, Any]:
+    """Return color and marker of a verdict or state, as ``Axes.plot`` takes them."""
+    color, marker = MARKS.get(name, (_GRAY, "."))
+    return {"color": color, "marker": marker}
 
 
 def label_of(init: str) -> str:

@@ -61,27 +61,27 @@ def test_without_a_loss_every_layer_that_runs_is_judged_still(name: str) -> None
 
 
 SPOILABLE = {
-    "functional": ("fc1.weight", "fc1"),
-    "vit": ("encoder.layers.encoder_layer_1.mlp.0.weight", "encoder.layers.encoder_layer_1.mlp.0"),
-    "encoder": ("layers.1.linear1.weight", "layers.1.linear1"),
-    "encoder, sequence first": ("layers.1.self_attn.in_proj_weight", "layers.1.self_attn"),
-    "encoder layer": ("linear2.weight", "linear2"),
-    "lstm": ("inner.weight_hh_l1", "inner"),
-    "gru": ("inner.weight_ih_l0", "inner"),
-    "packed": ("fc.weight", "fc"),
-    "tied": ("cell.weight", "cell"),
-    "structured": ("heads.dataclass.weight", "heads.dataclass"),
-    "checkpointed": ("blocks.1.0.weight", "blocks.1.0"),
+    "functional": "fc1.weight",
+    "vit": "encoder.layers.encoder_layer_1.mlp.0.weight",
+    "encoder": "layers.1.linear1.weight",
+    "encoder, sequence first": "layers.1.self_attn.in_proj_weight",
+    "encoder layer": "linear2.weight",
+    "lstm": "inner.weight_hh_l1",
+    "gru": "inner.weight_ih_l0",
+    "packed": "fc.weight",
+    "tied": "cell.weight",
+    "structured": "heads.dataclass.weight",
+    "checkpointed": "blocks.1.0.weight",
 }
-"""A parameter of each network and the layer that it belongs to."""
+"""A parameter of each network, named by the layer that it belongs to and its name there."""
 
 
 @pytest.mark.parametrize("name", SPOILABLE)
 def test_a_nan_is_placed_where_it_is(name: str) -> None:
     model = built(name)
-    parameter, layer = SPOILABLE[name]
+    layer, _, weight = SPOILABLE[name].rpartition(".")
     with torch.no_grad():
-        model.get_parameter(parameter).view(-1)[0] = torch.nan
+        model.get_submodule(layer).get_parameter(weight).view(-1)[0] = torch.nan
     first = diagnosed(model, name).verdicts.iloc[0]
     assert (first["verdict"], first["layer"]) == ("nonfinite", layer)
 
