@@ -32,53 +32,57 @@ def elu_kernel(alpha: float, scale: float) -> Kernel:
     )
 
 
-IDENTITY = Kernel(lambda a, z: z.copy_(a), lambda u, a, z: u)
-SIGMOID = Kernel(
-    lambda a, z: torch.sigmoid(a, out=z),
-    lambda u, a, z: aten.sigmoid_backward.grad_input(u, z, grad_input=u),
-)
-TANH = Kernel(
-    lambda a, z: torch.tanh(a, out=z),
-    lambda u, a, z: aten.tanh_backward.grad_input(u, z, grad_input=u),
-)
-RELU = Kernel(
-    lambda a, z: torch.clamp_min(a, 0, out=z),
-    lambda u, a, z: aten.threshold_backward.grad_input(u, z, 0, grad_input=u),
-)
-LEAKY_RELU = Kernel(
-    lambda a, z: aten.leaky_relu.out(a, 0.01, out=z),
-    lambda u, a, z: aten.leaky_relu_backward.grad_input(u, z, 0.01, True, grad_input=u),
-)
-ELU = elu_kernel(1.0, 1.0)
-SELU = elu_kernel(1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
-GELU = Kernel(
-    lambda a, z: aten.gelu.out(a, out=z),
-    lambda u, a, z: aten.gelu_backward.grad_input(u, a, grad_input=u),
-    needs_a=True,
-)
-SILU = Kernel(
-    lambda a, z: aten.silu.out(a, out=z),
-    lambda u, a, z: aten.silu_backward.grad_input(u, a, grad_input=u),
-    needs_a=True,
-)
-MISH = Kernel(
-    lambda a, z: aten.mish.out(a, out=z),
-    lambda u, a, z: u.copy_(aten.mish_backward(u, a)),
-    needs_a=True,
-)
-SOFTPLUS = Kernel(
-    lambda a, z: aten.softplus.out(a, out=z),
-    lambda u, a, z: aten.softplus_backward.grad_input(u, a, 1, 20, grad_input=u),
-    needs_a=True,
-)
-SOFTSIGN = Kernel(
-    lambda a, z: torch.div(a, a.abs().add_(1), out=z),
-    lambda u, a, z: u.mul_((1 - z.abs()).square_()),
-)
-HARDTANH = Kernel(
-    lambda a, z: torch.clamp(a, -1.0, 1.0, out=z),
-    lambda u, a, z: aten.hardtanh_backward.grad_input(u, z, -1.0, 1.0, grad_input=u),
-)
+KERNELS: dict[Callable[[], nn.Module], Kernel] = {
+    nn.Identity: Kernel(lambda a, z: z.copy_(a), lambda u, a, z: u),
+    nn.Sigmoid: Kernel(
+        lambda a, z: torch.sigmoid(a, out=z),
+        lambda u, a, z: aten.sigmoid_backward.grad_input(u, z, grad_input=u),
+    ),
+    nn.Tanh: Kernel(
+        lambda a, z: torch.tanh(a, out=z),
+        lambda u, a, z: aten.tanh_backward.grad_input(u, z, grad_input=u),
+    ),
+    nn.ReLU: Kernel(
+        lambda a, z: torch.clamp_min(a, 0, out=z),
+        lambda u, a, z: aten.threshold_backward.grad_input(u, z, 0, grad_input=u),
+    ),
+    nn.LeakyReLU: Kernel(
+        lambda a, z: aten.leaky_relu.out(a, 0.01, out=z),
+        lambda u, a, z: aten.leaky_relu_backward.grad_input(u, z, 0.01, True, grad_input=u),
+    ),
+    nn.ELU: elu_kernel(1.0, 1.0),
+    nn.CELU: elu_kernel(1.0, 1.0),  # of alpha = 1, as ELU
+    nn.SELU: elu_kernel(1.6732632423543772848170429916717, 1.0507009873554804934193349852946),
+    nn.GELU: Kernel(
+        lambda a, z: aten.gelu.out(a, out=z),
+        lambda u, a, z: aten.gelu_backward.grad_input(u, a, grad_input=u),
+        needs_a=True,
+    ),
+    nn.SiLU: Kernel(
+        lambda a, z: aten.silu.out(a, out=z),
+        lambda u, a, z: aten.silu_backward.grad_input(u, a, grad_input=u),
+        needs_a=True,
+    ),
+    nn.Mish: Kernel(
+        lambda a, z: aten.mish.out(a, out=z),
+        lambda u, a, z: u.copy_(aten.mish_backward(u, a)),
+        needs_a=True,
+    ),
+    nn.Softplus: Kernel(
+        lambda a, z: aten.softplus.out(a, out=z),
+        lambda u, a, z: aten.softplus_backward.grad_input(u, a, 1, 20, grad_input=u),
+        needs_a=True,
+    ),
+    nn.Softsign: Kernel(
+        lambda a, z: torch.div(a, a.abs().add_(1), out=z),
+        lambda u, a, z: u.mul_((1 - z.abs()).square_()),
+    ),
+    nn.Hardtanh: Kernel(
+        lambda a, z: torch.clamp(a, -1.0, 1.0, out=z),
+        lambda u, a, z: aten.hardtanh_backward.grad_input(u, z, -1.0, 1.0, grad_input=u),
+    ),
+}
+"""Kernels of torch's modules, as these are without arguments."""
 
 
 def autograd_kernel(phi: nn.Module) -> Kernel:

@@ -6,8 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import nn
 
-from init_bench.activations import in_place
-from init_bench.activations.in_place import Kernel, autograd_kernel
+from init_bench.activations.in_place import KERNELS, Kernel, autograd_kernel
 from init_bench.errors import InitBenchError
 
 
@@ -25,7 +24,8 @@ class Activation:
             from kink to kink.
         elementwise: whether each output depends on one input alone; softmax's do not.
         kernel: φ and its derivative in place, which grids of ``mlp`` train with (see
-            ``init_bench.activations.Kernel``); if ``None``, autograd differentiates ``module``.
+            ``init_bench.activations.Kernel``); if ``None``, the kernel of ``module`` where that is
+            one of torch's, else autograd differentiates it.
     """
 
     formula: str
@@ -38,72 +38,36 @@ class Activation:
     kernel: Kernel | None = None
 
     def kernel_on(self, device: torch.device) -> Kernel:
-        """Return ``kernel``, or one by autograd of the module on ``device``."""
-        return self.kernel or autograd_kernel(self.module().to(device))
+        """Return ``kernel``, that of torch's module, or one by autograd on ``device``."""
+        return self.kernel or KERNELS.get(self.module) or autograd_kernel(self.module().to(device))
 
 
 ACTIVATIONS: dict[str, Activation] = {  # name: formula, source, module, the rest by keyword
-    "identity": Activation("a", "linear network", nn.Identity, kernel=in_place.IDENTITY),
-    "sigmoid": Activation(
-        "1 / (1 + exp(-a))",
-        "logistic function",
-        nn.Sigmoid,
-        bounds=(0.0, 1.0),
-        kernel=in_place.SIGMOID,
-    ),
+    "identity": Activation("a", "linear network", nn.Identity),
+    "sigmoid": Activation("1 / (1 + exp(-a))", "logistic function", nn.Sigmoid, bounds=(0.0, 1.0)),
     "tanh": Activation(
-        "tanh(a)",
-        "LeCun et al., Efficient BackProp, 1998, sec. 4.4",
-        nn.Tanh,
-        bounds=(-1.0, 1.0),
-        kernel=in_place.TANH,
+        "tanh(a)", "LeCun et al., Efficient BackProp, 1998, sec. 4.4", nn.Tanh, bounds=(-1.0, 1.0)
     ),
-    "relu": Activation("max(0, a)", "Nair & Hinton, 2010", nn.ReLU, kernel=in_place.RELU),
-    "leaky_relu": Activation(
-        "max(0, a) + 0.01 min(0, a)", "Maas et al., 2013", nn.LeakyReLU, kernel=in_place.LEAKY_RELU
-    ),
-    "elu": Activation(
-        "a if a > 0 else exp(a) - 1", "Clevert et al., 2015, eq. 15", nn.ELU, kernel=in_place.ELU
-    ),
+    "relu": Activation("max(0, a)", "Nair & Hinton, 2010", nn.ReLU),
+    "leaky_relu": Activation("max(0, a) + 0.01 min(0, a)", "Maas et al., 2013", nn.LeakyReLU),
+    "elu": Activation("a if a > 0 else exp(a) - 1", "Clevert et al., 2015, eq. 15", nn.ELU),
     "selu": Activation(
-        "1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))",
-        "Klambauer et al., 2017, eq. 2",
-        nn.SELU,
-        kernel=in_place.SELU,
+        "1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))", "Klambauer et al., 2017, eq. 2", nn.SELU
     ),
-    "celu": Activation(
-        "max(0, a) + min(0, exp(a) - 1)", "Barron, 2017", nn.CELU, kernel=in_place.ELU
-    ),
+    "celu": Activation("max(0, a) + min(0, exp(a) - 1)", "Barron, 2017", nn.CELU),
     "gelu": Activation(
-        "a Φ(a), Φ the normal distribution function",
-        "Hendrycks & Gimpel, 2016",
-        nn.GELU,
-        kernel=in_place.GELU,
+        "a Φ(a), Φ the normal distribution function", "Hendrycks & Gimpel, 2016", nn.GELU
     ),
     "silu": Activation(
-        "a / (1 + exp(-a))",
-        "Elfwing et al., 2017; Ramachandran et al. (Swish), 2017",
-        nn.SiLU,
-        kernel=in_place.SILU,
+        "a / (1 + exp(-a))", "Elfwing et al., 2017; Ramachandran et al. (Swish), 2017", nn.SiLU
     ),
-    "mish": Activation("a tanh(log(1 + exp(a)))", "Misra, 2019", nn.Mish, kernel=in_place.MISH),
-    "softplus": Activation(
-        "log(1 + exp(a))", "Dugas et al., 2000", nn.Softplus, kernel=in_place.SOFTPLUS
-    ),
+    "mish": Activation("a tanh(log(1 + exp(a)))", "Misra, 2019", nn.Mish),
+    "softplus": Activation("log(1 + exp(a))", "Dugas et al., 2000", nn.Softplus),
     "softsign": Activation(
-        "a / (1 + |a|)",
-        "Glorot & Bengio, 2010",
-        nn.Softsign,
-        bounds=(-1.0, 1.0),
-        kernel=in_place.SOFTSIGN,
+        "a / (1 + |a|)", "Glorot & Bengio, 2010", nn.Softsign, bounds=(-1.0, 1.0)
     ),
     "hardtanh": Activation(
-        "min(1, max(-1, a))",
-        "Collobert, 2004",
-        nn.Hardtanh,
-        bounds=(-1.0, 1.0),
-        kinks=(-1.0, 1.0),
-        kernel=in_place.HARDTANH,
+        "min(1, max(-1, a))", "Collobert, 2004", nn.Hardtanh, bounds=(-1.0, 1.0), kinks=(-1.0, 1.0)
     ),
 }
 
