@@ -60,26 +60,25 @@ def test_without_a_loss_every_layer_that_runs_is_judged_still(name: str) -> None
     assert found.profile["gradient"].isna().all()
 
 
-SPOILABLE = {
-    "functional": "fc1.weight",
-    "vit": "encoder.layers.encoder_layer_1.mlp.0.weight",
-    "encoder": "layers.1.linear1.weight",
-    "encoder, sequence first": "layers.1.self_attn.in_proj_weight",
-    "encoder layer": "linear2.weight",
-    "lstm": "inner.weight_hh_l1",
-    "gru": "inner.weight_ih_l0",
-    "packed": "fc.weight",
-    "tied": "cell.weight",
-    "structured": "heads.dataclass.weight",
-    "checkpointed": "blocks.1.0.weight",
-}
-"""A parameter of each network, named by the layer that it belongs to and its name there."""
-
-
-@pytest.mark.parametrize("name", SPOILABLE)
-def test_a_nan_is_placed_where_it_is(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("functional", "fc1.weight"),
+        ("vit", "encoder.layers.encoder_layer_1.mlp.0.weight"),
+        ("encoder", "layers.1.linear1.weight"),
+        ("encoder, sequence first", "layers.1.self_attn.in_proj_weight"),
+        ("encoder layer", "linear2.weight"),
+        ("lstm", "inner.weight_hh_l1"),
+        ("gru", "inner.weight_ih_l0"),
+        ("packed", "fc.weight"),
+        ("tied", "cell.weight"),
+        ("structured", "heads.dataclass.weight"),
+        ("checkpointed", "blocks.1.0.weight"),
+    ],
+)
+def test_a_nan_is_placed_where_it_is(name: str, parameter: str) -> None:
     model = built(name)
-    layer, _, weight = SPOILABLE[name].rpartition(".")
+    layer, _, weight = parameter.rpartition(".")
     with torch.no_grad():
         model.get_submodule(layer).get_parameter(weight).view(-1)[0] = torch.nan
     first = diagnosed(model, name).verdicts.iloc[0]
