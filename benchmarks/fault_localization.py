@@ -91,7 +91,9 @@ def sound_net(number: int) -> tuple[Net, nn.Module]:
         depth=dice.randint(4, 14),
         width=dice.choice((50, 100)) if "conv" not in kind else 8,
     )
-    return net, fill_weights(BODIES[kind](net), net.init, seed=number)
+    model = BODIES[kind](net)
+    fill_weights(model, net.init, seed=number)
+    return net, model
 
 
 def spoilable(model: nn.Module, spoil: str) -> list[str]:

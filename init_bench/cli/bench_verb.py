@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from init_bench.cli.early_checks import check_inits
-from init_bench.cli.options import AsJson, Device, Out, Workers, inits_option, seed_count
+from init_bench.cli.options import AsJson, Device, DryRun, Out, Workers, inits_option, seed_count
 from init_bench.cli.verb_output import end_if_failed, print_json, records, say, stoppable
 
 
@@ -43,9 +43,7 @@ def bench(
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained and how long it takes.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare initializers on several architectures.

@@ -130,6 +130,11 @@ Shard = Annotated[
 ]
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be trained and how long it takes.")
+]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the table as JSON instead.")]
 
 

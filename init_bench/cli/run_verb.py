@@ -9,6 +9,7 @@ from init_bench.cli.options import (
     AsJson,
     ChunkTimeout,
     Device,
+    DryRun,
     Executor,
     ExecutorOption,
     Shard,
@@ -49,9 +50,7 @@ def run(
     executor_option: ExecutorOption = None,
     chunk_timeout: ChunkTimeout = None,
     shard: Shard = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
-    ] = False,
+    dry_run: DryRun = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Run a grid of more than a million cells.")
     ] = False,

@@ -38,6 +38,26 @@ COLUMNS = hashlib.sha256("".join(map(str, SCHEMAS.values())).encode()).hexdigest
 
 
 @dataclass(frozen=True)
+class ChunkContent:
+    """Hold what is written as one chunk.
+
+    Attributes:
+        write_table: by name of a table, writes it into the file that it is given.
+        row_groups: keys of the cells in each row group of the tables.
+        replaces: names of chunks that hold the same cells: they count no more from now on.
+    """
+
+    write_table: Mapping[str, Callable[[Path], object]]
+    row_groups: Sequence[Sequence[str]]
+    replaces: Sequence[str] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all cells."""
+        return [key for keys in self.row_groups for key in keys]
+
+
+@dataclass(frozen=True)
 class ChunkFiles:
     """Name, write, check and move the files of the chunk ``name`` in the folder of a run."""
 
@@ -77,29 +97,19 @@ class ChunkFiles:
         """The file about a failure of the chunk."""
         return self.folder / "failures" / f"{self.name}.json"
 
-    def write(
-        self,
-        write_table: Mapping[str, Callable[[Path], object]],
-        row_groups: Sequence[Sequence[str]],
-        replaces: Sequence[str] = (),
-    ) -> None:
-        """Write the tables, each atomically, then their checksums; all of them or none.
-
-        Args:
-            write_table: by name of a table, writes it into the file that it is given.
-            row_groups: keys of the cells in each row group of the tables.
-            replaces: names of chunks that hold the same cells: they count no more from now on.
-        """
+    def write(self, content: ChunkContent) -> None:
+        """Write the tables, each atomically, then their checksums; all of them or none."""
         try:
-            kinds = [kind for kind in (HISTOGRAMS, *COMMIT_ORDER) if kind in write_table]
+            kinds = [kind for kind in (HISTOGRAMS, *COMMIT_ORDER) if kind in content.write_table]
             if HISTOGRAMS in kinds:  # made now: an older version may have made the other folders
                 self.table(HISTOGRAMS).parent.mkdir(exist_ok=True)
             for kind in kinds:
-                write_atomic(self.table(kind), write_table[kind])
+                write_atomic(self.table(kind), content.write_table[kind])
             sums: dict[str, Any] = {kind: sha256(self.table(kind)) for kind in kinds}
-            sums |= {"columns": COLUMNS, "keys": list(itertools.chain(*row_groups))}
-            if replaces:
-                sums |= {"row_groups": [*map(len, row_groups)], "replaces": list(replaces)}
+            sums |= {"columns": COLUMNS, "keys": content.keys}
+            if content.replaces:
+                sums |= {"row_groups": [*map(len, content.row_groups)]}
+                sums |= {"replaces": list(content.replaces)}
             text = json.dumps(sums)
             write_atomic(self.sums, lambda part: part.write_text(text + "\n"))
         except OSError:

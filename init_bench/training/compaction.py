@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from init_bench.errors import InitBenchError
-from init_bench.training.chunk_files import HISTOGRAMS, ChunkFiles
+from init_bench.training.chunk_files import HISTOGRAMS, ChunkContent, ChunkFiles
 from init_bench.training.folder_format import folder_of_run
 from init_bench.training.folder_locks import Claims, holder
 from init_bench.training.store import Store
@@ -49,7 +49,7 @@ def compact(folder: str | Path) -> tuple[int, int]:
         chunks = store.chunks()
         for names in _groups(path, chunks):
             row_groups = [sorted(chunks[name]) for name in names]
-            store.commit(_merging(path, names), row_groups, replaces=names)
+            store.commit(ChunkContent(_merging(path, names), row_groups, replaces=names))
         store.remove_replaced()
         return len(chunks), len(store.chunks())
 

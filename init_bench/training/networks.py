@@ -11,7 +11,7 @@ from init_bench.datasets import Dataset
 from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import InitSpec
-from init_bench.init.whole_model.initialization import fill_and_rate
+from init_bench.init.whole_model.initialization import fill_weights
 from init_bench.init.whole_model.rate_factors import Factors, FactorsByKind, factors_for
 from init_bench.models import make
 from init_bench.training.cell import Cell
@@ -179,4 +179,4 @@ def _build(
     """Return the network and the factors of its parameters, by kind of optimizer."""
     with drawing_from(stream(seed, "factory")):
         model = factory()
-    return model, fill_and_rate(model, init, batch=batch, loss=loss_of, seed=seed)
+    return model, fill_weights(model, init, batch=batch, loss=loss_of, seed=seed)

@@ -5,7 +5,7 @@ import itertools
 import json
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from init_bench.errors import InitBenchError, StorageError
 from init_bench.files import check_writable, make_folder, write_atomic
 from init_bench.training.cell import Cell
-from init_bench.training.chunk_files import CHECKSUMS, ChunkFiles, names_in
+from init_bench.training.chunk_files import CHECKSUMS, ChunkContent, ChunkFiles, names_in
 from init_bench.training.chunk_tables import dataset_of, read_cells
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.folder_format import MANIFEST, check_format
@@ -140,28 +140,23 @@ class Store:
             if new:
                 tables = to_tables(new)
                 writers = {kind: functools.partial(pq.write_table, tables[kind]) for kind in tables}
-                self.commit(writers, [[result.cell.key for result in new]])
+                self.commit(ChunkContent(writers, [[result.cell.key for result in new]]))
         name = chunk_name([result.cell for result in results])
         ChunkFiles(self.folder, name).failure.unlink(missing_ok=True)
 
-    def commit(
-        self,
-        write_table: Mapping[str, Callable[[Path], object]],
-        row_groups: Sequence[Sequence[str]],
-        replaces: Sequence[str] = (),
-    ) -> None:
+    def commit(self, content: ChunkContent) -> None:
         """Write a chunk as ``ChunkFiles.write`` does; call it under the lock.
 
         Raises:
             StorageError: a file cannot be written; nothing of the chunk is left.
         """
-        chunk = self._chunk(name_of_keys(itertools.chain(*row_groups)))
+        chunk = self._chunk(name_of_keys(content.keys))
         try:
-            chunk.write(write_table, row_groups, replaces)
+            chunk.write(content)
         except OSError as cause:
             raise _cannot_write(self.folder, cause) from cause
-        self._add(chunk.name, row_groups)
-        self._replaced |= set(replaces)
+        self._add(chunk.name, content.row_groups)
+        self._replaced |= set(content.replaces)
 
     def write_failure(self, cells: Sequence[Cell], error: BaseException) -> Path:
         """Store an error with its cells, from which the failure can be repeated.

@@ -26,8 +26,7 @@ def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -
     Example:
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        >>> model = nn.TransformerEncoder(layer, num_layers=2)
+        >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
         >>> table = initialize(model, "gpt2").table.set_index("parameter")
         >>> float(table.loc["layers.0.linear1.weight", "std_nominal"])
         0.02

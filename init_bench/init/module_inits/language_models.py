@@ -42,8 +42,7 @@ def llama_(
     Example:
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        >>> model = nn.TransformerEncoder(layer, num_layers=2)
+        >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
         >>> table = initialize(model, "llama(depth='index')").table.set_index("parameter")
         >>> stds = table["std_nominal"]
         >>> ratio = stds["layers.0.linear2.weight"] / stds["layers.1.linear2.weight"]
@@ -119,8 +118,7 @@ def normalized_(network: Network, *, outputs: str | None = None) -> None:
         >>> import torch
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        >>> model = nn.TransformerEncoder(layer, num_layers=2)
+        >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
         >>> report = initialize(model, "normalized")
         >>> model.layers[0].linear1.weight.norm(dim=1).allclose(torch.ones(16))
         True
@@ -161,8 +159,7 @@ def nanochat_(network: Network, *, outputs: str | None = None) -> None:
     Example:
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        >>> model = nn.TransformerEncoder(layer, num_layers=2)
+        >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
         >>> report = initialize(model, "nanochat")
         >>> model.layers[1].linear2.weight.count_nonzero().item()
         0

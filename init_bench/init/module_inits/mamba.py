@@ -44,12 +44,9 @@ def mamba_(
         >>> import torch
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> class Mixer(nn.Module):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.A_log = nn.Parameter(torch.zeros(2, 4))
-        ...         self.D, self.dt_proj = nn.Parameter(torch.zeros(2)), nn.Linear(1, 2)
-        >>> mixer = Mixer()
+        >>> mixer = nn.Module()
+        >>> mixer.A_log, mixer.D = nn.Parameter(torch.zeros(2, 4)), nn.Parameter(torch.zeros(2))
+        >>> mixer.dt_proj = nn.Linear(1, 2)
         >>> report = initialize(mixer, "mamba")
         >>> mixer.A_log.exp()[0].tolist(), mixer.D.tolist()
         ([1.0, 2.0, 3.0, 4.0], [1.0, 1.0])

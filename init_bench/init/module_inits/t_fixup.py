@@ -34,11 +34,10 @@ def t_fixup_(network: Network) -> None:
     Example:
         >>> from torch import nn
         >>> from init_bench import initialize
-        >>> layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
-        >>> model = nn.TransformerEncoder(layer, num_layers=4)
+        >>> model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 4)
         >>> table = initialize(model, "t_fixup").table.set_index("parameter")
         >>> row = table.loc["layers.0.linear1.weight"]
-        >>> round(float(row["std_nominal"] / (2 / (16 + 32)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
+        >>> round(float(row["std_nominal"] / (2 / (8 + 16)) ** 0.5), 4), round(0.67 * 4**-0.25, 4)
         (0.4738, 0.4738)
     """
     network.start("xavier_uniform")

@@ -153,37 +153,22 @@ def fill_weights(
     batch: Any = None,
     loss: Callable[..., Tensor] | None = None,
     seed: int = 0,
-) -> nn.Module:
+) -> Mapping[str, FactorsByKind]:
     """Fill ``model`` in place as ``initialize`` does, but report nothing and restore nothing.
+
+    Returns:
+        Factors of the learning rate, by name of the parameter, where the initializer sets any.
 
     Raises:
         InitBenchError: ``spec`` needs a batch or a loss and there is none, or it cannot fill the
             model.
 
     Example:
-        >>> fill_weights(nn.Linear(3, 2), "constant(value=0.5)").weight.unique().item()
-        0.5
-    """
-    fill_and_rate(model, spec, batch=batch, loss=loss, seed=seed)
-    return model
-
-
-def fill_and_rate(
-    model: nn.Module,
-    spec: str | InitSpec,
-    *,
-    batch: Any = None,
-    loss: Callable[..., Tensor] | None = None,
-    seed: int = 0,
-) -> Mapping[str, FactorsByKind]:
-    """Fill ``model`` as ``fill_weights``; return the factors of parameters with own rates.
-
-    Raises:
-        InitBenchError: as ``fill_weights``.
-
-    Example:
-        >>> fill_and_rate(nn.Linear(3, 2), "he_normal")
+        >>> layer = nn.Linear(3, 2)
+        >>> fill_weights(layer, "constant(value=0.5)")
         {}
+        >>> layer.weight.unique().item()
+        0.5
     """
     init = _parsed(spec)
     refuse_meta(model)

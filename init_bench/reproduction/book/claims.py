@@ -54,12 +54,16 @@ _symmetry = partial(Claim, figure="symmetry", frame="layers")
 _gradients = partial(Claim, figure="gradients", frame="layers", high=0.1)
 
 
-def _final_loss(
-    name: str, statement: str, init: str, activation: str = "sigmoid", **options: Any
-) -> Claim:
+def _final_loss(name: str, statement: str, init: str, activation: str, **options: Any) -> Claim:
     """Return a claim on the loss at the end of training."""
     measure = cell_value(init, activation, "final_loss")
     return Claim(name, statement, _LOSS, measure, figure="6-15", frame="cells", **options)
+
+
+def _sigmoid_loss(name: str, statement: str, init: str, **options: Any) -> Claim:
+    """Return a claim on the loss with sigmoid; beside it stands that at the best rate."""
+    second = Second(_TUNED, "rates", loss_at_best_rate(init))
+    return _final_loss(name, statement, init, "sigmoid", second=second, **options)
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -214,21 +218,19 @@ CLAIMS: tuple[Claim, ...] = (
         frame="curves",
         low=0.05,
     ),
-    _final_loss(
+    _sigmoid_loss(
         "std-1-sigmoid-does-not-learn",
         "with N(0, 1) and sigmoid learning does not progress",
         "normal(std=1)",
         low=2.29,
-        second=Second(_TUNED, "rates", loss_at_best_rate("normal(std=1)")),
         note="in 2000 steps the weights that saturate sigmoid train, at each of these rates better "
         "than 1/√n",
     ),
-    _final_loss(
+    _sigmoid_loss(
         "lecun-sigmoid-learns",
         '1/√n (book: "Xavier") lets sigmoid learn efficiently',
         "lecun_normal",
         high=0.5,
-        second=Second(_TUNED, "rates", loss_at_best_rate("lecun_normal")),
         note="in 2000 steps it learns only at a learning rate a hundred times the book's",
     ),
     Claim(

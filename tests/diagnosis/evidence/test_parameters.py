@@ -26,6 +26,11 @@ def layer_of(shape: tuple[int, ...]) -> nn.Module:
     return nn.Conv2d(shape[1], shape[0], shape[2])
 
 
+def filled(module: nn.Module, spec: str) -> nn.Module:
+    fill_weights(module, spec)
+    return module
+
+
 def table_of(model: nn.Module, *order: Any, **gradients: Any) -> pd.DataFrame:
     return parameter_table(ModelView(model), *order, **gradients)
 
@@ -44,13 +49,13 @@ def weight(module: nn.Module) -> Tensor:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", [n for n in INITS if n.split("_")[0] in NAMED])
 def test_a_named_rule_is_recognized(name: str, shape: tuple[int, ...]) -> None:
-    layer = fill_weights(layer_of(shape), name)
+    layer = filled(layer_of(shape), name)
     assert row_of(layer)["looks_like"].split(" or ")[0] == name
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_torchs_default_is_recognized(shape: tuple[int, ...]) -> None:
-    layer = fill_weights(layer_of(shape), "torch.default")
+    layer = filled(layer_of(shape), "torch.default")
     assert set(table_of(layer)["looks_like"]) == {"torch.default"}
 
 
@@ -60,11 +65,11 @@ def test_torchs_default_is_recognized(shape: tuple[int, ...]) -> None:
      ("torch.orthogonal", "orthogonal"), ("normal(std=0.25)", "normal(std=0.25)")],
 )  # fmt: skip
 def test_other_rules_are_recognized(spec: str, looks_like: str) -> None:
-    assert row_of(fill_weights(nn.Linear(200, 60), spec))["looks_like"].startswith(looks_like[:12])
+    assert row_of(filled(nn.Linear(200, 60), spec))["looks_like"].startswith(looks_like[:12])
 
 
 def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
-    layer = fill_weights(nn.Linear(200, 60), "he_normal")
+    layer = filled(nn.Linear(200, 60), "he_normal")
     weight(layer).mul_(1.2)
     assert "he_normal" not in row_of(layer)["looks_like"]
 
@@ -73,12 +78,12 @@ def test_a_rule_of_another_scale_is_not_taken_for_it() -> None:
     "module", [nn.LayerNorm(5), nn.BatchNorm2d(5), nn.Embedding(500, 5)], ids=str
 )
 def test_defaults_of_other_modules_are_recognized(module: nn.Module) -> None:
-    fill_weights(module, "torch.default")
+    filled(module, "torch.default")
     assert table_of(module)["looks_like"].str.startswith("torch.default").all()
 
 
 def test_fans_std_and_gain_are_what_they_say() -> None:
-    layer = fill_weights(nn.Conv2d(20, 30, 3), "he_normal")
+    layer = filled(nn.Conv2d(20, 30, 3), "he_normal")
     row = row_of(layer)
     assert (row["fan_in"], row["fan_out"]) == fans(weight(layer))
     assert row["std"] == pytest.approx(weight(layer).std(correction=0).item(), rel=1e-5)
@@ -97,7 +102,7 @@ def test_fans_std_and_gain_are_what_they_say() -> None:
 def test_a_computed_weight_has_a_row_and_nothing_moves(
     computed: Callable[[nn.Module], nn.Module],
 ) -> None:
-    model = nn.Sequential(computed(fill_weights(nn.Linear(40, 30), "torch.default")))
+    model = nn.Sequential(computed(filled(nn.Linear(40, 30), "torch.default")))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     rows = table_of(model).set_index("parameter")
     after = model.state_dict()

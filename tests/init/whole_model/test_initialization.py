@@ -39,8 +39,13 @@ def layers(*names: str) -> nn.Sequential:
     return nn.Sequential(OrderedDict((name, layer(name)) for name in names))
 
 
-def weights(model: nn.Module, spec: str = "he_normal", seed: int = 0) -> dict[str, Tensor]:
-    initialize(model, spec, seed=seed)
+def weights(
+    model: nn.Module,
+    spec: str = "he_normal",
+    seed: int = 0,
+    fill: Callable[..., object] = initialize,
+) -> dict[str, Tensor]:
+    fill(model, spec, seed=seed)
     return {name: value.detach() for name, value in model.named_parameters()}
 
 
@@ -179,7 +184,7 @@ def test_a_spec_that_cannot_fill_the_model_is_refused(spec: str, message: str) -
 
 @pytest.mark.parametrize("spec", ["he_normal", "torch.default", "variance_scaling"])
 def test_in_a_hurry_a_model_gets_the_same_weights(spec: str) -> None:
-    hasty = dict(fill_weights(conv_net(), spec, seed=5).named_parameters())
+    hasty = weights(conv_net(), spec, 5, fill_weights)
     assert all(
         torch.equal(hasty[name], value) for name, value in weights(conv_net(), spec, 5).items()
     )
@@ -198,7 +203,7 @@ class Attending(nn.Module):
 
 def test_in_a_hurry_nested_attention_has_the_same_nonlinearity_behind_it() -> None:
     spec = "critical_normal(sigma_b2=0.5)"
-    hasty = dict(fill_weights(Attending(), spec, seed=5).named_parameters())
+    hasty = weights(Attending(), spec, 5, fill_weights)
     found = weights(Attending(), spec, 5)
     assert all(torch.equal(hasty[name], value) for name, value in found.items())
     rows = initialize(Attending(), spec, seed=5).rows
