@@ -1,4 +1,15 @@
-"""Recheck Balduzzi et al. 2017: how the gradients of two inputs become unlike with depth."""
+"""Recheck Balduzzi et al. 2017: how the gradients of two inputs become unlike with depth.
+
+Read of the paper:
+    the abstract; the rate 2^(-L) is recalled from secondary accounts.
+
+Setting:
+    ReLU networks of 256 units, He's weights, 64 orthogonal inputs (2016 pairs), the gradient of a
+    random projection of the output with respect to the input.
+
+Not rechecked:
+    batch normalization and convolutions; that looks-linear trains 200 layers.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -105,79 +116,73 @@ def _against_one_over_depth(series: str) -> Values:
 _AT = "mean correlation of the gradients of independent inputs"
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract; the rate 2^(-L) is recalled from secondary accounts.",
-    setting="ReLU networks of 256 units, He's weights, 64 orthogonal inputs (2016 pairs), the "
-    "gradient of a random projection of the output with respect to the input.",
-    seeds=10,
-    quick={"width": 64, "inputs": 16},
-    not_checked="batch normalization and convolutions; that looks-linear trains 200 layers.",
-    pictures={
-        "gradients": Picture(
-            (Panel(CORRELATION, "nonlinear layers L", log_x=True, log_y=True, low_y=3e-4),),
-            "Correlation of the gradients at two independent inputs. Dashed: mean field, for plain "
-            "networks the product of κ₀. Bands: lowest to highest seed.",
-            claims=(
-                Claim(
-                    "white-noise",
-                    "in plain networks gradients come to resemble white noise",
-                    f"{_AT}, plain, 40 layers",
-                    value_of(CORRELATION, PLAIN, 40),
-                    high=0.02,
-                ),
-                Claim(
-                    "exponential",
-                    "their correlation decays exponentially with depth",
-                    f"{_AT}, plain, 20 layers, over the exponential through depths 5 and 10",
-                    _over_exponential,
-                    low=0.67,
-                    high=1.5,
-                    note="Π κ₀ with He's weights falls as a power of depth: pre-activations become "
-                    "alike, and their ReLUs too",
-                ),
-                Claim(
-                    "halves",
-                    "as 2^(-L)",
-                    f"{_AT}, plain, 10 layers, 2^(-10) = 0.00098",
-                    value_of(CORRELATION, PLAIN, 10),
-                    high=0.002,
-                ),
-                Claim(
-                    "theory",
-                    "the correlation is Π κ₀ (not in the paper)",
-                    f"{_AT}, plain, 10 layers, measured over expected",
-                    value_of(CORRELATION, PLAIN, 10),
-                    frame="ratio",
-                    low=0.8,
-                    high=1.25,
-                ),
-                *(
-                    Claim(
-                        f"sublinear-{name}",
-                        f"skip connections are far more resistant, sublinear: {series}",
-                        "40 c(40) / (10 c(10)): above 1 if it falls more slowly than 1/L",
-                        _against_one_over_depth(series),
-                        low=1.0,
-                        note=note,
-                    )
-                    for name, series, note in (
-                        (
-                            "residual",
-                            RESIDUAL,
-                            "branches as large as their input, nothing normalized",
-                        ),
-                        ("scaled", SCALED, ""),
-                    )
-                ),
-                Claim(
-                    "looks-linear",
-                    "the looks-linear start prevents shattering",
-                    f"{_AT}, looks-linear, 40 layers",
-                    value_of(CORRELATION, LINEAR, 40),
-                    low=0.99,
-                ),
+PICTURES = {
+    "gradients": Picture(
+        (Panel(CORRELATION, "nonlinear layers L", log_x=True, log_y=True, low_y=3e-4),),
+        "Correlation of the gradients at two independent inputs. Dashed: mean field, for plain "
+        "networks the product of κ₀. Bands: lowest to highest seed.",
+        claims=(
+            Claim(
+                "white-noise",
+                "in plain networks gradients come to resemble white noise",
+                f"{_AT}, plain, 40 layers",
+                value_of(CORRELATION, PLAIN, 40),
+                high=0.02,
             ),
-        )
-    },
-)
+            Claim(
+                "exponential",
+                "their correlation decays exponentially with depth",
+                f"{_AT}, plain, 20 layers, over the exponential through depths 5 and 10",
+                _over_exponential,
+                low=0.67,
+                high=1.5,
+                note="Π κ₀ with He's weights falls as a power of depth: pre-activations become "
+                "alike, and their ReLUs too",
+            ),
+            Claim(
+                "halves",
+                "as 2^(-L)",
+                f"{_AT}, plain, 10 layers, 2^(-10) = 0.00098",
+                value_of(CORRELATION, PLAIN, 10),
+                high=0.002,
+            ),
+            Claim(
+                "theory",
+                "the correlation is Π κ₀ (not in the paper)",
+                f"{_AT}, plain, 10 layers, measured over expected",
+                value_of(CORRELATION, PLAIN, 10),
+                frame="ratio",
+                low=0.8,
+                high=1.25,
+            ),
+            *(
+                Claim(
+                    f"sublinear-{name}",
+                    f"skip connections are far more resistant, sublinear: {series}",
+                    "40 c(40) / (10 c(10)): above 1 if it falls more slowly than 1/L",
+                    _against_one_over_depth(series),
+                    low=1.0,
+                    note=note,
+                )
+                for name, series, note in (
+                    (
+                        "residual",
+                        RESIDUAL,
+                        "branches as large as their input, nothing normalized",
+                    ),
+                    ("scaled", SCALED, ""),
+                )
+            ),
+            Claim(
+                "looks-linear",
+                "the looks-linear start prevents shattering",
+                f"{_AT}, looks-linear, 40 layers",
+                value_of(CORRELATION, LINEAR, 40),
+                low=0.99,
+            ),
+        ),
+    )
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, seeds=10, quick={"width": 64, "inputs": 16})

@@ -1,13 +1,15 @@
 """Describe how a paper is rechecked: what is measured, what theory expects, which claims follow."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from init_bench.figures import Panel
+from init_bench.init.docstrings import section
 from init_bench.reproduction.claim_verdicts import Claim
 
 MEASURED = ("quantity", "series", "x", "seed", "value")
@@ -52,27 +54,41 @@ class Picture:
     claims: tuple[Claim, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Experiment:
     """Describe how a paper is rechecked.
+
+    In words it is described by the docstring of the module that ``measure`` stands in, under
+    ``Read of the paper:``, ``Setting:`` and, where claims were left out, ``Not rechecked:``.
 
     Attributes:
         measure: takes the seeds, and settings by name; returns the tables.
         pictures: figures by name; their claims read a table of ``frames_of``.
-        read: what of the paper was read, in plain words.
-        setting: how it was measured, in a sentence.
         seeds: how many, unless the caller says.
         quick: settings with which ``measure`` takes seconds; its verdicts mean little.
-        not_checked: claims of the paper that were left out, and why.
     """
 
     measure: Callable[..., Tables]
     pictures: Mapping[str, Picture]
-    read: str
-    setting: str
+    _: KW_ONLY
     seeds: int = 5
     quick: Mapping[str, Any] = field(default_factory=dict)
-    not_checked: str = ""
+
+    @property
+    def read(self) -> str:
+        """What of the paper was read, in plain words."""
+        return section(inspect.getmodule(self.measure), "Read of the paper")
+
+    @property
+    def setting(self) -> str:
+        """How it was measured."""
+        said = section(inspect.getmodule(self.measure), "Setting")
+        return f"{said} {OF_RATIOS}" if any(claim.of_ratios for claim in self.claims) else said
+
+    @property
+    def not_checked(self) -> str:
+        """Claims of the paper that were left out, and why."""
+        return section(inspect.getmodule(self.measure), "Not rechecked")
 
     @property
     def claims(self) -> tuple[Claim, ...]:

@@ -1,5 +1,16 @@
 """Recheck Zhang et al. 2019: one update of a residual network changes its output as much at any
-depth, if it starts from Fixup."""
+depth, if it starts from Fixup.
+
+Read of the paper:
+    the abstract, and a summary of its three rules. The paper trains convolutional networks and
+    transformers; here residual MLPs, and the rules' scalar factors and biases are left out.
+
+Setting:
+    Residual MLPs of width 32, two layers a block, on MNIST, SGD at rate 0.1, batch 64, 20 steps.
+
+Not rechecked:
+    10,000 layers, convolutions, and that the results match normalized networks.
+"""
 
 import copy
 import math
@@ -13,7 +24,7 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import OF_RATIOS, Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import last_over_first, ratio, value_of
 from init_bench.training.minibatch_indices import sample_indices
 
@@ -132,77 +143,72 @@ def response(model: nn.Module, x: Tensor, y: Tensor) -> float:
 _CHANGE = "RMS change of the output along one update, per unit of the rate"
 
 
+PICTURES = {
+    "fixup": Picture(
+        (
+            Panel(
+                CHANGE,
+                "residual blocks",
+                "RMS change of the output / rate",
+                title="One update",
+                log_x=True,
+                log_y=True,
+            ),
+            Panel(
+                LOSS,
+                "residual blocks",
+                "loss after 20 steps",
+                log_x=True,
+                low_y=0.0,
+                high_y=2.6,
+            ),
+        ),
+        "Left: how far one update moves the output on its own minibatch, to first order. "
+        "Right: mean loss of steps 11 to 20. He's start overflows within the first steps.",
+        claims=(
+            *(
+                Claim(
+                    f"update-{number}-level",
+                    "one update changes the output as much at any depth, from Fixup",
+                    f"{_CHANGE}: update {number}, 1000 blocks over 10",
+                    last_over_first(CHANGE, f"{FIXUP}, update {number}"),
+                    low=0.5,
+                    high=2.0,
+                    of_ratios=True,
+                    note="the first update moves the last layer alone, as Fixup sets it to 0"
+                    if number == 1
+                    else "",
+                )
+                for number in WATCHED
+            ),
+            Claim(
+                "he-explodes",
+                "from a standard start gradients explode with depth",
+                f"{_CHANGE}: update 1, he_normal, 100 blocks over 10",
+                ratio(*(value_of(CHANGE, f"{HE}, update 1", blocks) for blocks in (100, 10))),
+                low=10.0,
+                of_ratios=True,
+            ),
+            Claim(
+                "fixup-trains",
+                "Fixup trains very deep networks as stably: 1000 blocks (2002 layers)",
+                "loss of the last 10 of 20 steps, 1000 blocks over 10",
+                last_over_first(LOSS, FIXUP),
+                high=1.25,
+                of_ratios=True,
+            ),
+            Claim(
+                "fixup-learns",
+                "and they learn",
+                "loss of the last 10 of 20 steps, 1000 blocks",
+                value_of(LOSS, FIXUP),
+                high=2.2,
+            ),
+        ),
+    )
+}
+
+
 EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract, and a summary of its three rules. The paper trains convolutional networks "
-    "and transformers; here residual MLPs, and the rules' scalar factors and biases are left out.",
-    setting="Residual MLPs of width 32, two layers a block, on MNIST, SGD at rate 0.1, batch 64, "
-    f"20 steps. {OF_RATIOS}",
-    seeds=3,
-    quick={"width": 8, "steps": 10, "depths": (3, 6)},
-    not_checked="10,000 layers, convolutions, and that the results match normalized networks.",
-    pictures={
-        "fixup": Picture(
-            (
-                Panel(
-                    CHANGE,
-                    "residual blocks",
-                    "RMS change of the output / rate",
-                    title="One update",
-                    log_x=True,
-                    log_y=True,
-                ),
-                Panel(
-                    LOSS,
-                    "residual blocks",
-                    "loss after 20 steps",
-                    log_x=True,
-                    low_y=0.0,
-                    high_y=2.6,
-                ),
-            ),
-            "Left: how far one update moves the output on its own minibatch, to first order. "
-            "Right: mean loss of steps 11 to 20. He's start overflows within the first steps.",
-            claims=(
-                *(
-                    Claim(
-                        f"update-{number}-level",
-                        "one update changes the output as much at any depth, from Fixup",
-                        f"{_CHANGE}: update {number}, 1000 blocks over 10",
-                        last_over_first(CHANGE, f"{FIXUP}, update {number}"),
-                        low=0.5,
-                        high=2.0,
-                        of_ratios=True,
-                        note="the first update moves the last layer alone, as Fixup sets it to 0"
-                        if number == 1
-                        else "",
-                    )
-                    for number in WATCHED
-                ),
-                Claim(
-                    "he-explodes",
-                    "from a standard start gradients explode with depth",
-                    f"{_CHANGE}: update 1, he_normal, 100 blocks over 10",
-                    ratio(*(value_of(CHANGE, f"{HE}, update 1", blocks) for blocks in (100, 10))),
-                    low=10.0,
-                    of_ratios=True,
-                ),
-                Claim(
-                    "fixup-trains",
-                    "Fixup trains very deep networks as stably: 1000 blocks (2002 layers)",
-                    "loss of the last 10 of 20 steps, 1000 blocks over 10",
-                    last_over_first(LOSS, FIXUP),
-                    high=1.25,
-                    of_ratios=True,
-                ),
-                Claim(
-                    "fixup-learns",
-                    "and they learn",
-                    "loss of the last 10 of 20 steps, 1000 blocks",
-                    value_of(LOSS, FIXUP),
-                    high=2.2,
-                ),
-            ),
-        )
-    },
+    measure, PICTURES, seeds=3, quick={"width": 8, "steps": 10, "depths": (3, 6)}
 )

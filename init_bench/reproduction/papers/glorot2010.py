@@ -1,4 +1,15 @@
-"""Recheck Glorot & Bengio 2010: profiles of activations and gradients, tanh and sigmoid."""
+"""Recheck Glorot & Bengio 2010: profiles of activations and gradients, tanh and sigmoid.
+
+Read of the paper:
+    the abstract; the figures are recalled from secondary accounts. The paper trains 1000 units wide
+    on Shapeset, MNIST and others; here 300 wide on MNIST.
+
+Setting:
+    784-300-…-10 MLPs on MNIST, SGD, batch 128, best of three rates, 400 steps.
+
+Not rechecked:
+    softsign; profiles during training; test errors.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -64,74 +75,68 @@ def _top_means(layers: pd.DataFrame) -> Iterator[tuple[object, ...]]:
         yield TOP, f"sigmoid, rate {row['lr']:g}", row["step"], row["seed"], row["mean"]
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract; the figures are recalled from secondary accounts. The paper trains 1000 "
-    "units wide on Shapeset, MNIST and others; here 300 wide on MNIST.",
-    setting="784-300-…-10 MLPs on MNIST, SGD, batch 128, best of three rates, 400 steps.",
-    quick={"width": 30, "steps": 20, "rates": (0.1,)},
-    not_checked="softsign; profiles during training; test errors.",
-    pictures={
-        "profile": Picture(
-            (
-                Panel(STD, "hidden layer", "std of activations", low_y=0.0),
-                Panel(GRADIENT, "hidden layer", "gradient, relative to hidden layer 5", low_y=0.0),
+PICTURES = {
+    "profile": Picture(
+        (
+            Panel(STD, "hidden layer", "std of activations", low_y=0.0),
+            Panel(GRADIENT, "hidden layer", "gradient, relative to hidden layer 5", low_y=0.0),
+        ),
+        "Tanh networks before training, MNIST. Dashed: mean field. Bands: lowest to highest seed.",
+        claims=(
+            Claim(
+                "standard-shrinks",
+                "with the standard start tanh's activations shrink up the layers",
+                "std of activations, hidden layer 5 over 1",
+                last_over_first(STD, STANDARD),
+                high=0.5,
             ),
-            "Tanh networks before training, MNIST. Dashed: mean field. Bands: lowest to highest "
-            "seed.",
-            claims=(
-                Claim(
-                    "standard-shrinks",
-                    "with the standard start tanh's activations shrink up the layers",
-                    "std of activations, hidden layer 5 over 1",
-                    last_over_first(STD, STANDARD),
-                    high=0.5,
-                ),
-                Claim(
-                    "normalized-level",
-                    "with the normalized start they keep their spread",
-                    "std of activations, hidden layer 5 over 1",
-                    last_over_first(STD, NORMALIZED),
-                    low=0.7,
-                    high=1.3,
-                ),
-                Claim(
-                    "standard-gradients-shrink",
-                    "with the standard start back-propagated gradients shrink down the layers",
-                    "gradient, hidden layer 1 over 5",
-                    value_of(GRADIENT, STANDARD, 1),
-                    high=0.5,
-                ),
-                Claim(
-                    "normalized-gradients-level",
-                    "with the normalized start they do not",
-                    "gradient, hidden layer 1 over 5",
-                    value_of(GRADIENT, NORMALIZED, 1),
-                    low=0.7,
-                    high=1.3,
-                ),
-                Claim(
-                    "normalized-faster",
-                    "the normalized start brings substantially faster convergence",
-                    "loss of the last 50 of 400 steps at the best rate, normalized over standard",
-                    over(LOSS, NORMALIZED, STANDARD),
-                    high=0.9,
-                ),
+            Claim(
+                "normalized-level",
+                "with the normalized start they keep their spread",
+                "std of activations, hidden layer 5 over 1",
+                last_over_first(STD, NORMALIZED),
+                low=0.7,
+                high=1.3,
+            ),
+            Claim(
+                "standard-gradients-shrink",
+                "with the standard start back-propagated gradients shrink down the layers",
+                "gradient, hidden layer 1 over 5",
+                value_of(GRADIENT, STANDARD, 1),
+                high=0.5,
+            ),
+            Claim(
+                "normalized-gradients-level",
+                "with the normalized start they do not",
+                "gradient, hidden layer 1 over 5",
+                value_of(GRADIENT, NORMALIZED, 1),
+                low=0.7,
+                high=1.3,
+            ),
+            Claim(
+                "normalized-faster",
+                "the normalized start brings substantially faster convergence",
+                "loss of the last 50 of 400 steps at the best rate, normalized over standard",
+                over(LOSS, NORMALIZED, STANDARD),
+                high=0.9,
             ),
         ),
-        "sigmoid": Picture(
-            (Panel(TOP, "step", "mean activation of the top hidden layer"),),
-            "Sigmoid networks of 4 hidden layers, standard start, while they train. The paper: "
-            "the top layer goes to 0 at once and stays there for long.",
-            claims=(
-                Claim(
-                    "sigmoid-top-saturates",
-                    "sigmoid's top hidden layer is driven into saturation, at 0",
-                    "lowest mean of hidden layer 4 at any captured step, rates 0.1 and 1",
-                    least(TOP),
-                    high=0.1,
-                ),
+    ),
+    "sigmoid": Picture(
+        (Panel(TOP, "step", "mean activation of the top hidden layer"),),
+        "Sigmoid networks of 4 hidden layers, standard start, while they train. The paper: "
+        "the top layer goes to 0 at once and stays there for long.",
+        claims=(
+            Claim(
+                "sigmoid-top-saturates",
+                "sigmoid's top hidden layer is driven into saturation, at 0",
+                "lowest mean of hidden layer 4 at any captured step, rates 0.1 and 1",
+                least(TOP),
+                high=0.1,
             ),
         ),
-    },
-)
+    ),
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, quick={"width": 30, "steps": 20, "rates": (0.1,)})

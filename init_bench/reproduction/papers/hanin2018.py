@@ -1,4 +1,14 @@
-"""Recheck Hanin & Rolnick 2018: how much the length of the last layer varies between networks."""
+"""Recheck Hanin & Rolnick 2018: how much the length of the last layer varies between networks.
+
+Read of the paper:
+    the abstract; the constant 5 is derived here, not read.
+
+Setting:
+    4000 ReLU networks for each seed, shape and depth, one fixed input, zero biases.
+
+Not rechecked:
+    which networks start training (the paper's figures on epochs); convolutions.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -86,68 +96,64 @@ _MEAN = "mean over networks of ‖h‖²/n of the last layer, 1 at the input"
 _RATIO = "E‖h‖⁴ / (E‖h‖²)² of the last layer"
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract; the constant 5 is derived here, not read.",
-    setting="4000 ReLU networks for each seed, shape and depth, one fixed input, zero biases.",
-    quick={"networks": 200},
-    not_checked="which networks start training (the paper's figures on epochs); convolutions.",
-    pictures={
-        "moments": Picture(
-            (
-                Panel(RATIO, "hidden layers", _RATIO, title="Spread of lengths"),
-                Panel(MEAN, "hidden layers", "mean ‖h‖²/n", title="Mean length", log_y=True),
+PICTURES = {
+    "moments": Picture(
+        (
+            Panel(RATIO, "hidden layers", _RATIO, title="Spread of lengths"),
+            Panel(MEAN, "hidden layers", "mean ‖h‖²/n", title="Mean length", log_y=True),
+        ),
+        "Left: how much the length of the last layer varies between networks drawn alike; "
+        "dashed: Π(1 + 5/n). Right: its mean; dashed: 1 for He, 2^(-depth) for Xavier. Bands: "
+        "lowest to highest of the seeds, 4000 networks each.",
+        claims=(
+            Claim(
+                "he-keeps-the-mean",
+                "variance 2/fan_in keeps the mean length level",
+                f"{_MEAN}, 10 layers of 50",
+                value_of(MEAN, FIFTY),
+                low=0.9,
+                high=1.1,
             ),
-            "Left: how much the length of the last layer varies between networks drawn alike; "
-            "dashed: Π(1 + 5/n). Right: its mean; dashed: 1 for He, 2^(-depth) for Xavier. Bands: "
-            "lowest to highest of the seeds, 4000 networks each.",
-            claims=(
-                Claim(
-                    "he-keeps-the-mean",
-                    "variance 2/fan_in keeps the mean length level",
-                    f"{_MEAN}, 10 layers of 50",
-                    value_of(MEAN, FIFTY),
-                    low=0.9,
-                    high=1.1,
-                ),
-                Claim(
-                    "xavier-loses-the-mean",
-                    "popular initializations fail this: Xavier's length vanishes with depth",
-                    f"{_MEAN}, 10 layers of 50, xavier_normal (which is 1/√n here)",
-                    value_of(MEAN, XAVIER),
-                    high=0.01,
-                ),
-                Claim(
-                    "ratio-is-exact",
-                    "the ratio of moments is Π(1 + 5/n): exponential in Σ 1/n",
-                    f"{_RATIO}, relative distance from it, largest of three depths",
-                    farthest_ratio(RATIO, FIFTY),
-                    frame="ratio",
-                    high=0.2,
-                ),
-                Claim(
-                    "sum-decides",
-                    "Σ 1/n decides, not the widths: 100 and 33 in turn are as 50",
-                    f"{_RATIO}, widths 100 and 33 over width 50, 10 layers",
-                    over(RATIO, UNEVEN, FIFTY),
-                    low=0.8,
-                    high=1.25,
-                ),
-                Claim(
-                    "constant-sum-avoids-it",
-                    "keeping Σ 1/n constant avoids the second failure mode",
-                    f"{_RATIO}, width 5 × depth, 10 layers over 2 (Σ 1/n = 0.2)",
-                    last_over_first(RATIO, GROWING),
-                    high=1.5,
-                ),
-                Claim(
-                    "residual-never",
-                    "it never occurs in residual networks whose branches are scaled",
-                    f"{_RATIO}, residual of width 25, branches times 1/√depth, 10 layers",
-                    value_of(RATIO, RESIDUAL),
-                    high=1.5,
-                ),
+            Claim(
+                "xavier-loses-the-mean",
+                "popular initializations fail this: Xavier's length vanishes with depth",
+                f"{_MEAN}, 10 layers of 50, xavier_normal (which is 1/√n here)",
+                value_of(MEAN, XAVIER),
+                high=0.01,
             ),
-        )
-    },
-)
+            Claim(
+                "ratio-is-exact",
+                "the ratio of moments is Π(1 + 5/n): exponential in Σ 1/n",
+                f"{_RATIO}, relative distance from it, largest of three depths",
+                farthest_ratio(RATIO, FIFTY),
+                frame="ratio",
+                high=0.2,
+            ),
+            Claim(
+                "sum-decides",
+                "Σ 1/n decides, not the widths: 100 and 33 in turn are as 50",
+                f"{_RATIO}, widths 100 and 33 over width 50, 10 layers",
+                over(RATIO, UNEVEN, FIFTY),
+                low=0.8,
+                high=1.25,
+            ),
+            Claim(
+                "constant-sum-avoids-it",
+                "keeping Σ 1/n constant avoids the second failure mode",
+                f"{_RATIO}, width 5 × depth, 10 layers over 2 (Σ 1/n = 0.2)",
+                last_over_first(RATIO, GROWING),
+                high=1.5,
+            ),
+            Claim(
+                "residual-never",
+                "it never occurs in residual networks whose branches are scaled",
+                f"{_RATIO}, residual of width 25, branches times 1/√depth, 10 layers",
+                value_of(RATIO, RESIDUAL),
+                high=1.5,
+            ),
+        ),
+    )
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, quick={"networks": 200})

@@ -1,4 +1,15 @@
-"""Recheck Kedia et al. 2024: the signal through transformer blocks at their random start."""
+"""Recheck Kedia et al. 2024: the signal through transformer blocks at their random start.
+
+Read of the paper:
+    the abstract, and a summary of its section on moments; the formulas are derived here.
+
+Setting:
+    torch's encoder layers, gelu, 4 heads, weights N(0, 1/fan_in), no biases or dropout, 8 images of
+    50 random tokens.
+
+Not rechecked:
+    gradients, DeepScaleLM and all that trains.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -98,62 +109,57 @@ def _power(series: str) -> Values:
 _BLOCKS = "24 ViT blocks of width 256, 50 tokens"
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract, and a summary of its section on moments; the formulas are derived here.",
-    setting="torch's encoder layers, gelu, 4 heads, weights N(0, 1/fan_in), no biases or dropout, "
-    "8 images of 50 random tokens.",
-    quick={"width": 64, "images": 2},
-    not_checked="gradients, DeepScaleLM and all that trains.",
-    pictures={
-        "vit": Picture(
-            (
-                Panel(STD, "blocks", "std of the residual stream", low_y=0.0),
-                Panel(CORRELATION, "blocks", "correlation of two tokens", low_y=0.0, high_y=1.05),
+PICTURES = {
+    "vit": Picture(
+        (
+            Panel(STD, "blocks", "std of the residual stream", low_y=0.0),
+            Panel(CORRELATION, "blocks", "correlation of two tokens", low_y=0.0, high_y=1.05),
+        ),
+        "A ViT's blocks at a random start, weights N(0, 1/fan_in). Dashed: moment formulas for "
+        "infinite width. Bands: lowest to highest seed.",
+        claims=(
+            Claim(
+                "moments-pre",
+                "formulas for moments predict a pre-norm model through its depth",
+                f"std of the stream, relative distance from theory, largest of {_BLOCKS}",
+                farthest_ratio(STD, PRE),
+                frame="ratio",
+                high=0.1,
             ),
-            "A ViT's blocks at a random start, weights N(0, 1/fan_in). Dashed: moment formulas for "
-            "infinite width. Bands: lowest to highest seed.",
-            claims=(
-                Claim(
-                    "moments-pre",
-                    "formulas for moments predict a pre-norm model through its depth",
-                    f"std of the stream, relative distance from theory, largest of {_BLOCKS}",
-                    farthest_ratio(STD, PRE),
-                    frame="ratio",
-                    high=0.1,
-                ),
-                Claim(
-                    "correlation-pre",
-                    "and how alike its tokens become",
-                    f"correlation of tokens, relative distance from theory, largest of {_BLOCKS}",
-                    farthest_ratio(CORRELATION, PRE),
-                    frame="ratio",
-                    high=0.2,
-                ),
-                Claim(
-                    "pre-grows-linearly",
-                    "with pre-norm the forward variance grows linearly with depth",
-                    "log2 of the stream's variance after 24 blocks over that after 12",
-                    _power(PRE),
-                    low=0.8,
-                    high=1.2,
-                ),
-                Claim(
-                    "post-level",
-                    "with post-norm the forward signal is level",
-                    "std of the stream after 24 blocks",
-                    value_of(STD, POST),
-                    low=0.99,
-                    high=1.01,
-                ),
-                Claim(
-                    "rank-collapse",
-                    "with post-norm tokens collapse to one direction (rank collapse)",
-                    "correlation of two tokens after 24 blocks",
-                    value_of(CORRELATION, POST),
-                    low=0.9,
-                ),
+            Claim(
+                "correlation-pre",
+                "and how alike its tokens become",
+                f"correlation of tokens, relative distance from theory, largest of {_BLOCKS}",
+                farthest_ratio(CORRELATION, PRE),
+                frame="ratio",
+                high=0.2,
             ),
-        )
-    },
-)
+            Claim(
+                "pre-grows-linearly",
+                "with pre-norm the forward variance grows linearly with depth",
+                "log2 of the stream's variance after 24 blocks over that after 12",
+                _power(PRE),
+                low=0.8,
+                high=1.2,
+            ),
+            Claim(
+                "post-level",
+                "with post-norm the forward signal is level",
+                "std of the stream after 24 blocks",
+                value_of(STD, POST),
+                low=0.99,
+                high=1.01,
+            ),
+            Claim(
+                "rank-collapse",
+                "with post-norm tokens collapse to one direction (rank collapse)",
+                "correlation of two tokens after 24 blocks",
+                value_of(CORRELATION, POST),
+                low=0.9,
+            ),
+        ),
+    )
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, quick={"width": 64, "images": 2})

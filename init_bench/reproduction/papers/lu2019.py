@@ -1,4 +1,15 @@
-"""Recheck Lu et al. 2019: how often a deep, narrow ReLU network is dead before it trains."""
+"""Recheck Lu et al. 2019: how often a deep, narrow ReLU network is dead before it trains.
+
+Read of the paper:
+    the abstract and the introduction; the exact formula is derived here for one input.
+
+Setting:
+    4000 ReLU networks for each seed and width, N(0, 1) input, He's weights, no biases.
+
+Not rechecked:
+    the paper's own remedy, randomized asymmetric initialization, which is not on the menu; its
+    bounds for several inputs.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -56,49 +67,44 @@ def _shares(
 _DEAD = "share of networks with a layer of ReLUs that are all 0"
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract and the introduction; the exact formula is derived here for one input.",
-    setting="4000 ReLU networks for each seed and width, N(0, 1) input, He's weights, no biases.",
-    quick={"networks": 300},
-    not_checked="the paper's own remedy, randomized asymmetric initialization, which is not on the "
-    "menu; its bounds for several inputs.",
-    pictures={
-        "dead": Picture(
-            (Panel(DEAD, "hidden layers", "share of dead networks", low_y=0.0),),
-            "Share of networks in which all ReLUs of some layer are 0, so that the output is "
-            "constant and no gradient passes. Dashed: 1 - (1 - 2^(-n))^L, exact for one input.",
-            claims=(
-                Claim(
-                    "exact",
-                    "P(dead on one input) = 1 - Π(1 - 2^(-n))",
-                    f"{_DEAD}: largest distance from the formula, of {len(WIDTHS) * len(DEPTHS)}",
-                    farthest(DEAD),
-                    frame="difference",
-                    high=0.03,
-                ),
-                Claim(
-                    "dies-with-depth",
-                    "a ReLU network dies in probability as its depth grows",
-                    f"{_DEAD}, width 2, 40 layers",
-                    value_of(DEAD, "width 2"),
-                    low=0.99,
-                ),
-                Claim(
-                    "width-helps",
-                    "and lives the longer the wider it is",
-                    f"{_DEAD}, 40 layers, width 8 over width 4",
-                    over(DEAD, "width 8", "width 4"),
-                    high=0.25,
-                ),
-                Claim(
-                    "dead-on-all-inputs",
-                    "so it does for all inputs at once",
-                    f"{_DEAD} on each of {INPUTS} inputs, width 2, 40 layers",
-                    value_of(DEAD, f"width 2, dead on all of {INPUTS}"),
-                    low=0.99,
-                ),
+PICTURES = {
+    "dead": Picture(
+        (Panel(DEAD, "hidden layers", "share of dead networks", low_y=0.0),),
+        "Share of networks in which all ReLUs of some layer are 0, so that the output is "
+        "constant and no gradient passes. Dashed: 1 - (1 - 2^(-n))^L, exact for one input.",
+        claims=(
+            Claim(
+                "exact",
+                "P(dead on one input) = 1 - Π(1 - 2^(-n))",
+                f"{_DEAD}: largest distance from the formula, of {len(WIDTHS) * len(DEPTHS)}",
+                farthest(DEAD),
+                frame="difference",
+                high=0.03,
             ),
-        )
-    },
-)
+            Claim(
+                "dies-with-depth",
+                "a ReLU network dies in probability as its depth grows",
+                f"{_DEAD}, width 2, 40 layers",
+                value_of(DEAD, "width 2"),
+                low=0.99,
+            ),
+            Claim(
+                "width-helps",
+                "and lives the longer the wider it is",
+                f"{_DEAD}, 40 layers, width 8 over width 4",
+                over(DEAD, "width 8", "width 4"),
+                high=0.25,
+            ),
+            Claim(
+                "dead-on-all-inputs",
+                "so it does for all inputs at once",
+                f"{_DEAD} on each of {INPUTS} inputs, width 2, 40 layers",
+                value_of(DEAD, f"width 2, dead on all of {INPUTS}"),
+                low=0.99,
+            ),
+        ),
+    )
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, quick={"networks": 300})

@@ -1,4 +1,15 @@
-"""Recheck Mishkin & Matas 2016: LSUV makes each layer's output have unit variance, and trains."""
+"""Recheck Mishkin & Matas 2016: LSUV makes each layer's output have unit variance, and trains.
+
+Read of the paper:
+    the abstract, and a reader's summary of its experiments. The paper trains convolutional networks
+    on MNIST, CIFAR and ImageNet; here 20-layer MLPs on MNIST.
+
+Setting:
+    784-100-…-10 MLPs of 20 layers on MNIST, SGD, batch 128, rates 0.01, 0.03, 0.1.
+
+Not rechecked:
+    maxout, test accuracies on CIFAR and ImageNet, comparisons with FitNets and Highway networks.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -79,70 +90,65 @@ def _over_best_other(activation: str) -> Values:
     return ratio(lsuv, best)
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract, and a reader's summary of its experiments. The paper trains convolutional "
-    "networks on MNIST, CIFAR and ImageNet; here 20-layer MLPs on MNIST.",
-    setting="784-100-…-10 MLPs of 20 layers on MNIST, SGD, batch 128, rates 0.01, 0.03, 0.1.",
-    seeds=3,
-    quick={"width": 20, "steps": 10, "rates": (0.1,)},
-    not_checked="maxout, test accuracies on CIFAR and ImageNet, comparisons with FitNets and "
-    "Highway networks.",
-    pictures={
-        "std": Picture(
-            tuple(
-                Panel(_std(phi), "layer", "std of pre-activations", title=phi, log_y=True)
-                for phi in ACTIVATIONS
-            ),
-            "Spread of each layer's output before training, on 512 samples of MNIST. Dashed: 1.",
-            claims=tuple(
+PICTURES = {
+    "std": Picture(
+        tuple(
+            Panel(_std(phi), "layer", "std of pre-activations", title=phi, log_y=True)
+            for phi in ACTIVATIONS
+        ),
+        "Spread of each layer's output before training, on 512 samples of MNIST. Dashed: 1.",
+        claims=tuple(
+            Claim(
+                f"unit-variance-{phi}",
+                f"LSUV gives each layer's output unit variance: {phi}",
+                "distance from 1 of the std of pre-activations, largest of 20 layers, on "
+                "samples most of which LSUV did not see",
+                farthest(_std(phi), "lsuv", center=1.0),
+                high=0.15,
+            )
+            for phi in ACTIVATIONS
+        ),
+    ),
+    "loss": Picture(
+        tuple(
+            Panel(_loss(phi), "learning rate", "loss", title=phi, log_x=True, low_y=0.0)
+            for phi in ACTIVATIONS
+        ),
+        "Mean loss of the last 50 of 150 steps, by learning rate; bands: lowest to highest "
+        "seed. A rate at which a run diverged has no point for it.",
+        claims=(
+            *(
                 Claim(
-                    f"unit-variance-{phi}",
-                    f"LSUV gives each layer's output unit variance: {phi}",
-                    "distance from 1 of the std of pre-activations, largest of 20 layers, on "
-                    "samples most of which LSUV did not see",
-                    farthest(_std(phi), "lsuv", center=1.0),
-                    high=0.15,
+                    f"trains-{phi}",
+                    f"it leads to learning of very deep networks: {phi}",
+                    _LOSS,
+                    least(_loss(phi), "lsuv"),
+                    high=1.0,
                 )
                 for phi in ACTIVATIONS
             ),
-        ),
-        "loss": Picture(
-            tuple(
-                Panel(_loss(phi), "learning rate", "loss", title=phi, log_x=True, low_y=0.0)
+            *(
+                Claim(
+                    f"better-or-equal-{phi}",
+                    f"and is better than or equal to standard methods: {phi}",
+                    f"{_LOSS}, lsuv over the best of orthogonal, he_normal, xavier_normal",
+                    _over_best_other(phi),
+                    high=1.1,
+                )
                 for phi in ACTIVATIONS
             ),
-            "Mean loss of the last 50 of 150 steps, by learning rate; bands: lowest to highest "
-            "seed. A rate at which a run diverged has no point for it.",
-            claims=(
-                *(
-                    Claim(
-                        f"trains-{phi}",
-                        f"it leads to learning of very deep networks: {phi}",
-                        _LOSS,
-                        least(_loss(phi), "lsuv"),
-                        high=1.0,
-                    )
-                    for phi in ACTIVATIONS
-                ),
-                *(
-                    Claim(
-                        f"better-or-equal-{phi}",
-                        f"and is better than or equal to standard methods: {phi}",
-                        f"{_LOSS}, lsuv over the best of orthogonal, he_normal, xavier_normal",
-                        _over_best_other(phi),
-                        high=1.1,
-                    )
-                    for phi in ACTIVATIONS
-                ),
-                Claim(
-                    "scale-matters-relu",
-                    "orthonormal weights alone are not enough: relu",
-                    f"{_LOSS}, lsuv over orthogonal",
-                    ratio(*(least(_loss("relu"), init) for init in ("lsuv", "orthogonal"))),
-                    high=0.8,
-                ),
+            Claim(
+                "scale-matters-relu",
+                "orthonormal weights alone are not enough: relu",
+                f"{_LOSS}, lsuv over orthogonal",
+                ratio(*(least(_loss("relu"), init) for init in ("lsuv", "orthogonal"))),
+                high=0.8,
             ),
         ),
-    },
+    ),
+}
+
+
+EXPERIMENT = Experiment(
+    measure, PICTURES, seeds=3, quick={"width": 20, "steps": 10, "rates": (0.1,)}
 )

@@ -1,4 +1,16 @@
-"""Recheck Saxe et al. 2014: how long deep linear networks take to learn, by depth and start."""
+"""Recheck Saxe et al. 2014: how long deep linear networks take to learn, by depth and start.
+
+Read of the paper:
+    the abstract and a summary; the formula of the learning time is recalled. The paper trains on
+    MNIST; here the inputs are white and the loss is exact.
+
+Setting:
+    Deep linear networks 32-32-…-8, full-batch gradient descent, 13 rates from 0.02/L to 2/L, the
+    best for each start, depth and seed; at most 500 steps.
+
+Not rechecked:
+    nonlinear networks at the edge of chaos; greedy pretraining.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +22,7 @@ from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import normal_, orthogonal_
 from init_bench.reproduction.claim_verdicts import Claim
-from init_bench.reproduction.papers.experiment import OF_RATIOS, Experiment, Picture, Tables, tables
+from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import farthest_ratio, last_over_first, over
 from init_bench.theory import learning_time
 
@@ -127,67 +139,62 @@ _CUT = (
 _STEPS = "steps of gradient descent to 5 % of the initial loss, each at its own best rate"
 
 
+PICTURES = {
+    "time": Picture(
+        (
+            Panel(STEPS_TO, "layers", "steps to learn, best rate", log_x=True, log_y=True),
+            Panel(
+                FLOW,
+                "layers",
+                "steps × rate from 0.1 to 0.9",
+                title="One aligned mode",
+                log_x=True,
+                log_y=True,
+            ),
+        ),
+        "Left: steps to 5 % of the loss of a zero output, each start at its own best rate; "
+        "500 is as many as were tried. Right: the time of one aligned mode at a small rate; "
+        "dashed: the exact solution.",
+        claims=(
+            Claim(
+                "flow",
+                "a mode that is decoupled is learned in the time of the exact solution",
+                "time from 0.1 to 0.9, relative distance from it, largest of five depths",
+                farthest_ratio(FLOW),
+                frame="ratio",
+                high=0.03,
+            ),
+            Claim(
+                "orthogonal-flat",
+                "with orthogonal weights learning time does not depend on depth",
+                f"{_STEPS}: 32 layers over 2, orthogonal",
+                last_over_first(STEPS_TO, ORTHOGONAL),
+                high=2.0,
+                of_ratios=True,
+            ),
+            Claim(
+                "gaussian-grows",
+                "with scaled Gaussian weights it grows with depth",
+                f"{_STEPS}: 32 layers over 2, Gaussian",
+                last_over_first(STEPS_TO, GAUSSIAN),
+                low=3.0,
+                of_ratios=True,
+                note=_CUT,
+            ),
+            Claim(
+                "orthogonal-faster",
+                "so deep networks learn faster from orthogonal weights",
+                f"{_STEPS}: 32 layers, Gaussian over orthogonal",
+                over(STEPS_TO, GAUSSIAN, ORTHOGONAL),
+                low=3.0,
+                of_ratios=True,
+                note=_CUT,
+            ),
+        ),
+    )
+}
+
+
 EXPERIMENT = Experiment(
-    measure=measure,
-    read="the abstract and a summary; the formula of the learning time is recalled. The paper "
-    "trains on MNIST; here the inputs are white and the loss is exact.",
-    setting="Deep linear networks 32-32-…-8, full-batch gradient descent, 13 rates from 0.02/L to "
-    f"2/L, the best for each start, depth and seed; at most 500 steps. {OF_RATIOS}",
-    seeds=3,
-    quick={"width": 12, "steps": 100, "depths": (2, 4)},
-    not_checked="nonlinear networks at the edge of chaos; greedy pretraining.",
-    pictures={
-        "time": Picture(
-            (
-                Panel(STEPS_TO, "layers", "steps to learn, best rate", log_x=True, log_y=True),
-                Panel(
-                    FLOW,
-                    "layers",
-                    "steps × rate from 0.1 to 0.9",
-                    title="One aligned mode",
-                    log_x=True,
-                    log_y=True,
-                ),
-            ),
-            "Left: steps to 5 % of the loss of a zero output, each start at its own best rate; "
-            "500 is as many as were tried. Right: the time of one aligned mode at a small rate; "
-            "dashed: the exact solution.",
-            claims=(
-                Claim(
-                    "flow",
-                    "a mode that is decoupled is learned in the time of the exact solution",
-                    "time from 0.1 to 0.9, relative distance from it, largest of five depths",
-                    farthest_ratio(FLOW),
-                    frame="ratio",
-                    high=0.03,
-                ),
-                Claim(
-                    "orthogonal-flat",
-                    "with orthogonal weights learning time does not depend on depth",
-                    f"{_STEPS}: 32 layers over 2, orthogonal",
-                    last_over_first(STEPS_TO, ORTHOGONAL),
-                    high=2.0,
-                    of_ratios=True,
-                ),
-                Claim(
-                    "gaussian-grows",
-                    "with scaled Gaussian weights it grows with depth",
-                    f"{_STEPS}: 32 layers over 2, Gaussian",
-                    last_over_first(STEPS_TO, GAUSSIAN),
-                    low=3.0,
-                    of_ratios=True,
-                    note=_CUT,
-                ),
-                Claim(
-                    "orthogonal-faster",
-                    "so deep networks learn faster from orthogonal weights",
-                    f"{_STEPS}: 32 layers, Gaussian over orthogonal",
-                    over(STEPS_TO, GAUSSIAN, ORTHOGONAL),
-                    low=3.0,
-                    of_ratios=True,
-                    note=_CUT,
-                ),
-            ),
-        )
-    },
+    measure, PICTURES, seeds=3, quick={"width": 12, "steps": 100, "depths": (2, 4)}
 )

@@ -1,4 +1,15 @@
-"""Recheck Sitzmann et al. 2020: what the pre-activations of a SIREN settle at."""
+"""Recheck Sitzmann et al. 2020: what the pre-activations of a SIREN settle at.
+
+Read of the paper:
+    nothing of its text: recalled from later papers that restate its start and theorem. The biases
+    are those of the authors' code.
+
+Setting:
+    8 sine layers of 512 units, ω₀ = 30, 1000 points of [-1, 1]².
+
+Not rechecked:
+    fitting images, sounds and shapes.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -81,81 +92,75 @@ def _distance(ordered: np.ndarray) -> float:
 _STD = f"std over units and inputs of the pre-activations of layer {LAYERS}"
 
 
-EXPERIMENT = Experiment(
-    measure=measure,
-    read="nothing of its text: recalled from later papers that restate its start and theorem. "
-    "The biases are those of the authors' code.",
-    setting=f"{LAYERS} sine layers of 512 units, ω₀ = 30, 1000 points of [-1, 1]².",
-    seeds=10,
-    quick={"width": 64, "samples": 200},
-    not_checked="fitting images, sounds and shapes.",
-    pictures={
-        "siren": Picture(
-            (
-                Panel(
-                    STD,
-                    "layer",
-                    "std of pre-activations",
-                    log_y=True,
-                    mark_y=(1.0, "standard normal"),
-                ),
-                Panel(
-                    DENSITY,
-                    "activation",
-                    "density",
-                    title="Activations of the last layer",
-                    low_y=0.0,
-                ),
-                Panel(DISTANCE, "layer", "Kolmogorov distance to arcsine", low_y=0.0),
+PICTURES = {
+    "siren": Picture(
+        (
+            Panel(
+                STD,
+                "layer",
+                "std of pre-activations",
+                log_y=True,
+                mark_y=(1.0, "standard normal"),
             ),
-            "Left: spread of pre-activations; dashed: the fixed points, 0.8926 without biases. "
-            "Middle: distribution of activations; dashed: the arcsine distribution. Right: how far "
-            "it is from it.",
-            claims=(
-                Claim(
-                    "unit-normal",
-                    "pre-activations are standard normal: std 1",
-                    f"{_STD}, no biases",
-                    value_of(STD, PLAIN),
-                    low=0.95,
-                    high=1.05,
-                    note="the fixed point of q = 1 - exp(-2q) has std 0.8926: E[sin²] is 0.398 "
-                    "there, not the arcsine's 1/2 that the derivation takes",
-                ),
-                Claim(
-                    "fixed-point",
-                    "they settle at std 0.8926 (not in the paper)",
-                    f"{_STD}, relative distance from 0.8926, largest from layer 3 on",
-                    farthest_ratio(STD, PLAIN),
-                    frame="ratio",
-                    high=0.05,
-                ),
-                Claim(
-                    "level-through-depth",
-                    "the distribution of activations stays the same through depth",
-                    f"std of pre-activations, layer {LAYERS} over layer 4",
-                    ratio(value_of(STD, PLAIN), value_of(STD, PLAIN, 4)),
-                    low=0.95,
-                    high=1.05,
-                    note="layer 1 spans many periods and is arcsine; from layer 3 on another "
-                    "distribution is kept",
-                ),
-                Claim(
-                    "arcsine",
-                    "activations are arcsine distributed, about",
-                    f"Kolmogorov distance of layer {LAYERS}'s activations to arcsine",
-                    value_of(DISTANCE, PLAIN),
-                    high=0.1,
-                ),
-                Claim(
-                    "biases-add-nothing",
-                    "biases U(±1/√n) change little (the derivation leaves them out)",
-                    f"{_STD}, with the authors' biases",
-                    value_of(STD, BIASED),
-                    high=1.05,
-                    note="ω₀ multiplies the biases too: they add ω₀²/(3n) to the variance",
-                ),
+            Panel(
+                DENSITY,
+                "activation",
+                "density",
+                title="Activations of the last layer",
+                low_y=0.0,
             ),
-        )
-    },
-)
+            Panel(DISTANCE, "layer", "Kolmogorov distance to arcsine", low_y=0.0),
+        ),
+        "Left: spread of pre-activations; dashed: the fixed points, 0.8926 without biases. "
+        "Middle: distribution of activations; dashed: the arcsine distribution. Right: how far "
+        "it is from it.",
+        claims=(
+            Claim(
+                "unit-normal",
+                "pre-activations are standard normal: std 1",
+                f"{_STD}, no biases",
+                value_of(STD, PLAIN),
+                low=0.95,
+                high=1.05,
+                note="the fixed point of q = 1 - exp(-2q) has std 0.8926: E[sin²] is 0.398 "
+                "there, not the arcsine's 1/2 that the derivation takes",
+            ),
+            Claim(
+                "fixed-point",
+                "they settle at std 0.8926 (not in the paper)",
+                f"{_STD}, relative distance from 0.8926, largest from layer 3 on",
+                farthest_ratio(STD, PLAIN),
+                frame="ratio",
+                high=0.05,
+            ),
+            Claim(
+                "level-through-depth",
+                "the distribution of activations stays the same through depth",
+                f"std of pre-activations, layer {LAYERS} over layer 4",
+                ratio(value_of(STD, PLAIN), value_of(STD, PLAIN, 4)),
+                low=0.95,
+                high=1.05,
+                note="layer 1 spans many periods and is arcsine; from layer 3 on another "
+                "distribution is kept",
+            ),
+            Claim(
+                "arcsine",
+                "activations are arcsine distributed, about",
+                f"Kolmogorov distance of layer {LAYERS}'s activations to arcsine",
+                value_of(DISTANCE, PLAIN),
+                high=0.1,
+            ),
+            Claim(
+                "biases-add-nothing",
+                "biases U(±1/√n) change little (the derivation leaves them out)",
+                f"{_STD}, with the authors' biases",
+                value_of(STD, BIASED),
+                high=1.05,
+                note="ω₀ multiplies the biases too: they add ω₀²/(3n) to the variance",
+            ),
+        ),
+    )
+}
+
+
+EXPERIMENT = Experiment(measure, PICTURES, seeds=10, quick={"width": 64, "samples": 200})
