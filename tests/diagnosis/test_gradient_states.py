@@ -139,23 +139,19 @@ def test_layers_that_the_graph_leaves_out_are_named(cut: str) -> None:
 
 
 def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
-    class Routed(nn.Module):
+    class Routed(nn.ModuleList):
         """Two experts, of which all samples take the first; a third layer that never runs."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.experts = nn.ModuleList(nn.Linear(30, 4) for _ in range(2))
-            self.never = nn.Linear(3, 3)
 
         def forward(self, x: Tensor) -> Tensor:
             shares = torch.tensor([1.0, 0.0])
-            mixed = [share * part(x) for share, part in zip(shares, self.experts, strict=True)]
+            mixed = [share * part(x) for share, part in zip(shares, self[:2], strict=True)]
             return torch.stack(mixed).sum(0)
 
-    found = ib.diagnose(Routed(), X, Y)
+    model = Routed([nn.Linear(30, 4), nn.Linear(30, 4), nn.Linear(3, 3)])
+    found = ib.diagnose(model, X, Y)
     assert found.healthy and found.notes == (), str(found)
     seen = states(found)
-    assert seen["experts.1.weight"] == seen["never.weight"] == gradient_states.UNUSED
+    assert seen["1.weight"] == seen["2.weight"] == gradient_states.UNUSED
 
 
 def test_what_is_frozen_on_purpose_is_not_judged() -> None:
@@ -189,20 +185,17 @@ def test_a_gate_that_is_shut_for_ever_is_found() -> None:
 
 
 def test_what_the_loss_of_a_batch_leaves_out_is_to_be_watched() -> None:
-    class Detector(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.near, self.far = nn.Linear(30, 4), nn.Linear(30, 4)
-
+    class Detector(nn.ModuleDict):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.stack([self.near(x), self.far(x)])
+            return torch.stack([head(x) for head in self.values()])
 
     def worst_place(outputs: Tensor, classes: Tensor) -> Tensor:
         both = torch.stack([nn.functional.cross_entropy(scores, classes) for scores in outputs])
         return both.max()
 
     torch.manual_seed(0)
-    found = ib.diagnose(Detector(), X, Y, worst_place)
+    heads = {"near": nn.Linear(30, 4), "far": nn.Linear(30, 4)}
+    found = ib.diagnose(Detector(heads), X, Y, worst_place)
     assert found.healthy and states(found)["far.weight"] == gradient_states.STUCK
     watched = found.verdicts[found.verdicts["severity"] == "watch"]
     assert list(watched["layer"]) == ["far"] and list(watched["verdict"]) == ["vanishing_gradient"]
