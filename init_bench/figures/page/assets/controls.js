@@ -80,6 +80,12 @@ function addLegend(form, name, values, checked, changed) {
   return () => new Set(boxes.flatMap((box, i) => (box.checked ? [i] : [])));
 }
 
+/** What belongs to the combination that is chosen: at all steps, and at the step that is chosen. */
+function chosenOf(parts, steps, read) {
+  const all = parts.filter((part) => read.chosen(part.at));
+  return [all, all.find((part) => part.step === steps[read.step()])];
+}
+
 const MOST_LINES = 8;
 
 /** Controls for the axes of a grid; returns whether a combination is chosen. */

@@ -15,13 +15,11 @@ DRAW.histograms = function (section, data) {
 };
 
 function drawHistograms(section, data, read) {
-  const step = data.steps[read.step()];
-  const network = data.panels.filter((each) => read.chosen(each.at));
-  const panel = network.find((each) => each.step === step);
+  const [network, panel] = chosenOf(data.panels, data.steps, read);
   if (!panel) return show(section, [], { height: 300, annotations: [nothing()], xaxis: axis(""), yaxis: axis("") }, "Not measured.");
   const drawn = panel.layers.length > MOST_PANELS ? stripOf(panel, data) : barsOf(panel, data, read.still() ? network : [panel]);
   const words = panel.layers.map((layer) => `${layer.name}: std ${number(layer.std)}, sample_std ${number(layer.sample_std)}`);
-  const when = data.steps.length > 1 ? ` at step ${step}` : "";
+  const when = data.steps.length > 1 ? ` at step ${panel.step}` : "";
   return show(section, drawn.traces, drawn.figure, `Histograms of activations by layer${when}. ${words.join("; ")}.`);
 }
 

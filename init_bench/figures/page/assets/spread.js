@@ -12,9 +12,7 @@ DRAW.spread = function (section, data) {
 };
 
 function drawSpread(section, data, read) {
-  const step = data.steps[read.step()];
-  const chosen = data.lines.filter((line) => read.chosen(line.at));
-  const line = chosen.find((each) => each.step === step);
+  const [chosen, line] = chosenOf(data.lines, data.steps, read);
   if (!line) return show(section, [], { height: 380, annotations: [nothing()], xaxis: axis("hidden layer"), yaxis: axis("activation") }, "No runs of this choice at this step.");
   const x = line.layers.map((_, i) => i + 1);
   const ends = (low, high) => ({ x: x.flatMap((i) => [i, i, null]), y: x.flatMap((_, i) => [low(i), high(i), null]) });
@@ -31,5 +29,5 @@ function drawSpread(section, data, read) {
   const room = 0.08 * (top - bottom) || 1;
   const zeros = x.length <= 20 ? x.map((i) => ({ x: i, y: line.max[i - 1], yshift: 9, showarrow: false, text: line.zero[i - 1] > 0 ? `${Math.round(100 * line.zero[i - 1])} %` : "", font: { size: 11, color: color("quiet") } })) : [];
   const figure = { height: 380, hovermode: "closest", annotations: zeros, xaxis: axis("hidden layer", { range: [0.4, x.length + 0.6], ...(x.length <= 20 ? { dtick: 1 } : {}) }), yaxis: axis("activation", { range: [bottom - room, top + 1.6 * room] }) };
-  return show(section, traces, figure, `Spread of activations at step ${step}: std ${line.layers.map((name, i) => `${name} ${number(line.std[i])}`).join(", ")}.`);
+  return show(section, traces, figure, `Spread of activations at step ${line.step}: std ${line.layers.map((name, i) => `${name} ${number(line.std[i])}`).join(", ")}.`);
 }
