@@ -34,8 +34,9 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
     descent should change all weights by as much relative to their size, so layers whose gradient
     is large for their size are made larger, the others smaller, and the units of each are set
     anew to mean 0 and one variance, until all rates are within 1 % of each other, at most 20
-    times; where they run apart, as in transformers, the most even values are kept. No targets
-    are needed: the loss is a random linear one.
+    times; where they run apart, as in transformers, or need signals beyond the range of float32,
+    as in 64 layers of ReLU, the most even values are kept. No targets are needed: the loss is a
+    random linear one.
 
     Formula:
         w_i ← w_i / σ_i, b_i ← −μ_i / σ_i, with μ_i, σ_i of unit i over samples (and positions).
@@ -95,7 +96,10 @@ def _level(network: Network, layers: list[Affine], label: str) -> None:
         if best.ends_with(found, target, layers) or done == ROUNDS:
             break
         factors = {layer: (rate / target) ** (DAMPING / 2) for layer, rate in found.items()}
-        spread = _rescale(network, factors, label)
+        try:
+            spread = _rescale(network, factors, label)
+        except InitBenchError:  # level rates need signals beyond the range of the type
+            break
         found = rates_of_change(network, layers)
     best.restore()
     for layer in layers:
