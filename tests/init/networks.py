@@ -86,7 +86,7 @@ class Mixer(nn.Module):
 def state_space(layers: int = 2, width: int = 8) -> nn.Sequential:
     """Return 5 inputs → Mamba-like layers → 3 outputs."""
     return nn.Sequential(
-        nn.Linear(5, width), *(Mixer(width) for _ in range(layers)), nn.Linear(8, 3)
+        nn.Linear(5, width), *(Mixer(width) for _ in range(layers)), nn.Linear(width, 3)
     )
 
 

@@ -1,10 +1,11 @@
 """The laws that define the initializers by a batch and by a loss."""
 
+import re
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
@@ -76,9 +77,11 @@ def test_lsuv_gives_every_output_variance_one(start: str, training: bool) -> Non
         assert output.var(correction=0).item() == pytest.approx(1, abs=1e-4), name
 
 
-@given(depth=st.integers(2, 12), scale=st.floats(1e-3, 1e3))
-def test_lsuv_levels_any_depth_and_scale_of_input(depth: int, scale: float) -> None:
-    model, x = networks.plain(depth).eval(), networks.batch()[0] * scale
+@given(depth=st.integers(2, 12), width=st.just(30), scale=st.floats(1e-3, 1e3))
+@example(depth=64, width=64, scale=1.0)
+@example(depth=2, width=1024, scale=1.0)
+def test_lsuv_levels_any_size_and_scale_of_input(depth: int, width: int, scale: float) -> None:
+    model, x = networks.plain(depth, width).eval(), networks.batch()[0] * scale
     initialize(model, "lsuv", batch=x)
     variances = [v.var(correction=0).item() for v in outputs(model, x).values()]
     assert variances == pytest.approx([1.0] * len(variances), abs=1e-3)
@@ -178,10 +181,30 @@ def test_the_rate_of_change_is_that_of_a_random_linear_loss() -> None:
 
 @given(depth=st.integers(2, 7), scale=st.floats(1e-3, 1e3))
 def test_krahenbuhl_levels_the_rates_of_change_of_any_depth(depth: int, scale: float) -> None:
-    model, x = relu_net(depth), networks.batch()[0] * scale
+    check_level(relu_net(depth), networks.batch()[0] * scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "width"), [(2, 64), (2, 1024), (8, 256)])
+def test_krahenbuhl_levels_the_rates_at_the_ends_of_the_widths(depth: int, width: int) -> None:
+    check_level(relu_net(depth, width), networks.batch(256)[0])
+
+
+@pytest.mark.slow
+def test_krahenbuhl_keeps_the_most_even_rates_where_level_ones_need_more_than_float32() -> None:
+    model, x = relu_net(64, 64), networks.batch(256)[0]
+    initialize(model, "krahenbuhl(between_layers=False)", batch=x)
+    before = rates(model, x)
+    initialize(model, "krahenbuhl", batch=x)
+    after = rates(model, x)
+    assert len(after) == 64
+    assert max(after) / min(after) < max(before) / min(before)
+
+
+def check_level(model: nn.Sequential, x: Tensor) -> None:
     report = initialize(model, "krahenbuhl", batch=x)
     found = rates(model, x)
-    assert len(found) == depth
+    assert len(found) == len(model) // 2 + 1
     assert max(found) / min(found) < 1.01 / 0.99
     assert f"→ {found[0]:.4g}" in report.rows[0].note
     for name, output in outputs(model, x).items():
@@ -272,11 +295,11 @@ def quotient(model: nn.Module) -> float:
     return gradient_quotient(loss, list(model.parameters())).item()
 
 
-def tanh_net(depth: int = 4) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Linear(5, 12), nn.Tanh()]
+def tanh_net(depth: int = 4, width: int = 12) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(5, width), nn.Tanh()]
     for _ in range(depth):
-        layers += [nn.Linear(12, 12), nn.Tanh()]
-    return nn.Sequential(*layers, nn.Linear(12, 3))
+        layers += [nn.Linear(width, width), nn.Tanh()]
+    return nn.Sequential(*layers, nn.Linear(width, 3))
 
 
 @pytest.mark.slow
@@ -289,6 +312,23 @@ def test_metainit_lowers_the_gradient_quotient(start: str) -> None:
     report = initialize(after, spec, batch=networks.batch(), loss_fn=loss)
     assert quotient(after) < quotient(before)
     assert f"{quotient(before):.4g} → {quotient(after):.4g}" in report.rows[0].note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["metainit", "gradinit"])
+@pytest.mark.parametrize(("depth", "width"), [(62, 64), (2, 1024)])
+def test_descents_keep_directions_at_the_ends_of_depth_and_width(
+    depth: int, width: int, name: str
+) -> None:
+    given: dict[str, Any] = {"batch": networks.batch(), "loss_fn": nn.functional.cross_entropy}
+    before, after = tanh_net(depth, width), tanh_net(depth, width)
+    initialize(before, "he_normal")
+    report = initialize(after, f"{name}(steps=2)", **given)
+    old, new = (float(n) for n in re.findall(r"(\S+) → (\S+)", report.rows[0].note)[0])
+    assert new <= old or name == "gradinit"  # which bounds the gradient first
+    for a, b in zip(before.parameters(), after.parameters(), strict=True):
+        cosine = nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+        assert a.dim() == 1 or abs(cosine.item()) == pytest.approx(1, abs=1e-4)
 
 
 def test_metainit_changes_norms_and_no_directions() -> None:

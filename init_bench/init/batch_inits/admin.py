@@ -84,11 +84,11 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
 
 
 def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
-    last = network.weights_of(branch)[-1]
+    last, modules = network.weights_of(branch)[-1], dict(network.model.named_modules())
     for path in reversed(branch.modules):
         if last in network.within(path):
             return
-        if is_any_norm(network.model.get_submodule(path)):
+        if path in modules and is_any_norm(modules[path]):
             raise InitBenchError(
                 f"the residual branch {', '.join(branch.modules)} ends in the norm {path!r}, "
                 f"which undoes any factor before it; admin is made for LayerNorm(x + f(x))"

@@ -1,11 +1,14 @@
 """Fill by Krähenbühl: equal units inside a layer, equal rates of change between layers."""
 
+import math
+
 from torch import Tensor
 
 from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_layers, while_running
 from init_bench.init.batch_inits.rates_of_change import geometric_mean, rates_of_change
 from init_bench.init.whole_model.network_editor import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 ROUNDS = 20
 """Most rounds between layers. A network of ReLUs halves its distance from level in each."""
@@ -19,6 +22,10 @@ LEVEL = 0.01
 """Rates this close to their mean are equal."""
 
 
+AWAY = 1.0
+"""Rounds end when the logarithm of a rate is this much farther from the mean than it was."""
+
+
 def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: bool = True) -> None:
     """Give every unit mean 0 and one variance per layer, and every layer the same rate of change.
 
@@ -27,7 +34,9 @@ def krahenbuhl_(network: Network, *, start: str = "he_normal", between_layers: b
     descent should change all weights by as much relative to their size, so layers whose gradient
     is large for their size are made larger, the others smaller, and the units of each are set
     anew to mean 0 and one variance, until all rates are within 1 % of each other, at most 20
-    times. No targets are needed: the loss is a random linear one.
+    times; where they run apart, as in transformers, or need signals beyond the range of float32,
+    as in 64 layers of ReLU, the most even values are kept. No targets are needed: the loss is a
+    random linear one.
 
     Formula:
         w_i ← w_i / σ_i, b_i ← −μ_i / σ_i, with μ_i, σ_i of unit i over samples (and positions).
@@ -78,17 +87,49 @@ def _level(network: Network, layers: list[Affine], label: str) -> None:
     for layer in free:
         if layer not in found:
             network.note(layer.weight, "not leveled: no gradient reaches it")
+    if not found:
+        return
     begin, layers, spread = found, list(found), 1.0
-    for _ in range(ROUNDS if layers else 0):
-        target = geometric_mean(found.values()) * spread ** (1 / len(layers))
-        if all(abs(rate / target - 1) < LEVEL for rate in found.values()):
+    best = _Best()
+    for done in range(ROUNDS + 1):
+        target = geometric_mean(found.values()) * spread ** (1 / len(layers)) if found else 0.0
+        if best.ends_with(found, target, layers) or done == ROUNDS:
             break
         factors = {layer: (rate / target) ** (DAMPING / 2) for layer, rate in found.items()}
-        spread = _rescale(network, factors, label)
+        try:
+            spread = _rescale(network, factors, label)
+        except InitBenchError:  # level rates need signals beyond the range of the type
+            break
         found = rates_of_change(network, layers)
+    best.restore()
     for layer in layers:
-        change = f"rate of change {begin[layer]:.4g} → {found[layer]:.4g}"
+        change = f"rate of change {begin[layer]:.4g} → {best.rates[layer]:.4g}"
         network.note(layer.weight, change)
+
+
+class _Best:
+    """Hold the values at which rates were closest to their mean."""
+
+    def __init__(self) -> None:
+        self.distance, self.rates = math.inf, dict[Affine, float]()
+        self.values: list[tuple[NamedParameter, Tensor]] = []
+
+    def ends_with(self, rates: dict[Affine, float], target: float, layers: list[Affine]) -> bool:
+        """Keep the values if they are the best; return whether they are level, or run away."""
+        if len(rates) < len(layers):
+            return True
+        distance = max(abs(math.log(rate / target)) for rate in rates.values())
+        if distance < self.distance:
+            own = [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+            self.distance, self.rates = distance, rates
+            self.values = [(parameter, parameter.values.clone()) for parameter in own]
+        is_level = all(abs(rate / target - 1) < LEVEL for rate in rates.values())
+        return is_level or distance > self.distance + AWAY
+
+    def restore(self) -> None:
+        """Give the parameters the values that were kept."""
+        for parameter, values in self.values:
+            parameter.write(values)
 
 
 def _rescale(network: Network, factors: dict[Affine, float], label: str) -> float:

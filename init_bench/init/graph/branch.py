@@ -8,13 +8,16 @@ class Branch:
     """A residual branch f of x + f(x): what runs in it, in order of execution.
 
     Attributes:
-        modules: qualified names of modules, torch's own as they are.
+        modules: qualified names of modules, torch's own as they are, and of weights that no layer
+            of torch's runs.
         parameters: qualified names of parameters used as they are, such as a scalar factor.
+        factors: those of them that come behind the last layer, so that they multiply f(x).
         block: qualified name of the module whose forward function adds x and f(x).
         scale: product of the numbers that f(x) is multiplied by before it is added.
     """
 
     modules: tuple[str, ...]
     parameters: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
     block: str = ""
     scale: float = 1.0

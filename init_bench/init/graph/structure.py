@@ -261,9 +261,15 @@ def _branches(traced: _Traced) -> Iterator[Branch]:
 
 def _branch(nodes: list[fx.Node], traced: _Traced, *, block: str) -> Branch:
     """Return the branch that these nodes compute."""
+    at = {node: place for place, node in enumerate(nodes)}
+    used = {n: max((at.get(user, -1) for user in n.users), default=-1) for n in nodes}
+    own = [n for n in nodes if n.op == "get_attr"]
+    layers = [n for n in nodes if _runs_layer(n, traced.runs)]
+    last = max(used[n] if n.op == "get_attr" else at[n] for n in layers)
     return Branch(
-        modules=tuple(_layer(n) for n in nodes if _names_module(n, traced.runs)),
-        parameters=tuple(str(n.target) for n in nodes if n.op == "get_attr"),
+        modules=tuple(str(n.target) for n in nodes if _names_module(n, traced.runs)),
+        parameters=tuple(str(n.target) for n in own),
+        factors=tuple(str(n.target) for n in own if used[n] > last),
         block=block,
         scale=scale_behind(nodes[-1], traced.model, traced.layers),
     )

@@ -85,7 +85,7 @@ def _attentions(network: Network, heads: int | None) -> Iterator[_Attention]:
             home = parameter.path
             if parameter.attribute == "weight":
                 home = home.rpartition(".")[0]
-            around.setdefault(home, {})[part] = parameter
+            around.setdefault(home, {}).setdefault(part, parameter)
     for path, parts in around.items():
         if set(parts) in ({"packed", "output"}, {"query", "key", "value", "output"}):
             yield _Attention(path=path, parts=parts, heads=heads or _heads(network, path))
@@ -98,21 +98,26 @@ def _heads(network: Network, path: str) -> int:
             if isinstance(number := getattr(holder, name, None), int):
                 return number
     raise InitBenchError(
-        f"the number of heads of {path!r} is not known: it has none of {', '.join(_HEADS)}; give "
-        f"heads=8 or what it is"
+        f"the number of heads of {_named(network, path)} is not known: it has none of "
+        f"{', '.join(_HEADS)}; give heads=8 or what it is"
     )
 
 
+def _named(network: Network, path: str) -> str:
+    """Return what a message calls the module of that name; the model itself has none."""
+    return repr(path) if path else f"this {type(network.model).__name__}"
+
+
 def _fill(network: Network, attention: _Attention, query_key: float, value_output: float) -> None:
-    output = attention.parts["output"]
-    width = output.values.shape[0]
     shapes = {part: _shape(p) for part, p in attention.parts.items()}
+    width = shapes["output"][0]
     whole = {"query": width, "key": width, "value": width, "packed": 3 * width, "output": width}
     if any(shape != (whole[part], width) for part, shape in shapes.items()):
         raise InitBenchError(
             f"mimetic needs queries, keys and values of the width of the stream, with as many "
-            f"heads each, but the weights of {attention.path!r} (n_out, n_in) are {shapes}; keep "
-            f"them out with keep=['{attention.path}'] or use another initializer"
+            f"heads each, but the weights of {_named(network, attention.path)} (n_out, n_in) are "
+            f"{shapes}; keep them out with keep=['{attention.path or '*'}'] or use another "
+            f"initializer"
         )
     if attention.heads < 1 or width % attention.heads:
         raise InitBenchError(

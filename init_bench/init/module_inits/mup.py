@@ -153,7 +153,9 @@ def completep_(
     """
     alpha = check_finite(alpha, "alpha", minimum=0)
     filling = WidthFilling(network, base_width, base)
-    found = filling.view.graph.branches()
+    found = filling.view.graph.branches(
+        instead="completep scales branches, which it finds by tracing alone; mup does without"
+    )
     depth = _blocks(found) / _base_blocks(filling, base_depth)
     filling.fill(start, depth=depth, alpha=alpha)
     if zero_readout:

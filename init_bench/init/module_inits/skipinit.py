@@ -2,6 +2,7 @@
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.branch import Branch
+from init_bench.init.whole_model.custom_norms import is_any_norm
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -22,8 +23,8 @@ def skipinit_(
 
     Shapes:
         network: any with residual sums x + α f(x), α a parameter of one element or one per
-        channel, the branches traced or named by the ``fnmatch`` pattern ``branches`` of module
-        names.
+        channel behind the last layer of f, the branches traced or named by the ``fnmatch``
+        pattern ``branches`` of module names.
 
     Raises:
         InitBenchError: no residual branch was found or named, one has no factor, or ``scale`` is
@@ -72,12 +73,5 @@ def skipinit_(
 
 
 def _per_channel(network: Network, branch: Branch) -> list[NamedParameter]:
-    """Return the factors per channel that a branch uses as they are, biases aside."""
-    found = [network.parameters[name] for name in branch.parameters if name in network.parameters]
-    return [
-        p
-        for p in found
-        if p.role == "left"
-        and "bias" not in p.attribute
-        and p.values.numel() == max(p.values.shape, default=0)
-    ]
+    """Return the factors per channel that a branch is multiplied by, scales of norms aside."""
+    return [p for p in network.factors_of(branch) if not is_any_norm(p.module)]

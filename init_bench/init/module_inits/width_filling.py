@@ -21,6 +21,7 @@ from init_bench.init.spec import InitSpec, parse
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.tensor_fill import nominal_std_of
+from init_bench.init.whole_model.transformer_parts import part_of
 from init_bench.models import check_module, find_factory
 
 Base = str | Callable[[], nn.Module] | None
@@ -61,7 +62,7 @@ class WidthFilling:
                 growth=one,
                 depth=depth if name in inside else 1.0,
                 alpha=alpha,
-                folded=multiplier if one.role == "readout" else inside.get(name, 1.0),
+                folded=self._readout(name, multiplier) or inside.get(name, 1.0),
                 rate=rate,
                 aspect=_aspect(parameter),
             )
@@ -71,8 +72,19 @@ class WidthFilling:
     def zero_readout(self) -> None:
         """Start the weights that give the output at 0."""
         for name, one in self.growth.items():
-            if one.role == "readout":
+            if one.role == "readout" and not self._is_router(name):
                 self.network.fill(self.network.parameters[name], "zeros", "readout")
+
+    def _readout(self, name: str, multiplier: float) -> float | None:
+        """Return what a readout takes over: of the logits, or of a router's scores by itself."""
+        one = self.growth[name]
+        if one.role != "readout":
+            return None
+        return 1 / one.fan_in if self._is_router(name) else multiplier
+
+    def _is_router(self, name: str) -> bool:
+        """Return whether outputs that do not grow are scores of experts inside the model."""
+        return part_of(self.view.graph, self.view.graph.parameters[name]) == "router"
 
     def _refuse_start(self, init: InitSpec) -> None:
         weights = [p for p in self.network.parameters.values() if p.role == "weight"]
@@ -121,7 +133,8 @@ class WidthFilling:
         graph, wanted = self.view.graph, depth**-alpha
         base = self._base_scale()
         for branch in graph.branches():
-            found = {p.name: p for path in branch.modules for p in graph.within(path)}
+            steps = (*branch.modules, *branch.parameters)
+            found = {p.name: p for path in steps for p in graph.within(path)}
             ends = dict.fromkeys(self._ends_of(branch, base, wanted), wanted)
             yield from {name: ends.get(name, 1.0) for name in found}.items()
 

@@ -11,6 +11,7 @@ from init_bench.hooks.module_names import unwrapped
 from init_bench.init.tensor_inits.fans import fans as fans_of_shape
 from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.parameters import NamedParameter
+from init_bench.init.whole_model.transformer_parts import part_of
 
 SUCH_AS = "base='mine:small', a function in mine.py that builds the same model with another width"
 """What to pass as ``base``, for a message."""
@@ -211,6 +212,8 @@ def _traced(view: View, parameter: NamedParameter, ratio: float) -> Growth:
             f"how {parameter.name!r} is used is not known, so neither is its role: pass "
             f"fans={{{parameter.name!r}: (fan_in, fan_out)}} and {SUCH_AS}"
         )
+    if part_of(view.graph, parameter) == "router":
+        return Growth(role="readout", fan_in=ratio)
     if getattr(parameter.module, "groups", 1) > 1:
         raise InitBenchError(
             f"{parameter.name!r} has {parameter.module.groups} groups: it is unclear whether these "

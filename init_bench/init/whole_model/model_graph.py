@@ -1,6 +1,6 @@
 """Answer how the parameters of a model are connected: order, nonlinearities, branches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -63,8 +63,17 @@ class ModelGraph:
             return found, self.structure.how
         return self.activation, "activation=" if self.activation else "unknown"
 
-    def branches(self, pattern: str | None = None) -> list[Branch]:
+    def branches(
+        self,
+        pattern: str | None = None,
+        *,
+        instead: str = "name the modules that are branches, as in branches='blocks.*.branch'",
+    ) -> list[Branch]:
         """Return the residual branches: those traced, or the modules that ``pattern`` names.
+
+        Args:
+            pattern: of qualified module names, by ``fnmatch``.
+            instead: what to do where there is none, for the message.
 
         Raises:
             InitBenchError: there is none.
@@ -78,8 +87,7 @@ class ModelGraph:
         why = f" (its forward function could not be traced: {failure})" if failure else ""
         raise InitBenchError(
             f"found no residual branch x + f(x) with weights in this "
-            f"{type(self.model).__name__}{why}; name the modules that are branches, as in "
-            f"branches='blocks.*.branch'"
+            f"{type(self.model).__name__}{why}; {instead}"
         )
 
     def weights_of(self, branch: Branch) -> list[NamedParameter]:
@@ -88,13 +96,27 @@ class ModelGraph:
         return [parameter for parameter in dict.fromkeys(found) if parameter.role == "weight"]
 
     def within(self, path: str) -> list[NamedParameter]:
-        """Return the parameters of the module of that name and of those inside it."""
-        return [s for s in self.parameters.values() if f"{s.path}.".startswith(f"{path}.")]
+        """Return the parameters of the module of that name and of those inside it, or the one."""
+        return [
+            parameter
+            for name, parameter in self.parameters.items()
+            if f"{parameter.path}.".startswith(f"{path}.") or path in self.names[name]
+        ]
 
     def scalars_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters of one element that a branch uses as they are, biases aside."""
-        found = [self.parameters[name] for name in branch.parameters if name in self.parameters]
-        return [s for s in found if s.values.numel() == 1 and "bias" not in s.attribute]
+        """Return the parameters of one element that a branch is multiplied by."""
+        return [p for p in self.factors_of(branch) if p.values.numel() == 1]
+
+    def factors_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the parameters that a branch is multiplied by, one number or one per channel."""
+        found = [self.parameters[name] for name in branch.factors if name in self.parameters]
+        return [
+            p
+            for p in found
+            if p.role == "left"
+            and "bias" not in p.attribute
+            and p.values.numel() == max(p.values.shape, default=1)
+        ]
 
     def biases_of(self, weight: NamedParameter) -> list[NamedParameter]:
         """Return the biases that torch adds to what ``weight`` gives: of a tied one several."""
@@ -110,8 +132,9 @@ class ModelGraph:
 
     def last_norm(self, branch: Branch) -> NamedParameter | None:
         """Return the scale γ of the norm after the last weight of a branch, if there is one."""
+        modules = dict(self.model.named_modules())
         for path in reversed(branch.modules):
-            if is_norm(self.model.get_submodule(path)):
+            if path in modules and is_norm(modules[path]):
                 return self.parameters.get(f"{path}.weight")
             if any(parameter.role == "weight" for parameter in self.within(path)):
                 return None
@@ -126,7 +149,13 @@ def _place(path: str, order: Mapping[str, int]) -> int:
 
 
 def _as_branch(path: str, module: nn.Module) -> Branch:
-    inside = [name for name, part in module.named_modules(prefix=path) if not any(part.children())]
-    return Branch(
-        modules=tuple(inside), parameters=tuple(name for name, _ in module.named_parameters(path))
-    )
+    own = tuple(name for name, _ in module.named_parameters(path))
+    return Branch(modules=tuple(_steps_inside(path, module)), parameters=own, factors=own)
+
+
+def _steps_inside(path: str, module: nn.Module) -> Iterator[str]:
+    """Yield the innermost modules, and behind those of each module its parameters beside them."""
+    for name, part in module.named_children():
+        yield from _steps_inside(f"{path}.{name}", part)
+    beside = [f"{path}.{name}" for name in module._parameters]
+    yield from beside if any(module.children()) else [path]

@@ -83,7 +83,10 @@ def places(network: Network, outputs: str | None = None) -> dict[str, Place]:
                 f"outputs={outputs!r} matches no weight inside a list of blocks; there are: "
                 f"{', '.join(p.name for p in network.weights[:8])}"
             )
-        network.branches()  # says why there is none
+        network.branches(  # says why there is none
+            instead="name the weights that end one, as in outputs='blocks.*.fc2', or use an "
+            "initializer that asks for none, such as fan_in or small"
+        )
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -53,6 +53,43 @@ def test_llama_divides_the_ends_of_branches_by_the_root_of_their_number(
     for block in (1, layers):
         found = index.loc[f"{block}.down.weight", "std_nominal"]
         assert found == pytest.approx(base / math.sqrt(2 * block))
+
+
+CUT_AT_3 = 0.98658
+"""Std of a normal distribution cut at 3 of its own."""
+
+
+def law(spec: str, part: str, shape: tuple[int, ...], layers: int) -> float:
+    """Return the std that a recipe's docstring gives a weight of ``language.traced``."""
+    n_out, n_in = shape
+    ends, table, head = part in ("mix_out", "down"), part == "embedding", part == "head"
+    shrunk = (2 * layers) ** -0.5 if ends else 1.0
+    stds: dict[str, float] = {
+        "llama": 0.02 * CUT_AT_3 * shrunk,
+        "gpt2": 0.02 * shrunk,
+        "small": 0.006,
+        "fan_in": 1.0 if table else CUT_AT_3 * n_in**-0.5,
+        "normalized": (n_out if ends else n_in) ** -0.5,
+        "nanochat": 1.0 if table else 0.0 if ends else 0.001 if head else n_in**-0.5,
+    }
+    return stds[spec]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["llama", "gpt2", "small", "fan_in", "normalized", "nanochat"])
+@given(width=st.sampled_from([64, 200, 512, 1024]), layers=st.integers(2, 64))
+@example(width=64, layers=64)
+@example(width=1024, layers=2)
+@settings(max_examples=1)
+def test_a_recipe_states_its_law_at_any_width_and_depth(spec: str, width: int, layers: int) -> None:
+    model = language.traced(layers, width, device="meta")
+    for row in ib.initialize(model, spec).rows:
+        if len(row.shape) == 2:
+            ends = {"0": "embedding", str(layers + 2): "head"}
+            path = row.parameter.removesuffix(".weight")
+            part = ends.get(path, path.rpartition(".")[2])
+            wanted = law(spec, part, row.shape, layers)
+            assert row.std_nominal == pytest.approx(wanted, rel=1e-4), row.parameter
 
 
 @pytest.mark.slow

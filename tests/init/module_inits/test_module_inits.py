@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
@@ -99,12 +99,22 @@ def test_zero_gamma_finds_the_norms_that_torchvision_calls_last(make: object, no
     }
 
 
+@pytest.mark.parametrize(("blocks", "width"), [(2, 1024), (9, 256), (64, 64)])
+def test_zero_gamma_starts_every_block_as_its_skip_path(blocks: int, width: int) -> None:
+    model = networks.residual(blocks, width, norm=True).eval()
+    initialize(model, "zero_gamma")
+    x = torch.randn(4, width)
+    assert torch.equal(model[1:-1](x), x)
+
+
 def test_zero_gamma_without_a_norm_at_the_end_is_refused() -> None:
     with pytest.raises(InitBenchError, match="no residual branch ends in a norm"):
         initialize(networks.transformer(), "zero_gamma")
 
 
 @given(n_out=st.integers(1, 70), n_in=st.integers(1, 70))
+@example(n_out=64, n_in=1024)
+@example(n_out=1024, n_in=64)
 def test_a_zero_matrix_is_an_identity_or_columns_of_a_hadamard_matrix(
     n_out: int, n_in: int
 ) -> None:
@@ -179,6 +189,32 @@ def test_t_fixup_scales_by_the_depth_of_each_stack(encoders: int, decoders: int)
     assert torch.allclose(found["embedding.weight"], drawn * (9 * decoders) ** -0.25)
 
 
+@pytest.mark.slow
+@given(
+    encoders=st.integers(2, 64),
+    decoders=st.integers(2, 64),
+    width=st.sampled_from([64, 256, 1024]),
+)
+@example(encoders=64, decoders=2, width=1024)
+@example(encoders=2, decoders=64, width=64)
+@settings(max_examples=1)
+def test_t_fixup_follows_depth_and_no_width(encoders: int, decoders: int, width: int) -> None:
+    model = nn.Transformer(width, 2, encoders, decoders, 2 * width, batch_first=True, device="meta")
+    plain, found = (
+        initialize(model, spec).table.set_index("parameter")["std_nominal"]
+        for spec in ("xavier_uniform", "t_fixup")
+    )
+    factors = 0.67 * encoders**-0.25, (9 * decoders) ** -0.25
+    stacks = {"encoder": (encoders, factors[0]), "decoder": (decoders, factors[1])}
+    for stack, (layers, factor) in stacks.items():
+        for layer in (0, layers - 1):
+            for part in ("linear1", "linear2", "self_attn.out_proj"):
+                name = f"{stack}.layers.{layer}.{part}.weight"
+                assert found[name] == pytest.approx(factor * plain[name])
+            name = f"{stack}.layers.{layer}.self_attn.in_proj_weight"
+            assert found[name] == pytest.approx(plain[name] * math.sqrt((2 + factor**2) / 3))
+
+
 @pytest.mark.parametrize("layers", [1, 6])
 def test_t_fixup_states_the_std_of_packed_projections(layers: int) -> None:
     """Two thirds keep Glorot's variance 2/(d + d), the value's third is scaled."""
@@ -193,6 +229,8 @@ def test_t_fixup_states_the_std_of_packed_projections(layers: int) -> None:
 
 
 @given(w0=st.floats(1, 60), width=st.integers(20, 60))
+@example(w0=30.0, width=64)
+@example(w0=30.0, width=1024)
 def test_siren_draws_within_its_bounds_and_up_to_them(w0: float, width: int) -> None:
     model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, width), nn.Linear(width, 1))
     found = weights(model, f"siren(w0={w0!r})")
@@ -204,14 +242,19 @@ def test_siren_draws_within_its_bounds_and_up_to_them(w0: float, width: int) -> 
     assert found["1.bias"].abs().max().item() <= width**-0.5
 
 
-def test_sirens_pre_activations_are_standard_normal_at_any_depth() -> None:
+@pytest.mark.parametrize(
+    ("width", "depth", "within"), [(512, 4, 0.1), (1024, 2, 0.1), (64, 64, 0.35)]
+)
+def test_sirens_pre_activations_are_standard_normal_at_any_depth(
+    width: int, depth: int, within: float
+) -> None:
     """Theorem 1.8 of the supplement: std of w0 (Wx + b) without b is 1, input arcsine."""
-    layers = [nn.Linear(512, 512, bias=False) for _ in range(4)]
-    model = nn.Sequential(nn.Linear(2, 512, bias=False), *layers)
+    layers = [nn.Linear(width, width, bias=False) for _ in range(depth)]
+    model = nn.Sequential(nn.Linear(2, width, bias=False), *layers)
     initialize(model, "siren")
     signal = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    for depth, layer in enumerate(model):
+    for index, layer in enumerate(model):
         inner = 30 * layer(signal)
         signal = torch.sin(inner)
-        if depth:
-            assert inner.std().item() == pytest.approx(1, abs=0.1)
+        if index:
+            assert inner.std().item() == pytest.approx(1, abs=within)

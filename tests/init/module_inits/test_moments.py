@@ -43,6 +43,15 @@ def test_relu_networks_keep_their_variance_at_any_depth(depth: int) -> None:
     assert 0.3 < model(normal(64, 256)).square().mean().item() < 3
 
 
+@pytest.mark.parametrize(("width", "depth"), [(64, 64), (64, 2), (1024, 2), (1024, 64)])
+def test_relu_networks_get_he_s_std_at_any_width_and_depth(width: int, depth: int) -> None:
+    with torch.device("meta"):
+        report = ib.initialize(mlp(nn.ReLU, width, depth), "moments(start='lecun_normal')")
+    first, *others = [row.std_nominal for row in report.rows if len(row.shape) == 2]
+    assert first == pytest.approx(width**-0.5)
+    assert others == pytest.approx([(2 / width) ** 0.5] * (depth - 1), rel=1e-3)
+
+
 class Branched(nn.Module):
     """Sums, products, constants, functions, a norm and an own weight."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
@@ -84,11 +84,14 @@ def stds(report: Report) -> dict[str, float]:
 
 
 @given(width=WIDTHS, base=WIDTHS, depth=st.integers(3, 6))
-@settings(deadline=None, max_examples=25)
+@example(width=1024, base=64, depth=64)
+@example(width=64, base=1024, depth=3)
+@settings(deadline=None, max_examples=8)
 def test_std_and_rates_follow_the_width_by_role(width: int, base: int, depth: int) -> None:
-    model, n = perceptron(width, depth), width / base
+    with torch.device("meta"):
+        model, narrow, n = perceptron(width, depth), perceptron(base, depth), width / base
     report = initialize(model, f"mup(base_width={base})")
-    plain = stds(initialize(perceptron(base, depth), "he_normal"))
+    plain = stds(initialize(narrow, "he_normal"))
     last = f"{len(model) - 1}.weight"
     adam, sgd = report.factors("adamw"), report.factors("sgd")
     for name, std in stds(report).items():
@@ -121,13 +124,17 @@ def test_a_base_model_and_a_base_width_say_the_same(width: int) -> None:
 
 
 @pytest.mark.slow
-@given(depth=DEPTHS, alpha=st.sampled_from([0.5, 1.0]))
-@settings(deadline=None, max_examples=8)
-def test_branches_follow_the_depth(depth: int, alpha: float) -> None:
-    model, times = networks.residual(depth, width=16), depth / 2
-    spec = f"completep(base_width=16, base_depth=2, alpha={alpha})"
+@given(depth=DEPTHS, width=WIDTHS, alpha=st.sampled_from([0.5, 1.0]))
+@example(depth=64, width=1024, alpha=1.0)
+@example(depth=2, width=64, alpha=1.0)
+@settings(deadline=None, max_examples=6)
+def test_branches_follow_the_depth(depth: int, width: int, alpha: float) -> None:
+    with torch.device("meta"):
+        model, other = networks.residual(depth, width), networks.residual(depth, width)
+    times = depth / 2
+    spec = f"completep(base_width={width}, base_depth=2, alpha={alpha})"
     report = initialize(model, spec)
-    plain = stds(initialize(networks.residual(depth, width=16), "he_normal"))
+    plain = stds(initialize(other, "he_normal"))
     found, adam = stds(report), report.factors("adamw")
     for block in range(1, depth + 1):
         inner, last = f"{block}.fc1.weight", f"{block}.fc2.weight"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -152,7 +152,10 @@ def test_skipinit_is_layer_scale_on_factors_per_channel() -> None:
         ib.initialize(model, "skipinit(scale='wide')")
 
 
-@pytest.mark.parametrize(("width", "heads"), [(64, 4), (96, 3), (128, 1)])
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [(64, 4), (96, 3), (128, 1), pytest.param(1024, 1, marks=pytest.mark.slow)],
+)
 def test_mimetic_products_are_near_the_identity(width: int, heads: int) -> None:
     layer = nn.MultiheadAttention(width, heads)
     ib.initialize(layer, "mimetic")
@@ -166,6 +169,21 @@ def test_mimetic_products_are_near_the_identity(width: int, heads: int) -> None:
         sizes = torch.linalg.svdvals(q.T @ k)[:head]
         assert torch.allclose(torch.linalg.svdvals(q) ** 2, sizes, rtol=1e-3)
         assert torch.trace(q.T @ k) > 0
+
+
+@pytest.mark.parametrize("layers", [2, pytest.param(64, marks=pytest.mark.slow)])
+def test_mimetic_draws_every_layer_by_its_law_alone(layers: int) -> None:
+    model: Any = encoder(layers, 64)
+    ib.initialize(model, "mimetic")
+    firsts = []
+    for layer in model.layers:
+        attention = layer.self_attn
+        value = attention.in_proj_weight.detach()[128:]
+        product = attention.out_proj.weight.detach() @ value
+        # The mean of 64 draws with std 0.4 / 8 around -0.4.
+        assert product.diagonal().mean().item() == pytest.approx(-0.4, abs=6 * 0.4 / 64)
+        firsts.append(value[0, 0].item())
+    assert len(set(firsts)) == layers
 
 
 def test_mimetic_takes_gpt2_and_refuses_grouped_queries() -> None:
@@ -212,7 +230,7 @@ def test_a_dyt_is_a_norm_and_no_nonlinearity() -> None:
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell])
-@pytest.mark.parametrize("width", [64, 200])
+@pytest.mark.parametrize("width", [64, 200, pytest.param(1024, marks=pytest.mark.slow)])
 def test_recurrent_matrices_are_orthogonal_per_gate(kind: Any, width: int) -> None:
     layer = kind(3, width)
     ib.initialize(layer, "recurrent")
@@ -301,7 +319,34 @@ def test_mamba_fills_transformers_models_by_its_law(kind: str) -> None:
     assert set(own["looks_like"]) == {"mamba", "ones"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("layers", "width"), [(64, 64), (2, 1024)])
+def test_mamba_shares_the_stream_among_its_layers_at_any_size(layers: int, width: int) -> None:
+    model = networks.state_space(layers, width)
+    report = ib.initialize(model, "mamba")
+    table: Any = report.table.set_index("parameter")["std_nominal"]
+    for layer in (1, layers):
+        mixer: Any = model[layer]
+        assert torch.allclose(mixer.A_log.exp(), torch.arange(1.0, 5.0).expand(width, 4))
+        assert mixer.D.eq(1).all()
+        ratio = table[f"{layer}.out_proj.weight"] / table[f"{layer}.in_proj.weight"]
+        assert ratio == pytest.approx(layers**-0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_matrices_are_orthogonal_in_each_of_many_layers(kind: Any) -> None:
+    layer = kind(3, 64, num_layers=64)
+    ib.initialize(layer, "recurrent")
+    for name, value in layer.named_parameters():
+        if "weight_hh" in name:
+            for gate in value.detach().view(-1, 64, 64):
+                assert torch.allclose(gate @ gate.T, torch.eye(64), atol=1e-4)
+
+
 @given(rows=st.integers(3, 90), columns=st.integers(3, 90))
+@example(rows=64, columns=1024)
+@example(rows=1024, columns=64)
 def test_sinusoidal_weights_have_glorots_variance_and_balanced_rows(
     rows: int, columns: int
 ) -> None:
@@ -322,6 +367,8 @@ def test_tanh_init_is_an_identity_with_noise_and_keeps_deep_signals(width: int) 
 
 
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40))
+@example(rows=64, columns=1024)
+@example(rows=1024, columns=64)
 def test_a_repeated_identity_has_a_one_for_each_of_the_longer_side(rows: int, columns: int) -> None:
     matrix = repeated_identity(rows, columns)
     assert matrix.sum() == max(rows, columns)
@@ -329,11 +376,11 @@ def test_a_repeated_identity_has_a_one_for_each_of_the_longer_side(rows: int, co
     assert (matrix.sum(dim=longer) == 1).all()
 
 
-@pytest.mark.parametrize("blocks", DEPTHS)
-def test_idinit_carries_its_input_through_any_depth(blocks: int) -> None:
-    model = networks.residual(blocks, width=8)
+@pytest.mark.parametrize(("blocks", "width"), [(2, 1024), (8, 8), (64, 64)])
+def test_idinit_carries_its_input_through_any_depth(blocks: int, width: int) -> None:
+    model = networks.residual(blocks, width)
     ib.initialize(model, "idinit")
-    x = torch.rand(4, 8)
+    x = torch.rand(4, width)
     assert torch.allclose(model[1:-1](x), x * (1 + 1e-6) ** blocks, rtol=1e-4)
     convolution = nn.Conv2d(4, 4 * 9, 3, padding=1, bias=False)
     ib.initialize(convolution, "idinit")

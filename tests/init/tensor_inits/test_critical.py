@@ -27,12 +27,14 @@ def assert_normal(values: torch.Tensor, variance: float) -> None:
     assert distance < math.sqrt(math.log(2 / ALARM) / (2 * z.size))
 
 
+@pytest.mark.parametrize("shape", [(70, 20, 3), (64, 1024), (1024, 64)], ids=str)
 @pytest.mark.parametrize(("activation", "sigma_b2"), POINTS)
-def test_weights_have_the_critical_variance(activation: str, sigma_b2: float) -> None:
-    weight = critical_normal_(
-        torch.empty(70, 20, 3), activation, sigma_b2, generator=stream(0, "w")
-    )
-    assert_normal(weight, critical_line(activation, sigma_b2=sigma_b2) / 60)
+def test_weights_have_the_critical_variance(
+    activation: str, sigma_b2: float, shape: tuple[int, ...]
+) -> None:
+    weight = critical_normal_(torch.empty(shape), activation, sigma_b2, generator=stream(0, "w"))
+    inputs = math.prod(shape[1:])
+    assert_normal(weight, critical_line(activation, sigma_b2=sigma_b2) / inputs)
 
 
 @pytest.mark.parametrize("sigma_b2", [0.05, 1.0])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def test_orthogonal_is_orthogonal_to_1e_5(
     assert_orthogonal(weight.flatten(1), gain)
 
 
-@pytest.mark.parametrize("shape", [(512, 512), (700, 300), (300, 700)], ids=str)
+@pytest.mark.parametrize("shape", [(512, 512), (64, 1024), (1024, 300), (1024, 1024)], ids=str)
 def test_orthogonal_is_orthogonal_to_1e_5_at_the_size_of_a_layer(shape: tuple[int, int]) -> None:
     assert_orthogonal(drawn(orthogonal_, *shape))
 
@@ -92,6 +92,8 @@ def test_orthogonal_fills_a_kernel_in_channels_last() -> None:
 
 @pytest.mark.parametrize("kernel", [(3,), (3, 5), (1, 3, 3), (2,)], ids=str)
 @given(n_in=st.integers(1, 6), more=st.integers(0, 6), gain=gains, seed=seeds)
+@example(n_in=64, more=0, gain=1.0, seed=0)
+@example(n_in=64, more=192, gain=1.0, seed=0)
 def test_a_delta_orthogonal_convolution_keeps_lengths(
     kernel: tuple[int, ...], n_in: int, more: int, gain: float, seed: int
 ) -> None:
@@ -112,6 +114,8 @@ def test_a_narrowing_layer_has_no_delta_orthogonal_kernel() -> None:
 
 
 @given(half_widths=st.lists(st.integers(1, 8), min_size=2, max_size=6), seed=seeds)
+@example(half_widths=[32] * 65, seed=0)
+@example(half_widths=[512, 512, 512], seed=0)
 def test_a_looks_linear_relu_network_is_linear(half_widths: list[int], seed: int) -> None:
     widths = [2 * width for width in half_widths]
     layers: list[nn.Module] = []
@@ -125,6 +129,7 @@ def test_a_looks_linear_relu_network_is_linear(half_widths: list[int], seed: int
 
 
 @given(half_width=st.integers(1, 16), gain=gains, seed=seeds)
+@example(half_width=512, gain=1.0, seed=0)
 def test_looks_linear_keeps_the_length_of_what_its_pairs_carry(
     half_width: int, gain: float, seed: int
 ) -> None:
@@ -143,6 +148,8 @@ def test_looks_linear_refuses_units_without_a_mirror(shape: tuple[int, ...]) -> 
 
 
 @given(n_out=sizes, n_in=sizes, gain=gains)
+@example(n_out=64, n_in=1024, gain=0.5)
+@example(n_out=1024, n_in=64, gain=0.5)
 def test_the_identity_passes_what_fits(n_out: int, n_in: int, gain: float) -> None:
     weight, x = identity_(torch.empty(n_out, n_in), gain), torch.rand(n_in)
     passed = min(n_out, n_in)
@@ -156,6 +163,8 @@ def test_the_identity_passes_what_fits(n_out: int, n_in: int, gain: float) -> No
     k=st.integers(0, 2),
     axes=st.integers(1, 3),
 )
+@example(groups=2, channels=512, k=1, axes=1)
+@example(groups=1, channels=64, k=1, axes=2)
 def test_dirac_and_identity_kernels_pass_every_group(
     groups: int, channels: int, k: int, axes: int
 ) -> None:
@@ -169,6 +178,8 @@ def test_dirac_and_identity_kernels_pass_every_group(
 
 
 @given(rows=sizes, columns=sizes, sparsity=st.floats(0, 1), seed=seeds)
+@example(rows=1024, columns=64, sparsity=0.9, seed=0)
+@example(rows=64, columns=1024, sparsity=0.9, seed=0)
 def test_sparse_zeroes_the_same_number_in_every_column(
     rows: int, columns: int, sparsity: float, seed: int
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
@@ -48,7 +48,7 @@ shapes = st.builds(
     st.integers(20, 90),
     st.integers(20, 90),
     st.sampled_from([(), (3,), (3, 2)]),
-)
+) | st.sampled_from([(64, 64), (1024, 64), (64, 1024), (512, 1024)])
 seeds = st.integers(0, 2**31)
 
 
@@ -97,6 +97,8 @@ def assert_drawn_from(law: str, weight: Tensor, variance: float) -> None:
 
 @pytest.mark.parametrize("name", SCALED)
 @given(shape=shapes, seed=seeds)
+@example(shape=(1024, 64), seed=0)
+@example(shape=(64, 1024), seed=0)
 def test_a_scaled_init_has_the_distribution_it_states(
     name: str, shape: tuple[int, ...], seed: int
 ) -> None:
