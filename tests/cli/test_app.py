@@ -98,6 +98,25 @@ def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ..
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp or --inits mlp"),
+        (("bench", "quick"), "unexpected argument 'quick': the option is --quick"),
+        (("paper", "he2015", "list"), "unexpected argument 'list': the option is --list"),
+        (("diagnose", "mine:net", "8,3"), "unexpected argument '8,3': write --input 8,3"),
+        (("doctor", "me"), "unexpected argument 'me'. See what it takes: init-bench doctor --help"),
+    ],
+)
+def test_a_word_in_the_wrong_place_is_told_its_option(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = _cli(*words, cwd=tmp_path)
+    _refused(done, said)
+    assert len(done.stderr.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
+
+
 def test_an_unknown_menu_is_refused(tmp_path: Path) -> None:
     _refused(_process("list", "init", cwd=tmp_path), "did you mean 'inits'")
 
