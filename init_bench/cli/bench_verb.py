@@ -54,7 +54,7 @@ def bench(
     and a README say for each architecture what to use and what to avoid.
     """
     check_inits(inits or ())
-    chosen = None if seeds is None else seed_count(seeds)
+    chosen = None if seeds is None else seed_count(seeds, minimum=2)
     if dry_run:
         from init_bench.comparison.bench.forecast import forecast_bench
         from init_bench.comparison.bench.pipeline import planned

@@ -90,7 +90,7 @@ def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("book", "--seeds", "0"), ("book", "--steps", "-1"), ("book", "--only", "6-16")],
+    [("book", "--seeds", "0"), ("paper", "he2015", "--seeds", "0"), ("book", "--steps", "-1"), ("book", "--only", "6-16")],
     ids=str,
 )
 def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
@@ -420,6 +420,10 @@ def test_coord_check_takes_depths_and_the_rates_of_an_initializer() -> None:
     ("words", "said"),
     [
         ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be integers from 1"),
+        (
+            (f"{__name__}:of_width", "--widths", "8,16", "--seeds", "1"),
+            "--seeds must be an integer of at least 2, got 1",
+        ),
         (
             (f"{__name__}:of_width", "--widths", "8,16", "--optimizer", "lion"),
             "unknown optimizer 'lion'",

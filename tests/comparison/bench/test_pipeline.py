@@ -126,7 +126,10 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             ["--tasks", "rates.toml"],
             r"rates must be at least 3 different ones .*, got \[0.1\]",
         ),
-        (["--tasks", "mlp", "--seeds", "1"], "at least 2"),
+        (
+            ["--tasks", "mlp", "--seeds", "1"],
+            "^error: --seeds must be a count of at least 2, such as 10, or auto: got '1'$",
+        ),
         (["--tasks", "mpl"], "unknown task 'mpl': did you mean 'mlp'"),
         (["--tasks", "mlp", "--inits", "he_norml"], "unknown init 'he_norml'"),
     ],
@@ -200,4 +203,4 @@ def test_seeds_are_added_where_no_difference_shows_and_a_second_call_adds_none(
 def test_a_number_of_seeds_that_is_none_is_refused(tmp_path: Path) -> None:
     done = init_bench("bench", "--seeds", "atuo", "--out", "out", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--seeds must be a number, such as 10, or auto: got 'atuo'" in done.stderr
+    assert "--seeds must be a count of at least 2, such as 10, or auto: got 'atuo'" in done.stderr
