@@ -66,7 +66,7 @@ def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
         "commit": commit(),
         "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "seeds": f"final runs {_final_seeds(protocol)}; tuning {_span(protocol.seeds_of_tuning)}",
+        "seeds": f"final runs {_final_seeds(protocol, arms)}; tuning {_span(protocol.seeds_of_tuning)}",
         "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
     }
     return _markdown(["", ""], rows.items())
@@ -156,10 +156,16 @@ def _span(seeds: tuple[int, ...]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
 
 
-def _final_seeds(protocol: Protocol) -> str:
-    first, *more = (_span(seeds) for seeds in protocol.looks)
-    added = f", and {' or '.join(more)} where that left the best open" if more else ""
-    return first + added
+def _final_seeds(protocol: Protocol, arms: pd.DataFrame) -> str:
+    """Return the seeds of the final runs; of those that ``"auto"`` offers, the ones taken."""
+    first, *more = protocol.looks
+    if not more:
+        return _span(first)
+    most = arms.loc[arms["outcome"] == "final_loss", "n"].max()
+    added = [_span(seeds) for seeds in more if len(seeds) <= most]
+    if not added:
+        return f"{_span(first)} (auto: no task needed more)"
+    return f"{_span(first)}; {' or '.join(added)} of arms that no test set apart from the best"
 
 
 def _command() -> str:
