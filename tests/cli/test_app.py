@@ -90,7 +90,12 @@ def test_a_folder_of_someone_elses_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("book", "--seeds", "0"), ("paper", "he2015", "--seeds", "0"), ("book", "--steps", "-1"), ("book", "--only", "6-16")],
+    [
+        ("book", "--seeds", "0"),
+        ("paper", "he2015", "--seeds", "0"),
+        ("book", "--steps", "-1"),
+        ("book", "--only", "6-16"),
+    ],
     ids=str,
 )
 def test_bad_words_for_the_book_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
