@@ -14,7 +14,6 @@ from init_bench.training.devices import devices_of
 from init_bench.training.dispatch import default_workers, trainer_for
 from init_bench.training.forecast import duration_text
 
-
 MOST = ("most_runs", "most_seconds")
 
 

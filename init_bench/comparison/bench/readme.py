@@ -66,7 +66,8 @@ def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
         "commit": commit(),
         "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "seeds": f"final runs {_final_seeds(protocol, arms)}; tuning {_span(protocol.seeds_of_tuning)}",
+        "seeds": f"final runs {_final_seeds(protocol, arms)}; tuning "
+        f"{_span(protocol.seeds_of_tuning)}",
         "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
     }
     return _markdown(["", ""], rows.items())
