@@ -30,6 +30,13 @@ OUTCOMES = {
 """Columns of a task's table."""
 
 
+CAPPED = (
+    "The loss at the end and the mean loss count at most chance's, that of a constant output; a "
+    "run that diverged counts with it. Curves in the figures are as trained and may lie above."
+)
+"""What to know where a table stands beside curves."""
+
+
 QUICK_NOTE = (
     "A quick look: short runs from few seeds. Small differences stay hidden, and longer runs may "
     "order the initializers otherwise."
@@ -102,8 +109,8 @@ def _reading() -> str:
         "were added, 5 %; differences below 2 % count as none). *Avoid*: shown to be worse than "
         "the best, and by the mean a tenth of chance's loss behind it or more, the worst first. "
         "*Smallest gap of avoid*: the best of those to avoid against the best, with an interval "
-        "that holds for all pairs. Each arm runs at its own best rate. Protocol and definitions: "
-        "`docs/bench.md`. `runs.csv` holds "
+        "that holds for all pairs. Each arm runs at its own best rate. "
+        f"{CAPPED} Protocol and definitions: `docs/bench.md`. `runs.csv` holds "
         "every final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every "
         "test, `arms.csv` every outcome."
     )

@@ -48,6 +48,10 @@ def test_only_seeds_that_were_taken_are_named(
     assert said in text
 
 
+def test_what_counts_at_most_chances_loss_is_said() -> None:
+    assert "the mean loss count at most chance's" in readme(Protocol(), {"he_normal": 10})
+
+
 def test_every_column_that_is_explained_is_shown() -> None:
     text = readme(Protocol(), {"he_normal": 10, "zero": 10})
     (header,) = re.findall(r"^\| architecture.*$", text, flags=re.M)
