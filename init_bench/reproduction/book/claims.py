@@ -13,6 +13,7 @@ from init_bench.reproduction.book.quantities import (
     loss_at_best_rate,
     most_distinct_rows,
 )
+from init_bench.reproduction.book.result import STEPS
 from init_bench.reproduction.claim_verdicts import Claim, Second
 
 RATES = (0.01, 0.1, 1.0)
@@ -220,8 +221,9 @@ CLAIMS: tuple[Claim, ...] = (
         "normal(std=1)",
         low=2.29,
         second=Second(_TUNED, "rates", loss_at_best_rate("normal(std=1)")),
-        note="in 2000 steps the weights that saturate sigmoid train, at each of these rates better "
-        "than 1/√n",
+        note=f"in {STEPS} steps the weights that saturate sigmoid train, at each of these rates "
+        "better than 1/√n",
+        note_steps=STEPS,
     ),
     _final_loss(
         "lecun-sigmoid-learns",
@@ -229,7 +231,8 @@ CLAIMS: tuple[Claim, ...] = (
         "lecun_normal",
         high=0.5,
         second=Second(_TUNED, "rates", loss_at_best_rate("lecun_normal")),
-        note="in 2000 steps it learns only at a learning rate a hundred times the book's",
+        note=f"in {STEPS} steps it learns only at a learning rate a hundred times the book's",
+        note_steps=STEPS,
     ),
     Claim(
         "sigmoid-none-learns",

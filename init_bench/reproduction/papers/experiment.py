@@ -1,5 +1,7 @@
 """Describe how a paper is rechecked: what is measured, what theory expects, which claims follow."""
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -38,9 +40,13 @@ def tables(measured: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ..
 
 
 QUICK_NOTE = (
-    "A quick look, on smaller sizes and fewer steps than said: its verdicts do not speak of the "
-    "paper."
+    "A quick run, on smaller sizes than said and with few steps: what holds here, or does not, is "
+    "no verdict on the paper."
 )
+
+
+QUICK_SUMMARY = "Quick run, no verdict on the paper:"
+"""What stands before the number of claims that hold."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,51 @@ class Experiment:
             for claim in picture.claims
         )
 
+    @property
+    def usual_steps(self) -> int | None:
+        """The training steps of ``measure``; ``None`` where it does not train."""
+        parameter = inspect.signature(self.measure).parameters.get("steps")
+        return None if parameter is None else int(parameter.default)
 
-def experiment_of(name: str) -> Experiment:
-    """Return how the paper ``name`` is rechecked."""
+
+def experiment_of(name: str, *, quick: bool = False) -> Experiment:
+    """Return how the paper ``name`` is rechecked; a quick run's words state its own steps."""
     module = import_module(f"init_bench.reproduction.papers.{name}")
     found: Experiment = module.EXPERIMENT
-    return found
+    usual = found.usual_steps
+    if not quick or usual is None or "steps" not in found.quick:
+        return found
+
+    def told(text: str) -> str:
+        return with_steps(text, usual, int(found.quick["steps"]))
+
+    pictures = {name: _told(picture, told) for name, picture in found.pictures.items()}
+    return replace(found, setting=told(found.setting), pictures=pictures)
+
+
+def with_steps(text: str, usual: int, steps: int) -> str:
+    """Return words about a training of ``usual`` steps as those about one of ``steps``.
+
+    Example:
+        >>> with_steps("loss of the last 50 of 500 steps", 500, 10)
+        'loss of the last 10 of 10 steps'
+    """
+    text = re.sub(
+        rf"last (\d+) of {usual} steps",
+        lambda found: f"last {min(int(found[1]), steps)} of {steps} steps",
+        text,
+    )
+    return re.sub(rf"(?<=counts as ){usual}\b|\b{usual}(?= steps)", str(steps), text)
+
+
+def _told(picture: Picture, told: Callable[[str], str]) -> Picture:
+    """Return a picture with other words below it, at its axes and in its claims."""
+    panels = tuple(replace(p, y=told(p.y), title=told(p.title)) for p in picture.panels)
+    claims = tuple(
+        replace(c, statement=told(c.statement), quantity=told(c.quantity), note=told(c.note))
+        for c in picture.claims
+    )
+    return Picture(panels, told(picture.caption), claims)
 
 
 def frames_of(found: Tables) -> dict[str, pd.DataFrame]:

@@ -54,7 +54,7 @@ def paper(
         init_bench.errors.InitBenchError: unknown paper 'he2051': did you mean 'he2015'? ...
     """
     lookup(PAPERS, name, kind="paper")
-    experiment = experiment_of(name)
+    experiment = experiment_of(name, quick=quick)
     numbers = seeds_from(experiment.seeds if seeds is None else seeds)
     folder = Path("results/papers") / name if out is None else Path(out)
     make_folder(folder)

@@ -14,6 +14,7 @@ from init_bench.reproduction.claim_verdicts import judge
 from init_bench.reproduction.papers.experiment import (
     EXPECTED,
     MEASURED,
+    Experiment,
     Tables,
     experiment_of,
     frames_of,
@@ -46,6 +47,32 @@ def test_a_run_writes_tables_figures_and_a_page(tmp_path: Path) -> None:
         assert words in page
     assert found.read in str(found) and json.loads(found.to_json())["summary"] == found.summary
     assert {path.name for path in found.save(tmp_path)} >= {"lu2019.png", "lu2019.html"}
+
+
+def test_a_quick_run_says_on_every_face_that_it_does_not_judge_the_paper(tmp_path: Path) -> None:
+    found = ib.paper("lu2019", tmp_path, seeds=[0, 1], quick=True)
+    words = "Quick run, no verdict on the paper: "
+    assert found.summary.startswith(words) and words in str(found)
+    for file in ("README.md", "report.html"):
+        assert words in (tmp_path / file).read_text()
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_words_of_a_quick_run_state_its_own_steps(name: str) -> None:
+    usual, quick = experiment_of(name), experiment_of(name, quick=True)
+
+    def words(experiment: Experiment) -> str:
+        panels = [panel for picture in experiment.pictures.values() for panel in picture.panels]
+        captions = [picture.caption for picture in experiment.pictures.values()]
+        claims = [f"{claim.quantity} {claim.statement}" for claim in experiment.claims]
+        return " ".join([experiment.setting, *captions, *claims, *(panel.y for panel in panels)])
+
+    steps = usual.usual_steps
+    if steps is None or "steps" not in usual.quick:
+        assert words(quick) == words(usual)
+    else:
+        assert f" {steps} steps" not in words(quick)
+    assert [claim.name for claim in quick.claims] == [claim.name for claim in usual.claims]
 
 
 def test_the_same_seeds_give_the_same_numbers() -> None:
@@ -130,7 +157,7 @@ def test_an_unknown_paper_is_refused_with_the_nearest_name(tmp_path: Path) -> No
     [
         (("he2051",), "did you mean 'he2015'"),
         ((), "name a paper: glorot2010"),
-        (("lu2019", "--seeds", "0"), "seeds must be a count"),
+        (("lu2019", "--seeds", "0"), "--seeds must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_words_end_with_exit_code_2(
