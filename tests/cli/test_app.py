@@ -434,6 +434,11 @@ def test_coord_check_takes_depths_and_the_rates_of_an_initializer() -> None:
             "unknown optimizer 'lion'",
         ),
         (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from width alone"),
+        (
+            (f"{__name__}:of_width", "--widths", "8", "--depths", "2,4"),
+            "cannot be built from width and depth alone: it takes a width, but no depth",
+        ),
+        ((f"{__name__}:of_nothing", "--widths", "8,16"), "from width alone: it takes no width"),
     ],
 )
 def test_coord_check_refuses_bad_words(words: tuple[str, ...], said: str) -> None:
@@ -444,6 +449,11 @@ def of_size(width: int, depth: int) -> nn.Module:
     """Return a classifier of 5 inputs and 3 classes, with ``depth`` hidden layers between."""
     hidden = [part for _ in range(depth) for part in (nn.Linear(width, width), nn.ReLU())]
     return nn.Sequential(nn.Linear(5, width), nn.ReLU(), *hidden, nn.Linear(width, 3))
+
+
+def of_nothing() -> nn.Module:
+    """Return a classifier of one size."""
+    return of_width(8)
 
 
 def of_width(width: int) -> nn.Module:
