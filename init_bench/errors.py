@@ -4,6 +4,7 @@ import difflib
 import inspect
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -18,21 +19,55 @@ class StorageError(InitBenchError):
     """Output that cannot be written: a full disk, a folder that has become read-only."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+NO_ALIASES: Mapping[str, str] = {}
+
+
+def nearest(name: str, known: Iterable[str], aliases: Mapping[str, str] = NO_ALIASES) -> str:
     """Return ``": did you mean 'x'?"`` for the known name nearest to ``name``, else ``"."``.
 
     Example:
         >>> nearest("Relu", ["elu", "relu"]), nearest("qqq", ["elu", "relu"])
         (": did you mean 'relu'?", '.')
     """
-    near = _similar(name, known)
+    near = similar_names(name, known, aliases)
     return f": did you mean {near[0]!r}?" if near else "."
 
 
-def _similar(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names most similar to ``name``, at most four, whatever their case."""
-    spelled = {one.lower(): one for one in known}
-    return [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=4)]
+SUGGESTED = 4
+"""Names that a message suggests at most."""
+
+
+def similar_names(
+    name: str, known: Iterable[str], aliases: Mapping[str, str] = NO_ALIASES
+) -> list[str]:
+    """Return the known names that ``name`` may mean, at most four, the likeliest first.
+
+    Those that begin with it or have it as a word; without any, those spelled alike. Case and
+    underscores at the ends do not count. ``aliases`` are other names and what each stands for,
+    which is returned.
+
+    Example:
+        >>> similar_names("he", ["zeros", "he_normal", "he_uniform"])
+        ['he_normal', 'he_uniform']
+        >>> similar_names("kaiming", ["he_normal"], {"kaiming_normal": "he_normal"})
+        ['he_normal']
+    """
+    meant = {one: one for one in known} | dict(aliases)
+    spelled = {one.lower(): meant[one] for one in sorted(meant, key=len)}
+    asked = name.lower().strip("_")
+    parts = [one for one in spelled if asked and _has_part(one, asked)]
+    found = parts or difflib.get_close_matches(asked, spelled, n=SUGGESTED)
+    return list(dict.fromkeys(spelled[one] for one in found))[:SUGGESTED]
+
+
+def _has_part(name: str, part: str) -> bool:
+    """Return whether ``name`` begins with ``part`` or has it as a word; a letter is no beginning.
+
+    Example:
+        >>> [_has_part("torch.he_normal", part) for part in ("torch", "he", "norm", "t")]
+        [True, True, False, False]
+    """
+    return (len(part) > 1 and name.startswith(part)) or part in re.split("[_.]", name)
 
 
 LISTED = ("init", "activation", "model", "dataset", "executor")
@@ -43,11 +78,19 @@ LONG = 30
 """A menu of more names than this is not repeated in a message."""
 
 
-def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
+def lookup(
+    menu: Mapping[str, T], name: str, *, kind: str, aliases: Mapping[str, str] = NO_ALIASES
+) -> T:
     """Return ``menu[name]``; if there is none, say what was asked, what exists and what to do.
 
     A message names the whole menu; of one with more than ``LONG`` names, the similar ones and
     the command that lists all.
+
+    Args:
+        menu: what there is, by name.
+        name: what was asked for.
+        kind: of what is on the menu.
+        aliases: other names and what each stands for, which a message suggests.
 
     Raises:
         InitBenchError: ``name`` is not on the menu.
@@ -60,10 +103,10 @@ def lookup(menu: Mapping[str, T], name: str, *, kind: str) -> T:
         return menu[name]
     known = f"Known: {', '.join(menu)}."
     if len(menu) > LONG and kind in LISTED:
-        similar = ", ".join(_similar(name, menu)[1:])
+        similar = ", ".join(similar_names(name, menu, aliases)[1:])
         known = f"Similar: {similar}. " * bool(similar)
         known += f"List all: init-bench list {kind}s"
-    raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu)} {known}")
+    raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu, aliases)} {known}")
 
 
 def check_finite(value: object, name: str, *, minimum: float = -math.inf) -> float:

@@ -11,7 +11,18 @@ from torch import nn
 from typer.testing import CliRunner
 
 from init_bench.cli.app import app
-from init_bench.errors import LISTED, LONG, InitBenchError, check_finite, lookup, misfit, nearest
+from init_bench.cli.early_checks import check_inits
+from init_bench.errors import (
+    LISTED,
+    LONG,
+    InitBenchError,
+    check_finite,
+    lookup,
+    misfit,
+    nearest,
+    similar_names,
+)
+from init_bench.init import parse
 from init_bench.training.devices import resolve_device
 
 MENU = {"he_normal": 1, "lecun_normal": 2, "zeros": 3}
@@ -85,6 +96,38 @@ def test_a_device_called_gpu_is_cuda_to_torch() -> None:
 )
 def test_nearest_ends_the_sentence(name: str, guess: str) -> None:
     assert nearest(name, MENU) == guess
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("he", ["he_normal", "he_uniform"]),
+        ("xavier", ["xavier_normal", "torch.xavier_normal"]),
+        ("default", ["torch.default"]),
+        ("kaiming", ["he_normal"]),
+        ("Kaiming_Normal_", ["he_normal"]),
+        ("zeros_", ["zeros"]),
+        ("h", []),
+    ],
+)
+def test_a_part_of_a_name_or_of_its_other_names_suggests_it(name: str, found: list[str]) -> None:
+    known = ["he_uniform", "he_normal", "torch.xavier_normal", "xavier_normal", "torch.default"]
+    aliases = {"kaiming_normal": "he_normal"}
+    assert similar_names(name, [*known, "zeros"], aliases) == found
+
+
+def test_no_more_names_are_suggested_than_a_line_holds() -> None:
+    assert similar_names("he", [f"he_{i}" for i in range(10)]) == [f"he_{i}" for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("part", "rule"), [("he", "he"), ("kaiming", "he"), ("xavier", "xavier"), ("glorot", "xavier")]
+)
+def test_the_shell_and_python_suggest_the_same_rule_for_a_part(part: str, rule: str) -> None:
+    expected = f"unknown init '{part}': did you mean '{rule}_normal'. Similar: {rule}_uniform"
+    for check in (parse, lambda name: check_inits([name])):
+        with pytest.raises(InitBenchError, match=expected):
+            check(part)
 
 
 @pytest.mark.parametrize("name", ["Relu", "RELU", "ReLU"])

@@ -37,8 +37,9 @@ def bench(
     seeds: Annotated[
         str | None,
         typer.Option(
-            help="Number of final runs of each initializer, one per seed, or auto: more seeds for "
-            "the best and those that no test sets apart from it. Default: 10; 5 with --quick."
+            help="Number of final runs of each initializer, one per seed, at least 2; or auto: 10, "
+            "then 20 and 40 for the best of a task and those that no test sets apart from it (5, "
+            "10 and 20 with --quick). Default: 10; 5 with --quick."
         ),
     ] = None,
     device: Device = "auto",
@@ -52,7 +53,7 @@ def bench(
     and a README say for each architecture what to use and what to avoid.
     """
     check_inits(inits or ())
-    chosen = None if seeds is None else seed_count(seeds)
+    chosen = None if seeds is None else seed_count(seeds, minimum=2)
     if dry_run:
         from init_bench.comparison.bench.forecast import forecast_bench
         from init_bench.comparison.bench.pipeline import planned

@@ -15,7 +15,7 @@ from init_bench.cli.verb_output import (
     say,
     stoppable,
 )
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, check_int
 
 
 def book(
@@ -45,6 +45,7 @@ def book(
     """
     if more and not only:
         raise InitBenchError(f"unexpected argument {more[0]!r}: name figures after --only")
+    check_int(seeds, "--seeds", minimum=1)
     from init_bench.reproduction.book.pipeline import reproduce_book
 
     figures = [*(only or ()), *(more or ())]

@@ -28,23 +28,25 @@ def check_inits(specs: Iterable[str]) -> None:
     names = [spec.partition("(")[0].strip() for spec in specs]
     own = [name for name in names if name.isidentifier()]
     if own:
-        known = dict.fromkeys(known_inits())
+        known = known_inits()
         for name in own:
-            lookup(known, name, kind="init")
+            lookup(known, name, kind="init", aliases=known)
 
 
-def known_inits() -> list[str]:
-    """Return the names and aliases of the menu's own records, and those of plug-ins.
+def known_inits() -> dict[str, str]:
+    """Return the names and aliases of the menu's own records, and what each stands for.
+
+    Names of plug-ins are among them.
 
     Example:
-        >>> {"he_normal", "kaiming_normal", "lsuv"} <= set(known_inits())
-        True
+        >>> known_inits()["lsuv"], known_inits()["kaiming_normal"]
+        ('lsuv', 'he_normal')
     """
-    names = []
+    names: dict[str, str] = {}
     for node in ast.walk(ast.parse(MENU.read_text("utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "InitRecord":
             aliases = [k.value for k in node.keywords if k.arg == "aliases"]
             texts = [n for part in (node.args[0], *aliases) for n in ast.walk(part)]
-            names += [n.value for n in texts if isinstance(n, ast.Constant)]
-    plugged = [point.name for point in entry_points(group="init_bench.inits")]
-    return [*map(str, names), *plugged]
+            found = [str(n.value) for n in texts if isinstance(n, ast.Constant)]
+            names |= dict.fromkeys(found, found[0] if found else "")
+    return names | {point.name: point.name for point in entry_points(group="init_bench.inits")}

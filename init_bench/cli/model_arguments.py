@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from init_bench.errors import InitBenchError, first_line, misfit
+from init_bench.errors import InitBenchError, first_line
 from init_bench.hooks.nested_tensors import first_tensor, tensors_in
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.models import check_module
+from init_bench.models.user_factory import why_not_sizes
 
 SMALLEST_VOCABULARY = 2
 """Integer inputs of a model without embeddings are drawn below this."""
@@ -42,7 +43,7 @@ def make(factory: Callable[..., object], text: str, *arguments: object, seed: in
 
 def _check_arguments(factory: Callable[..., object], text: str, *arguments: object) -> None:
     """Refuse a factory that cannot be called with ``arguments``: none, or a width and a depth."""
-    why, name = misfit(factory, *arguments), text.rpartition(":")[2]
+    why, name = why_not_sizes(factory, *arguments), text.rpartition(":")[2]
     if not why:
         return
     if arguments:

@@ -32,11 +32,11 @@ def integers(text: str, option: str, *, minimum: int, example: str) -> list[int]
     return [int(part) for part in parts]
 
 
-def seed_count(text: str) -> int | Literal["auto"]:
+def seed_count(text: str, *, minimum: int = 1) -> int | Literal["auto"]:
     """Return the number of seeds, or ``auto``.
 
     Raises:
-        InitBenchError: it is neither.
+        InitBenchError: it is neither, or fewer seeds than ``minimum``.
 
     Example:
         >>> seed_count("10"), seed_count("auto")
@@ -44,8 +44,10 @@ def seed_count(text: str) -> int | Literal["auto"]:
     """
     if text == AUTO:
         return AUTO
-    if not text.isdecimal():
-        raise InitBenchError(f"--seeds must be a number, such as 10, or auto: got {text!r}")
+    if not text.isdecimal() or int(text) < minimum:
+        raise InitBenchError(
+            f"--seeds must be a count of at least {minimum}, such as 10, or auto: got {text!r}"
+        )
     return int(text)
 
 

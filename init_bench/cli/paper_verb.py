@@ -7,7 +7,7 @@ import typer
 
 from init_bench.cli.options import AsJson
 from init_bench.cli.verb_output import print_json, print_rows, records, stoppable
-from init_bench.errors import InitBenchError, lookup
+from init_bench.errors import InitBenchError, check_int, lookup
 
 
 def paper(
@@ -42,6 +42,8 @@ def paper(
     if name is None:
         raise InitBenchError(f"name a paper: {', '.join(PAPERS)}")
     lookup(PAPERS, name, kind="paper")  # before torch is loaded, which takes seconds
+    if seeds is not None:
+        check_int(seeds, "--seeds", minimum=1)
     from init_bench.reproduction.papers.pipeline import paper as recheck
 
     with stoppable():

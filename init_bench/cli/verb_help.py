@@ -1,8 +1,14 @@
-"""Show the help of a verb: arguments by name alone, options with the names on their menus."""
+"""Show the help of a verb: arguments by name alone, options with the names on their menus.
 
+A word that the verb has no place for is refused with the option that it may belong to.
+"""
+
+import shlex
 from typing import Any
 
 from typer.core import TyperCommand
+
+from init_bench.errors import InitBenchError
 
 EXECUTOR = "EXECUTOR"
 """Placeholder for the executors' names, which the help fills in: their menu loads torch."""
@@ -10,6 +16,29 @@ EXECUTOR = "EXECUTOR"
 
 class Command(TyperCommand):
     """Run a verb of the command line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line, and refuse those that nothing takes.
+
+        Raises:
+            InitBenchError: there is such a word.
+        """
+        ctx.allow_extra_args = True
+        extra = super().parse_args(ctx, args)
+        if extra and not ctx.resilient_parsing:
+            raise InitBenchError(f"unexpected argument {extra[0]!r}{self._place_for(extra[0])}")
+        return extra
+
+    def _place_for(self, word: str) -> str:
+        """Return the option that is called ``word``, else those that take several words."""
+        options = [one for one in self.params if one.param_type_name == "option"]
+        if f"--{word}" in (name for option in options for name in option.opts):
+            return f": the option is --{word}"
+        several = [one for one in options if getattr(one, "multiple", False)]
+        named = [o.opts[0] for o in several if "=" not in (getattr(o, "metavar", "") or "")]
+        if named:
+            return f": write {' or '.join(f'{name} {shlex.quote(word)}' for name in named)}"
+        return f". See what it takes: init-bench {self.name} --help"
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help; only then are menus loaded."""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from init_bench.comparison.pair_verdicts import verdict_of
-from init_bench.comparison.report import LEGEND, headlines, measured_lines
+from init_bench.comparison.report import headlines, legend_of, measured_lines
 from init_bench.figures.page import (
     Page,
     Section,
@@ -113,7 +113,9 @@ def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:
 
 
 def _numbers(table: pd.DataFrame) -> Section:
-    return table_section(table[list(SHOWN)], title="All numbers", lead=" ".join(LEGEND))
+    lines = [line for pair in table["pair"].unique() for line in _measured(table, pair)]
+    lead = " ".join(legend_of(*lines))
+    return table_section(table[list(SHOWN)], title="All numbers", lead=lead)
 
 
 def _measured(table: pd.DataFrame, pair: str) -> list[str]:

@@ -11,17 +11,31 @@ from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.pair_verdicts import Record, records, unit_of
 from init_bench.figures.export import svg_of
 
-LEGEND = (
-    "[low, high]: interval of the number before it, 95 % for training, 96 % for speed, 99.9 % for "
-    "draws.",
-    "KS distance: largest gap between the cumulative distributions of the weights, from 0 (equal) "
-    "to 1.",
-    "p_holm: p-value, corrected for the number of tests (Holm). A difference counts below "
-    f"{DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
-    "Look k of K: seeds were added where no difference showed; each look takes 1/K of that limit.",
-    "Final loss: mean of the last 50 steps. Mean loss: mean of all steps. Both: mean over seeds.",
-    "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 inputs.",
-)
+LEGEND = {
+    "[": "[low, high]: interval of the number before it, 95 % for training, 96 % for speed, "
+    "99.9 % for draws.",
+    "KS distance": "KS distance: largest gap between the cumulative distributions of the weights, "
+    "from 0 (equal) to 1.",
+    "p_holm": "p_holm: p-value, corrected for the number of tests (Holm). A difference counts "
+    f"below {DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
+    ", look ": "Look k of K: seeds were added where no difference showed; each look takes 1/K of "
+    "that limit.",
+    "loss": "Final loss: mean of the last 50 steps. Mean loss: mean of all steps. Both: mean over "
+    "seeds.",
+    "shape": "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 "
+    "inputs.",
+}
+"""Lines that explain a word of the result, by the word: each is shown where the word is."""
+
+
+def legend_of(*texts: str) -> list[str]:
+    """Return the lines of the legend that explain a word of the texts.
+
+    Example:
+        >>> legend_of("KS distance up to 0.02, std of a / std of b 1")
+        ['KS distance: largest gap between the cumulative distributions of the weights, from 0 (equal) to 1.']
+    """  # noqa: E501 - the doctest shows a line as it is
+    return [line for word, line in LEGEND.items() if any(word in text for text in texts)]
 
 
 def headlines(verdicts: dict[str, str]) -> list[str]:
@@ -41,18 +55,20 @@ def text_of(table: pd.DataFrame, verdicts: dict[str, str]) -> str:
         rows = table[table["pair"] == pair]
         head = textwrap.fill(headline, 100, subsequent_indent="    ")
         blocks.append("\n".join([head, *(f"  {line}" for line in measured_lines(rows))]))
-    return "\n".join([*blocks, "", *(textwrap.fill(line, 100) for line in LEGEND)])
+    return "\n".join([*blocks, "", *(textwrap.fill(line, 100) for line in legend_of(*blocks))])
 
 
 def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> str:
     """Return the same as a table, with the figure as inline SVG."""
+    lines = {pair: measured_lines(table[table["pair"] == pair]) for pair in verdicts}
+    measured = [line for of_pair in lines.values() for line in of_pair]
     cells = [
         f"<tr><td>{escape(pair)}</td><td>{escape(verdict)}</td><td>"
-        f"{'<br>'.join(map(escape, measured_lines(table[table['pair'] == pair])))}</td></tr>"
+        f"{'<br>'.join(map(escape, lines[pair]))}</td></tr>"
         for pair, verdict in verdicts.items()
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
-    legend = "<br>".join(escape(line) for line in LEGEND)
+    legend = "<br>".join(escape(line) for line in legend_of(*verdicts.values(), *measured))
     return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{svg_of(figure)}"
 
 

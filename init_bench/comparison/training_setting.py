@@ -91,7 +91,7 @@ def planned_seeds(
     if isinstance(seeds, str) and seeds == AUTO:
         first = max(LEAST_SEEDS, seeds_for(TESTS * pairs, TRAIN_ALPHA / LOOKS))
         return tuple(tuple(range(count)) for count in planned_looks(first))
-    return (seeds_from(seeds),)
+    return (seeds_from(seeds, auto=True),)
 
 
 def setting_of(axes: Mapping[str, Any], seeds: Sequence[int], look: str = "") -> str:

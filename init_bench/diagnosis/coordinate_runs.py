@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
-from init_bench.errors import InitBenchError, misfit
+from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
 from init_bench.init import InitSpec, Report, initialize
 from init_bench.models import check_module
+from init_bench.models.user_factory import why_not_sizes
 from init_bench.statistics.layer_statistics import rms
 
 SUCH_AS = "such as lambda width: nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))"
@@ -64,7 +65,7 @@ class Trainer:
                 f"{SUCH_AS}"
             )
         words = ("a width", "a width and a depth")[len(size) - 1]
-        if why := misfit(factory, *size):
+        if why := why_not_sizes(factory, *size):
             raise InitBenchError(
                 f"factory={factory!r} cannot be called with {words}: {why}; it must be a function "
                 f"of {words.replace('a ', 'the ')}, {SUCH_AS}"

@@ -127,7 +127,7 @@ def _looks(seeds: int | Iterable[int] | Literal["auto"]) -> tuple[tuple[int, ...
     """Return the seeds of each look; those of one begin with those of the look before."""
     if isinstance(seeds, str) and seeds == AUTO:
         return tuple(tuple(range(count)) for count in planned_looks(FIRST_SEEDS))
-    return (seeds_from(seeds, minimum=FEWEST_SEEDS),)
+    return (seeds_from(seeds, minimum=FEWEST_SEEDS, auto=True),)
 
 
 def _specs(inits: Sequence[str]) -> list[str]:

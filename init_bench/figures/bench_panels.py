@@ -30,6 +30,7 @@ def bench_task(
     use: Sequence[str],
     shown: Sequence[str],
     caption: str,
+    chance: float | None = None,
     figure: Canvas | None = None,
 ) -> Figure:
     """Draw the outcomes of all arms of a task as rows, and the loss curves of a few.
@@ -41,6 +42,8 @@ def bench_task(
         use: those that nothing beats, drawn filled.
         shown: those whose curves are drawn.
         caption: text below.
+        chance: loss of a constant output, which the loss at the end exceeds in no row; drawn beside
+            the curves, which do.
         figure: to draw into, or a part of one; default: a new figure.
 
     Raises:
@@ -61,16 +64,23 @@ def bench_task(
         f"{caption} Filled: nothing is better. Bars: 95 % intervals over seeds. Curves: mean "
         f"over seeds of the mean of {SMOOTHED} steps; bands: 95 % intervals."
     )
+    if chance is not None:
+        words += (
+            f" Loss at the end: at most chance's, {chance:.3g} (dotted), which a run that diverged "
+            "counts with; the curves are as trained."
+        )
     with drawing(figure, 14, max(4.2, 1.5 + 0.28 * len(order)), words) as canvas:
         rows = canvas.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
         for ax, (outcome, label) in zip(rows, OUTCOMES.items(), strict=False):
             _draw_rows(ax, arms[arms["outcome"] == outcome].set_index("init"), order, use)
             ax.set_xlabel(label)
             if outcome == "window_decades":
-                ax.set_xlim(left=0)  # an interval may reach below 0, the width of a window cannot
+                ax.set_xlim(left=0)  # also where no rate trains
         for ax in rows[1:3]:
             ax.set_yticks(range(len(order)), labels=[])
         _draw_curves(rows[3], curves, shown)
+        if chance is not None:
+            rows[3].axhline(chance, color="0.3", linestyle=":", linewidth=1, zorder=1)
     return whole_of(canvas)
 
 
@@ -95,6 +105,7 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, shown: Sequence[str]) -> None:
         half = special.stdtrit(n - 1, 0.975) * by_step.std(axis=1) / np.sqrt(n)
         line = {k: v for k, v in line_of(init, position).items() if k != "marker"}
         ax.plot(steps, mean, label=init, **line)
-        ax.fill_between(steps, mean - half, mean + half, color=line["color"], alpha=0.15)
+        low = np.maximum(mean - half, 0)  # as the tables: no loss is negative
+        ax.fill_between(steps, low, mean + half, color=line["color"], alpha=0.15)
     ax.set(xlabel="step", ylabel="training loss")
     ax.legend(frameon=False, fontsize=8, handlelength=3)

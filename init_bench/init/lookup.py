@@ -231,7 +231,7 @@ def needs_of(name: str) -> str:
     for needs, menu in KINDS.items():
         if name in menu:
             return needs
-    lookup(all_inits(), name, kind="init")
+    lookup(all_inits(), name, kind="init", aliases=ALIASES)
     raise AssertionError("lookup refuses a name that is on no menu")
 
 

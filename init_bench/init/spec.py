@@ -40,7 +40,7 @@ class InitSpec:
             'normal(std=0.5)'
         """
         name = ALIASES.get(name, name)
-        lookup({**all_inits(), **dict.fromkeys(ALIASES)}, name, kind="init")
+        lookup(all_inits(), name, kind="init", aliases=ALIASES)
         order = _bind(name, name, arguments)
         return cls(name, tuple((key, arguments[key]) for key in order if key in arguments))
 
@@ -96,7 +96,7 @@ def parse(text: str) -> InitSpec:
         raise InitBenchError(f"an init is a string such as 'normal(std=0.01)', got {text!r}")
     name, keywords = _read(text)
     name = ALIASES.get(name, name)
-    lookup({**all_inits(), **dict.fromkeys(ALIASES)}, name, kind="init")
+    lookup(all_inits(), name, kind="init", aliases=ALIASES)
     arguments = {keyword.arg or "**": _value(keyword.value, text) for keyword in keywords}
     order = _bind(text, name, arguments)
     return InitSpec(name, tuple((key, arguments[key]) for key in order if key in arguments))

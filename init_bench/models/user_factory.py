@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from init_bench.errors import InitBenchError, nearest
+from init_bench.errors import InitBenchError, misfit, nearest
 
 NAMED = (
     "must be MODULE:FACTORY, the module as Python imports it from here (dots, no path, no .py), "
@@ -72,6 +72,20 @@ def check_norm(norm: str, allowed: Collection[str], model: str) -> None:
     """
     if norm not in allowed:
         raise InitBenchError(f"{model}: norm must be {' or '.join(allowed)}, got {norm!r}")
+
+
+def why_not_sizes(factory: Callable[..., object], *sizes: object) -> str:
+    """Return why a factory does not take a width, or a width and a depth; empty where it does.
+
+    Example:
+        >>> why_not_sizes(lambda width=64: None, 32), why_not_sizes(lambda width=64: None, 32, 4)
+        ('', 'it takes a width, but no depth')
+    """
+    why = misfit(factory, *sizes)
+    if not why.startswith("too many"):
+        return why
+    taken = next((n for n in reversed(range(len(sizes))) if not misfit(factory, *sizes[:n])), 0)
+    return ("it takes no width", "it takes a width, but no depth")[taken]
 
 
 def check_module(built: object, source: str) -> nn.Module:

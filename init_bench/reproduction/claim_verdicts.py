@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import pandas as pd
 
@@ -38,6 +38,7 @@ class Claim:
         low, high: the claim holds if the whole interval over seeds lies between.
         second: a number to read beside the value; it decides nothing.
         note: what to mind in the measurement, or what it says that the source does not.
+        note_steps: training steps that the note speaks of, 0 where it holds for any.
         of_ratios: the values are ratios: their geometric mean counts, the interval is that of the
             logarithms.
         exact: the value does not depend on the seed: one run decides.
@@ -54,6 +55,7 @@ class Claim:
     high: float = math.inf
     second: Second | None = None
     note: str = ""
+    note_steps: int = 0
     of_ratios: bool = False
     exact: bool = False
 
@@ -73,10 +75,16 @@ def judge(
     Args:
         claims: what to judge.
         frames: tables by name.
-        steps: length of the training runs, for the column of that name.
+        steps: length of the training runs, for the column of that name; a note on runs of another
+            length is left out.
     """
-    rows = [_row(claim, frames) for claim in claims if claim.frame in frames]
+    rows = [_row(_with_note(claim, steps), frames) for claim in claims if claim.frame in frames]
     return pd.DataFrame(rows, columns=list(COLUMNS)).assign(steps=steps)
+
+
+def _with_note(claim: Claim, steps: int) -> Claim:
+    """Return the claim without its note if that speaks of longer or shorter runs."""
+    return claim if claim.note_steps in (0, steps) else replace(claim, note="")
 
 
 def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:

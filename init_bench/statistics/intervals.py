@@ -9,7 +9,12 @@ from scipy import special
 CONFIDENCE = 0.95
 
 
-def t_interval(values: ArrayLike, *, comparisons: int = 1) -> tuple[float, float, float]:
+def t_interval(
+    values: ArrayLike,
+    *,
+    comparisons: int = 1,
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> tuple[float, float, float]:
     """Return the mean and its 95 % interval over seeds, both ends nan for one seed.
 
     All three are nan where a seed has no value (it diverged): the rest would flatter. An infinite
@@ -17,11 +22,14 @@ def t_interval(values: ArrayLike, *, comparisons: int = 1) -> tuple[float, float
 
     Formula:
         mean ± t(1 − 0.025 / comparisons, n − 1) · s / √n: with several comparisons, all of their
-        intervals hold at once (Bonferroni).
+        intervals hold at once (Bonferroni). An end outside of ``within``, what the mean can be at
+        all, is put at that limit: the mean is never beyond it, so the interval holds as often.
 
     Example:
         >>> [round(x, 3) for x in t_interval([1.0, 2.0, 3.0])]
         [2.0, -0.484, 4.484]
+        >>> [round(x, 3) for x in t_interval([1.0, 2.0, 3.0], within=(0, math.inf))]
+        [2.0, 0.0, 4.484]
     """
     values = np.asarray(values)
     n = len(values)
@@ -30,7 +38,7 @@ def t_interval(values: ArrayLike, *, comparisons: int = 1) -> tuple[float, float
         return mean, math.nan, math.nan
     quantile = special.stdtrit(n - 1, 1 - (1 - CONFIDENCE) / (2 * comparisons))
     half = float(quantile * values.std(ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half
+    return mean, max(mean - half, float(within[0])), min(mean + half, float(within[1]))
 
 
 def ratio_interval(values: ArrayLike) -> tuple[float, float, float]:

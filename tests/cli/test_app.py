@@ -83,6 +83,7 @@ RUN = ("run", "grid.toml", "--device", "cpu")
     ("words", "said"),
     [
         (("book", "--seeds", "0"), "0"),
+        (("paper", "he2015", "--seeds", "0"), "0"),
         (("book", "--steps", "-1"), "-1"),
         (("book", "--only", "6-16"), "6-16"),
         (("compare", "he_norml"), "did you mean 'he_normal'"),
@@ -111,6 +112,25 @@ def test_bad_words_are_refused_and_nothing_is_written(
     (tmp_path / "grid.toml").write_text(GRID)
     _refused(_cli(*words, cwd=tmp_path), said)
     assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp or --inits mlp"),
+        (("bench", "quick"), "unexpected argument 'quick': the option is --quick"),
+        (("paper", "he2015", "list"), "unexpected argument 'list': the option is --list"),
+        (("diagnose", "mine:net", "8,3"), "unexpected argument '8,3': write --input 8,3"),
+        (("doctor", "me"), "unexpected argument 'me'. See what it takes: init-bench doctor --help"),
+    ],
+)
+def test_a_word_in_the_wrong_place_is_told_its_option(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = _cli(*words, cwd=tmp_path)
+    _refused(done, said)
+    assert len(done.stderr.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
 
 
 def test_an_unknown_menu_is_refused(tmp_path: Path) -> None:
@@ -376,10 +396,19 @@ def test_coord_check_takes_depths_and_the_rates_of_an_initializer() -> None:
     [
         ((f"{__name__}:of_width", "--widths", "8,x"), "--widths must be integers from 1"),
         (
+            (f"{__name__}:of_width", "--widths", "8,16", "--seeds", "1"),
+            "--seeds must be an integer of at least 2, got 1",
+        ),
+        (
             (f"{__name__}:of_width", "--widths", "8,16", "--optimizer", "lion"),
             "unknown optimizer 'lion'",
         ),
         (("torch.nn:Linear", "--widths", "8,16"), "cannot be built from width alone"),
+        (
+            (f"{__name__}:of_width", "--widths", "8", "--depths", "2,4"),
+            "cannot be built from width and depth alone: it takes a width, but no depth",
+        ),
+        ((f"{__name__}:of_nothing", "--widths", "8,16"), "from width alone: it takes no width"),
     ],
 )
 def test_coord_check_refuses_bad_words(words: tuple[str, ...], said: str) -> None:
@@ -390,6 +419,11 @@ def of_size(width: int, depth: int) -> nn.Module:
     """Return a classifier of 5 inputs and 3 classes, with ``depth`` hidden layers between."""
     hidden = [part for _ in range(depth) for part in (nn.Linear(width, width), nn.ReLU())]
     return nn.Sequential(nn.Linear(5, width), nn.ReLU(), *hidden, nn.Linear(width, 3))
+
+
+def of_nothing() -> nn.Module:
+    """Return a classifier of one size."""
+    return of_width(8)
 
 
 def of_width(width: int) -> nn.Module:

@@ -156,6 +156,21 @@ def test_the_sides_are_named_first_and_draws_are_said_to_come_from_other_seeds()
     ) in text_of(judge([PAIR], rows), {str(PAIR): "v"})
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"), [("MLP, seeds 0-9", False), ("MLP, seeds 0-9, look 1 of 3", True)]
+)
+def test_the_legend_explains_what_is_shown_and_no_more(setting: str, told: bool) -> None:
+    trained = row("final loss", 0.1, p=0.6, n=10, setting=setting)
+    table = judge([PAIR], [*drawn(), trained, row("time", note="why")])
+    text = text_of(table, {str(PAIR): "v"})
+    assert ("Look k of K" in text) == told
+    assert "p_holm: p-value" in text and "KS distance: largest" in text
+
+    bare = judge([PAIR], [row("same bits", 1), row("same start", note="why"), row("time")])
+    text = text_of(bare, {str(PAIR): "v"})
+    assert "Final loss:" not in text and "KS distance" not in text and "p_holm" not in text
+
+
 def test_too_few_seeds_for_any_verdict_say_how_many_are_needed() -> None:
     assert verdicts(row("final loss", 0.1, p=0.0625, n=5)) == [
         "undecided: 5 seeds, at least 6 needed"

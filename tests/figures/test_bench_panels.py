@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from init_bench import InitBenchError, figures
 from init_bench.figures.bench_panels import OUTCOMES
@@ -37,6 +38,28 @@ def test_a_task_is_drawn_with_values_intervals_and_curves() -> None:
     assert steps.tolist() == [5, 15, 25, 35]
     assert means == pytest.approx([2.1 - 0.01 * (step - 0.5) for step in steps])
     assert "A task." in figure.get_supxlabel()
+
+
+def test_where_losses_count_at_most_chances_the_figure_says_so_beside_its_curves() -> None:
+    def drawn(chance: float | None) -> Figure:
+        return figures.bench_task(
+            ARMS, CURVES, order=["a"], use=[], shown=["a"], caption="", chance=chance
+        )
+
+    without, with_chance = drawn(None), drawn(1.25)
+    assert len(with_chance.axes[3].lines) == len(without.axes[3].lines) + 1
+    assert np.asarray(with_chance.axes[3].lines[-1].get_ydata()).tolist() == [1.25, 1.25]
+    caption = " ".join(with_chance.get_supxlabel().split())
+    assert "Loss at the end: at most chance's, 1.25 (dotted)" in caption
+    assert "chance" not in without.get_supxlabel()
+
+
+def test_no_band_of_losses_reaches_below_zero() -> None:
+    wild = CURVES.assign(loss=np.where(CURVES["seed"] == 0, 3.0, 0.01))
+    figure = figures.bench_task(ARMS, wild, order=["a"], use=[], shown=["a"], caption="")
+    (band,) = figure.axes[3].collections
+    lows = np.concatenate([np.asarray(path.vertices)[:, 1] for path in band.get_paths()])
+    assert lows.min() == 0
 
 
 def test_arms_without_an_outcome_have_no_marker_there() -> None:

@@ -131,7 +131,7 @@ def test_a_malformed_spec_is_shown_with_what_may_be(spec: str, message: str) -> 
     ("spec", "message"),
     [
         ("he_norml", "unknown init 'he_norml': did you mean 'he_normal'. Similar: "),
-        ("kaiming_norml", "unknown init 'kaiming_norml': did you mean 'kaiming_normal'"),
+        ("kaiming_norml", "unknown init 'kaiming_norml': did you mean 'he_normal'"),
         ("torch.defualt", "unknown init 'torch.defualt': did you mean 'torch.default'"),
         ("os.system", "unknown init 'os.system'.* List all: init-bench list inits"),
         ("he_normal_", "unknown init 'he_normal_': did you mean 'he_normal'"),

@@ -1,6 +1,7 @@
 """The three verdicts: an interval within the threshold, outside of it, across it."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -36,3 +37,11 @@ def verdict(values: list[float]) -> str:
 )
 def test_a_claim_has_one_of_three_verdicts(values: list[float], expected: str) -> None:
     assert verdict(values) == expected
+
+
+def test_a_note_on_runs_of_another_length_is_left_out() -> None:
+    claim = replace(CLAIM, note="in 2000 steps it learns", note_steps=2000)
+    frames = {"t": pd.DataFrame({"x": [1.0, 1.0, 1.0]})}
+    told = {steps: judge([claim], frames, steps)["note"].item() for steps in (500, 2000)}
+    assert told == {500: "", 2000: "in 2000 steps it learns"}
+    assert judge([replace(claim, note_steps=0)], frames, 500)["note"].item() == claim.note

@@ -16,6 +16,25 @@ from init_bench.statistics.intervals import (
 )
 
 
+def test_an_interval_put_within_what_the_mean_can_be_holds_as_often() -> None:
+    rng = np.random.default_rng(0)
+    means, limits = 0.3, (0.0, 1.0)
+    whole, cut = [], []
+    for _ in range(500):
+        values = (rng.random(4) < means).astype(float)
+        _, low, high = t_interval(values)
+        _, low_cut, high_cut = t_interval(values, within=limits)
+        assert 0 <= low_cut <= high_cut <= 1
+        whole.append(low <= means <= high)
+        cut.append(low_cut <= means <= high_cut)
+    assert cut == whole and any(whole)
+
+
+def test_an_interval_within_the_limits_is_left_as_it_is() -> None:
+    values = [0.4, 0.5, 0.6]
+    assert t_interval(values, within=(0.0, 1.0)) == t_interval(values)
+
+
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     hits = 0

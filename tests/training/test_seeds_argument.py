@@ -40,5 +40,9 @@ def test_a_seed_given_twice_is_refused() -> None:
 
 
 def test_too_few_seeds_are_refused() -> None:
+    with pytest.raises(InitBenchError, match=r"^seeds must be a count, such as 5, or distinct"):
+        seeds_from(0)
+    with pytest.raises(InitBenchError, match=r"count, such as 5, 'auto', or .* at least 2; got 1"):
+        seeds_from(1, minimum=2, auto=True)
     with pytest.raises(InitBenchError, match="at least 2"):
         seeds_from([3], minimum=2)

@@ -14,32 +14,51 @@ from init_bench.training.devices import devices_of
 from init_bench.training.dispatch import default_workers, trainer_for
 from init_bench.training.forecast import duration_text
 
+MOST = ("most_runs", "most_seconds")
+
 
 @dataclass(frozen=True)
 class BenchForecast:
     """Hold what a benchmark would train; nothing stored is subtracted.
 
     Attributes:
-        table: a row per task: ``task``, ``arms``, ``runs``, ``steps`` (of all runs), ``seconds``.
+        table: a row per task: ``task``, ``arms``, ``runs``, ``steps`` (of all runs), ``seconds``;
+            with seeds that are added, those of the first look. ``most_runs`` and ``most_seconds``
+            are what it takes if every arm gets all seeds.
         workers: chunks trained at the same time.
+        looks: numbers of seeds, one unless seeds are added.
     """
 
     table: pd.DataFrame
     workers: int
+    looks: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        time = duration_text(self.table["seconds"].sum() / self.workers)
-        rows = self.table.to_string(index=False, float_format="{:.0f}".format)
+        shown = self.table if len(self.looks) > 1 else self.table.drop(columns=list(MOST))
+        rows = shown.to_string(index=False, float_format="{:.0f}".format)
+        sums = self.table[["seconds", "most_seconds"]].sum() / self.workers
+        times = " to ".join(dict.fromkeys(map(duration_text, sums)))
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
-        return f"{rows}\nabout {time} with {workers}, timed here and now"
+        return f"{rows}\n{self._auto()}about {times} with {workers}, timed here and now"
+
+    def _auto(self) -> str:
+        """Return what ``auto`` means and how many runs it takes; empty where no seed is added."""
+        if len(self.looks) < 2:
+            return ""
+        first, *more = self.looks
+        least, most = self.table["runs"].sum(), self.table["most_runs"].sum()
+        return (
+            f"auto: {first} seeds of every initializer; then {' and '.join(map(str, more))} of the "
+            f"best of a task and those that no test sets apart from it.\n{least} to {most} runs, "
+        )
 
 
 def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecast:
     """Say what ``bench`` would do by this plan; train a few steps, write nothing.
 
     For each task it times a few steps from torch's default: of a chunk of ten networks if the task
-    is a plain MLP, else of one network. Widened grids, the starts of initializers that must see
-    data, and the seeds that ``"auto"`` adds come on top.
+    is a plain MLP, else of one network. Widened grids and the starts of initializers that must
+    see data come on top.
     """
     rows = []
     with progress_bar(len(plan.arms), "timing tasks", "task") as done:
@@ -49,10 +68,15 @@ def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecas
             tuned = plan.protocol.tuning_seeds * (rates + plan.protocol.kept)
             runs = len(arms) * (tuned + len(plan.protocol.seeds))
             steps = len(arms) * plan.protocol.trained_steps(plan.tasks[name].steps, rates)
-            rows.append([name, len(arms), runs, steps, runs * start + steps * step])
+            added = len(arms) * (len(plan.protocol.looks[-1]) - len(plan.protocol.seeds))
+            whole = plan.protocol.steps(plan.tasks[name].steps)[2]
+            seconds = runs * start + steps * step
+            most = [runs + added, seconds + added * (start + whole * step)]
+            rows.append([name, len(arms), runs, steps, seconds, *most])
             done(1)
-    table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds"])
-    return BenchForecast(table, workers or default_workers(devices_of(device)))
+    table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds", *MOST])
+    looks = tuple(len(seeds) for seeds in plan.protocol.looks)
+    return BenchForecast(table, workers or default_workers(devices_of(device)), looks)
 
 
 def _seconds(task: Task, protocol: Protocol, device: str) -> tuple[float, float]:

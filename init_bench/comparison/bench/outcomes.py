@@ -18,7 +18,11 @@ SMOOTHED = 10
 
 
 MEANS = ("final_loss", "area", "steps_to_target", "test_accuracy", "seconds")
-"""Outcomes of a run whose mean over seeds is given with Student's interval."""
+"""Outcomes of a run whose mean over seeds is given with Student's interval; none is negative."""
+
+
+MOST = {"test_accuracy": 1.0}
+"""The most that an outcome can be, where there is a limit."""
 
 
 def run_outcomes(task: Task, results: Results, chance: float) -> pd.DataFrame:
@@ -74,6 +78,8 @@ def _of_curve(
 def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned, *, looks: int = 1) -> pd.DataFrame:
     """Return a row per arm and outcome with its 95 % interval, which holds at all looks at once.
 
+    No interval reaches where its outcome cannot be: below 0, or above 1 for the accuracy.
+
     Returns:
         ``task``, ``init``, ``lr``, ``outcome``, ``value``, ``ci_low``, ``ci_high``, ``n``. The
         outcomes are those of a run, ``diverged`` and ``reached`` as shares (Wilson's interval), and
@@ -82,16 +88,21 @@ def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned, *, looks: int = 1
     rows = []
     for init, own in runs.groupby("init", sort=False):
         head = {"task": task.name, "init": init, "lr": own["lr"].iloc[0]}
-        found = {name: (*t_interval(own[name], comparisons=looks), len(own)) for name in MEANS}
+        found = {name: (*_mean(own[name], name, looks), len(own)) for name in MEANS}
         for name in ("diverged", "reached"):
             share = share_interval(int(own[name].sum()), len(own), comparisons=looks)
             found[name] = (*share, len(own))
         window = window_decades(tuned, str(init), task.first_rates)
-        found["window_decades"] = (*t_interval(window), len(window))
+        found["window_decades"] = (*t_interval(window, within=(0, math.inf)), len(window))
         for outcome, (value, low, high, n) in found.items():
             numbers = {"value": value, "ci_low": low, "ci_high": high, "n": n}
             rows.append({**head, "outcome": outcome, **numbers})
     return pd.DataFrame(rows)
+
+
+def _mean(values: "pd.Series[float]", name: str, looks: int) -> tuple[float, float, float]:
+    """Return the mean of an outcome and its interval, within what the outcome can be."""
+    return t_interval(values, comparisons=looks, within=(0.0, MOST.get(name, math.inf)))
 
 
 def value_of(arms: pd.DataFrame, task: str, init: str, outcome: str) -> tuple[float, float, float]:

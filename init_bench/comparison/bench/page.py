@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from init_bench.comparison.bench.answers import ranking_of
-from init_bench.comparison.bench.readme import OUTCOMES
+from init_bench.comparison.bench.readme import CAPPED, OUTCOMES
 from init_bench.figures.page import (
     Image,
     Interval,
@@ -53,6 +53,7 @@ def report_of_folder(folder: Path) -> str:
             "Each initializer is trained at its own best learning rate; two are compared on the "
             "seeds that both have. “No difference” means that no test sets them apart, not that "
             "they are equal.",
+            CAPPED,
         ],
         sections=list(_sections(folder, summary, arms, pairs, runs)),
         command=facts.pop("command", ""),

@@ -92,7 +92,7 @@ def protocol_from(seeds: Seeds, *, quick: bool) -> Protocol:
         return usual
     if isinstance(seeds, str) and seeds == AUTO:
         return replace(usual, adds_seeds=True)
-    chosen = seeds_from(seeds, minimum=2)
+    chosen = seeds_from(seeds, minimum=2, auto=True)
     if max(chosen) >= FIRST_TUNING_SEED:
         raise InitBenchError(
             f"seeds must be below {FIRST_TUNING_SEED}, from where on rates are tuned; got {seeds!r}"

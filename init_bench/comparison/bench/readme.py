@@ -30,6 +30,13 @@ OUTCOMES = {
 """Columns of a task's table."""
 
 
+CAPPED = (
+    "The loss at the end and the mean loss count at most chance's, that of a constant output; a "
+    "run that diverged counts with it. Curves in the figures are as trained and may lie above."
+)
+"""What to know where a table stands beside curves."""
+
+
 QUICK_NOTE = (
     "A quick look: short runs from few seeds. Small differences stay hidden, and longer runs may "
     "order the initializers otherwise."
@@ -66,7 +73,8 @@ def _head(protocol: Protocol, arms: pd.DataFrame) -> str:
         "commit": commit(),
         "versions": f"Python {found['python']}, torch {found['torch']}, numpy {found['numpy']}",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "seeds": f"final runs {_final_seeds(protocol)}; tuning {_span(protocol.seeds_of_tuning)}",
+        "seeds": f"final runs {_final_seeds(protocol, arms)}; tuning "
+        f"{_span(protocol.seeds_of_tuning)}",
         "time": f"{seconds.sum() / 60:.0f} min of the final runs, added up",
     }
     return _markdown(["", ""], rows.items())
@@ -101,8 +109,8 @@ def _reading() -> str:
         "were added, 5 %; differences below 2 % count as none). *Avoid*: shown to be worse than "
         "the best, and by the mean a tenth of chance's loss behind it or more, the worst first. "
         "*Smallest gap of avoid*: the best of those to avoid against the best, with an interval "
-        "that holds for all pairs. Each arm runs at its own best rate. Protocol and definitions: "
-        "`docs/bench.md`. `runs.csv` holds "
+        "that holds for all pairs. Each arm runs at its own best rate. "
+        f"{CAPPED} Protocol and definitions: `docs/bench.md`. `runs.csv` holds "
         "every final run, `tuning.csv` every run that a rate was chosen on, `pairs.csv` every "
         "test, `arms.csv` every outcome."
     )
@@ -156,10 +164,16 @@ def _span(seeds: tuple[int, ...]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
 
 
-def _final_seeds(protocol: Protocol) -> str:
-    first, *more = (_span(seeds) for seeds in protocol.looks)
-    added = f", and {' or '.join(more)} where that left the best open" if more else ""
-    return first + added
+def _final_seeds(protocol: Protocol, arms: pd.DataFrame) -> str:
+    """Return the seeds of the final runs; of those that ``"auto"`` offers, the ones taken."""
+    first, *more = protocol.looks
+    if not more:
+        return _span(first)
+    most = arms.loc[arms["outcome"] == "final_loss", "n"].max()
+    added = [_span(seeds) for seeds in more if len(seeds) <= most]
+    if not added:
+        return f"{_span(first)} (auto: no task needed more)"
+    return f"{_span(first)}; {' or '.join(added)} of arms that no test set apart from the best"
 
 
 def _command() -> str:

@@ -89,6 +89,7 @@ class Bench:
             order=names,
             use=answer_of(runs, pairs, self.chances[task]).use,
             shown=shown,
+            chance=self.chances[task],
             caption=f"{self.tasks[task].architecture}: {seed_counts(runs)} seeds of each arm.",
         )
 

@@ -133,7 +133,20 @@ class RateWindow:
         head = "Next to no window of rates:" if narrow else "Window of rates:"
         return (
             f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades tried)."
+            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades from {least:.2g} "
+            f"to {most:.2g}). {self._tried()}"
+        )
+
+    def _tried(self) -> str:
+        """Return how many rates were tried, and how many of the window are inferred."""
+        tried = self.trials["steps"] > 0
+        inferred = int((self.trials["in_window"] & ~tried).sum())
+        count = f"{tried.sum()} of {len(tried)} rates were tried"
+        if not inferred:
+            return f"{count}."
+        return (
+            f"{count}; that {inferred} more learn is inferred from the steps that these took, a "
+            f"lower rate taking more in proportion."
         )
 
     def _beside(self) -> list[str]:

@@ -130,8 +130,8 @@ def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
 
 def _recommended_gains(evidence: Evidence) -> pd.Series:
     """Return by layer the gain that its weights would have at the recommended std."""
-    weights = evidence.weights.dropna(subset=["gain", "wanted_std"]).drop_duplicates("layer")
-    return (weights["wanted_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
+    weights = evidence.weights.dropna(subset=["gain", "recommended_std"]).drop_duplicates("layer")
+    return (weights["recommended_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
 
 
 def largest_attention(evidence: Evidence) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from init_bench.reproduction.book.quantities import (
     loss_at_best_rate,
     most_distinct_rows,
 )
+from init_bench.reproduction.book.result import STEPS
 from init_bench.reproduction.claim_verdicts import Claim, Second
 
 RATES = (0.01, 0.1, 1.0)
@@ -223,15 +224,17 @@ CLAIMS: tuple[Claim, ...] = (
         "with N(0, 1) and sigmoid learning does not progress",
         "normal(std=1)",
         low=2.29,
-        note="in 2000 steps the weights that saturate sigmoid train, at each of these rates better "
-        "than 1/√n",
+        note=f"in {STEPS} steps the weights that saturate sigmoid train, at each of these rates "
+        "better than 1/√n",
+        note_steps=STEPS,
     ),
     _sigmoid_loss(
         "lecun-sigmoid-learns",
         '1/√n (book: "Xavier") lets sigmoid learn efficiently',
         "lecun_normal",
         high=0.5,
-        note="in 2000 steps it learns only at a learning rate a hundred times the book's",
+        note=f"in {STEPS} steps it learns only at a learning rate a hundred times the book's",
+        note_steps=STEPS,
     ),
     Claim(
         "sigmoid-none-learns",

@@ -40,9 +40,13 @@ def tables(measured: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ..
 
 
 QUICK_NOTE = (
-    "A quick look, on smaller sizes and fewer steps than said: its verdicts do not speak of the "
-    "paper."
+    "A quick run, on smaller sizes and with fewer steps than the words below say: what holds here, "
+    "or does not, is no verdict on the paper."
 )
+
+
+QUICK_SUMMARY = "Quick run, no verdict on the paper:"
+"""What stands before the number of claims that hold."""
 
 
 @dataclass(frozen=True)

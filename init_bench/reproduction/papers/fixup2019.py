@@ -164,7 +164,7 @@ PICTURES = {
             ),
         ),
         "Left: how far one update moves the output on its own minibatch, to first order. "
-        "Right: mean loss of steps 11 to 20. He's start overflows within the first steps.",
+        "Right: mean loss of the last 10 of 20 steps. He's start overflows within the first steps.",
         claims=(
             *(
                 Claim(

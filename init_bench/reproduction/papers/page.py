@@ -8,7 +8,12 @@ import pandas as pd
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import Image, Page, Section, claims_section, render, table_section
 from init_bench.files import README, head_of_readme
-from init_bench.reproduction.papers.experiment import QUICK_NOTE, Experiment, experiment_of
+from init_bench.reproduction.papers.experiment import (
+    QUICK_NOTE,
+    QUICK_SUMMARY,
+    Experiment,
+    experiment_of,
+)
 from init_bench.reproduction.papers.menu import PAPERS
 from init_bench.reproduction.result import summary_of
 
@@ -20,15 +25,20 @@ def report_of_folder(folder: Path) -> str:
         InitBenchError: which paper it is cannot be told.
     """
     name = _name_of(folder)
-    experiment = experiment_of(name)
     claims = pd.read_parquet(folder / "claims.parquet")
     facts = head_of_readme(folder)
-    quick = [QUICK_NOTE] if " --quick" in facts.get("command", "") else []
+    is_quick = " --quick" in facts.get("command", "")
+    experiment = experiment_of(name)
     left_out = [f"Not rechecked: {experiment.not_checked}"] if experiment.not_checked else []
     page = Page(
         title=PAPERS[name],
-        answer=_answer(claims),
-        notes=[*quick, experiment.setting, f"Read of the paper: {experiment.read}", *left_out],
+        answer=f"{QUICK_SUMMARY} {_answer(claims)}" if is_quick else _answer(claims),
+        notes=[
+            *[QUICK_NOTE] * is_quick,
+            experiment.setting,
+            f"Read of the paper: {experiment.read}",
+            *left_out,
+        ],
         sections=list(_sections(folder, experiment, claims)),
         command=facts.pop("command", f"init-bench paper {name}"),
         facts=facts,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from init_bench.files import write_files
-from init_bench.reproduction.papers.experiment import QUICK_NOTE
+from init_bench.reproduction.papers.experiment import QUICK_NOTE, QUICK_SUMMARY
 from init_bench.reproduction.papers.page import report_of_folder
 from init_bench.reproduction.result import Reproduction
 
@@ -26,6 +26,11 @@ class Paper(Reproduction):
     seconds: float = 0.0
     processor_seconds: float = 0.0
     quick: bool = False
+
+    @property
+    def summary(self) -> str:
+        """How many claims hold; of a quick run, that it does not judge the paper."""
+        return f"{QUICK_SUMMARY} {super().summary}" if self.quick else super().summary
 
     def save(self, folder: str | Path, name: str = "") -> list[Path]:
         """Write figure, HTML and JSON of the claims into ``folder``, and the page ``report.html``.

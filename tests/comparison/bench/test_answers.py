@@ -92,6 +92,20 @@ def test_every_outcome_of_an_arm_has_an_interval() -> None:
     assert (arms["ci_high"] >= arms["value"]).all()
 
 
+def test_no_interval_of_an_outcome_reaches_where_it_cannot_be() -> None:
+    curve = [2.0] * 10 + [0.5] * 30
+    runs = run_outcomes(TASK, result({0: curve, 1: curve}, [0.01, 1.3], ["ok", "ok"]), CHANCE)
+    runs = runs.assign(test_accuracy=[0.2, 0.99], seconds=[0.1, 9.0], area=[0.1, 2.0])
+    tuning = pd.DataFrame(
+        {"init": "zeros", "lr": [0.1, 0.1], "round": 1, "seed": [5, 6], "trains": [True, False]}
+    )
+    arms = arm_outcomes(TASK, runs, Tuned({"zeros": 0.1}, tuning)).set_index("outcome")
+    touching = ["final_loss", "area", "test_accuracy", "seconds", "window_decades"]
+    assert (arms.loc[touching, "ci_low"] == 0).all()
+    assert (arms["ci_low"] >= 0).all()
+    assert arms.loc["test_accuracy", "ci_high"] == 1
+
+
 def test_arms_that_share_no_seed_are_named() -> None:
     runs = pd.DataFrame({"init": ["a", "b"], "seed": [0, 1], "final_loss": [0.5, 0.6]})
     with pytest.raises(InitBenchError, match="runs are missing of: a, b"):

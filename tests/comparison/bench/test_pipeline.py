@@ -126,7 +126,10 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             ["--tasks", "rates.toml"],
             r"rates must be at least 3 different ones .*, got \[0.1\]",
         ),
-        (["--tasks", "mlp", "--seeds", "1"], "at least 2"),
+        (
+            ["--tasks", "mlp", "--seeds", "1"],
+            "^error: --seeds must be a count of at least 2, such as 10, or auto: got '1'$",
+        ),
         (["--tasks", "mpl"], "unknown task 'mpl': did you mean 'mlp'"),
         (["--tasks", "mlp", "--inits", "he_norml"], "unknown init 'he_norml'"),
     ],
@@ -174,6 +177,25 @@ def test_a_forecast_on_an_accelerator_counts_devices_not_cores(
     assert forecast.forecast_bench(plan, "auto", None).workers == 2
 
 
+@pytest.mark.parametrize(("quick", "counts"), [(False, (10, 20, 40)), (True, (5, 10, 20))])
+def test_a_forecast_says_what_auto_means_and_its_range(
+    quick: bool, counts: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "_seconds", lambda *_: (1.0, 0.1))
+    arms = ["he_normal", "zeros"]
+    plan = planned([DEEP], arms, out=tmp_path, quick=quick, seeds="auto")
+    auto = forecast.forecast_bench(plan, "cpu", 1)
+    plan = planned([DEEP], arms, out=tmp_path, quick=quick, seeds=counts[-1])
+    most = forecast.forecast_bench(plan, "cpu", 1)
+    (row,) = auto.table.to_dict("records")
+    assert row["most_runs"] - row["runs"] == len(arms) * (counts[-1] - counts[0])
+    assert row["most_runs"] == most.table["runs"].item()
+    assert row["most_seconds"] == pytest.approx(most.table["seconds"].item())
+    assert "auto: {} seeds of every initializer; then {} and {} of".format(*counts) in str(auto)
+    assert f"{row['runs']} to {row['most_runs']} runs, about " in str(auto)
+    assert "auto" not in str(most) and "most_runs" not in str(most)
+
+
 def test_strings_in_place_of_lists_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InitBenchError, match=r"give a list of specs: \['he_normal'\]"):
         ib.bench(["mlp"], "he_normal", out=tmp_path, **OPTIONS)
@@ -192,7 +214,7 @@ def test_seeds_are_added_where_no_difference_shows_and_a_second_call_adds_none(
     assert most.max() > 5
     assert most.idxmax() in first.summary["use"].item()
     assert f"{first.summary['seeds'].item()} seeds): use" in str(first)
-    assert "final runs 0 to 4, and 0 to 9 or 0 to 19" in (tmp_path / "README.md").read_text()
+    assert "final runs 0 to 4; 0 to 9" in (tmp_path / "README.md").read_text()
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs/cells").iterdir()} == stored
     pd.testing.assert_frame_equal(first.pairs, again.pairs)
 
@@ -200,4 +222,4 @@ def test_seeds_are_added_where_no_difference_shows_and_a_second_call_adds_none(
 def test_a_number_of_seeds_that_is_none_is_refused(tmp_path: Path) -> None:
     done = init_bench("bench", "--seeds", "atuo", "--out", "out", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--seeds must be a number, such as 10, or auto: got 'atuo'" in done.stderr
+    assert "--seeds must be a count of at least 2, such as 10, or auto: got 'atuo'" in done.stderr

@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,6 +82,19 @@ def test_every_trial_sees_the_same_minibatches_and_the_budget_holds() -> None:
     assert len(set(seen)) == longest < steps <= BUDGET
     assert math.isnan(window.high)
     assert window.summary.startswith("No window of rates")
+
+
+def test_the_answer_tells_what_was_tried_from_what_is_inferred() -> None:
+    x, y = data()
+    window = ib.rate_window(perceptron(), x, y)
+    tried = window.trials["steps"] > 0
+    inferred = int((window.trials["in_window"] & ~tried).sum())
+    assert inferred and not tried.all()
+    said = f"{tried.sum()} of {len(tried)} rates were tried; that {inferred} more learn is inferred"
+    assert said in window.summary
+    all_tried = replace(window, trials=window.trials.assign(steps=5))
+    assert f"{len(tried)} of {len(tried)} rates were tried." in all_tried.summary
+    assert "inferred" not in all_tried.summary
 
 
 def test_same_call_same_numbers() -> None:

@@ -48,6 +48,14 @@ def test_a_run_writes_tables_figures_and_a_page(tmp_path: Path) -> None:
     assert {path.name for path in found.save(tmp_path)} >= {"lu2019.png", "lu2019.html"}
 
 
+def test_a_quick_run_says_on_every_face_that_it_does_not_judge_the_paper(tmp_path: Path) -> None:
+    found = ib.paper("lu2019", tmp_path, seeds=[0, 1], quick=True)
+    words = "Quick run, no verdict on the paper: "
+    assert found.summary.startswith(words) and words in str(found)
+    for file in ("README.md", "report.html"):
+        assert words in (tmp_path / file).read_text()
+
+
 def test_the_same_seeds_give_the_same_numbers() -> None:
     experiment = experiment_of("lu2019")
     first, again = (experiment.measure([0, 5], **experiment.quick).measured for _ in range(2))
@@ -130,7 +138,7 @@ def test_an_unknown_paper_is_refused_with_the_nearest_name(tmp_path: Path) -> No
     [
         (("he2051",), "did you mean 'he2015'"),
         ((), "name a paper: glorot2010"),
-        (("lu2019", "--seeds", "0"), "seeds must be a count"),
+        (("lu2019", "--seeds", "0"), "--seeds must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_words_end_with_exit_code_2(
