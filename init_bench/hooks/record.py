@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
@@ -31,6 +32,9 @@ COLUMNS = ("layer", "index", "kind", *STATISTICS)
 
 TABLE = (*COLUMNS, "call", *FORMAT_STATISTICS)
 """Columns of ``Record.table``."""
+
+
+_NUMBERS = (*STATISTICS, *FORMAT_STATISTICS)
 
 
 @dataclass
@@ -118,7 +122,14 @@ class Record:
         (which run of that layer it was, from 1) and the statistics that
         ``init_bench.statistics.describe`` defines.
         """
-        return pd.DataFrame(self.rows, columns=list(TABLE))
+        rows = self.rows
+        if not rows:
+            return pd.DataFrame(columns=list(TABLE))
+        # One array for all statistics: pandas would look at the type of every value.
+        values = np.array([[row[name] for name in _NUMBERS] for row in rows], dtype=float)
+        numbers = dict(zip(_NUMBERS, values.T, strict=True))
+        words = {name: [row[name] for row in rows] for name in TABLE if name not in numbers}
+        return pd.DataFrame({**words, **numbers}, columns=list(TABLE))
 
     def scalars(self) -> dict[str, float]:
         """Return every finite statistic under a flat name, as experiment trackers take them.
@@ -138,7 +149,7 @@ class Record:
         for row in self.rows:
             call = f"#{row['call']}" if row["call"] != 1 else ""
             head = f"{row['layer'] or 'model'}{call}/{row['kind']}"
-            for name in (*STATISTICS, *FORMAT_STATISTICS):
+            for name in _NUMBERS:
                 value = row[name]
                 if isinstance(value, int | float) and math.isfinite(value):
                     found[f"{head}/{name}"] = float(value)

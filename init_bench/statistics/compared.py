@@ -59,20 +59,19 @@ def compared(z: Tensor, mean: float, std: float) -> Compared:
         1.0
     """
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
-    from init_bench.statistics.compared_loops import loop_centered, loop_compared
+    from init_bench.statistics.compared_loops import loop_compared, loop_compared_values
 
     scale = _power_near(max(abs(mean), std))
     samples, step = min(len(z), COMPARED_SAMPLES), -(-z.shape[1] // COMPARED_UNITS)
+    units = -(-z.shape[1] // step)
     if z.device.type == "cpu":
         inverse = 1 / std if std else 0.0
-        values, means, powers = loop_centered(z.numpy(), samples, step, scale, mean, inverse, SMALL)
-        centered = torch.from_numpy(values)
-        # Torch's, not numpy's: the threads of numpy's BLAS would go on spinning on torch's cores.
-        products = (centered @ centered.T).numpy()
+        correlation, tridiagonal, powers = loop_compared_values(
+            z.numpy(), samples, step, scale, mean, inverse, SMALL, ROUNDING
+        )
     else:
         products, means, powers = _transferred(exact(z[:samples, ::step]), scale, mean, std)
-    units = -(-z.shape[1] // step)
-    correlation, tridiagonal = loop_compared(products, means, units, ROUNDING)
+        correlation, tridiagonal = loop_compared(products, means, units, ROUNDING)
     return Compared(powers, samples * units, correlation, tridiagonal)
 
 

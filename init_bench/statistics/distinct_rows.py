@@ -31,6 +31,8 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
         2
     """
     first = rows[:, 0].float().cpu().numpy()
+    if (np.diff(np.sort(first)) > tolerance).all():
+        return len(rows)
     alone, crowds = _crowds(_split(np.zeros(len(rows), dtype=np.int64), first, tolerance))
     if not len(crowds):
         return alone

@@ -69,17 +69,11 @@ def _shift(z: Any, few: int, start: int, width: int, shift: Any) -> None:
 @inlined
 def _count_beyond(
     z: Any, start: int, width: int, low_end: float, high_end: float, beyond: Any
-) -> Any:
-    for j in range(width):
-        beyond[j] = 0.0
+) -> None:
     for i in range(len(z)):
         row = z[i, start : start + width]
         for j in range(width):
             beyond[j] += np.float32(row[j] <= low_end) + np.float32(row[j] >= high_end)
-    number = 0.0
-    for j in range(width):
-        number += beyond[j]
-    return number
 
 
 @inlined
@@ -88,38 +82,30 @@ def _four(z: Any, i: int, start: int, stop: int) -> Any:
 
 
 @inlined
-def _begin_with_four(
-    rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
-) -> None:
-    """Begin the sums with four samples."""
+def _sum_four(rows: Any, width: int, shift: Any, total: Any, square: Any, begin: bool) -> None:
+    """Add four samples at once, or begin with them: each sum is read and written once for four."""
     a, b, c, d = rows
     for j in range(width):
         s = shift[j]
         da, db, dc, dd = a[j] - s, b[j] - s, c[j] - s, d[j] - s
-        total[j] = da + db + dc + dd
-        square[j] = da * da + db * db + dc * dc + dd * dd
-        lows[j] = min(min(a[j], b[j]), min(c[j], d[j]))
-        highs[j] = max(max(a[j], b[j]), max(c[j], d[j]))
-        two = np.float32(a[j] == 0) + np.float32(b[j] == 0)
-        zero[j] = two + np.float32(c[j] == 0) + np.float32(d[j] == 0)
+        one, two = da + db + dc + dd, da * da + db * db + dc * dc + dd * dd
+        total[j] = one if begin else total[j] + one
+        square[j] = two if begin else square[j] + two
 
 
 @inlined
-def _add_four(
-    rows: Any, width: int, shift: Any, total: Any, square: Any, lows: Any, highs: Any, zero: Any
-) -> None:
-    """Add four samples at once: each sum is read and written once for the four."""
+def _compare_four(rows: Any, width: int, lows: Any, highs: Any, zero: Any, begin: bool) -> None:
+    """Compare four samples with the ends so far and with 0.
+
+    A loop of its own: no number in it is wider than the values, so it takes twice as many at once.
+    """
     a, b, c, d = rows
     for j in range(width):
-        s = shift[j]
-        da, db, dc, dd = a[j] - s, b[j] - s, c[j] - s, d[j] - s
-        total[j] += da + db + dc + dd
-        square[j] += da * da + db * db + dc * dc + dd * dd
         low, high = min(min(a[j], b[j]), min(c[j], d[j])), max(max(a[j], b[j]), max(c[j], d[j]))
-        lows[j] = low if low < lows[j] else lows[j]  # not min(): LLVM would store under a mask
-        highs[j] = high if high > highs[j] else highs[j]
+        lows[j] = low if begin else min(low, lows[j])
+        highs[j] = high if begin else max(high, highs[j])
         two = np.float32(a[j] == 0) + np.float32(b[j] == 0)
-        zero[j] += two + np.float32(c[j] == 0) + np.float32(d[j] == 0)
+        zero[j] += two + (np.float32(c[j] == 0) + np.float32(d[j] == 0))
 
 
 @inlined
@@ -143,9 +129,8 @@ def _sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> An
     of the first ``few`` samples. ``share`` is 1 / samples: LLVM would divide by one it computed."""
     samples, units = z.shape
     bounded = low_end > -np.inf
-    low, high, constant = z[0, 0], z[0, 0], 0.0
+    low, high = z[0, 0], z[0, 0]
     common, unit_total, unit_square, within = 0.0, 0.0, 0.0, 0.0
-    zeros, near = 0.0, 0.0
     shift, total, square = np.empty((3, _BLOCK))
     lows, highs = np.empty((2, _BLOCK), z.dtype)
     zero, beyond, same = np.zeros((3, _BLOCK), np.float32)
@@ -158,37 +143,42 @@ def _sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> An
             common = shift[:width].mean()
         i = 0
         if samples >= 4:
-            _begin_with_four(
-                _four(z, i, start, stop), width, shift, total, square, lows, highs, zero
-            )
+            rows = _four(z, 0, start, stop)
+            _sum_four(rows, width, shift, total, square, True)
+            _compare_four(rows, width, lows, highs, zero, True)
             i = 4
         else:
             for j in range(width):
                 lows[j] = highs[j] = z[0, start + j]
-                total[j] = square[j] = zero[j] = 0.0
+                total[j] = square[j] = 0.0
         while i + 4 <= samples:
-            _add_four(_four(z, i, start, stop), width, shift, total, square, lows, highs, zero)
+            rows = _four(z, i, start, stop)
+            _sum_four(rows, width, shift, total, square, False)
+            _compare_four(rows, width, lows, highs, zero, False)
             i += 4
         while i < samples:
             _add_one(z[i, start:stop], width, shift, total, square, lows, highs, zero)
             i += 1
         if bounded:
-            near += _count_beyond(z, start, width, low_end, high_end, beyond)
+            _count_beyond(z, start, width, low_end, high_end, beyond)
         for j in range(width):
             unit = total[j] * share
             within += square[j] - total[j] * unit
             unit += shift[j] - common
             unit_total += unit
             unit_square += unit * unit
-        for j in range(width):
-            zeros += zero[j]
         for j in range(width):  # place by place: one least and greatest would wait for each value
             same[j] += np.float32(lows[j] == highs[j])
+        for j in range(width):
             least[j] = lows[j] if lows[j] < least[j] else least[j]
+        for j in range(width):
             most[j] = highs[j] if highs[j] > most[j] else most[j]
+    constant, zeros, near = 0.0, 0.0, 0.0
     for j in range(min(units, _BLOCK)):
         low, high = min(low, least[j]), max(high, most[j])
         constant += same[j]
+        zeros += zero[j]
+        near += beyond[j]
     if not np.isfinite(unit_total):
         low = high = unit_total
     return low, high, constant, common, unit_total, unit_square, within, zeros, near
