@@ -31,11 +31,13 @@ class Image:
         words: what it shows, for who cannot see it.
         data: bytes of the file.
         kind: media type: ``image/svg+xml`` or ``image/png``.
+        caption: what is written below it.
     """
 
     words: str
     data: bytes = field(repr=False)
     kind: str = "image/svg+xml"
+    caption: str = ""
 
     @property
     def uri(self) -> str:

@@ -1,8 +1,10 @@
-// Draw all sections, one after another so that the page answers meanwhile; theme and printing.
+// Draw all sections, one after another so that the page answers meanwhile and what is in view comes
+// first; theme and printing.
 
 const redraw = [];
 const root = document.documentElement;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const whenIdle = window.requestIdleCallback ?? setTimeout; // Safari has none
 const themeButton = document.getElementById("theme");
 
 function isDark() {
@@ -16,8 +18,17 @@ function retheme(scheme) {
   redraw.forEach((draw) => draw());
 }
 
+/** Take the first section in view out of the list, else the first of all. */
+function takeNext(sections) {
+  const inView = sections.findIndex((section) => {
+    const { top, bottom } = section.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
+  return sections.splice(Math.max(0, inView), 1)[0];
+}
+
 function drawSections(sections) {
-  const section = sections.shift();
+  const section = takeNext(sections);
   if (!section) {
     root.dataset.drawn = String(Math.round(performance.now())); // milliseconds since the page was opened
     return;
@@ -25,7 +36,7 @@ function drawSections(sections) {
   const data = document.getElementById(`data-${section.id}`);
   const again = DRAW[section.dataset.kind]?.(section, data && JSON.parse(data.textContent));
   if (again) redraw.push(again);
-  setTimeout(drawSections, 0, sections);
+  whenIdle(() => drawSections(sections), { timeout: 50 });
 }
 
 themeButton.hidden = false;
