@@ -18,13 +18,16 @@ function retheme(scheme) {
   redraw.forEach((draw) => draw());
 }
 
-/** Take the first section in view out of the list, else the first of all. */
+/** Take out of the list the section that the address names, else the first in view, else the first. */
 function takeNext(sections) {
-  const inView = sections.findIndex((section) => {
+  const named = (section) => `#${section.id}` === location.hash;
+  const inView = (section) => {
     const { top, bottom } = section.getBoundingClientRect();
     return bottom > 0 && top < innerHeight;
-  });
-  return sections.splice(Math.max(0, inView), 1)[0];
+  };
+  const section = sections.find(named) ?? sections.find(inView) ?? sections[0];
+  sections.splice(sections.indexOf(section), 1);
+  return section;
 }
 
 function drawSections(sections) {
