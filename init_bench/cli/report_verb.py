@@ -12,9 +12,14 @@ from init_bench.errors import InitBenchError
 REPORT = "report.html"
 
 
+PAPER_TABLES = ("claims", "measured", "expected")
+"""Tables of a paper's folder."""
+
+
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of run, book, compare, bench or paper.")
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of run, book, compare, bench, paper or papers."),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write. Default: DIR/report.html.")
@@ -82,13 +87,23 @@ def _page(folder: Path) -> str:
         from init_bench.comparison.bench import page as bench
 
         return bench.report_of_folder(folder)
-    if _holds(folder, "claims", "measured", "expected"):
+    if _holds(folder, *PAPER_TABLES):
         from init_bench.reproduction.papers import page as papers
 
         return papers.report_of_folder(folder)
+    papers_inside = _papers_inside(folder)
+    if papers_inside:
+        from init_bench.reproduction.papers.overview import report_of_folders
+
+        return report_of_folders(papers_inside)
     from init_bench.training.folder_format import folder_of_run
 
     return _page_of_runs(folder_of_run(folder))
+
+
+def _papers_inside(folder: Path) -> list[Path]:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [each for each in inside if _holds(each, *PAPER_TABLES)]
 
 
 def _holds(folder: Path, *tables: str) -> bool:

@@ -97,6 +97,26 @@ def test_the_page_of_a_paper_holds_its_claims_and_figures(tmp_path: Path) -> Non
     assert done.returncode == 2 and "not which: its README.md is gone" in done.stderr
 
 
+@pytest.mark.skipif(not (RESULTS / "papers").is_dir(), reason="the papers' results are not here")
+def test_a_folder_of_papers_gets_one_page_with_the_claims_of_all(tmp_path: Path) -> None:
+    names = ("lu2019", "he2015")
+    for name in names:
+        shutil.copytree(RESULTS / "papers" / name, tmp_path / "papers" / name)
+    assert cli("report", "papers", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "papers" / "report.html").read_text()
+    claims = pd.concat(pd.read_parquet(tmp_path / "papers" / n / "claims.parquet") for n in names)
+    held = int((claims["verdict"] == "holds").sum())
+    answer = page.partition('class="answer">')[2].partition("</p>")[0]
+    assert answer.startswith(f"{held} of {len(claims)} claims hold")
+    table = page.partition('id="claims"')[2].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + len(claims)
+    assert table.index("does not hold</td>") < table.index("holds</td>")
+    assert page.index('<section id="he2015"') < page.index('<section id="lu2019"')
+    pictures = len(list(tmp_path.glob("papers/*/figures/*.png")))
+    assert page.count('src="data:image/png') == pictures > 1
+    assert page.count("init-bench paper") == 2 and len(page) < 8_000_000
+
+
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in ("empty", "missing"):

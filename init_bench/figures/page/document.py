@@ -18,6 +18,11 @@ SCRIPTS = (
 """Scripts of a page, in the order in which they are put into it."""
 
 
+PLOTLY = "plotly-cartesian.min.js"
+"""Library that draws: of plotly.js the part with two axes, a third of the whole. A browser parses
+all of it before it draws the first figure."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """Hold a picture that stands below a section.
@@ -26,11 +31,13 @@ class Image:
         words: what it shows, for who cannot see it.
         data: bytes of the file.
         kind: media type: ``image/svg+xml`` or ``image/png``.
+        caption: what is written below it.
     """
 
     words: str
     data: bytes = field(repr=False)
     kind: str = "image/svg+xml"
+    caption: str = ""
 
     @property
     def uri(self) -> str:
@@ -116,21 +123,13 @@ def render(page: Page) -> str:
         page=page,
         style=_own("style.css"),
         scripts=[_own(f"{name}.js") for name in SCRIPTS],
-        plotly=_plotly() if drawn else "",
+        plotly=_own(PLOTLY) if drawn else "",
         data={s.anchor: _as_json(s.data) for s in page.sections if s.data is not None},
     )
 
 
 def _own(name: str) -> str:
     return resources.files(HERE).joinpath("assets", name).read_text("utf-8")
-
-
-def _plotly() -> str:
-    """Return the library that draws, as text."""
-    from plotly.offline import get_plotlyjs
-
-    text: str = get_plotlyjs()
-    return text
 
 
 def _as_json(data: Mapping[str, Any] | None) -> str:

@@ -24,7 +24,7 @@ def report_of_folder(folder: Path) -> str:
     Raises:
         InitBenchError: which paper it is cannot be told.
     """
-    name = _name_of(folder)
+    name = name_of_folder(folder)
     claims = pd.read_parquet(folder / "claims.parquet")
     facts = head_of_readme(folder)
     is_quick = " --quick" in facts.get("command", "")
@@ -46,7 +46,7 @@ def report_of_folder(folder: Path) -> str:
     return render(page)
 
 
-def _name_of(folder: Path) -> str:
+def name_of_folder(folder: Path) -> str:
     """Return the paper's name: the heading of the README, or the folder's own."""
     readme = folder / README
     heading = readme.read_text("utf-8").partition("\n")[0].strip("# ") if readme.is_file() else ""
@@ -59,6 +59,17 @@ def _name_of(folder: Path) -> str:
     )
 
 
+def figures_of(folder: Path, experiment: Experiment) -> Iterator[Image]:
+    """Yield the figures of a paper that ``folder`` holds, each with its caption."""
+    for name, picture in experiment.pictures.items():
+        path = folder / "figures" / f"{name}.png"
+        if path.is_file():
+            data = path.read_bytes()
+            yield Image(
+                words=f"Figure {name}", caption=picture.caption, data=data, kind="image/png"
+            )
+
+
 def _answer(claims: pd.DataFrame) -> str:
     """Return how many claims hold, and the statements of those that do not."""
     failed = claims.loc[claims["verdict"] == "does not hold", "statement"]
@@ -68,13 +79,8 @@ def _answer(claims: pd.DataFrame) -> str:
 
 def _sections(folder: Path, experiment: Experiment, claims: pd.DataFrame) -> Iterator[Section]:
     yield claims_section(claims)
-    for name, picture in experiment.pictures.items():
-        path = folder / "figures" / f"{name}.png"
-        if path.is_file():
-            image = Image(words=f"Figure {name}", data=path.read_bytes(), kind="image/png")
-            yield Section(
-                kind="images", title=f"Figure {name}", lead=picture.caption, images=[image]
-            )
+    for image in figures_of(folder, experiment):
+        yield Section(kind="images", title=image.words, images=[image])
     measured = pd.read_parquet(folder / "measured.parquet")
     expected = pd.read_parquet(folder / "expected.parquet")
     yield table_section(measured, title="Measured", lead="Every value, a row per seed.")

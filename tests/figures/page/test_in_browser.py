@@ -80,6 +80,11 @@ def paper(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> "Opened":
     return Opened(browser, _stored_page(RESULTS / "papers" / "he2015", tmp_path_factory))
 
 
+@pytest.fixture(scope="module")
+def papers(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> "Opened":
+    return Opened(browser, _stored_page(RESULTS / "papers", tmp_path_factory))
+
+
 def _stored_page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of committed results."""
     if not folder.is_dir():
@@ -118,7 +123,7 @@ def diagnosis(browser: Any, diagnosis_page: Path) -> Opened:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["run", "diagnosis", "bench", "paper"])
+@pytest.mark.parametrize("kind", ["run", "diagnosis", "bench", "paper", "papers"])
 def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -203,6 +208,42 @@ def test_claims_that_hold_can_be_hidden(paper: Opened) -> None:
     paper.page.get_by_label("that do not").check()
     assert 0 < listed.count() < every
     assert paper.page.locator("#claims li.holds:not([hidden])").count() == 0
+
+
+@pytest.mark.slow
+def test_the_claims_of_all_papers_are_filtered(papers: Opened) -> None:
+    table = papers.page.locator("#claims")
+    rows = table.locator("tbody tr:not([hidden])")
+    every = rows.count()
+    table.get_by_label("Filter").fill("he2015")
+    assert 0 < rows.count() < every
+    assert set(table.locator("tbody tr:not([hidden]) td:first-child").all_inner_texts()) == {
+        "he2015"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["address", "scrolled"])
+def test_what_is_in_view_is_drawn_before_what_is_above(
+    browser: Any, run_page: Path, way: str
+) -> None:
+    lower = "activations-during-training"  # the fourth figure
+    page = browser.new_page(viewport={"width": WIDTHS[1], "height": HEIGHT})
+    page.add_init_script(
+        """window.order = [];
+        new MutationObserver((changes) => {
+          for (const { target } of changes) order.push(target.closest("section").id);
+        }).observe(document, { subtree: true, attributeFilter: ["data-size"] });"""
+    )
+    if way == "scrolled":
+        scroll = f"document.getElementById('{lower}').scrollIntoView({{ behavior: 'instant' }})"
+        page.add_init_script(f"addEventListener('DOMContentLoaded', () => {scroll});")
+    page.goto(run_page.as_uri() + f"#{lower}" * (way == "address"))
+    page.wait_for_selector("html[data-drawn]", state="attached", timeout=120_000)
+    drawn = list(dict.fromkeys(page.evaluate("order")))
+    page.close()
+    assert drawn.index(lower) <= (0 if way == "address" else 2)
+    assert {"loss-curves", "heat-map"} <= set(drawn)
 
 
 def test_a_table_is_sorted_filtered_and_downloaded(run: Opened) -> None:

@@ -104,7 +104,8 @@ def documented() -> str:
         "Written by `pytest tests/reproduction/papers/test_pipeline.py --rewrite-golden` from "
         "`results/papers/`, which `init-bench paper NAME` writes. A claim holds if its whole 95 % "
         "interval over seeds lies within the threshold, does not hold if all of it lies outside, "
-        "and is undecided otherwise.",
+        "and is undecided otherwise. `init-bench report results/papers` writes one page of all of "
+        "them: the claims in a table to filter, and each paper's figures.",
         "All of them, from nothing, took 8 min 40 s on one core of an Intel Xeon (28 November "
         "2026, torch 2.14.1), and every measured number came out as stored, to the last bit.",
     ]

@@ -33,22 +33,21 @@ function drawHeatMap(section, data, read) {
   const columns = [...new Set(rows.map((row) => row.at[across]))].sort((a, b) => a - b);
   const z = down.map(() => columns.map(() => null));
   const hover = down.map(() => columns.map(() => ""));
+  const texts = down.map(() => columns.map(() => ""));
   const marks = [];
   const written = down.length * columns.length <= 200 && columns.length * 62 < section.clientWidth;
   const finite = rows.map((row) => row[metric]).filter((value) => value !== null).map(shade);
-  const middle = (Math.min(...finite) + Math.max(...finite)) / 2;
   for (const row of rows) {
     const [i, j] = [down.indexOf(row.at[0]), columns.indexOf(row.at[across])];
     z[i][j] = shade(row[metric]);
     const lost = row.diverged ? `<br>${row.diverged} of ${row.cells} diverged` : `<br>${row.cells} runs`;
     hover[i][j] = `${plain(values[0][row.at[0]])}<br>${plain(names[across])} ${plain(values[across][row.at[across]])}<br>${metricName} ${number(row[metric])}${lost}`;
     const all = row.diverged === row.cells;
-    const text = all ? "✕" : [written ? number3(row[metric]) : "", row.diverged ? `✕${row.diverged}` : ""].filter(Boolean).join(" ");
-    const dark = all ? color("bad") : shade(row[metric]) > middle ? "#1a1a1a" : "#ffffff";
-    if (text) marks.push({ x: j, y: i, text, showarrow: false, font: { size: all ? 15 : 12, color: dark } });
+    if (all) marks.push({ x: j, y: i, text: "✕", showarrow: false, font: { size: 15, color: color("bad") } });
+    else texts[i][j] = [written ? number3(row[metric]) : "", row.diverged ? `✕${row.diverged}` : ""].filter(Boolean).join(" ");
   }
   const colorbar = { title: { text: metricName, side: narrow() ? "top" : "right" }, thickness: 10, outlinewidth: 0, ...(log ? logTicks(finite) : {}), ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
-  const trace = { type: "heatmap", z, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
+  const trace = { type: "heatmap", z, text: texts, texttemplate: "%{text}", textfont: { size: 12 }, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
   const length = narrow() ? 18 : 34;
   const side = narrow() ? "top" : "bottom";
   const figure = {

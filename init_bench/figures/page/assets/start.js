@@ -1,8 +1,10 @@
-// Draw all sections, one after another so that the page answers meanwhile; theme and printing.
+// Draw all sections, one after another so that the page answers meanwhile and what is in view comes
+// first; theme and printing.
 
 const redraw = [];
 const root = document.documentElement;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const whenIdle = window.requestIdleCallback ?? setTimeout; // Safari has none
 const themeButton = document.getElementById("theme");
 
 function isDark() {
@@ -16,8 +18,20 @@ function retheme(scheme) {
   redraw.forEach((draw) => draw());
 }
 
+/** Take out of the list the section that the address names, else the first in view, else the first. */
+function takeNext(sections) {
+  const named = (section) => `#${section.id}` === location.hash;
+  const inView = (section) => {
+    const { top, bottom } = section.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  const section = sections.find(named) ?? sections.find(inView) ?? sections[0];
+  sections.splice(sections.indexOf(section), 1);
+  return section;
+}
+
 function drawSections(sections) {
-  const section = sections.shift();
+  const section = takeNext(sections);
   if (!section) {
     root.dataset.drawn = String(Math.round(performance.now())); // milliseconds since the page was opened
     return;
@@ -25,7 +39,7 @@ function drawSections(sections) {
   const data = document.getElementById(`data-${section.id}`);
   const again = DRAW[section.dataset.kind]?.(section, data && JSON.parse(data.textContent));
   if (again) redraw.push(again);
-  setTimeout(drawSections, 0, sections);
+  whenIdle(() => drawSections(sections), { timeout: 50 });
 }
 
 themeButton.hidden = false;

@@ -60,7 +60,6 @@ DRAW.table = function (section) {
     button.addEventListener("click", () => sort(column));
     head.append(button);
   });
-  for (const row of rows) for (const cell of row.cells) if (cell.textContent.length > 60) cell.classList.add("long");
   search.addEventListener("input", filter);
   form.querySelector(".download").addEventListener("click", download);
   filter();
