@@ -4,6 +4,6 @@
 """
 
 from init_bench.datasets.dataset import Dataset
-from init_bench.datasets.menu import DATASETS, Source, check_name, described, load
+from init_bench.datasets.menu import DATASETS, Source, check_name, described, load, release
 
-__all__ = ["DATASETS", "Dataset", "Source", "check_name", "described", "load"]
+__all__ = ["DATASETS", "Dataset", "Source", "check_name", "described", "load", "release"]

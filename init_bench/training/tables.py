@@ -99,6 +99,14 @@ class CellResult:
         return float(last) if self.status == "ok" else math.nan
 
 
+def until_divergence(
+    losses: np.ndarray[tuple[int], np.dtype[np.float32]],
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Return the curve up to its first loss that is not finite, and with that one."""
+    broken = np.flatnonzero(~np.isfinite(losses))
+    return losses[: broken[0] + 1].copy() if len(broken) else losses.copy()
+
+
 def stored_row(row: Row, histogram: Histogram | None = None) -> Row:
     """Return what a run stores of a row of ``capture``."""
     return {name: row[name] for name in COLUMNS} | {"histogram": histogram}

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -339,3 +340,14 @@ def test_a_data_set_added_from_outside_is_listed_loaded_and_trained_on(
 def test_the_menu_knows_the_number_of_classes_that_the_data_have(name: str) -> None:
     data = datasets.load(name)
     assert classes_of(name) == (data.classes if data.has_classes else None)
+
+
+def test_a_released_data_set_is_freed_and_read_again() -> None:
+    name = "mnist_pixels"
+    data = datasets.load(name)
+    assert datasets.load(name) is data
+    freed = weakref.ref(data)
+    del data
+    datasets.release()
+    assert freed() is None
+    assert datasets.load(name).classes == 1

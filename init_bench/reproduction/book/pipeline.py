@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from init_bench import datasets
 from init_bench.errors import InitBenchError, lookup
 from init_bench.figures.export import images_of
 from init_bench.files import write_atomic, write_files
@@ -16,16 +17,21 @@ from init_bench.models import mlp
 from init_bench.reproduction.book.claims import CLAIMS, RATES
 from init_bench.reproduction.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
-from init_bench.reproduction.book.loss_after_update import losses_around_updates
+from init_bench.reproduction.book.loss_after_update import first_noted, losses_around_updates
 from init_bench.reproduction.book.result import STEPS, Book
 from init_bench.reproduction.claim_verdicts import judge
 from init_bench.training.devices import resolve_device
+from init_bench.training.engine.kept_weights import weights_kept
 from init_bench.training.grid import Grid
 from init_bench.training.manifest import manifest
 from init_bench.training.pipeline import run
 from init_bench.training.results import Results
 from init_bench.training.seeds_argument import seeds_from
 from init_bench.training.store import Store
+
+NOTED = ("lecun_normal", "he_normal")
+"""Initializers whose losses after the update are noted as well, with ReLU."""
+
 
 RATE_SEEDS = 3
 """Seeds of the runs at other learning rates than the book's, at most."""
@@ -71,14 +77,10 @@ def reproduce_book(
     # Before training: what it allocates is free again by the time that the data is in memory.
     frames = {"neuron": _neuron(), **_initial_frames(needs, numbers)}
     if needs & {"cells", "curves", "layers"}:
-        training, rates = _train(numbers, steps, folder, device, progress)
-        if training.failures:
-            return Book(judge([], {}), folder, failures=training.failures)
-        frames |= {kind: getattr(training, kind) for kind in ("cells", "curves", "layers")}
-        frames["rates"] = rates
-    if "loss_after" in needs:
-        grid = Grid(init=("lecun_normal", "he_normal"), seed=numbers, steps=steps)
-        frames["loss_after"] = losses_around_updates(grid.cells, target)
+        trained, failures = _train(needs, numbers, steps, folder, device, progress)
+        if failures:
+            return Book(judge([], {}), folder, failures=failures)
+        frames |= trained
     if store.manifest() is None:
         store.open(manifest([], target, {}))
     claims = judge([c for c in CLAIMS if not only or c.figure in wanted], frames, steps)
@@ -100,9 +102,39 @@ def _initial_frames(needs: Collection[str], seeds: Sequence[int]) -> Frames:
 
 
 def _train(
-    seeds: Sequence[int], steps: int, folder: Path, device: str, progress: bool
-) -> tuple[Results, pd.DataFrame]:
-    """Return the results at the book's learning rate, and the sigmoid cells at several rates."""
+    needs: Collection[str],
+    seeds: Sequence[int],
+    steps: int,
+    folder: Path,
+    device: str,
+    progress: bool,
+) -> tuple[Frames, tuple[Path, ...]]:
+    """Return the tables of the trained cells, and the files about failures.
+
+    ``rates`` has the sigmoid cells at several learning rates, all others the cells at the book's.
+    """
+    relu, sigmoid, rates = grids = _grids(seeds, steps)
+    noted = [cell for cell in relu.cells if cell.init in NOTED]
+    with weights_kept([cell.key for cell in noted], first_noted(steps)) as kept:
+        results = run(grids, folder, device=device, progress=progress)
+    if results.failures:
+        return {}, results.failures
+    frames = {}
+    if "loss_after" in needs:
+        frames["loss_after"] = losses_around_updates(noted, resolve_device(device), kept.states)
+    datasets.release()  # else the peak of memory is after training: 0.2 GB of images, and pictures
+    book = results.of_cells({cell.key for grid in (relu, sigmoid) for cell in grid.cells})
+    frames |= {
+        "cells": book.cells,
+        "curves": _curves(book),
+        "layers": book.layers,
+        "rates": results.of_cells({cell.key for cell in rates.cells}).cells,
+    }
+    return frames, ()
+
+
+def _grids(seeds: Sequence[int], steps: int) -> list[Grid]:
+    """Return the grids of ReLU, of sigmoid, and of sigmoid at several learning rates."""
     captured = tuple(sorted({0, steps // 20, steps // 4, steps // 2, steps}))
     relu = Grid(init=(*THREE, *EQUAL), seed=seeds, steps=steps, capture_at=captured)
     std_1 = "normal(std=1)"
@@ -114,11 +146,14 @@ def _train(
         seed=seeds[:RATE_SEEDS],
         steps=steps,
     )
-    results = run([relu, sigmoid, rates], folder, device=device, progress=progress)
-    at_books_rate = {cell.key for grid in (relu, sigmoid) for cell in grid.cells}
-    at_all_rates = {cell.key for cell in rates.cells}
-    book = results.of_cells(at_books_rate, results.failures)
-    return book, results.of_cells(at_all_rates).cells
+    return [relu, sigmoid, rates]
+
+
+def _curves(results: Results) -> pd.DataFrame:
+    """Return the columns of the curves that figures and claims read, to save memory."""
+    columns = ["init", "activation", "seed", "step", "loss"]
+    rows: pd.DataFrame = results.scan("curves", columns=columns).to_table().to_pandas()
+    return rows.sort_values(columns[:-1], ignore_index=True)
 
 
 def _save(

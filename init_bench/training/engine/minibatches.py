@@ -1,5 +1,6 @@
 """Gather a seed's minibatches: the same for every cell of that seed, data set and batch size."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -71,21 +72,21 @@ def _on_device(source: Iterator[Tensor], device: torch.device) -> Iterator[Tenso
 
 
 def padded_minibatches(
-    data: Dataset, seeds: Iterable[int], batch_size: int
+    data: Dataset, seeds: Iterable[int], batch_size: int, start: int = 0
 ) -> Iterator[dict[int, Minibatch]]:
     """Yield the same samples as ``minibatches``, padded, with only the columns that they use.
 
-    The next step reuses the buffers.
+    The next step reuses the buffers. ``start`` is the first step.
     """
-    sources = {seed: _padded_of_seed(data, seed, batch_size) for seed in sorted(set(seeds))}
+    sources = {seed: _padded_of_seed(data, seed, batch_size, start) for seed in sorted(set(seeds))}
     while True:
         yield {seed: next(source) for seed, source in sources.items()}
 
 
-def _padded_of_seed(data: Dataset, seed: int, batch_size: int) -> Iterator[Minibatch]:
+def _padded_of_seed(data: Dataset, seed: int, batch_size: int, start: int) -> Iterator[Minibatch]:
     columns, size = data.sorted_columns, padded_size(batch_size)
     inputs = columns.inputs.new_empty((size, data.features))
-    source = sample_indices(len(data.targets), seed, batch_size)
+    source = itertools.islice(sample_indices(len(data.targets), seed, batch_size), start, None)
     while True:
         drawn = torch.stack([next(source) for _ in range(BLOCK)])
         drawn = torch.cat([drawn, drawn[:, :1].expand(-1, size - batch_size)], dim=1)

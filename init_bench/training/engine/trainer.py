@@ -20,6 +20,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
+from init_bench.training.engine.kept_weights import wanted_of
 from init_bench.training.engine.minibatches import minibatches, padded_minibatches
 from init_bench.training.engine.modules import StackedModules, stack_modules
 from init_bench.training.engine.stacked_measures import (
@@ -32,7 +33,7 @@ from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.update_rule import CellFactors, has_rates
 from init_bench.training.networks import input_shape, loss_of, starts_of
 from init_bench.training.progress import ProgressCallback
-from init_bench.training.tables import CellResult, stored_rows
+from init_bench.training.tables import CellResult, stored_rows, until_divergence
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ class _Training:
         self.active = list(range(len(cells)))
         self.curves = np.full((cells[0].steps, len(cells)), np.nan, dtype=np.float32)
         self.layer_rows: list[list[Row]] = [[] for _ in cells]
+        self.wanted = wanted_of(cells)
 
     def run(self, progress: ProgressCallback) -> list[CellResult]:
         """Do all steps in blocks of ``BLOCK_STEPS``; the losses are read back once a block."""
@@ -169,7 +171,7 @@ class _Training:
             CellResult(
                 cell=cell,
                 status="ok" if np.isfinite(curve).all() and _is_finite(network) else "diverged",
-                losses=_until_divergence(curve),
+                losses=until_divergence(curve),
                 test_accuracy=accuracy,
                 train_seconds=seconds,
                 device=str(self.device),
@@ -182,11 +184,13 @@ class _Training:
 
     def _do_block(self, steps: range) -> None:
         """Do some steps; then drop the cells whose loss is not finite."""
-        captured = [step for step in self.cells[0].captured_steps if step in steps]
+        captured = self.cells[0].captured_steps
+        pauses = {*captured, *(wanted.step for wanted in self.wanted)}.intersection(steps)
         losses = []
-        for start, stop in itertools.pairwise(sorted({steps.start, *captured, steps.stop})):
+        for start, stop in itertools.pairwise(sorted({steps.start, *pauses, steps.stop})):
             if start in captured:
                 self._capture(self.active, start)
+            self._keep_weights(start)
             losses.append(self.engine.steps(stop - start))
         read = torch.cat(losses).cpu().numpy()
         self.curves[steps.start : steps.stop, self.active] = read
@@ -212,6 +216,13 @@ class _Training:
         found = _layer_rows(networks, cells, self.data, self.shape)
         for i, rows in zip(chosen, found, strict=True):
             self.layer_rows[i] += [{**row, "step": step} for row in rows]
+
+    def _keep_weights(self, step: int) -> None:
+        """Hand over the weights of the active cells that are wanted before this step."""
+        for wanted in self.wanted:
+            if wanted.step == step:
+                self._update_networks(self.active)
+                wanted.keep({self.cells[i]: self.networks[i] for i in self.active})
 
     def _update_networks(self, chosen: Sequence[int]) -> None:
         """Copy the weights of these active cells from the stack into their networks."""
@@ -286,11 +297,3 @@ def _accuracy(network: nn.Module, cell: Cell, data: Dataset, shape: tuple[int, .
         return max(0.0, float(explained)) if logits.isfinite().all() else 0.0
     correct = (logits.argmax(dim=1) == data.test_targets) & logits.isfinite().all(dim=1)
     return float(correct.sum().item()) / len(correct)
-
-
-def _until_divergence(
-    losses: np.ndarray[tuple[int], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Return the curve up to its first loss that is not finite, and with that one."""
-    broken = np.flatnonzero(~np.isfinite(losses))
-    return losses[: broken[0] + 1].copy() if len(broken) else losses.copy()

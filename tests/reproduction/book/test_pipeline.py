@@ -15,10 +15,11 @@ from init_bench.figures import smooth
 from init_bench.reproduction.book.claims import CLAIMS, RATES
 from init_bench.reproduction.book.figures import FIGURES
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
-from init_bench.reproduction.book.loss_after_update import losses_around_updates
+from init_bench.reproduction.book.loss_after_update import first_noted, losses_around_updates
 from init_bench.reproduction.book.pipeline import reproduce_book
 from init_bench.reproduction.book.result import Book
 from init_bench.reproduction.claim_verdicts import judge
+from init_bench.training.engine.kept_weights import weights_kept
 from init_bench.training.minibatch_indices import sample_indices
 from init_bench.training.networks import network_of
 
@@ -203,6 +204,17 @@ def test_losses_around_updates_are_those_of_a_plain_loop() -> None:
     assert row["before"] == pytest.approx(sum(before) / len(before), rel=1e-5)
     assert row["after"] == pytest.approx(sum(after) / len(after), rel=1e-5)
     assert row["after"] != pytest.approx(row["before"], rel=1e-2)
+
+
+def test_losses_around_updates_are_the_same_from_weights_kept_by_a_run(tmp_path: Path) -> None:
+    """One of the two cells starts at its weights, the other at the beginning."""
+    grid = ib.Grid(init="he_normal", width=20, depth=3, batch_size=16, steps=60, seed=[0, 1])
+    with weights_kept([grid.cells[0].key], first_noted(60)) as kept:
+        run = ib.run(grid, tmp_path, device="cpu", progress=False)
+    device = torch.device("cpu")
+    found = losses_around_updates(grid.cells, device, kept.states)
+    pd.testing.assert_frame_equal(found, losses_around_updates(grid.cells, device))
+    assert found["before"].tolist() == pytest.approx(run.cells["final_loss"].tolist(), rel=1e-7)
 
 
 def test_reproduce_is_the_old_name_of_reproduce_book(tmp_path: Path) -> None:
