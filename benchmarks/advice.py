@@ -50,7 +50,7 @@ SEVERITIES = ("bad", "watch")
 Row = dict[Hashable, Any]
 OUTCOME = (
     *("before", "after", "rates_before", "rates_after", "steps_before", "steps_after"),
-    "result",
+    *("draws", "result"),
 )
 START = ("severity", "verdict", "advice")
 COLUMNS = (*START, "network", "activation", "done", "weights", *OUTCOME)

@@ -24,8 +24,8 @@ KEEP = (
     "nothing has to change: the branch starts as almost nothing beside the way around it, which "
     "trains as well; if that was not meant, std = gain/√fan_in"
 )
-"""What to do about small weights in a residual branch. To draw them larger made networks slower
-(``benchmarks.advice``)."""
+"""What to do about small weights in a residual branch. Drawn larger, they made three of four
+networks slower (``benchmarks.advice``)."""
 
 
 BRANCH = 3
