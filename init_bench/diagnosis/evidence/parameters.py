@@ -106,8 +106,8 @@ def rescaling(used: float, stored: float) -> float:
         stored: gain of the stored values; up to a factor of ``AGREE`` from the other they agree.
 
     Example:
-        >>> rescaling(1.4, 14.0), rescaling(1.4, 1.5), rescaling(math.nan, 1.5)
-        (0.1, 1.0, 1.0)
+        >>> rescaling(1.5, 12.0), rescaling(1.5, 1.75), rescaling(math.nan, 1.5)
+        (0.125, 1.0, 1.0)
     """
     if not stored > 0 or not used > 0 or abs(math.log(used / stored)) < math.log(AGREE):
         return 1.0
