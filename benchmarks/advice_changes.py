@@ -27,8 +27,8 @@ def follow(model: nn.Module, found: Diagnosis, seed: int) -> str:
     stds = {str(name): float(std) for name, std in known[["parameter", "recommended_std"]].values}
     draws, done = stream(seed, "advice"), []
     for row in origins(found).to_dict("records"):
-        pattern = _pattern(row["advice"])
-        if pattern:
+        pattern = change_of(row["advice"])
+        if pattern != BY_HAND:
             CHANGES[pattern](model, row["layer"], stds, draws)
             done.append(pattern)
     return "; ".join(dict.fromkeys(done)) or BY_HAND
@@ -40,8 +40,9 @@ def origins(found: Diagnosis) -> pd.DataFrame:
     return verdicts[verdicts["severity"].isin(["bad", "watch"]) & (verdicts["cause"] == "")]
 
 
-def _pattern(advice: str) -> str | None:
-    return next((pattern for pattern in CHANGES if re.search(pattern, advice)), None)
+def change_of(advice: str) -> str:
+    """Return which of ``CHANGES`` an advice asks for, ``BY_HAND`` for none."""
+    return next((pattern for pattern in CHANGES if re.search(pattern, advice)), BY_HAND)
 
 
 def _draw(weight: Tensor, std: float, draws: torch.Generator) -> None:

@@ -19,7 +19,7 @@ WIDTH, VOCABULARY = 2048, 32000
 """Sizes of a Llama-like model: an embedding of 262 MB, layers of 7 matrices."""
 
 
-IMPORTED = "import init_bench.diagnosis.checkpoint.pipeline"
+TORCH, IMPORTED = "import torch", "import init_bench.diagnosis.checkpoint.pipeline"
 
 
 MEMORY = (
@@ -46,11 +46,11 @@ def write(path: Path, megabytes: int, *, trained: bool) -> None:
     save_file(values, path)
 
 
-def measured(path: Path | None) -> dict[str, float]:
+def measured(imported: str, path: Path | None) -> dict[str, float]:
     """Return seconds and peak memory in MiB of a fresh process that audits ``path``, if any."""
-    work = f"ib.audit({str(path)!r})" if path else "None"
+    work = f"init_bench.audit({str(path)!r})" if path else "None"
     script = (
-        f"{IMPORTED}; import time, json, init_bench as ib; "
+        f"{imported}; import time, json; "
         f"start, cpu = time.perf_counter(), time.process_time(); result = {work}; "
         f"seconds = time.perf_counter() - start; cpu = time.process_time() - cpu; {MEMORY}"
         f"fresh = len(result.fresh) if result else 0; number = len(result.table) if result else 0; "
@@ -71,15 +71,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        files: dict[str, Path | None] = {"imports alone": None}
+        variants: dict[str, tuple[str, Path | None]] = {
+            "torch alone": (TORCH, None),
+            "imports alone": (IMPORTED, None),
+        }
         for name, trained in (("fresh weights", False), ("trained weights", True)):
-            files[name] = Path(folder) / f"{name}.safetensors"
+            variants[name] = (IMPORTED, Path(folder) / f"{name}.safetensors")
             write(Path(folder) / f"{name}.safetensors", given.megabytes, trained=trained)
         rows = pd.DataFrame(
-            {"variant": name, "round": i, **measured(path)}
+            {"variant": name, "round": i, **measured(*variant)}
             for i in range(given.repeats)
-            for name, path in files.items()
+            for name, variant in variants.items()
         )
+    for memory in ("peak_mib", "anonymous_mib"):
+        torchs = rows.loc[rows["variant"] == "torch alone"].set_index("round")[memory]
+        rows[memory.replace("mib", "beyond_torch_mib")] = rows[memory] - rows["round"].map(torchs)
     print(rows.groupby("variant", sort=False).median().round(2).to_string())
     print(save(rows, "audit"))
 

@@ -250,6 +250,17 @@ def test_small_weights_inside_a_branch_are_to_be_watched_zeros_are_bad(
     assert said[0] == [layer, "vanishing_signal", severity], said
 
 
+@pytest.mark.parametrize(("end", "kept"), [(1.0, True), (0.0, False)])
+def test_small_weights_may_stay_in_a_branch_unless_it_ends_in_zeros(end: float, kept: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 30, bias=False), Bypassed(nn.Identity()), nn.Linear(30, 4))
+    with torch.no_grad():
+        for layer, factor in (("1.first", 0.01), ("1.second", end)):
+            model.get_submodule(layer).weight.mul_(factor)  # type: ignore[operator]
+    found = ib.diagnose(model, X, Y).verdicts.set_index("layer")
+    assert str(found.loc["1.first", "advice"]).startswith("nothing has to change") == kept
+
+
 class Decoder(nn.Module):
     """Two blocks of attention, with the table as last layer."""
 

@@ -79,6 +79,15 @@ def test_a_wrong_effective_weight_is_found_and_the_advice_is_to_change_its_facto
     assert "not the stored values" in first["advice"]
 
 
+def test_the_recommended_std_is_that_of_the_stored_values() -> None:
+    model = around(own.ScaledWhenUsed)
+    rows = ib.diagnose(model, X, Y).weights.set_index("parameter")
+    drawn = rows.loc[["0.weight", "2.weight"]]
+    gain = drawn["gain"] * drawn["recommended_std"] / drawn["std"]
+    assert gain.tolist() == pytest.approx([2**0.5] * 2, rel=1e-3)  # as ReLU wants it
+    assert drawn["stored_gain"].min() > 5 * drawn["gain"].max()
+
+
 def test_a_scale_tensor_of_a_quantized_layer_is_no_weight() -> None:
     weights = ib.diagnose(around(own.Int8), X, Y).weights.set_index("parameter")
     assert weights.used_as[["0.weight", "0.scale"]].tolist() == ["matrix", "scale"]

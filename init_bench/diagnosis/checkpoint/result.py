@@ -3,14 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from init_bench.diagnosis.checkpoint import report
-from init_bench.figures import parameter_states
-from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,10 @@ class Difference:
         """What changed, in a sentence."""
         return report.change_answer(self.table)
 
-    def figure(self) -> Figure:
+    def figure(self) -> "Figure":
         """Draw the relative change of every parameter, in the model's order."""
+        from init_bench.figures import parameter_states  # here: an audit needs no matplotlib
+
         caption = f"{self.before} → {self.name}. {self.summary}"
         return parameter_states(
             self.table, "relative_change", "‖after - before‖ / ‖before‖", caption=caption
@@ -58,6 +61,8 @@ class Difference:
 
     def save(self, folder: str | Path, name: str = "difference") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
+        from init_bench.figures.export import files_of
+
         return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
@@ -66,6 +71,8 @@ class Difference:
 
     def _repr_html_(self) -> str:
         """Return summary, changed rows and figure as HTML without JavaScript."""
+        from init_bench.figures.export import page_of
+
         rows = report.shown_changes(self.table).head(report.MOST_ROWS)
         return page_of(self.summary, rows, self.figure())
 
@@ -108,8 +115,10 @@ class Audit:
         """What was found, in a sentence per kind of finding."""
         return report.answer(self.table)
 
-    def figure(self) -> Figure:
+    def figure(self) -> "Figure":
         """Draw the std of every parameter, in the model's order, colored by its state."""
+        from init_bench.figures import parameter_states
+
         caption = f"{self.name}. {self.summary}"
         return parameter_states(self.table, "std", "std of the values", caption=caption)
 
@@ -122,6 +131,8 @@ class Audit:
 
     def save(self, folder: str | Path, name: str = "audit") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
+        from init_bench.figures.export import files_of
+
         return write_files(Path(folder), files_of(self, name))
 
     def __str__(self) -> str:
@@ -132,6 +143,8 @@ class Audit:
 
     def _repr_html_(self) -> str:
         """Return summary, findings and figure as HTML without JavaScript."""
+        from init_bench.figures.export import page_of
+
         rows = report.shown_findings(self.table).head(report.MOST_ROWS)
         page = page_of(self.summary, rows, self.figure())
         return page if self.difference is None else page + self.difference._repr_html_()

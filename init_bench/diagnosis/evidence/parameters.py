@@ -46,6 +46,10 @@ UNTOUCHED_SMALL, UNTOUCHED_LARGE = 1e-30, 1e10
 """Magnitudes that no initializer writes; memory that was never written is full of them."""
 
 
+AGREE = 1.5
+"""Factor up to which the stored weight counts as what multiplies the signal."""
+
+
 SMALL_SHARE = 0.01
 """Share of values below ``UNTOUCHED_SMALL`` (0 not counted) from which memory is called raw."""
 
@@ -64,7 +68,8 @@ def parameter_table(
     the product that the pass saw; 0 of what is no weight or is used in an unknown way;
     ``mean`` and ``std`` (divided by n) of the values found; ``recommended_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
-    runs next (1 for the last layer); ``nonfinite`` (share of nan and ±inf); ``gain`` =
+    runs next (1 for the last layer), divided by the factor by which the layer rescales its weight
+    when it uses it, if any (see ``rescaling``); ``nonfinite`` (share of nan and ±inf); ``gain`` =
     √(fan_in · mean W²), by which the weight as it is used multiplies an incoherent signal, and
     ``stored_gain`` the same of the stored values; ``used_as`` (``matrix``, ``table``, ``scale`` or
     ``unknown``); ``gradient_ratio`` = ‖∂loss/∂W‖ / ‖W‖; ``gradient_state``, empty where there is
@@ -93,6 +98,22 @@ def parameter_table(
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def rescaling(used: float, stored: float) -> float:
+    """Return the factor by which a layer multiplies its weight when it uses it, 1 if by none.
+
+    Args:
+        used: gain of the weight as it is used.
+        stored: gain of the stored values; up to a factor of ``AGREE`` from the other they agree.
+
+    Example:
+        >>> rescaling(1.5, 12.0), rescaling(1.5, 1.75), rescaling(math.nan, 1.5)
+        (0.125, 1.0, 1.0)
+    """
+    if not stored > 0 or not used > 0 or abs(math.log(used / stored)) < math.log(AGREE):
+        return 1.0
+    return used / stored
+
+
 def _rows(
     view: ModelView,
     order: Sequence[str],
@@ -114,6 +135,7 @@ def _rows(
         row = _row(parameter, values.detach())
         fan_in = row["fan_in"] or math.nan
         recommended_std = gains.get(parameter.path, math.nan) / math.sqrt(fan_in)
+        recommended_std /= rescaling(row["gain"], row["stored_gain"])
         yield {
             **row,
             "recommended_std": recommended_std,

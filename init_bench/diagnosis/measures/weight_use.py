@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.parameters import rescaling
 from init_bench.diagnosis.evidence.worst_matrix import distance_from_1
 from init_bench.diagnosis.measures.rows import (
     as_rows,
@@ -14,13 +15,17 @@ from init_bench.diagnosis.measures.rows import (
     normalizations,
 )
 
-AGREE = 1.5
-"""Factor up to which the stored weight counts as what multiplies the signal."""
-
-
 PASSES = 0.1
 """Small weights are undone if a layer soon after receives at least this share of the spread;
 without a way around it, a layer beyond the limit would pass on less than 0.02."""
+
+
+KEEP = (
+    "nothing has to change: the branch starts as almost nothing beside the way around it, which "
+    "trains as well; if that was not meant, std = gain/√fan_in"
+)
+"""What to do about small weights in a residual branch. Drawn larger, they made three of four
+networks slower (``benchmarks.advice``)."""
 
 
 BRANCH = 3
@@ -70,7 +75,22 @@ def undone_weight_gain(evidence: Evidence) -> pd.DataFrame:
     rows = multiplying(evidence)
     meant = bypassed_zero_layers(rows) | _small_outputs(rows)
     gain = rows["weight_gain"].where(_undone(rows, evidence) & ~meant)
-    return _with_targets(rows, gain, evidence)
+    measured = _with_targets(rows, gain, evidence)
+    closed = measured["layer"].isin(rows["layer"][_closes_branch(rows, evidence)])
+    return measured.assign(remedy=measured["remedy"].mask(closed, KEEP))
+
+
+def _closes_branch(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Return which layers are small in a branch whose other layers are of usual size.
+
+    The branch starts as almost nothing, and the small weights grow by a gradient of usual size. A
+    layer right before a normalization closes nothing: its scale is made up for.
+    """
+    gains, normalizes = rows["weight_gain"], normalizations(evidence)
+    normalized = normalizes.shift(-1, fill_value=False)[rows.index]
+    beside = pd.concat([gains.shift(1), gains.shift(-1)], axis=1).min(axis=1)
+    closes: pd.Series = (gains < PASSES) & (beside > PASSES) & ~normalized
+    return closes
 
 
 def _with_targets(rows: pd.DataFrame, gain: pd.Series, evidence: Evidence) -> pd.DataFrame:
@@ -131,7 +151,9 @@ def _undone(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
 def _recommended_gains(evidence: Evidence) -> pd.Series:
     """Return by layer the gain that its weights would have at the recommended std."""
     weights = evidence.weights.dropna(subset=["gain", "recommended_std"]).drop_duplicates("layer")
-    return (weights["recommended_std"] * weights["fan_in"] ** 0.5).set_axis(weights["layer"])
+    used = list(map(rescaling, weights["gain"], weights["stored_gain"]))
+    gains: pd.Series = weights["recommended_std"] * weights["fan_in"] ** 0.5 * used
+    return gains.set_axis(weights["layer"])
 
 
 def largest_attention(evidence: Evidence) -> pd.DataFrame:
@@ -144,7 +166,7 @@ def largest_attention(evidence: Evidence) -> pd.DataFrame:
 def remedy_of(row: Mapping[Hashable, float]) -> str:
     """Return what helps where the stored weight is not what multiplies the signal, else empty."""
     used, stored = row["weight_gain"], row["stored_gain"]
-    if not stored > 0 or not used > 0 or abs(math.log(used / stored)) < math.log(AGREE):
+    if rescaling(used, stored) == 1:
         return ""
     return (
         f"the layer rescales its weight when it uses it (gain {stored:.3g} stored, {used:.3g} "

@@ -12,6 +12,10 @@ CLOSE = 1e-4
 """Cosine below which two rows count as orthogonal, or 16 roundings of the values."""
 
 
+FACTORS = ("query", "key", "value", "packed", "output")
+"""Parts whose weights may be factors of a larger matrix."""
+
+
 def is_mimetic(part: Part | None, blocks: Sequence[Tensor]) -> bool:
     """Return whether a weight of attention holds U√S or √S Vᵀ of a matrix U S Vᵀ.
 
@@ -28,7 +32,7 @@ def is_mimetic(part: Part | None, blocks: Sequence[Tensor]) -> bool:
         >>> is_mimetic("output", [left * size.sqrt()]), is_mimetic("output", [product])
         (True, False)
     """
-    if part not in ("query", "key", "value", "packed", "output"):
+    if part not in FACTORS:
         return False
     whole = torch.cat(list(blocks)) if blocks[0].dim() == 2 else blocks[0]
     if whole.dim() != 2 or not 4 <= min(whole.shape) <= LARGEST:

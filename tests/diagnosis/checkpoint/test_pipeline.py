@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import init_bench as ib
+from init_bench.diagnosis.checkpoint import origin
 from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import stream
 
@@ -184,3 +185,14 @@ def test_what_holds_no_parameters_is_refused(source: object) -> None:
 def test_a_model_without_parameters_is_refused() -> None:
     with pytest.raises(InitBenchError, match="Identity has no parameters"):
         ib.audit(nn.Identity())
+
+
+@pytest.mark.parametrize("name", ["torch.orthogonal", "identity", "sinusoidal", "tanh_init"])
+def test_structure_of_a_large_tensor_is_found_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = nn.Linear(64, 1024, bias=False)
+    ib.initialize(layer, name)
+    small = ib.audit(layer).table["looks_like"].tolist()
+    monkeypatch.setattr(origin, "PIECE", layer.weight.numel() - 1)
+    assert ib.audit(layer).table["looks_like"].tolist() == small != ["other"]
