@@ -281,13 +281,13 @@ def test_every_public_function_says_what_it_raises(name: str) -> None:
 def test_importing_the_package_loads_no_heavy_library() -> None:
     loaded = loaded_by("-c", "import init_bench")
     assert "init_bench" in loaded
-    assert not loaded & {"torchvision", "plotly", "ray"}
+    assert not loaded & {"torchvision", "ray"}
 
 
 def test_help_loads_no_heavy_library_and_not_torch() -> None:
     loaded = loaded_by("-m", "init_bench", "--help")
     assert "typer" in loaded
-    assert not loaded & {"torchvision", "plotly", "ray", "torch"}
+    assert not loaded & {"torchvision", "ray", "torch"}
 
 
 @pytest.mark.slow

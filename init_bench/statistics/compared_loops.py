@@ -84,8 +84,8 @@ def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any
 def loop_products(rows: Any, number: int) -> Any:
     """Return the inner products of the first ``number`` of ``rows``, ``(4 k, units)``.
 
-    Four rows with four at a time: each entry is read a quarter as often. A product of torch's or
-    NumPy's has a higher cost per call than that of 64 samples is long.
+    Four rows with four at a time: each entry is read a quarter as often. Calling torch or NumPy
+    costs more than this whole product of 64 samples.
     """
     products = np.empty((number, number))
     for i in range(0, number, 4):

@@ -145,8 +145,8 @@ class RateWindow:
         if not inferred:
             return f"{count}."
         return (
-            f"{count}; that {inferred} more learn is inferred from the steps that these took, a "
-            f"lower rate taking more in proportion."
+            f"{count}. {inferred} more in the window {'was' if inferred == 1 else 'were'} not: a "
+            f"lower rate is taken to need proportionally more steps."
         )
 
     def _beside(self) -> list[str]:

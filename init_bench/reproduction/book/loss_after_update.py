@@ -56,7 +56,9 @@ def losses_around_updates(
         ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         tables = list(pool.map(partial(_train, data=data, states=known), parts))
-    return pd.concat(tables, ignore_index=True)
+    rows = pd.concat(tables)
+    keys = [cell.key for part in parts for cell in part]
+    return rows.set_index(pd.Index(keys)).loc[[cell.key for cell in cells]].reset_index(drop=True)
 
 
 def _train(cells: Sequence[Cell], data: Dataset, states: Mapping[str, State]) -> pd.DataFrame:

@@ -114,13 +114,13 @@ def _train(
     ``rates`` has the sigmoid cells at several learning rates, all others the cells at the book's.
     """
     relu, sigmoid, rates = grids = _grids(seeds, steps)
-    noted = [cell for cell in relu.cells if cell.init in NOTED]
+    noted = [cell for cell in relu.cells if cell.init in NOTED and "loss_after" in needs]
     with weights_kept([cell.key for cell in noted], first_noted(steps)) as kept:
         results = run(grids, folder, device=device, progress=progress)
     if results.failures:
         return {}, results.failures
     frames = {}
-    if "loss_after" in needs:
+    if noted:
         frames["loss_after"] = losses_around_updates(noted, resolve_device(device), kept.states)
     datasets.release()  # else the peak of memory is after training: 0.2 GB of images, and pictures
     book = results.of_cells({cell.key for grid in (relu, sigmoid) for cell in grid.cells})

@@ -7,9 +7,9 @@ import pandas as pd
 
 from init_bench.figures.page import Interval, Page, Section, render, table_section
 from init_bench.files import head_of_readme
-from init_bench.reproduction.papers.experiment import QUICK_NOTE, experiment_of
+from init_bench.reproduction.papers.experiment import QUICK_NOTE, QUICK_SUMMARY, experiment_of
 from init_bench.reproduction.papers.menu import PAPERS
-from init_bench.reproduction.papers.page import figures_of, name_of_folder
+from init_bench.reproduction.papers.page import figures_of, is_quick, name_of_folder
 from init_bench.reproduction.result import summary_of
 
 
@@ -27,10 +27,10 @@ def report_of_folders(folders: list[Path]) -> str:
     claims = {folder: pd.read_parquet(folder / "claims.parquet") for folder in names}
     every = pd.concat([claims[folder].assign(paper=folder.name) for folder in names])
     commands = {folder: _command(folder, name) for folder, name in names.items()}
-    quick = [folder.name for folder in names if " --quick" in commands[folder]]
+    quick = [folder.name for folder in names if is_quick(commands[folder])]
     page = Page(
-        title=f"Claims of {len(names)} papers, rechecked",
-        answer=summary_of(every),
+        title="Claims of papers, rechecked",
+        answer=f"{QUICK_SUMMARY} {summary_of(every)}" if quick else summary_of(every),
         notes=[f"{', '.join(quick)}: {QUICK_NOTE}"] if quick else [],
         sections=[_claims(every), _verdicts(claims), *_papers(names, claims)],
         command="\n".join(commands.values()),

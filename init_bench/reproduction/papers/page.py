@@ -27,14 +27,14 @@ def report_of_folder(folder: Path) -> str:
     name = name_of_folder(folder)
     claims = pd.read_parquet(folder / "claims.parquet")
     facts = head_of_readme(folder)
-    is_quick = " --quick" in facts.get("command", "")
+    quick = is_quick(facts.get("command", ""))
     experiment = experiment_of(name)
     left_out = [f"Not rechecked: {experiment.not_checked}"] if experiment.not_checked else []
     page = Page(
         title=PAPERS[name],
-        answer=f"{QUICK_SUMMARY} {_answer(claims)}" if is_quick else _answer(claims),
+        answer=f"{QUICK_SUMMARY} {_answer(claims)}" if quick else _answer(claims),
         notes=[
-            *[QUICK_NOTE] * is_quick,
+            *[QUICK_NOTE] * quick,
             experiment.setting,
             f"Read of the paper: {experiment.read}",
             *left_out,
@@ -44,6 +44,11 @@ def report_of_folder(folder: Path) -> str:
         facts=facts,
     )
     return render(page)
+
+
+def is_quick(command: str) -> bool:
+    """Return whether the command made a quick run, which judges no claim of the paper."""
+    return " --quick" in command
 
 
 def name_of_folder(folder: Path) -> str:

@@ -12,7 +12,7 @@ State = dict[str, Tensor]
 """Copies of a network's parameters and buffers, by name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeptWeights:
     """Hold the weights that cells have before the update of one step.
 
@@ -31,10 +31,13 @@ class KeptWeights:
         for cell, network in networks.items():
             if cell.key in self.keys:
                 state = network.state_dict()
-                self.states[cell.key] = {name: value.clone() for name, value in state.items()}
+                self.states[cell.key] = {
+                    name: value.detach().cpu().clone() for name, value in state.items()
+                }
 
 
 _WANTED: list[KeptWeights] = []
+"""One of each block that runs: two of the same cells are two, so they do not compare equal."""
 
 
 @contextmanager

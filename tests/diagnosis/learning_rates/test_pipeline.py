@@ -90,7 +90,7 @@ def test_the_answer_tells_what_was_tried_from_what_is_inferred() -> None:
     tried = window.trials["steps"] > 0
     inferred = int((window.trials["in_window"] & ~tried).sum())
     assert inferred and not tried.all()
-    said = f"{tried.sum()} of {len(tried)} rates were tried; that {inferred} more learn is inferred"
+    said = f"{tried.sum()} of {len(tried)} rates were tried. {inferred} more in the window"
     assert said in window.summary
     all_tried = replace(window, trials=window.trials.assign(steps=5))
     assert f"{len(tried)} of {len(tried)} rates were tried." in all_tried.summary

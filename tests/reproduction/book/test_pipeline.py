@@ -207,9 +207,9 @@ def test_losses_around_updates_are_those_of_a_plain_loop() -> None:
 
 
 def test_losses_around_updates_are_the_same_from_weights_kept_by_a_run(tmp_path: Path) -> None:
-    """One of the two cells starts at its weights, the other at the beginning."""
+    """The second of two cells starts at its weights, the first at the beginning."""
     grid = ib.Grid(init="he_normal", width=20, depth=3, batch_size=16, steps=60, seed=[0, 1])
-    with weights_kept([grid.cells[0].key], first_noted(60)) as kept:
+    with weights_kept([grid.cells[1].key], first_noted(60)) as kept:
         run = ib.run(grid, tmp_path, device="cpu", progress=False)
     device = torch.device("cpu")
     found = losses_around_updates(grid.cells, device, kept.states)

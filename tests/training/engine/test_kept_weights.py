@@ -8,7 +8,7 @@ import torch
 
 import init_bench as ib
 from init_bench import datasets
-from init_bench.training.engine.kept_weights import State, weights_kept
+from init_bench.training.engine.kept_weights import State, wanted_of, weights_kept
 from init_bench.training.engine.trainer import engine_of
 from init_bench.training.networks import network_of
 
@@ -44,3 +44,14 @@ def test_a_step_that_is_not_reached_keeps_nothing(tmp_path: Path) -> None:
     with weights_kept([grid.cells[0].key], STEPS + 1) as found:
         ib.run(grid, tmp_path, device="cpu", progress=False)
     assert found.states == {}
+
+
+def test_blocks_of_the_same_cells_do_not_end_each_other(tmp_path: Path) -> None:
+    grid = ib.Grid(width=20, depth=2, batch_size=16, steps=STEPS)
+    keys = [grid.cells[0].key]
+    with weights_kept(keys, KEPT) as outer:
+        with weights_kept(keys, KEPT), pytest.raises(RuntimeError):
+            raise RuntimeError
+        ib.run(grid, tmp_path, device="cpu", progress=False)
+    assert list(outer.states) == keys
+    assert wanted_of(grid.cells) == []
