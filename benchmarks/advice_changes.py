@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench import init
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.hooks.random_streams import stream
 
@@ -56,16 +55,6 @@ def _draw_all(model: nn.Module, layer: str, stds: dict[str, float], draws: torch
     parameters = dict(model.named_parameters())
     for name, std in stds.items():
         _draw(parameters[name], std, draws)
-    _zero_biases(model, layer, stds, draws)
-
-
-def _draw_xavier(
-    model: nn.Module, layer: str, stds: dict[str, float], draws: torch.Generator
-) -> None:
-    """Draw every weight by ``xavier_normal``, and set the biases to 0."""
-    parameters = dict(model.named_parameters())
-    for name in stds:
-        init.xavier_normal_(parameters[name], generator=draws)
     _zero_biases(model, layer, stds, draws)
 
 
@@ -134,8 +123,7 @@ CHANGES: dict[str, Change] = {
     r"make the last layer smaller": _shrink,
     r"smaller query and key weights": _draw_queries,
     WARM_UP: _nothing,
-    r"smaller weights, such as xavier_normal": _draw_xavier,
-    r"draw (all|the) weights|all weights with|weights of every layer": _draw_all,
+    r"draw (all|the) weights|all weights with|smaller weights|weights of every layer": _draw_all,
     r"check the bias and the scale|keeps them level": _draw_all,
 }
 """What the advice asks for, by what it says; the first that fits counts."""

@@ -11,6 +11,13 @@ from init_bench.diagnosis.measures.units import (
 from init_bench.diagnosis.measures.weight_use import largest_attention
 from init_bench.diagnosis.rules.rule import too_large, too_small
 
+LESS_SATURATED = (
+    "the slope is near 0 there: a nonlinearity without bounds, or smaller weights: for tanh "
+    "xavier_normal, for sigmoid not below the recommended std"
+)
+"""Advice: with Xavier's weights a deep network of sigmoids learns at no rate."""
+
+
 UNIT_RULES = (
     too_small(
         "symmetric",
@@ -38,8 +45,7 @@ UNIT_RULES = (
         saturated_throughout,
         SATURATED,
         meaning="its values lie at the ends of the nonlinearity's range",
-        advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
-        "nonlinearity without bounds",
+        advice=LESS_SATURATED,
     ),
     too_large(
         "saturated",
@@ -49,8 +55,7 @@ UNIT_RULES = (
         severity="watch",
         meaning="its values lie at the ends of the nonlinearity's range; most of the bounded "
         "layers' do not",
-        advice="the slope is near 0 there: smaller weights, such as xavier_normal, or a "
-        "nonlinearity without bounds",
+        advice=LESS_SATURATED,
     ),
     too_large(
         "saturated",
