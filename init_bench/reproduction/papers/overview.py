@@ -47,8 +47,8 @@ def _claims(every: pd.DataFrame) -> Section:
     order = ["does not hold", "undecided", "holds"]
     rows = every.sort_values("verdict", key=lambda v: v.map(order.index), kind="stable")
     values = [Interval(*row) for row in rows[["value", "ci_low", "ci_high"]].to_numpy().tolist()]
-    shown = rows[["paper", "verdict", "statement", "quantity", "threshold", "seeds", "note"]]
-    shown.insert(4, "value", pd.Series(values, index=shown.index, dtype=object))
+    shown = rows[["paper", "verdict", "statement", "threshold", "quantity", "seeds", "note"]]
+    shown.insert(3, "value", pd.Series(values, index=shown.index, dtype=object))
     return table_section(
         shown,
         title="Claims",
