@@ -31,7 +31,7 @@ from benchmarks.fault_localization import SPOILS, sound_net, spoilable
 from benchmarks.interleaved_timing import RESULTS, save
 from benchmarks.networks import Net, build, held_out_nets
 from benchmarks.rate_window import in_turn
-from benchmarks.trainability import QUICK, outcome, train, trains
+from benchmarks.trainability import QUICK, has_trained, outcome, train
 from init_bench import datasets
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
@@ -178,7 +178,7 @@ def _gain(before: Window, after: Window) -> int:
 def _window(made: Callable[[], nn.Module], net: Net, warm_up: int) -> Window:
     data = datasets.load("mnist")
     courses = [train(made(), data, net, lr, QUICK.steps, warm_up) for lr in QUICK.rates]
-    steps = [len(losses) for losses in courses if trains(losses)]
+    steps = [len(losses) for losses in courses if has_trained(losses)]
     return Window(len(steps), min(steps, default=math.inf))
 
 

@@ -13,7 +13,7 @@ from functools import cache
 
 from benchmarks.interleaved_timing import RESULTS
 from benchmarks.networks import Net, build
-from benchmarks.trainability import PATIENT, QUICK, stored_outcome, train, trains
+from benchmarks.trainability import PATIENT, QUICK, has_trained, stored_outcome, train
 from init_bench import datasets
 
 RATE_OUTCOMES = RESULTS / "rate_outcomes.csv"
@@ -49,7 +49,12 @@ def _train(net: Net) -> None:
     rows = []
     for lr in RATES:
         losses = train(build(net), data, net, lr, STEPS)
-        row = {"name": net.name, "lr": f"{lr:.6g}", "trains": trains(losses), "steps": len(losses)}
+        row = {
+            "name": net.name,
+            "lr": f"{lr:.6g}",
+            "trains": has_trained(losses),
+            "steps": len(losses),
+        }
         rows.append(row)
     with RATE_OUTCOMES.open("a", newline="") as file:
         csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)

@@ -117,7 +117,7 @@ def train(
     steps: int,
     warm_up: int = 0,
 ) -> list[float]:
-    """Train a network for ``steps``, or until it ``trains``; return the loss of each step.
+    """Train a network for ``steps``, or until it ``has_trained``; return the loss of each step.
 
     A loss that is not finite ends the training too, and is left out. Over the first ``warm_up``
     steps the rate grows in proportion to the step.
@@ -131,7 +131,7 @@ def train(
         if not math.isfinite(value):
             break
         losses.append(value)
-        if trains(losses):
+        if has_trained(losses):
             break
         gradients = torch.autograd.grad(loss, parameters)
         reached = min(1.0, (step + 1) / warm_up) if warm_up else 1.0
@@ -140,7 +140,7 @@ def train(
     return losses
 
 
-def trains(losses: list[float]) -> bool:
+def has_trained(losses: list[float]) -> bool:
     """Return whether the loss of the latest steps is low enough."""
     return len(losses) >= WINDOW and _latest_mean(losses) < TRAINED_LOSS
 

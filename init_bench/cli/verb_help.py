@@ -30,11 +30,12 @@ class Command(TyperCommand):
         return extra
 
     def _place_for(self, word: str) -> str:
-        """Return the option that is called ``word``, else those that take several words."""
+        """Return what to write instead, as the end of a message."""
         options = [one for one in self.params if one.param_type_name == "option"]
         if f"--{word}" in (name for option in options for name in option.opts):
             return f": the option is --{word}"
         several = [one for one in options if getattr(one, "multiple", False)]
+        # One that takes KEY=VALUE takes no bare word.
         named = [o.opts[0] for o in several if "=" not in (getattr(o, "metavar", "") or "")]
         if named:
             return f": write {' or '.join(f'{name} {shlex.quote(word)}' for name in named)}"

@@ -14,7 +14,7 @@ from init_bench.training.devices import devices_of
 from init_bench.training.dispatch import default_workers, trainer_for
 from init_bench.training.forecast import duration_text
 
-MOST = ("most_runs", "most_seconds")
+MOST_COLUMNS = ("most_runs", "most_seconds")
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,26 @@ class BenchForecast:
     looks: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        shown = self.table if len(self.looks) > 1 else self.table.drop(columns=list(MOST))
+        shown = self.table if self.adds_seeds else self.table.drop(columns=list(MOST_COLUMNS))
         rows = shown.to_string(index=False, float_format="{:.0f}".format)
         sums = self.table[["seconds", "most_seconds"]].sum() / self.workers
         times = " to ".join(dict.fromkeys(map(duration_text, sums)))
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
-        return f"{rows}\n{self._auto()}about {times} with {workers}, timed here and now"
-
-    def _auto(self) -> str:
-        """Return what ``auto`` means and how many runs it takes; empty where no seed is added."""
-        if len(self.looks) < 2:
-            return ""
+        time = f"about {times} with {workers}, timed here and now"
+        if not self.adds_seeds:
+            return f"{rows}\n{time}"
         first, *more = self.looks
         least, most = self.table["runs"].sum(), self.table["most_runs"].sum()
         return (
-            f"auto: {first} seeds of every initializer; then {' and '.join(map(str, more))} of the "
-            f"best of a task and those that no test sets apart from it.\n{least} to {most} runs, "
+            f"{rows}\nauto: {first} seeds of every initializer; then "
+            f"{' and '.join(map(str, more))} of the best of a task and those that no test sets "
+            f"apart from it.\n{least} to {most} runs, {time}"
         )
+
+    @property
+    def adds_seeds(self) -> bool:
+        """Whether there is more than one number of seeds."""
+        return len(self.looks) > 1
 
 
 def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecast:
@@ -74,7 +77,7 @@ def forecast_bench(plan: Plan, device: str, workers: int | None) -> BenchForecas
             most = [runs + added, seconds + added * (start + whole * step)]
             rows.append([name, len(arms), runs, steps, seconds, *most])
             done(1)
-    table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds", *MOST])
+    table = pd.DataFrame(rows, columns=["task", "arms", "runs", "steps", "seconds", *MOST_COLUMNS])
     looks = tuple(len(seeds) for seeds in plan.protocol.looks)
     return BenchForecast(table, workers or default_workers(devices_of(device)), looks)
 

@@ -21,7 +21,7 @@ MEANS = ("final_loss", "area", "steps_to_target", "test_accuracy", "seconds")
 """Outcomes of a run whose mean over seeds is given with Student's interval; none is negative."""
 
 
-MOST = {"test_accuracy": 1.0}
+UPPER_BOUNDS = {"test_accuracy": 1.0}
 """The most that an outcome can be, where there is a limit."""
 
 
@@ -88,7 +88,7 @@ def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned, *, looks: int = 1
     rows = []
     for init, own in runs.groupby("init", sort=False):
         head = {"task": task.name, "init": init, "lr": own["lr"].iloc[0]}
-        found = {name: (*_mean(own[name], name, looks), len(own)) for name in MEANS}
+        found = {name: (*_mean_interval(own[name], name, looks), len(own)) for name in MEANS}
         for name in ("diverged", "reached"):
             share = share_interval(int(own[name].sum()), len(own), comparisons=looks)
             found[name] = (*share, len(own))
@@ -100,9 +100,9 @@ def arm_outcomes(task: Task, runs: pd.DataFrame, tuned: Tuned, *, looks: int = 1
     return pd.DataFrame(rows)
 
 
-def _mean(values: "pd.Series[float]", name: str, looks: int) -> tuple[float, float, float]:
+def _mean_interval(values: "pd.Series[float]", name: str, looks: int) -> tuple[float, float, float]:
     """Return the mean of an outcome and its interval, within what the outcome can be."""
-    return t_interval(values, comparisons=looks, within=(0.0, MOST.get(name, math.inf)))
+    return t_interval(values, comparisons=looks, within=(0.0, UPPER_BOUNDS.get(name, math.inf)))
 
 
 def value_of(arms: pd.DataFrame, task: str, init: str, outcome: str) -> tuple[float, float, float]:

@@ -84,11 +84,12 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
 
 
 def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
-    last, modules = network.weights_of(branch)[-1], dict(network.model.named_modules())
+    last = network.weights_of(branch)[-1]
     for path in reversed(branch.modules):
         if last in network.within(path):
             return
-        if path in modules and is_any_norm(modules[path]):
+        module = network.module_at(path)
+        if module is not None and is_any_norm(module):
             raise InitBenchError(
                 f"the residual branch {', '.join(branch.modules)} ends in the norm {path!r}, "
                 f"which undoes any factor before it; admin is made for LayerNorm(x + f(x))"

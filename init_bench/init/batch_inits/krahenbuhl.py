@@ -92,8 +92,13 @@ def _level(network: Network, layers: list[Affine], label: str) -> None:
     begin, layers, spread = found, list(found), 1.0
     best = _Best()
     for done in range(ROUNDS + 1):
-        target = geometric_mean(found.values()) * spread ** (1 / len(layers)) if found else 0.0
-        if best.ends_with(found, target, layers) or done == ROUNDS:
+        if len(found) < len(layers):
+            break
+        target = geometric_mean(found.values()) * spread ** (1 / len(layers))
+        distance = max(abs(math.log(rate / target)) for rate in found.values())
+        best.keep(found, distance)
+        is_level = all(abs(rate / target - 1) < LEVEL for rate in found.values())
+        if is_level or distance > best.distance + AWAY or done == ROUNDS:
             break
         factors = {layer: (rate / target) ** (DAMPING / 2) for layer, rate in found.items()}
         try:
@@ -114,17 +119,12 @@ class _Best:
         self.distance, self.rates = math.inf, dict[Affine, float]()
         self.values: list[tuple[NamedParameter, Tensor]] = []
 
-    def ends_with(self, rates: dict[Affine, float], target: float, layers: list[Affine]) -> bool:
-        """Keep the values if they are the best; return whether they are level, or run away."""
-        if len(rates) < len(layers):
-            return True
-        distance = max(abs(math.log(rate / target)) for rate in rates.values())
+    def keep(self, rates: dict[Affine, float], distance: float) -> None:
+        """Copy the values of the layers if their rates are closer than any before."""
         if distance < self.distance:
-            own = [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+            own = [p for layer in rates for p in (layer.weight, layer.bias) if p is not None]
             self.distance, self.rates = distance, rates
             self.values = [(parameter, parameter.values.clone()) for parameter in own]
-        is_level = all(abs(rate / target - 1) < LEVEL for rate in rates.values())
-        return is_level or distance > self.distance + AWAY
 
     def restore(self) -> None:
         """Give the parameters the values that were kept."""

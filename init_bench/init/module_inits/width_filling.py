@@ -1,7 +1,7 @@
 """Fill a model by a law of width and depth, and set the rates of its parameters."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import nn
 
@@ -62,7 +62,7 @@ class WidthFilling:
                 growth=one,
                 depth=depth if name in inside else 1.0,
                 alpha=alpha,
-                folded=self._readout(name, multiplier) or inside.get(name, 1.0),
+                folded=self._folded(name, multiplier, inside),
                 rate=rate,
                 aspect=_aspect(parameter),
             )
@@ -75,11 +75,11 @@ class WidthFilling:
             if one.role == "readout" and not self._is_router(name):
                 self.network.fill(self.network.parameters[name], "zeros", "readout")
 
-    def _readout(self, name: str, multiplier: float) -> float | None:
-        """Return what a readout takes over: of the logits, or of a router's scores by itself."""
+    def _folded(self, name: str, multiplier: float, inside: Mapping[str, float]) -> float:
+        """Return the multiplier of the law that goes into the weight, as the model has none."""
         one = self.growth[name]
         if one.role != "readout":
-            return None
+            return inside.get(name, 1.0)
         return 1 / one.fan_in if self._is_router(name) else multiplier
 
     def _is_router(self, name: str) -> bool:

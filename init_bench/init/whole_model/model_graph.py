@@ -103,6 +103,10 @@ class ModelGraph:
             if f"{parameter.path}.".startswith(f"{path}.") or path in self.names[name]
         ]
 
+    def module_at(self, path: str) -> nn.Module | None:
+        """Return the module of that name; ``None`` where a branch names a weight of no layer."""
+        return dict(self.model.named_modules(remove_duplicate=False)).get(path)
+
     def scalars_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the parameters of one element that a branch is multiplied by."""
         return [p for p in self.factors_of(branch) if p.values.numel() == 1]
@@ -132,9 +136,9 @@ class ModelGraph:
 
     def last_norm(self, branch: Branch) -> NamedParameter | None:
         """Return the scale γ of the norm after the last weight of a branch, if there is one."""
-        modules = dict(self.model.named_modules())
         for path in reversed(branch.modules):
-            if path in modules and is_norm(modules[path]):
+            module = self.module_at(path)
+            if module is not None and is_norm(module):
                 return self.parameters.get(f"{path}.weight")
             if any(parameter.role == "weight" for parameter in self.within(path)):
                 return None

@@ -9,7 +9,7 @@ from init_bench.figures.page import Interval, Page, Section, render, table_secti
 from init_bench.files import head_of_readme
 from init_bench.reproduction.papers.experiment import QUICK_NOTE, QUICK_SUMMARY, experiment_of
 from init_bench.reproduction.papers.menu import PAPERS
-from init_bench.reproduction.papers.page import figures_of, is_quick, name_of_folder
+from init_bench.reproduction.papers.page import figures_of, is_quick, name_of_folder, words_of
 from init_bench.reproduction.result import summary_of
 
 
@@ -78,11 +78,9 @@ def _papers(names: Mapping[Path, str], claims: Mapping[Path, pd.DataFrame]) -> I
     """Yield a section per paper: what it is, its setting, its figures with their captions."""
     for folder, name in names.items():
         experiment = experiment_of(name)
-        left_out = f" Not rechecked: {experiment.not_checked}" if experiment.not_checked else ""
         yield Section(
             kind="images",
             title=folder.name,
-            lead=f"{PAPERS[name]}. {summary_of(claims[folder])} {experiment.setting} Read of the "
-            f"paper: {experiment.read}{left_out}",
+            lead=" ".join([f"{PAPERS[name]}.", summary_of(claims[folder]), *words_of(experiment)]),
             images=list(figures_of(folder, experiment)),
         )

@@ -29,21 +29,21 @@ def report_of_folder(folder: Path) -> str:
     facts = head_of_readme(folder)
     quick = is_quick(facts.get("command", ""))
     experiment = experiment_of(name)
-    left_out = [f"Not rechecked: {experiment.not_checked}"] if experiment.not_checked else []
     page = Page(
         title=PAPERS[name],
         answer=f"{QUICK_SUMMARY} {_answer(claims)}" if quick else _answer(claims),
-        notes=[
-            *[QUICK_NOTE] * quick,
-            experiment.setting,
-            f"Read of the paper: {experiment.read}",
-            *left_out,
-        ],
+        notes=[*[QUICK_NOTE] * quick, *words_of(experiment)],
         sections=list(_sections(folder, experiment, claims)),
         command=facts.pop("command", f"init-bench paper {name}"),
         facts=facts,
     )
     return render(page)
+
+
+def words_of(experiment: Experiment) -> list[str]:
+    """Return how the paper was rechecked, what of it was read and what was left out."""
+    left_out = [f"Not rechecked: {experiment.not_checked}"] if experiment.not_checked else []
+    return [experiment.setting, f"Read of the paper: {experiment.read}", *left_out]
 
 
 def is_quick(command: str) -> bool:
