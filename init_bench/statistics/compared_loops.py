@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from init_bench.statistics.compiled import compiled, inlined
-from init_bench.statistics.eigenvalues import loop_tridiagonal
+from init_bench.statistics.eigenvalues import tridiagonal
 
 
 @compiled
@@ -20,22 +20,22 @@ def loop_compared_values(
     small: Any,
     rounding: float,
 ) -> Any:
-    """Return what ``loop_compared`` does of a layer's values, and their power sums.
+    """Return what ``_compared`` does, of a layer's values, and their power sums.
 
     Args:
         z: the layer's values, ``(samples, units)``.
         few, step: the first ``few`` samples and every ``step``-th unit are compared.
         scale: by which values and means are multiplied.
-        mean, inverse, small: as ``loop_power_sums`` takes them.
-        rounding: as ``loop_compared`` takes it.
+        mean, inverse, small: as ``_power_sums`` takes them.
+        rounding: as ``_compared`` takes it.
     """
     values, means, sums = _centered(z, few, step, scale, mean, inverse, small)
     units = values.shape[1]
-    correlation, tridiagonal = loop_compared(loop_products(values, few), means, units, rounding)
+    correlation, tridiagonal = _compared(_products(values, few), means, units, rounding)
     return correlation, tridiagonal, sums
 
 
-@compiled
+@inlined
 def _centered(
     z: Any, few: int, step: int, scale: float, mean: float, inverse: float, small: Any
 ) -> Any:
@@ -45,7 +45,7 @@ def _centered(
     for i in range(few):
         for j in range(units):
             values[i, j] = z[i, j * step]
-    sums = loop_power_sums(values[:few].reshape(-1), mean, inverse, small)
+    sums = _power_sums(values[:few].reshape(-1), mean, inverse, small)
     for i in range(few):
         total = 0.0
         for j in range(units):
@@ -57,8 +57,8 @@ def _centered(
     return values, means, sums
 
 
-@compiled
-def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
+@inlined
+def _power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
     """Return what ``number_formats.power_sums`` does, of a vector of values."""
     a, b, c, d = small
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
@@ -80,8 +80,8 @@ def loop_power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any
     return first, second, third, fourth, zeros, under_a, under_b, under_c, under_d
 
 
-@compiled
-def loop_products(rows: Any, number: int) -> Any:
+@inlined
+def _products(rows: Any, number: int) -> Any:
     """Return the inner products of the first ``number`` of ``rows``, ``(4 k, units)``.
 
     Four rows with four at a time: each entry is read a quarter as often. Calling torch or NumPy
@@ -112,8 +112,8 @@ def _sixteen_products(rows: Any, i: int, j: int, products: Any) -> None:
             products[i + p, j + q] = products[j + q, i + p] = sums[p][q]
 
 
-@compiled
-def loop_compared(products: Any, means: Any, units: int, rounding: float) -> Any:
+@inlined
+def _compared(products: Any, means: Any, units: int, rounding: float) -> Any:
     """Return the mean \\|correlation\\| of samples, and their products as a tridiagonal matrix.
 
     Samples that do not vary over units beyond rounding have no correlation; nan with fewer than two
@@ -143,4 +143,10 @@ def loop_compared(products: Any, means: Any, units: int, rounding: float) -> Any
         for j in range(n):
             products[i, j] = (products[i, j] + units * means[i] * means[j]) * inverse
     correlation = 2 * total / (number * (number - 1)) if number > 1 else np.nan
-    return correlation, loop_tridiagonal(products)
+    return correlation, tridiagonal(products)
+
+
+@compiled
+def loop_compared(products: Any, means: Any, units: int, rounding: float) -> Any:
+    """Return what ``_compared`` does, of products that an accelerator computed."""
+    return _compared(products, means, units, rounding)

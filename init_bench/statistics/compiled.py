@@ -7,7 +7,11 @@ import numba
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``loop`` at its first call, or load it where it was compiled before."""
+    """Compile ``loop`` at its first call, or load it where it was compiled before.
+
+    What it calls must be ``inlined``. Of another compiled loop the process that compiles runs one
+    copy and those that load run another, which may be rounded otherwise.
+    """
     options: dict[str, Any] = {
         "nogil": True,
         "error_model": "numpy",

@@ -47,8 +47,8 @@ def _updated_product(row: Any, r: int, i: int, v: Any, q: Any, w: Any) -> Any:
     return total
 
 
-@compiled
-def loop_tridiagonal(products: Any) -> Any:
+@inlined
+def tridiagonal(products: Any) -> Any:
     """Return a tridiagonal matrix with the eigenvalues of ``products``, ``(n, n)``, overwritten.
 
     By Householder's reflections, from the last row up.
@@ -151,7 +151,7 @@ def loop_effective_ranks(d: Any, squares: Any, rounding: float) -> Any:
     return ranks
 
 
-@compiled
+@inlined
 def _effective_rank(eigenvalues: Any, rounding: float) -> Any:
     """Return exp(−Σ p log p), p the singular values over their sum: log Σσ − Σσ log σ / Σσ."""
     largest, total = 0.0, 0.0

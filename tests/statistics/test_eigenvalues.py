@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from init_bench.statistics.eigenvalues import LANES, loop_effective_ranks, loop_tridiagonal
+from init_bench.statistics.eigenvalues import LANES, loop_effective_ranks, tridiagonal
 
 SIZES = (1, 2, 3, 8, 17, 64)
 
@@ -13,7 +13,7 @@ SIZES = (1, 2, 3, 8, 17, 64)
 def test_the_tridiagonal_matrix_has_the_eigenvalues(size: int, rank: int) -> None:
     factor = np.random.default_rng(size).standard_normal((size, rank))
     products = factor @ factor.T
-    diagonal, squares = loop_tridiagonal(products.copy())
+    diagonal, squares = tridiagonal(products.copy())
     beside = np.sqrt(squares[:-1])
     found = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
     expected = np.linalg.eigvalsh(products)
@@ -29,7 +29,7 @@ def test_each_lane_holds_the_eigenvalues_of_its_own_matrix(size: int) -> None:
     for k in range(LANES):
         factor = rng.standard_normal((size, k + 1)) * 10.0 ** rng.integers(-3, 3, k + 1)
         matrices.append(factor @ factor.T)
-        lanes[:, :, k] = loop_tridiagonal(matrices[-1].copy())
+        lanes[:, :, k] = tridiagonal(matrices[-1].copy())
     loop_effective_ranks(lanes[0], lanes[1], 1e-7)
     for k, matrix in enumerate(matrices):
         expected = np.linalg.eigvalsh(matrix)
