@@ -167,3 +167,10 @@ def test_what_fits_no_part_of_a_model_is_told_with_what_to_pass(
     with pytest.raises(InitBenchError, match=words):
         ib.initialize(model, spec, batch=tokens())
     assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_a_norm_that_blocks_share_is_seen_at_the_end_of_each() -> None:
+    norm = nn.LayerNorm(8)
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), norm) for _ in range(3)))
+    with pytest.raises(InitBenchError, match=r"ends in the norm '2\.1'"):
+        ib.initialize(model, "admin(branches='2')", batch=torch.randn(16, 8))

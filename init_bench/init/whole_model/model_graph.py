@@ -105,7 +105,10 @@ class ModelGraph:
 
     def module_at(self, path: str) -> nn.Module | None:
         """Return the module of that name; ``None`` where a branch names a weight of no layer."""
-        return dict(self.model.named_modules(remove_duplicate=False)).get(path)
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError:
+            return None
 
     def scalars_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the parameters of one element that a branch is multiplied by."""
