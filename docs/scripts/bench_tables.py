@@ -42,7 +42,7 @@ def recent_initializers(old: str) -> str:
     head, rule, *rows = (line.strip("|").split("|")[:BY_HAND] for line in old.strip().split("\n"))
     measured = _measured()
     written = [
-        [*head, " measured: network; steps, seeds: loss at its best rate [95 %] (the best there) "],
+        [*head, " measured: task, steps: loss at its best rate [95 %] (the best there) "],
         [*rule, " --- "],
         *([*row, f" {measured.get(row[0].strip(' `'), 'not measured')} "] for row in rows),
     ]
@@ -51,17 +51,15 @@ def recent_initializers(old: str) -> str:
 
 def _measured() -> dict[str, str]:
     """Return by initializer what it reached on each task, and who did best there."""
-    folder = RESULTS / "recent"
-    networks = pd.read_csv(folder / "summary.csv").set_index("task")["architecture"]
-    steps = pd.read_csv(folder / "runs.csv").groupby("task")["steps"].first()
-    arms = pd.read_csv(folder / "arms.csv")
+    steps = pd.read_csv(RESULTS / "runs.csv").groupby("task")["steps"].first()
+    arms = pd.read_csv(RESULTS / "arms.csv")
     losses = arms[arms["outcome"] == "final_loss"]
     best = losses.loc[losses.groupby("task")["value"].idxmin()].set_index("task")
     found: dict[str, list[str]] = {}
     for row in losses.to_dict("records"):
         task = row["task"]
         found.setdefault(row["init"], []).append(
-            f"{networks[task]}; {steps[task]} steps, {row['n']} seeds: {row['value']:.3f} "
+            f"{task}, {steps[task]} steps: {row['value']:.3f} "
             f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}] (`{best.loc[task, 'init']}`: "
             f"{best.loc[task, 'value']:.3f})"
         )
