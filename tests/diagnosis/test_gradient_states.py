@@ -169,6 +169,57 @@ def test_a_network_without_any_gradient_is_not_healthy() -> None:
     assert set(states(found).values()) == {gradient_states.STUCK}
 
 
+class Sign(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sign(x)
+
+
+def test_weights_in_front_of_a_step_are_not_healthy() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 20), Sign(), nn.Linear(20, 20), Sign(), nn.Linear(20, 4))
+    found = ib.diagnose(model, X, Y)
+    assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}
+    assert states(found)["0.weight"] == gradient_states.NONE
+
+
+ONE = Y.float().unsqueeze(1).clamp(max=1)
+
+
+@pytest.mark.parametrize(
+    ("end", "targets", "loss_fn"),
+    [
+        ((nn.Softmax(dim=1),), ONE, F.binary_cross_entropy),
+        ((nn.Softmax(dim=1), nn.Flatten(0)), ONE[:, 0], F.binary_cross_entropy),
+        ((nn.Unflatten(1, (1, 1, 1)), nn.Softmax(dim=1)), ONE[..., None, None], F.mse_loss),
+        ((), torch.zeros(len(X), dtype=torch.long), F.cross_entropy),
+    ],
+    ids=["softmax of one", "one number each", "one channel", "one class"],
+)
+def test_an_output_that_lets_nothing_back_is_told_instead_of_the_weights(
+    end: tuple[nn.Module, ...], targets: Tensor, loss_fn: Callable[..., Tensor]
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 1), *end)
+    found = ib.diagnose(model, X, targets, loss_fn)
+    assert origins(found) == {("2", "vanishing_gradient")} and len(found.bad) == 1
+    assert "nothing learns" in found.summary and "scale of all weights" not in found.summary
+    assert "softmax over a single value" in found.bad["advice"].iloc[0]
+
+
+def test_where_the_graph_is_cut_the_scale_of_the_weights_is_no_answer() -> None:
+    class Cut(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self[2](self[1](self[0](x)).detach())
+            return logits
+
+    model = Cut(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    for layer in (model[0], model[2]):
+        nn.init.normal_(layer.weight, std=0.1 / math.sqrt(layer.in_features))
+    found = ib.diagnose(model, X, Y)
+    assert ("0", "vanishing_gradient") in origins(found)
+    assert "scale of all weights" not in found.summary
+
+
 def test_a_gate_that_is_shut_for_ever_is_found() -> None:
     class Gated(nn.Module):
         def __init__(self, gate: float) -> None:

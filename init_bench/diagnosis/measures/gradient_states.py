@@ -10,13 +10,26 @@ from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.diagnosis.measures.rows import NO_ROWS, indices_of
 
 
+def nothing_learns(evidence: Evidence) -> pd.DataFrame:
+    """Return 1 at the last layer of the output where no parameter at all has a gradient."""
+    states = set(evidence.weights["gradient_state"]) - {""}
+    heads = heads_of(evidence.profile)
+    if not states or not heads or states - {gradient_states.STUCK, gradient_states.NONE}:
+        return NO_ROWS
+    return pd.DataFrame(
+        {"layer": heads[-1:], "index": [indices_of(evidence)[heads[-1]]], "value": [1.0]}
+    )
+
+
 def cut_off(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that no gradient leads to, where there are any."""
     return _share_in_state(evidence, gradient_states.NONE)
 
 
 def stuck(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of each layer's weights that are stuck at zero, where any is."""
+    """Return the share of each layer's weights that are stuck at zero, where others learn."""
+    if len(nothing_learns(evidence)):
+        return NO_ROWS
     found = _share_in_state(evidence, gradient_states.STUCK)
     return NO_ROWS if _are_ignored(evidence, found) else found
 
@@ -26,6 +39,8 @@ def ignored(evidence: Evidence) -> pd.DataFrame:
 
     Like the heads of a detector for sizes that no sample has.
     """
+    if len(nothing_learns(evidence)):
+        return NO_ROWS
     found = _share_in_state(evidence, gradient_states.STUCK)
     return found if _are_ignored(evidence, found) else NO_ROWS
 
