@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES
 from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.diagnosis.phrases import factor_span, listed
 from init_bench.hooks.layer_call import describe_signal
@@ -203,10 +204,12 @@ def _tiny_gradients(weights: pd.DataFrame) -> Iterator[str]:
 def _faults(weights: pd.DataFrame) -> Iterator[str]:
     """Name the parameters that are wrong at any scale.
 
-    Tied ones may be intended. So may zeros: verdicts judge them by what comes of them.
+    Tied ones may be intended. So may zeros: verdicts judge them by what comes of them, and a table
+    of zeros that gets a gradient learns.
     """
     own = weights["parameter"].str.rpartition(".")[2].str.startswith("weight")
-    never_zero = weights["module"].isin(NEVER_ZERO) & own
+    learns = (weights["used_as"] == "table") & (weights["gradient_state"] == ARRIVES)
+    never_zero = weights["module"].isin(NEVER_ZERO) & own & ~learns
     zeros = (weights["fault"] == "all equal: 0") & ~never_zero
     meant = weights["fault"].str.startswith("tied") | zeros
     wrong = weights[(weights["fault"] != "") & ~meant]

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from init_bench.hooks.module_names import unwrapped
+from init_bench.hooks.module_names import own_parameters, unwrapped
 from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.random_streams import DispatchMode
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ def rollback_on_error(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        restore_values()
         restore_rest()
+        restore_values()
         raise
     finally:
         restore_rng()
@@ -77,16 +78,83 @@ def restored_parameters(model: nn.Module) -> Iterator[None]:
         True
     """
     restore_values = _saved(model.parameters())
+    try:
+        with preserved_state(model):
+            yield
+    finally:
+        restore_values()
+
+
+@contextmanager
+def restored_writes(model: nn.Module) -> Iterator[set[str]]:
+    """Restore what ``preserved_state`` does, and parameters that the model itself overwrites.
+
+    Data-dependent layers and codebooks do. Each is copied when it is first written. Yields a set
+    that holds the names of the parameters written or replaced, once the block has ended.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> with restored_writes(layer) as written:
+        ...     _ = layer.weight.data.zero_()
+        >>> bool(layer.weight.any()), written
+        (True, {'weight'})
+    """
+    before, written = own_parameters(model), set[str]()
+    memory = {name: address_of(parameter) for name, parameter in before.items()}
+    copies = _CopiesOnWrite(before.values())
     with preserved_state(model):
         try:
-            yield
+            with copies:
+                yield written
         finally:
-            restore_values()
+            now = own_parameters(model)
+            same = {n for n, p in before.items() if now.get(n) is p and address_of(p) == memory[n]}
+            overwritten = {n for n, address in memory.items() if address in copies.copied}
+            written.update(before.keys() - same, overwritten)
+            copies.restore()
+
+
+class _CopiesOnWrite(DispatchMode):  # type: ignore[no-untyped-call]
+    """Copy a parameter before the first operation that writes to its memory."""
+
+    supports_higher_order_operators = True  # flex_attention and its like pass
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """Return ``True``: operators of higher order need no rule for this mode."""
+        return True
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.unwritten = {address_of(parameter): parameter for parameter in parameters}
+        self.unwritten.pop(0, None)
+        self.copied: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(getattr(func, "_schema", None), "is_mutable", False):
+            for tensor in tensors_in((args, kwargs)):
+                address = address_of(tensor)
+                if (parameter := self.unwritten.pop(address, None)) is not None:
+                    self.copied[address] = parameter.data, parameter.detach().clone()
+        return func(*args, **(kwargs or {}))
+
+    def restore(self) -> None:
+        """Write the copies back."""
+        for memory, values in self.copied.values():
+            memory.copy_(values)
+
+
+def address_of(tensor: Tensor) -> int:
+    """Return where the memory of ``tensor`` begins, 0 where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # as of sparse tensors
+        return 0
 
 
 @contextmanager
 def preserved_state(model: nn.Module) -> Iterator[None]:
-    """Restore buffers, training modes and RNG states when the block ends."""
+    """Restore buffers, training modes, RNG states and replaced parameters when the block ends."""
     restores = (_saved_buffers_and_modes(model), _saved_rng(model))
     try:
         yield
@@ -122,13 +190,19 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
 
 def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
     restore_values = _saved(model.buffers())
-    modes = [(module, module.training, dict(module._buffers)) for module in model.modules()]
+    held = [(parameter, parameter.data) for parameter in model.parameters()]
+    modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    modes = [(m, m.training, dict(m._buffers), dict(m._parameters)) for m in modules]
 
     def restore() -> None:
         restore_values()
-        for module, training, buffers in modes:
+        for module, training, buffers, parameters in modes:
             module.training = training
             module._buffers.update(buffers)  # a forward function may put another tensor there
+            module._parameters.update(parameters)
+        for parameter, memory in held:
+            if address_of(parameter) != address_of(memory):
+                parameter.data = memory
 
     return restore
 

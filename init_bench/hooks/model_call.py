@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
@@ -16,13 +17,18 @@ Model = Callable[..., Any]
 
 
 def check_is_module(model: object) -> None:
-    """Refuse a model that is no module.
+    """Refuse a model that is no module, or one of TorchScript's.
 
     Example:
         >>> check_is_module(nn.Linear)
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: model must be a torch.nn.Module, got the class Linear: pass an object of it, Linear(...)
     """  # noqa: E501 - the doctest shows the message as a user sees it
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InitBenchError(
+            f"the layers of a {type(model).__name__} cannot be seen: pass the module that "
+            f"torch.jit.script or torch.jit.trace was given"
+        )
     if isinstance(model, nn.Module):
         return
     got = type(model).__name__

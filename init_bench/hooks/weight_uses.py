@@ -11,6 +11,7 @@ from torch.overrides import is_tensor_like
 from torch.utils.weak import WeakIdKeyDictionary
 
 from init_bench.hooks.contraction import Axis, Contraction, contraction_of, looked_up
+from init_bench.hooks.isolation import address_of
 from init_bench.statistics.layer_statistics import rms
 
 Kind = Literal["matrix", "table", "scale"]
@@ -57,7 +58,7 @@ class _Image:
     def of(cls, name: str, tensor: Tensor, *, in_order: bool = True) -> "_Image":
         """Return the layout of ``tensor``."""
         ordered = in_order and tensor.is_contiguous()
-        return cls(name, tuple(tensor.shape), tensor.stride(), _address(tensor), ordered)
+        return cls(name, tuple(tensor.shape), tensor.stride(), address_of(tensor), ordered)
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def operands(values: Iterable[Any]) -> Iterator[Any]:
 
 def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
     """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape."""
-    address = _address(tensor)
+    address = address_of(tensor)
     for image in images:
         if address and address == image.address:
             return image
@@ -262,14 +263,6 @@ def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
     return None
 
 
-def _address(tensor: Tensor) -> int:
-    """Return where the memory of ``tensor`` begins, 0 where it has none."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # as of sparse tensors
-        return 0
-
-
 def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axis, ...] | None:
     """Return what each of the ``number`` dimensions of the parameter is, by the operand's strides.
 
@@ -277,7 +270,7 @@ def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axi
     is two things, or the operand is no view of the parameter.
     """
     weight = found.weight
-    if not image.in_order or not image.address or _address(weight) != image.address:
+    if not image.in_order or not image.address or address_of(weight) != image.address:
         return None
     spans = [
         (stride, stride * size, axis)

@@ -26,7 +26,7 @@ from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
-from init_bench.hooks.isolation import isolated_pass, seed_rng
+from init_bench.hooks.isolation import isolated_pass, restored_writes, seed_rng
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
@@ -121,16 +121,17 @@ def _collect(
     states: dict[str, str] = {}
     with isolated_pass(model, inputs):
         with dropout_disabled(model):
-            ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
+            with restored_writes(model) as written:
+                ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
             if again is not None:
-                states = gradient_states(view, ran.gradients, again)
+                states = gradient_states(view, ran.gradients, again, written)
         tracker, chance = ran.tracker, ran.loss_of_zeros
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
         if again is not None:
             heads = [view.modules[name] for name in heads_of(profile)]
-            with dropout_disabled(model):
+            with dropout_disabled(model), restored_writes(model):
                 chance = chance_loss(ran.loss, chance, heads, again)
     record = Record(tracker.calls)
     signal = describe_signal(ran.output, view.batch_dims[""])

@@ -7,7 +7,7 @@ which parameters the loss depends on.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -52,7 +52,10 @@ MOST_LAYERS = 32
 
 
 def gradient_states(
-    view: ModelView, gradients: Mapping[str, Tensor], loss: Callable[[], Tensor]
+    view: ModelView,
+    gradients: Mapping[str, Tensor],
+    loss: Callable[[], Tensor],
+    written: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the state of each trainable parameter's gradient, by the parameter's name.
 
@@ -70,8 +73,11 @@ def gradient_states(
         view: of the model.
         gradients: of the loss, by qualified name; those that are absent are left out.
         loss: runs the model and returns its loss, each time with the same draws.
+        written: parameters that the model's forward writes, as codebooks that follow a mean: left
+            out where they have no gradient.
     """
-    trainable = {name: p for name, p in view.parameters.items() if p.requires_grad}
+    learned = {name for name in view.parameters if name in gradients or name not in written}
+    trainable = {n: p for n, p in view.parameters.items() if p.requires_grad and n in learned}
     states = {name: _state(gradients.get(name)) for name in trainable}
     silent = {name for name, state in states.items() if state in (STUCK, NONE)}
     if NONFINITE in states.values():
