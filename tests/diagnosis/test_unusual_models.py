@@ -64,7 +64,7 @@ def test_a_compiled_part_is_run_without_the_compiler() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     plain = ib.diagnose(model, X[:, 0], Y)
-    model[0] = torch.compile(model[0], backend="eager")
+    model[0] = torch.compile(model[0], backend="eager")  # type: ignore[assignment]
     compiled = ib.diagnose(model, X[:, 0], Y)
     assert plain.verdicts.equals(compiled.verdicts)
 
@@ -100,7 +100,8 @@ class Factors(nn.Module):
         nn.init.normal_(self.right.weight, std=std)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        return (self.left(pairs[:, 0]) * self.right(pairs[:, 1])).sum(1)
+        scores: Tensor = (self.left(pairs[:, 0]) * self.right(pairs[:, 1])).sum(1)
+        return scores
 
 
 PAIRS = torch.randint(50, (64, 2), generator=torch.Generator().manual_seed(0))
@@ -153,7 +154,8 @@ class MovingCodes(nn.Module):
             shares = nn.functional.one_hot(chosen, 8).float().mean(0, keepdim=True).T
             moved = torch.lerp(self.codes.weight.data, x.detach().mean(0), 0.1 * shares)
             self.codes.weight = nn.Parameter(moved)
-        return x + (coded - x).detach()
+        straight: Tensor = x + (coded - x).detach()
+        return straight
 
 
 class BoundedRows(nn.Linear):
