@@ -17,6 +17,7 @@ from init_bench.diagnosis.remarks import (
     remarks_on_frozen,
     remarks_on_inputs,
     remarks_on_steps,
+    remarks_on_targets,
 )
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import (
@@ -24,6 +25,7 @@ from init_bench.diagnosis.training_steps import (
     collect_evidence_by_step,
     optimizer_of,
 )
+from init_bench.diagnosis.unregistered import remarks_on_unregistered
 from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
@@ -129,7 +131,14 @@ def diagnose(
         )
         if rates
         else None,
-        notes=(*notes, *remarks_on_inputs(inputs), *remarks_on_frozen(measured), *on_steps),
+        notes=(
+            *notes,
+            *remarks_on_inputs(inputs),
+            *remarks_on_targets(targets),
+            *remarks_on_frozen(measured),
+            *remarks_on_unregistered(measured),
+            *on_steps,
+        ),
     )
 
 

@@ -47,6 +47,10 @@ TINY = 1e-6
 """A ratio of gradient to weight this small beside the median is rounding, or next to it."""
 
 
+LARGEST_TARGETS = 100.0
+"""RMS of targets above which a regression first spends its steps on their scale."""
+
+
 USUAL_RMS = (0.01, 10.0)
 """Normalized inputs, pixels in [0, 1] and one-hot codes of 10 000 classes lie within."""
 
@@ -70,6 +74,22 @@ def remarks_on_inputs(inputs: Any) -> Iterator[str]:
             yield (
                 f"unusual input scale: RMS {rms:.3g}, where initializers expect about 1; "
                 "normalize the inputs before you change any weights"
+            )
+
+
+def remarks_on_targets(targets: Any) -> Iterator[str]:
+    """Report numbers to predict that are far from the scale of an output.
+
+    Example:
+        >>> list(remarks_on_targets(torch.full((4, 1), 2e5)))
+        ['unusual target scale: RMS 2e+05, where outputs start near 1; scale the targets before you change any weights']
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    if isinstance(targets, Tensor) and targets.is_floating_point() and targets.numel():
+        rms = targets.detach().float().square().mean().sqrt().item()
+        if LARGEST_TARGETS < rms < math.inf:
+            yield (
+                f"unusual target scale: RMS {rms:.3g}, where outputs start near 1; scale the "
+                f"targets before you change any weights"
             )
 
 
