@@ -63,6 +63,12 @@ def test_two_factors_of_zeros_never_learn() -> None:
     assert "stays so" in found.headline
 
 
+def test_two_factors_of_zeros_are_named_where_nothing_else_is_trained() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(0.0, 0.0), nn.Tanh(), nn.Linear(30, 4).requires_grad_(False))
+    assert origins(ib.diagnose(model, X, Y)) == {("0", "vanishing_gradient")}
+
+
 def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     model = adapted(0.2, 0.0)
     nn.init.zeros_(model[4].weight)  # type: ignore[index]

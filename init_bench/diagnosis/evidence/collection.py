@@ -231,7 +231,11 @@ def _backward(
         check_scalar(loss)
         if not loss.requires_grad:
             check_attached(model, output)
-            raise ValueError("no gradient leads from the loss back to a parameter")
+            raise InitBenchError(
+                f"no gradient leads from the loss back to the output {shapes(output)}: loss_fn "
+                f"cuts it off, as a threshold, argmax, detach() and torch.no_grad() do; fix that, "
+                f"or leave out targets and loss_fn to judge the signal alone"
+            )
         check_targets(loss, output, targets)
         of_zeros = loss_of_zeros(loss_fn, output, targets)
         for parameter in model.parameters():
