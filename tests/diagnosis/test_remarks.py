@@ -73,7 +73,8 @@ class Kept(nn.Module):
             setattr(self, name, value)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.cached = logits = self.head(x)
+        logits: Tensor = self.head(x)
+        self.cached = logits
         return logits
 
 

@@ -5,6 +5,7 @@ Models of tables alone, and models whose forward writes to their parameters.
 
 import copy
 import math
+import random
 from typing import Any
 
 import pytest
@@ -177,6 +178,27 @@ def test_what_a_forward_writes_to_parameters_is_restored(part: Any) -> None:
     assert found.healthy, str(found)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+
+
+def test_what_a_forward_keeps_as_an_attribute_is_restored() -> None:
+    class Stateful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.GRU(64, 16, batch_first=True), nn.Linear(16, 10)
+            self.state: Tensor | None = None
+            self.calls: list[float] = []
+
+        def forward(self, x: Tensor) -> Tensor:
+            outputs, state = self.cell(x, self.state)
+            self.state = state.detach()
+            self.calls.append(random.random())
+            logits: Tensor = self.head(outputs[:, -1])
+            return logits
+
+    model, draws = Stateful(), random.getstate()
+    ib.diagnose(model, X, Y)
+    ib.rate_window(model, X, Y)
+    assert model.state is None and model.calls == [] and random.getstate() == draws
 
 
 def test_copies_and_shared_parameters_are_a_remark() -> None:
