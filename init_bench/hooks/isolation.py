@@ -52,14 +52,14 @@ def rollback_on_error(model: nn.Module) -> Iterator[None]:
         >>> bool(layer.weight.any())
         True
     """
-    restore_values = _saved(model.parameters())
+    restore_values = _saved_parameters(model)
     restore_rest = _saved_buffers_and_modes(model)
     restore_rng = _saved_rng(model)
     try:
         yield
     except BaseException:
-        restore_rest()
         restore_values()
+        restore_rest()
         raise
     finally:
         restore_rng()
@@ -77,12 +77,12 @@ def restored_parameters(model: nn.Module) -> Iterator[None]:
         >>> torch.equal(layer.weight, before)
         True
     """
-    restore_values = _saved(model.parameters())
-    try:
-        with preserved_state(model):
+    restore_values = _saved_parameters(model)
+    with preserved_state(model):
+        try:
             yield
-    finally:
-        restore_values()
+        finally:
+            restore_values()
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def restored_writes(model: nn.Module) -> Iterator[set[str]]:
     """
     before, written = own_parameters(model), set[str]()
     memory = {name: address_of(parameter) for name, parameter in before.items()}
-    copies = _CopiesOnWrite(before.values())
+    copies, restore_places = _CopiesOnWrite(before.values()), _saved_places(model)
     with preserved_state(model):
         try:
             with copies:
@@ -111,6 +111,7 @@ def restored_writes(model: nn.Module) -> Iterator[set[str]]:
             same = {n for n, p in before.items() if now.get(n) is p and address_of(p) == memory[n]}
             overwritten = {n for n, address in memory.items() if address in copies.copied}
             written.update(before.keys() - same, overwritten)
+            restore_places()
             copies.restore()
 
 
@@ -154,7 +155,7 @@ def address_of(tensor: Tensor) -> int:
 
 @contextmanager
 def preserved_state(model: nn.Module) -> Iterator[None]:
-    """Restore buffers, training modes, RNG states and replaced parameters when the block ends."""
+    """Restore buffers, training modes and RNG states when the block ends."""
     restores = (_saved_buffers_and_modes(model), _saved_rng(model))
     try:
         yield
@@ -188,21 +189,45 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
     return restore
 
 
+def _saved_parameters(model: nn.Module) -> Callable[[], None]:
+    restore_places, restore_values = _saved_places(model), _saved(model.parameters())
+
+    def restore() -> None:
+        restore_places()
+        restore_values()
+
+    return restore
+
+
+def _saved_places(model: nn.Module) -> Callable[[], None]:
+    """Return a function that undoes it where a parameter was replaced, or given other memory."""
+    memories = [(parameter, parameter.data) for parameter in model.parameters()]
+    held = [(module, dict(module._parameters)) for module in _open_modules(model)]
+
+    def restore() -> None:
+        for module, parameters in held:
+            module._parameters.update(parameters)
+        for parameter, memory in memories:
+            if address_of(parameter) != address_of(memory):
+                parameter.data = memory
+
+    return restore
+
+
+def _open_modules(model: nn.Module) -> list[nn.Module]:
+    """Return the modules whose parameters and buffers can be replaced: not those of TorchScript."""
+    return [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+
+
 def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
     restore_values = _saved(model.buffers())
-    held = [(parameter, parameter.data) for parameter in model.parameters()]
-    modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    modes = [(m, m.training, dict(m._buffers), dict(m._parameters)) for m in modules]
+    modes = [(m, m.training, dict(m._buffers)) for m in _open_modules(model)]
 
     def restore() -> None:
         restore_values()
-        for module, training, buffers, parameters in modes:
+        for module, training, buffers in modes:
             module.training = training
             module._buffers.update(buffers)  # a forward function may put another tensor there
-            module._parameters.update(parameters)
-        for parameter, memory in held:
-            if address_of(parameter) != address_of(memory):
-                parameter.data = memory
 
     return restore
 

@@ -47,6 +47,8 @@ def call(model: Model, inputs: Any) -> Any:
 def needs_graph(error: BaseException | None) -> bool:
     """Return whether a model failed because it differentiates while gradients are off.
 
+    Or, where it turns them on itself, because a weight under its graph was changed.
+
     Example:
         >>> import torch
         >>> x = torch.ones(2)
@@ -56,7 +58,8 @@ def needs_graph(error: BaseException | None) -> bool:
         ...     print(needs_graph(error))
         True
     """
-    return isinstance(error, RuntimeError) and "does not require grad" in str(error)
+    causes = ("does not require grad", "modified by an inplace operation")
+    return isinstance(error, RuntimeError) and any(cause in str(error) for cause in causes)
 
 
 def shapes(value: object) -> str:

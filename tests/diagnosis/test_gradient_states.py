@@ -379,6 +379,28 @@ def test_a_model_that_differentiates_is_scaled_by_a_batch(init: str) -> None:
     assert hidden.var(correction=0).item() == pytest.approx(1, rel=0.6 if init != "lsuv" else 1e-3)
 
 
+def test_a_model_that_turns_gradients_on_itself_is_scaled_by_a_batch() -> None:
+    class Field(nn.Module):
+        """The gradient of an energy, at inputs of its own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            layers = (nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 1))
+            self.energy = nn.Sequential(*layers)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.enable_grad():
+                at = x.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(self.energy(at).sum(), at, create_graph=True)
+            return slope
+
+    model = Field()
+    ib.initialize(model, "lsuv", batch=X)
+    for layers in (1, 3, 5):
+        spread = model.energy[:layers](X).std(correction=0).item()
+        assert spread == pytest.approx(1, rel=0.05), layers
+
+
 def test_recommend_takes_a_model_and_a_loss_that_differentiate() -> None:
     result = ib.recommend(Forces(), X, None, on_forces, inits=["lecun_normal"], seeds=3)
     assert result.table["loss"].notna().all()

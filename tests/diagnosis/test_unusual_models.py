@@ -38,6 +38,14 @@ def test_complex_weights_have_the_mean_square_modulus_of_the_law(spec: str) -> N
     assert row["std_measured"] == pytest.approx(row["std_nominal"], rel=0.05)
 
 
+def test_complex_layers_are_scaled_by_a_batch_to_modulus_1() -> None:
+    model = Complex()
+    ib.initialize(model, "lsuv", batch=X)
+    first = model.first(X.mean(1).to(torch.complex64))
+    for z in (first, model.second(first)):
+        assert z.std(correction=0).item() == pytest.approx(1, rel=0.05)
+
+
 def test_complex_layers_are_judged_by_modulus() -> None:
     torch.manual_seed(0)
     model = Complex()
