@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from init_bench.hooks.module_names import own_parameters, unwrapped
+from init_bench.hooks.module_names import unwrapped
 from init_bench.hooks.nested_tensors import tensors_in
-from init_bench.hooks.random_streams import DispatchMode
 
 log = logging.getLogger(__name__)
 
@@ -85,66 +84,6 @@ def restored_parameters(model: nn.Module) -> Iterator[None]:
             restore_values()
 
 
-@contextmanager
-def restored_writes(model: nn.Module) -> Iterator[set[str]]:
-    """Restore what ``preserved_state`` does, and parameters that the model itself overwrites.
-
-    Data-dependent layers and codebooks do. Each is copied when it is first written. Yields a set
-    that holds the names of the parameters written or replaced, once the block has ended.
-
-    Example:
-        >>> layer = nn.Linear(2, 1)
-        >>> with restored_writes(layer) as written:
-        ...     _ = layer.weight.data.zero_()
-        >>> bool(layer.weight.any()), written
-        (True, {'weight'})
-    """
-    before, written = own_parameters(model), set[str]()
-    memory = {name: address_of(parameter) for name, parameter in before.items()}
-    copies, restore_places = _CopiesOnWrite(before.values()), _saved_places(model)
-    with preserved_state(model):
-        try:
-            with copies:
-                yield written
-        finally:
-            now = own_parameters(model)
-            same = {n for n, p in before.items() if now.get(n) is p and address_of(p) == memory[n]}
-            overwritten = {n for n, address in memory.items() if address in copies.copied}
-            written.update(before.keys() - same, overwritten)
-            restore_places()
-            copies.restore()
-
-
-class _CopiesOnWrite(DispatchMode):  # type: ignore[no-untyped-call]
-    """Copy a parameter before the first operation that writes to its memory."""
-
-    supports_higher_order_operators = True  # flex_attention and its like pass
-
-    @classmethod
-    def is_infra_mode(cls) -> bool:
-        """Return ``True``: operators of higher order need no rule for this mode."""
-        return True
-
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
-        super().__init__()
-        self.unwritten = {address_of(parameter): parameter for parameter in parameters}
-        self.unwritten.pop(0, None)
-        self.copied: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(getattr(func, "_schema", None), "is_mutable", False):
-            for tensor in tensors_in((args, kwargs)):
-                address = address_of(tensor)
-                if (parameter := self.unwritten.pop(address, None)) is not None:
-                    self.copied[address] = parameter.data, parameter.detach().clone()
-        return func(*args, **(kwargs or {}))
-
-    def restore(self) -> None:
-        """Write the copies back."""
-        for memory, values in self.copied.values():
-            memory.copy_(values)
-
-
 def address_of(tensor: Tensor) -> int:
     """Return where the memory of ``tensor`` begins, 0 where it has none."""
     try:
@@ -190,7 +129,7 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
 
 
 def _saved_parameters(model: nn.Module) -> Callable[[], None]:
-    restore_places, restore_values = _saved_places(model), _saved(model.parameters())
+    restore_places, restore_values = saved_places(model), _saved(model.parameters())
 
     def restore() -> None:
         restore_places()
@@ -199,7 +138,7 @@ def _saved_parameters(model: nn.Module) -> Callable[[], None]:
     return restore
 
 
-def _saved_places(model: nn.Module) -> Callable[[], None]:
+def saved_places(model: nn.Module) -> Callable[[], None]:
     """Return a function that undoes it where a parameter was replaced, or given other memory."""
     memories = [(parameter, parameter.data) for parameter in model.parameters()]
     held = [(module, dict(module._parameters)) for module in _open_modules(model)]

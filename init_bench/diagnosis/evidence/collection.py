@@ -26,13 +26,14 @@ from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
-from init_bench.hooks.isolation import isolated_pass, restored_writes, seed_rng
+from init_bench.hooks.isolation import isolated_pass, seed_rng
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
 from init_bench.hooks.weight_uses import WeightUse
+from init_bench.hooks.written_parameters import restored_writes
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""

@@ -17,9 +17,10 @@ from init_bench.diagnosis.learning_rates.minibatches import Minibatches
 from init_bench.diagnosis.learning_rates.optimizers import RatedOptimizer
 from init_bench.diagnosis.learning_rates.trials import Levels, Trial, TrialRunner
 from init_bench.errors import InitBenchError, check_finite
-from init_bench.hooks.isolation import isolated_pass, restored_parameters, restored_writes
+from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.written_parameters import restored_writes
 
 GOAL = 0.65
 """The goal, as a share of the lesser of first loss and chance: 1.5 for ten classes."""
