@@ -67,6 +67,8 @@ def _unfit(output: Any, targets: Any, why: str = "") -> InitBenchError:
 def _remedy(output: Any, targets: Any) -> str:
     """Return what to pass instead, by type and shape of the targets."""
     logits = first_tensor(output)
+    if output is None:
+        return "the forward of the model returns nothing: end it with a return"
     if logits is None or not isinstance(targets, Tensor):
         return "pass class indices, or loss_fn"
     if targets.is_floating_point():

@@ -17,6 +17,7 @@ from init_bench.diagnosis.remarks import (
     remarks_on_frozen,
     remarks_on_inputs,
     remarks_on_steps,
+    remarks_on_targets,
 )
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import (
@@ -24,9 +25,11 @@ from init_bench.diagnosis.training_steps import (
     collect_evidence_by_step,
     optimizer_of,
 )
+from init_bench.diagnosis.unregistered import remarks_on_unregistered
 from init_bench.hooks.isolation import is_compiled
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
+from init_bench.hooks.python_state import preserved_python_state
 from init_bench.init import Report
 from init_bench.theory.model_prediction import expected_of
 
@@ -46,8 +49,9 @@ def diagnose(
     """Measure ``model`` at its present weights and say what is wrong, where, and what helps.
 
     The model runs once forward, and backward if there is a loss. Weights, gradients, buffers,
-    mode and global random streams are restored, so it may be called at any step of your own
-    training loop, which continues with the same bits. Dropout is disabled while statistics are
+    mode, attributes (such as the state that a recurrent model keeps) and global random streams
+    are restored, so it may be called at any step of your own training loop, which continues with
+    the same bits. Dropout is disabled while statistics are
     taken: its noise would make equal samples look different.
 
     With ``capture_at`` beyond 0 the model is trained on ``inputs`` and ``targets`` up to the last
@@ -107,9 +111,16 @@ def diagnose(
     if targets is not None and loss_fn is None:
         loss_fn = cross_entropy
     captured = (capture_at,) if isinstance(capture_at, int) else capture_at
-    evidence = collect_evidence_by_step(
-        measured, inputs, targets, loss_fn, captured, optimizer, report
-    )
+    window = None
+    with preserved_python_state(measured):
+        evidence = collect_evidence_by_step(
+            measured, inputs, targets, loss_fn, captured, optimizer, report
+        )
+        if rates:
+            update = optimizer or "sgd"
+            window = rate_window(
+                measured, inputs, targets, loss_fn, optimizer=update, report=report
+            )
     verdicts = {step: judge(one) for step, one in evidence.items()}
     last, with_loss = max(captured, default=0), loss_fn is not None
     on_steps = [*remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)]
@@ -124,12 +135,15 @@ def diagnose(
         weights=_by_step({step: one.weights for step, one in evidence.items()}),
         expected=expected_of(measured, inputs),
         losses={step: one.loss for step, one in evidence.items()},
-        rates=rate_window(
-            measured, inputs, targets, loss_fn, optimizer=optimizer or "sgd", report=report
-        )
-        if rates
-        else None,
-        notes=(*notes, *remarks_on_inputs(inputs), *remarks_on_frozen(measured), *on_steps),
+        rates=window,
+        notes=(
+            *notes,
+            *remarks_on_inputs(inputs),
+            *remarks_on_targets(targets),
+            *remarks_on_frozen(measured),
+            *remarks_on_unregistered(measured),
+            *on_steps,
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES
 from init_bench.diagnosis.evidence.layers import heads_of
 from init_bench.diagnosis.phrases import factor_span, listed
 from init_bench.hooks.layer_call import describe_signal
@@ -46,6 +47,10 @@ TINY = 1e-6
 """A ratio of gradient to weight this small beside the median is rounding, or next to it."""
 
 
+LARGEST_TARGETS = 100.0
+"""RMS of targets above which a regression first spends its steps on their scale."""
+
+
 USUAL_RMS = (0.01, 10.0)
 """Normalized inputs, pixels in [0, 1] and one-hot codes of 10 000 classes lie within."""
 
@@ -69,6 +74,22 @@ def remarks_on_inputs(inputs: Any) -> Iterator[str]:
             yield (
                 f"unusual input scale: RMS {rms:.3g}, where initializers expect about 1; "
                 "normalize the inputs before you change any weights"
+            )
+
+
+def remarks_on_targets(targets: Any) -> Iterator[str]:
+    """Report numbers to predict that are far from the scale of an output.
+
+    Example:
+        >>> list(remarks_on_targets(torch.full((4, 1), 2e5)))
+        ['unusual target scale: RMS 2e+05, where outputs start near 1; scale the targets before you change any weights']
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    if isinstance(targets, Tensor) and targets.is_floating_point() and targets.numel():
+        rms = targets.detach().float().square().mean().sqrt().item()
+        if LARGEST_TARGETS < rms < math.inf:
+            yield (
+                f"unusual target scale: RMS {rms:.3g}, where outputs start near 1; scale the "
+                f"targets before you change any weights"
             )
 
 
@@ -203,10 +224,12 @@ def _tiny_gradients(weights: pd.DataFrame) -> Iterator[str]:
 def _faults(weights: pd.DataFrame) -> Iterator[str]:
     """Name the parameters that are wrong at any scale.
 
-    Tied ones may be intended. So may zeros: verdicts judge them by what comes of them.
+    Tied ones may be intended. So may zeros: verdicts judge them by what comes of them, and a table
+    of zeros that gets a gradient learns.
     """
     own = weights["parameter"].str.rpartition(".")[2].str.startswith("weight")
-    never_zero = weights["module"].isin(NEVER_ZERO) & own
+    learns = (weights["used_as"] == "table") & (weights["gradient_state"] == ARRIVES)
+    never_zero = weights["module"].isin(NEVER_ZERO) & own & ~learns
     zeros = (weights["fault"] == "all equal: 0") & ~never_zero
     meant = weights["fault"].str.startswith("tied") | zeros
     wrong = weights[(weights["fault"] != "") & ~meant]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from init_bench.diagnosis.judgment import ROOT, named
 from init_bench.diagnosis.phrases import factor_span
+from init_bench.diagnosis.rules.gradient_states import GRADIENT_STATE_RULES
 from init_bench.diagnosis.rules.menu import RULES
 from init_bench.figures.export import svg_of
 
@@ -129,10 +130,12 @@ def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
 def _scale_of_all(origins: pd.DataFrame, weights: pd.DataFrame) -> str:
     """Return by how much all weights together are off, empty where a layer of its own is at fault.
 
-    A layer is at fault by itself if a local rule says so; other rules see what many layers make.
+    A layer is at fault by itself if a local rule says so, or if it has no gradient at any scale;
+    other rules see what many layers make.
     """
-    local = {(rule.verdict, rule.quantity) for rule in RULES if rule.local}
-    if any(pair in local for pair in origins[["verdict", "quantity"]].itertuples(index=False)):
+    alone = [rule for rule in RULES if rule.local or rule in GRADIENT_STATE_RULES]
+    pairs = {(rule.verdict, rule.quantity) for rule in alone}
+    if any(pair in pairs for pair in origins[["verdict", "quantity"]].itertuples(index=False)):
         return ""
     known = weights[(weights["recommended_std"] > 0) & (weights["std"] > 0)]
     times = known["std"] / known["recommended_std"]

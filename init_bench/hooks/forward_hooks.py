@@ -22,7 +22,7 @@ from init_bench.hooks.isolation import run_uncompiled
 from init_bench.hooks.layer_call import LayerCall, LayerInput, UsedWeight
 from init_bench.hooks.model_code import Call, ModelCode
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.module_names import is_torchs
+from init_bench.hooks.module_names import has_children, is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
 from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
 from init_bench.statistics.histogram import relative_histogram
@@ -45,7 +45,8 @@ def track(
         tracker = LayerTracker(view, hooks, keep=keep, histogram=histogram, inputs=inputs)
         tracker.compiled = compiled
         for path, module in view.modules.items():
-            tracker.hook(path, module)
+            if not isinstance(module, torch.jit.ScriptModule):  # which takes no hook
+                tracker.hook(path, module)
         yield tracker
 
 
@@ -123,7 +124,7 @@ class LayerTracker:
 
     def hook(self, path: str, module: nn.Module) -> None:
         """Track ``module`` until ``hooks`` closes."""
-        opaque, childless = _is_opaque(module), not any(module.children())
+        opaque, childless = _is_opaque(module), not has_children(module)
         batch_dim = self.view.batch_dims[path]
 
         def start(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -153,7 +154,7 @@ class LayerTracker:
         return tuple(
             path
             for path, module in self.view.modules.items()
-            if not any(module.children()) and not f"{path}.".startswith(ran)
+            if not has_children(module) and not f"{path}.".startswith(ran)
         )
 
     def _start(self, running: _RunningModule) -> None:
@@ -180,7 +181,7 @@ class LayerTracker:
         self.leaf_paths.add(ended.path)
         if output is not None:
             self.last_position = "after", ended.path
-        elif ended.path or not any(ended.module.children()):
+        elif ended.path or not has_children(ended.module):
             self.last_position = "in", ended.path
         if (tensor := first_tensor(output)) is not None:
             self._record_module(ended, tensor)
@@ -297,4 +298,4 @@ def _is_opaque(module: nn.Module) -> bool:
     """Return whether ``module`` is a layer of torch's, whose nonlinearities are its own."""
     if isinstance(module, nn.MultiheadAttention) or name_of(module):
         return True
-    return is_torchs(module) and not any(module.children())
+    return is_torchs(module) and not has_children(module)

@@ -51,7 +51,7 @@ def rollback_on_error(model: nn.Module) -> Iterator[None]:
         >>> bool(layer.weight.any())
         True
     """
-    restore_values = _saved(model.parameters())
+    restore_values = _saved_parameters(model)
     restore_rest = _saved_buffers_and_modes(model)
     restore_rng = _saved_rng(model)
     try:
@@ -76,12 +76,20 @@ def restored_parameters(model: nn.Module) -> Iterator[None]:
         >>> torch.equal(layer.weight, before)
         True
     """
-    restore_values = _saved(model.parameters())
+    restore_values = _saved_parameters(model)
     with preserved_state(model):
         try:
             yield
         finally:
             restore_values()
+
+
+def address_of(tensor: Tensor) -> int:
+    """Return where the memory of ``tensor`` begins, 0 where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # as of sparse tensors
+        return 0
 
 
 @contextmanager
@@ -120,9 +128,39 @@ def _saved(tensors: Iterable[Tensor]) -> Callable[[], None]:
     return restore
 
 
+def _saved_parameters(model: nn.Module) -> Callable[[], None]:
+    restore_places, restore_values = saved_places(model), _saved(model.parameters())
+
+    def restore() -> None:
+        restore_places()
+        restore_values()
+
+    return restore
+
+
+def saved_places(model: nn.Module) -> Callable[[], None]:
+    """Return a function that undoes it where a parameter was replaced, or given other memory."""
+    memories = [(parameter, parameter.data) for parameter in model.parameters()]
+    held = [(module, dict(module._parameters)) for module in _open_modules(model)]
+
+    def restore() -> None:
+        for module, parameters in held:
+            module._parameters.update(parameters)
+        for parameter, memory in memories:
+            if address_of(parameter) != address_of(memory):
+                parameter.data = memory
+
+    return restore
+
+
+def _open_modules(model: nn.Module) -> list[nn.Module]:
+    """Return the modules whose parameters and buffers can be replaced: not those of TorchScript."""
+    return [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+
+
 def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
     restore_values = _saved(model.buffers())
-    modes = [(module, module.training, dict(module._buffers)) for module in model.modules()]
+    modes = [(m, m.training, dict(m._buffers)) for m in _open_modules(model)]
 
     def restore() -> None:
         restore_values()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
@@ -16,13 +17,18 @@ Model = Callable[..., Any]
 
 
 def check_is_module(model: object) -> None:
-    """Refuse a model that is no module.
+    """Refuse a model that is no module, or one of TorchScript's.
 
     Example:
         >>> check_is_module(nn.Linear)
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: model must be a torch.nn.Module, got the class Linear: pass an object of it, Linear(...)
     """  # noqa: E501 - the doctest shows the message as a user sees it
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InitBenchError(
+            f"the layers of a {type(model).__name__} cannot be seen: pass the module that "
+            f"torch.jit.script or torch.jit.trace was given"
+        )
     if isinstance(model, nn.Module):
         return
     got = type(model).__name__
@@ -41,6 +47,8 @@ def call(model: Model, inputs: Any) -> Any:
 def needs_graph(error: BaseException | None) -> bool:
     """Return whether a model failed because it differentiates while gradients are off.
 
+    Or, where it turns them on itself, because a weight under its graph was changed.
+
     Example:
         >>> import torch
         >>> x = torch.ones(2)
@@ -50,7 +58,8 @@ def needs_graph(error: BaseException | None) -> bool:
         ...     print(needs_graph(error))
         True
     """
-    return isinstance(error, RuntimeError) and "does not require grad" in str(error)
+    causes = ("does not require grad", "modified by an inplace operation")
+    return isinstance(error, RuntimeError) and any(cause in str(error) for cause in causes)
 
 
 def shapes(value: object) -> str:

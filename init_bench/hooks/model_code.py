@@ -17,7 +17,7 @@ from init_bench.hooks.layer_call import (
     describe_signal,
 )
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.module_names import is_torchs
+from init_bench.hooks.module_names import has_children, is_torchs
 from init_bench.hooks.used_weights import ConstantFactors, is_scale_free, used_weight
 from init_bench.hooks.weight_uses import WeightUses
 
@@ -65,7 +65,7 @@ class ModelCode:
         self.attention.observe(layer, name, args, kwargs, output)
         if found is None:
             return []
-        if any(self.view.modules[layer].children()):
+        if has_children(self.view.modules[layer]):
             self._note_product(layer, after, *found)
         return [used_weight(*found)]
 
@@ -92,7 +92,7 @@ class ModelCode:
         if isinstance(module, NORMS) or hasattr(module, "running_var") or is_dyt(module):
             return True
         args, kwargs = arguments
-        simple = not any(module.children()) and not kwargs and not call.used
+        simple = not has_children(module) and not kwargs and not call.used
         if not simple or is_torchs(module):
             return False
         with preserved_state(module):

@@ -85,6 +85,19 @@ def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {own_name(path): value for path, value in unwrapped(model).named_parameters()}
 
 
+def has_children(module: nn.Module) -> bool:
+    """Return whether ``module`` contains modules, empty ones too.
+
+    ``any(module.children())`` asks each for its length, which a list may have as 0 and a compiled
+    module refuses.
+
+    Example:
+        >>> has_children(nn.Sequential(nn.Sequential())), has_children(nn.Linear(2, 1))
+        (True, False)
+    """
+    return next(module.children(), None) is not None
+
+
 def own_name(path: str) -> str:
     """Return the qualified name of a module or parameter without what wrappers put into it.
 

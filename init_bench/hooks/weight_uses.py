@@ -11,6 +11,7 @@ from torch.overrides import is_tensor_like
 from torch.utils.weak import WeakIdKeyDictionary
 
 from init_bench.hooks.contraction import Axis, Contraction, contraction_of, looked_up
+from init_bench.hooks.isolation import address_of
 from init_bench.statistics.layer_statistics import rms
 
 Kind = Literal["matrix", "table", "scale"]
@@ -45,6 +46,8 @@ class _Image:
         name: of the parameter.
         shape, strides: the parameter's last dimensions; views share the memory at ``address``.
         in_order: whether its dimensions are those of the parameter.
+        computed: whether its values are not those of the parameter itself.
+        learned: whether it is a parameter, not a buffer.
     """
 
     name: str
@@ -52,12 +55,14 @@ class _Image:
     strides: tuple[int, ...]
     address: int
     in_order: bool = True
+    computed: bool = False
+    learned: bool = True
 
     @classmethod
-    def of(cls, name: str, tensor: Tensor, *, in_order: bool = True) -> "_Image":
+    def of(cls, name: str, tensor: Tensor, *, in_order: bool = True, **kind: bool) -> "_Image":
         """Return the layout of ``tensor``."""
         ordered = in_order and tensor.is_contiguous()
-        return cls(name, tuple(tensor.shape), tensor.stride(), _address(tensor), ordered)
+        return cls(name, tuple(tensor.shape), tensor.stride(), address_of(tensor), ordered, **kind)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class WeightUses:
         self.origins: Any = WeakIdKeyDictionary()
         self.products: Any = WeakIdKeyDictionary()
         for name, value in weights.items():
-            self.origins[value] = _Origin(_Image.of(name, value), frozenset((name,)))
+            image = _Image.of(name, value, learned=isinstance(value, torch.nn.Parameter))
+            self.origins[value] = _Origin(image, frozenset((name,)))
 
     def observe(
         self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: object
@@ -248,26 +254,26 @@ def operands(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
-    """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape."""
-    address = _address(tensor)
+    """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape.
+
+    ``None`` where it may be one of several: which of a mean and a spread is the weight, say, is
+    known only where one of them is used as it is.
+    """
+    address = address_of(tensor)
     for image in images:
         if address and address == image.address:
             return image
-    for image in images:
-        if tensor.shape == image.shape:
-            return _Image.of(image.name, tensor, in_order=image.in_order)
-    for image in images:
-        if tensor.numel() == math.prod(image.shape):
-            return _Image.of(image.name, tensor, in_order=False)
-    return None
-
-
-def _address(tensor: Tensor) -> int:
-    """Return where the memory of ``tensor`` begins, 0 where it has none."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # as of sparse tensors
-        return 0
+    alike = [image for image in images if tensor.shape == image.shape]
+    in_order = bool(alike)
+    alike = alike or [image for image in images if tensor.numel() == math.prod(image.shape)]
+    alike = [image for image in alike if image.learned] or alike
+    if len({image.name for image in alike}) > 1:
+        alike = [image for image in alike if not image.computed]
+    if len({image.name for image in alike}) != 1:
+        return None
+    image = alike[0]
+    kind = {"computed": True, "learned": image.learned}
+    return _Image.of(image.name, tensor, in_order=in_order and image.in_order, **kind)
 
 
 def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axis, ...] | None:
@@ -277,7 +283,7 @@ def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axi
     is two things, or the operand is no view of the parameter.
     """
     weight = found.weight
-    if not image.in_order or not image.address or _address(weight) != image.address:
+    if not image.in_order or not image.address or address_of(weight) != image.address:
         return None
     spans = [
         (stride, stride * size, axis)

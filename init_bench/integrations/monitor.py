@@ -13,7 +13,6 @@ from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.module_names import own_parameters
-from init_bench.integrations.python_state import preserved_python_state
 
 ON_BAD = ("warn", "raise")
 
@@ -84,8 +83,7 @@ class Monitor:
             self.log.info("gradients are not judged: hooks of parameters run in a backward pass")
             targets, loss_fn = None, None
         try:
-            with preserved_python_state(model):
-                found = diagnose(model, inputs, targets, loss_fn)
+            found = diagnose(model, inputs, targets, loss_fn)
         except InitBenchError as cause:
             self.log.warning("step %d: the model was not diagnosed: %s", step, cause)
             return

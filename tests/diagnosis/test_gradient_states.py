@@ -63,6 +63,12 @@ def test_two_factors_of_zeros_never_learn() -> None:
     assert "stays so" in found.headline
 
 
+def test_two_factors_of_zeros_are_named_where_nothing_else_is_trained() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(0.0, 0.0), nn.Tanh(), nn.Linear(30, 4).requires_grad_(False))
+    assert origins(ib.diagnose(model, X, Y)) == {("0", "vanishing_gradient")}
+
+
 def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     model = adapted(0.2, 0.0)
     nn.init.zeros_(model[4].weight)  # type: ignore[index]
@@ -167,6 +173,57 @@ def test_a_network_without_any_gradient_is_not_healthy() -> None:
     found = ib.diagnose(model, X, Y)
     assert not found.healthy
     assert set(states(found).values()) == {gradient_states.STUCK}
+
+
+class Sign(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sign(x)
+
+
+def test_weights_in_front_of_a_step_are_not_healthy() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 20), Sign(), nn.Linear(20, 20), Sign(), nn.Linear(20, 4))
+    found = ib.diagnose(model, X, Y)
+    assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}
+    assert states(found)["0.weight"] == gradient_states.NONE
+
+
+ONE = Y.float().unsqueeze(1).clamp(max=1)
+
+
+@pytest.mark.parametrize(
+    ("end", "targets", "loss_fn"),
+    [
+        ((nn.Softmax(dim=1),), ONE, F.binary_cross_entropy),
+        ((nn.Softmax(dim=1), nn.Flatten(0)), ONE[:, 0], F.binary_cross_entropy),
+        ((nn.Unflatten(1, (1, 1, 1)), nn.Softmax(dim=1)), ONE[..., None, None], F.mse_loss),
+        ((), torch.zeros(len(X), dtype=torch.long), F.cross_entropy),
+    ],
+    ids=["softmax of one", "one number each", "one channel", "one class"],
+)
+def test_an_output_that_lets_nothing_back_is_told_instead_of_the_weights(
+    end: tuple[nn.Module, ...], targets: Tensor, loss_fn: Callable[..., Tensor]
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 1), *end)
+    found = ib.diagnose(model, X, targets, loss_fn)
+    assert origins(found) == {("2", "vanishing_gradient")} and len(found.bad) == 1
+    assert "nothing learns" in found.summary and "scale of all weights" not in found.summary
+    assert "softmax over a single value" in found.bad["advice"].iloc[0]
+
+
+def test_where_the_graph_is_cut_the_scale_of_the_weights_is_no_answer() -> None:
+    class Cut(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self[2](self[1](self[0](x)).detach())
+            return logits
+
+    model = Cut(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
+    for weight in (model[0].weight, model[2].weight):
+        nn.init.normal_(weight, std=0.02)  # type: ignore[arg-type]
+    found = ib.diagnose(model, X, Y)
+    assert ("0", "vanishing_gradient") in origins(found)
+    assert "scale of all weights" not in found.summary
 
 
 def test_a_gate_that_is_shut_for_ever_is_found() -> None:
@@ -320,6 +377,28 @@ def test_a_model_that_differentiates_is_scaled_by_a_batch(init: str) -> None:
     ib.initialize(model, init, batch=X)
     hidden = model.energy[0](X)
     assert hidden.var(correction=0).item() == pytest.approx(1, rel=0.6 if init != "lsuv" else 1e-3)
+
+
+def test_a_model_that_turns_gradients_on_itself_is_scaled_by_a_batch() -> None:
+    class Field(nn.Module):
+        """The gradient of an energy, at inputs of its own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            layers = (nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 20), nn.Tanh(), nn.Linear(20, 1))
+            self.energy = nn.Sequential(*layers)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.enable_grad():
+                at = x.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(self.energy(at).sum(), at, create_graph=True)
+            return slope
+
+    model = Field()
+    ib.initialize(model, "lsuv", batch=X)
+    for layers in (1, 3, 5):
+        spread = model.energy[:layers](X).std(correction=0).item()
+        assert spread == pytest.approx(1, rel=0.05), layers
 
 
 def test_recommend_takes_a_model_and_a_loss_that_differentiate() -> None:

@@ -225,6 +225,13 @@ def test_assert_healthy_takes_one_name_and_says_what_it_does_not_allow() -> None
     assert_healthy(model, *batch(), allow=tuple(bad))
 
 
+class Nothing(nn.Sequential):
+    """Runs its layers and forgets to return what they gave."""
+
+    def forward(self, x: Tensor) -> None:
+        super().forward(x)  # type: ignore[no-untyped-call]
+
+
 X, Y = batch()
 WORDS = torch.zeros(1, 12, dtype=torch.int64)
 BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
@@ -238,7 +245,7 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "a loss without gradient": (
         sound(),
         (X, Y, lambda out, y: out.detach().sum()),
-        "no gradient leads from the loss back to a parameter",
+        r"from the loss back to the output float32 \(64, 4\): loss_fn cuts it off",
     ),
     "a loss per sample": (
         sound(),
@@ -296,6 +303,7 @@ NO_LOSS: dict[str, tuple[nn.Module, Any, str]] = {
         "floating point: pass loss_fn, for",
     ),
     "a list": (sound(), Y.tolist(), "targets list of 64, first 0 and output"),
+    "no return": (Nothing(sound()), Y, "returns nothing: end it with a return"),
     "beyond the classes": (sound(), Y + 9, "targets hold class 12"),
     "one number each": (
         nn.Sequential(nn.Linear(30, 1), nn.Flatten(0)),

@@ -54,6 +54,60 @@ def test_samples_are_compared_with_each_other(name: str) -> None:
     assert bool(list(remarks_on_inputs(inputs))) == equal
 
 
+def test_targets_of_an_unusual_scale_are_told() -> None:
+    prices = 2e5 + 1e4 * X[:, :1]
+    model = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 1))
+    for targets, told in ((prices, True), (prices / 2e5, False)):
+        notes = ib.diagnose(model, X, targets, nn.functional.mse_loss).notes
+        assert any(note.startswith("unusual target scale") for note in notes) == told
+
+
+class Kept(nn.Module):
+    """Layers and weights as attributes that torch does and does not register."""
+
+    def __init__(self, **kept: object) -> None:
+        super().__init__()
+        self.head = nn.Linear(30, 4)
+        self.aliases = [self.head, {"head": self.head.weight}]
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(x)
+        self.cached = logits
+        return logits
+
+
+def test_weights_that_no_optimizer_gets_are_named() -> None:
+    scaled = nn.Parameter(torch.ones(30)) * 0.1  # as nn.Parameter(...).cuda(): no parameter
+    kept = {
+        "layers": [nn.Linear(30, 30), nn.Parameter(torch.ones(2))],
+        "by_name": {"a": nn.Linear(2, 2)},
+        "scaled": scaled,
+    }
+    (note,) = ib.diagnose(Kept(**kept), X, Y).notes
+    assert "layers, by_name, scaled" in note
+    points = torch.ones(30, requires_grad=True)  # inputs of a loss that differentiates
+    hidden = {"teacher": [nn.Linear(30, 4).requires_grad_(False)], "points": points}
+    model = Kept(**hidden, own=nn.ModuleList([nn.Identity()]))
+    model(X)
+    assert ib.diagnose(model, X, Y).notes == ()
+
+
+def test_a_model_whose_layers_are_all_in_a_list_is_told_so() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.Linear(30, 4)]
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.layers[0](x)
+            return logits
+
+    with pytest.raises(InitBenchError, match=r"nn\.ModuleList"):
+        ib.diagnose(Listed(), X, Y)
+
+
 def test_a_weight_frozen_alone_is_told_and_a_frozen_layer_is_not() -> None:
     model = sound()
     first = next(module for module in model.modules() if isinstance(module, nn.Linear))

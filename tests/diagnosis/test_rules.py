@@ -457,6 +457,23 @@ def test_a_saturated_layer_is_to_be_watched_and_saturation_throughout_is_bad(
     assert set(found["severity"]) == {severity}, str(found)
 
 
+def test_gates_that_start_shut_are_to_be_watched_while_the_signal_goes_around() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.gate = nn.Linear(30, 30), nn.Linear(30, 30)
+            nn.init.constant_(self.gate.bias, -3.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            gate = torch.sigmoid(self.gate(x))
+            return gate * torch.relu(self.inner(x)) + (1 - gate) * x
+
+    torch.manual_seed(0)
+    found = looked_at(nn.Sequential(*[Gated() for _ in range(4)], nn.Linear(30, 4)))
+    watched = found.verdicts[found.verdicts["severity"] == "watch"]
+    assert found.healthy and set(watched["verdict"]) == {"saturated"}, str(found)
+
+
 BOOK = {
     ("normal(std=1)", "sigmoid"): "saturated",
     ("normal(std=0.01)", "sigmoid"): "collapsed",

@@ -1,7 +1,11 @@
-"""Complex weights, compiled forward functions, copied layers, lazy models."""
+"""Complex weights, compiled parts, TorchScript, copied layers, lazy models.
+
+Models of tables alone, and models whose forward writes to their parameters.
+"""
 
 import copy
 import math
+import random
 from typing import Any
 
 import pytest
@@ -34,6 +38,14 @@ def test_complex_weights_have_the_mean_square_modulus_of_the_law(spec: str) -> N
     assert row["std_measured"] == pytest.approx(row["std_nominal"], rel=0.05)
 
 
+def test_complex_layers_are_scaled_by_a_batch_to_modulus_1() -> None:
+    model = Complex()
+    ib.initialize(model, "lsuv", batch=X)
+    first = model.first(X.mean(1).to(torch.complex64))
+    for z in (first, model.second(first)):
+        assert z.std(correction=0).item() == pytest.approx(1, rel=0.05)
+
+
 def test_complex_layers_are_judged_by_modulus() -> None:
     torch.manual_seed(0)
     model = Complex()
@@ -55,6 +67,146 @@ def test_a_compiled_forward_function_is_run_without_the_compiler() -> None:
     compiled = ib.diagnose(model, X[:, 0], Y)
     assert plain.verdicts.equals(compiled.verdicts)
     assert any("without the compiler" in note for note in compiled.notes)
+
+
+def test_a_compiled_part_is_run_without_the_compiler() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    plain = ib.diagnose(model, X[:, 0], Y)
+    model[0] = torch.compile(model[0], backend="eager")  # type: ignore[assignment]
+    compiled = ib.diagnose(model, X[:, 0], Y)
+    assert plain.verdicts.equals(compiled.verdicts)
+
+
+def test_what_holds_an_empty_list_is_no_layer_without_parts() -> None:
+    class Optional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.extra, self.head = nn.ModuleList(), nn.Linear(64, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.head(x)
+            return logits
+
+    assert list(ib.diagnose(Optional(), X[:, 0], Y).profile.layer) == ["head"]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_torchscript_is_refused_with_what_to_pass() -> None:
+    layer = nn.Linear(64, 10)
+    for hidden in (torch.jit.script(layer), torch.jit.trace(layer, X[:, 0])):  # type: ignore[no-untyped-call]
+        with pytest.raises(InitBenchError, match="pass the module that torch"):
+            ib.diagnose(hidden, X[:, 0], Y)
+
+
+class Factors(nn.Module):
+    """Scores of pairs: the product of two rows, of one table each."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.left, self.right = nn.Embedding(50, 16), nn.Embedding(50, 16)
+        nn.init.normal_(self.left.weight, std=0.1)
+        nn.init.normal_(self.right.weight, std=std)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        scores: Tensor = (self.left(pairs[:, 0]) * self.right(pairs[:, 1])).sum(1)
+        return scores
+
+
+PAIRS = torch.randint(50, (64, 2), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("std", [0.1, 0.0])
+def test_a_model_of_tables_alone_is_diagnosed(std: float) -> None:
+    torch.manual_seed(0)
+    found = ib.diagnose(Factors(std), PAIRS, torch.randn(64), nn.functional.mse_loss)
+    assert found.healthy and found.notes == (), str(found)  # one table of zeros learns
+
+
+def test_two_tables_of_zeros_never_learn() -> None:
+    model = Factors(0.0)
+    nn.init.zeros_(model.left.weight)
+    found = ib.diagnose(model, PAIRS, torch.ones(64), nn.functional.mse_loss)
+    assert set(found.bad.verdict) == {"vanishing_gradient"}
+
+
+class FromFirstBatch(nn.Module):
+    """Takes mean and scale from the first batch that it sees."""
+
+    seen: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.scale = nn.Parameter(torch.zeros(64)), nn.Parameter(torch.ones(64))
+        self.register_buffer("seen", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.seen:
+            with torch.no_grad():
+                self.mean.copy_(x.mean(0))
+                self.scale.copy_(1 / (x.std(0) + 1e-6))
+                self.seen.fill_(True)
+        return (x - self.mean) * self.scale
+
+
+class MovingCodes(nn.Module):
+    """A codebook that follows a mean of what it codes: forward puts new parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes = nn.Embedding(8, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = torch.cdist(x, self.codes.weight).argmin(1)
+        coded = self.codes(chosen)
+        if self.training:
+            shares = nn.functional.one_hot(chosen, 8).float().mean(0, keepdim=True).T
+            moved = torch.lerp(self.codes.weight.data, x.detach().mean(0), 0.1 * shares)
+            self.codes.weight = nn.Parameter(moved)
+        straight: Tensor = x + (coded - x).detach()
+        return straight
+
+
+class BoundedRows(nn.Linear):
+    """Rows no longer than 0.5, seen to in each forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.5)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("part", [FromFirstBatch, MovingCodes, lambda: BoundedRows(64, 64)])
+def test_what_a_forward_writes_to_parameters_is_restored(part: Any) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 64), part(), nn.Linear(64, 10))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    parameters = list(model.parameters())
+    found = ib.diagnose(model, X[:, 0], Y)
+    ib.rate_window(model, X[:, 0], Y)
+    assert found.healthy, str(found)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+
+
+def test_what_a_forward_keeps_as_an_attribute_is_restored() -> None:
+    class Stateful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.GRU(64, 16, batch_first=True), nn.Linear(16, 10)
+            self.state: Tensor | None = None
+            self.calls: list[float] = []
+
+        def forward(self, x: Tensor) -> Tensor:
+            outputs, state = self.cell(x, self.state)
+            self.state = state.detach()
+            self.calls.append(random.random())
+            logits: Tensor = self.head(outputs[:, -1])
+            return logits
+
+    model, draws = Stateful(), random.getstate()
+    ib.diagnose(model, X, Y)
+    ib.rate_window(model, X, Y)
+    assert model.state is None and model.calls == [] and random.getstate() == draws
 
 
 def test_copies_and_shared_parameters_are_a_remark() -> None:

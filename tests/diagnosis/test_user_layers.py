@@ -130,6 +130,59 @@ def test_fans_are_those_of_the_product_that_ran(name: str) -> None:
     assert diagnosis.healthy
 
 
+class Spread(nn.Module):
+    """Weights of N(mean, spread²): noise that is fixed, times a spread, around a mean."""
+
+    noise: Tensor
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
+        self.spread = nn.Parameter(torch.full((n_out, n_in), 0.01))
+        self.register_buffer("noise", torch.randn(n_out, n_in))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.spread * self.noise + self.mean)
+
+
+class Oscillators(nn.Module):
+    """A convolution along time whose kernel is computed from decays, rates and shares."""
+
+    def __init__(self, n: int = 8) -> None:
+        super().__init__()
+        self.decay = nn.Parameter(torch.full((64, n), -0.7))
+        self.rate = nn.Parameter(torch.arange(n).repeat(64, 1).float())
+        self.share = nn.Parameter(torch.randn(64, n, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        poles = -self.decay.exp() + 1j * self.rate
+        ages = poles.unsqueeze(-1) * torch.arange(12.0)
+        shares = torch.view_as_complex(self.share) * (poles.exp() - 1) / poles
+        kernel = torch.einsum("cn,cnt->ct", shares, ages.exp()).real / 8
+        signal = x.unsqueeze(-1).expand(-1, -1, 12)
+        return (signal * kernel).mean(-1)
+
+
+def test_of_parameters_that_make_up_a_weight_the_one_used_as_it_is_is_the_weight() -> None:
+    model = around(Spread)
+    uses = ib.diagnose(model, X, Y).weights.set_index("parameter")
+    assert list(uses.used_as[["0.mean", "0.spread"]]) == ["matrix", "scale"]
+    ib.initialize(model, "he_normal")
+    assert (model[0].spread == 0.01).all()
+    assert model[0].mean.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+
+
+def test_parameters_that_a_kernel_is_computed_from_are_no_matrices() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Oscillators(), nn.Linear(64, 10))
+    uses = ib.diagnose(model, X, Y).weights.set_index("parameter")
+    names = ["0.decay", "0.rate"]
+    assert "matrix" not in set(uses.used_as[names])
+    before = {name: model.get_parameter(name).clone() for name in names}
+    ib.initialize(model, "he_normal")
+    assert all(torch.equal(before[name], model.get_parameter(name)) for name in names)
+
+
 def test_a_table_is_one_by_its_use_and_has_no_gain() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(own.Lookup(50, 512), nn.Flatten(), nn.Linear(512 * 4, 10))

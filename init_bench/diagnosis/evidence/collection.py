@@ -33,6 +33,7 @@ from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
 from init_bench.hooks.weight_uses import WeightUse
+from init_bench.hooks.written_parameters import restored_writes
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -121,16 +122,17 @@ def _collect(
     states: dict[str, str] = {}
     with isolated_pass(model, inputs):
         with dropout_disabled(model):
-            ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
+            with restored_writes(model) as written:
+                ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
             if again is not None:
-                states = gradient_states(view, ran.gradients, again)
+                states = gradient_states(view, ran.gradients, again, written)
         tracker, chance = ran.tracker, ran.loss_of_zeros
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
         if again is not None:
             heads = [view.modules[name] for name in heads_of(profile)]
-            with dropout_disabled(model):
+            with dropout_disabled(model), restored_writes(model):
                 chance = chance_loss(ran.loss, chance, heads, again)
     record = Record(tracker.calls)
     signal = describe_signal(ran.output, view.batch_dims[""])
@@ -230,7 +232,11 @@ def _backward(
         check_scalar(loss)
         if not loss.requires_grad:
             check_attached(model, output)
-            raise ValueError("no gradient leads from the loss back to a parameter")
+            raise InitBenchError(
+                f"no gradient leads from the loss back to the output {shapes(output)}: loss_fn "
+                f"cuts it off, as a threshold, argmax, detach() and torch.no_grad() do; fix that, "
+                f"or leave out targets and loss_fn to judge the signal alone"
+            )
         check_targets(loss, output, targets)
         of_zeros = loss_of_zeros(loss_fn, output, targets)
         for parameter in model.parameters():

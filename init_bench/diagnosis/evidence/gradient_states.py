@@ -7,7 +7,7 @@ which parameters the loss depends on.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -52,16 +52,19 @@ MOST_LAYERS = 32
 
 
 def gradient_states(
-    view: ModelView, gradients: Mapping[str, Tensor], loss: Callable[[], Tensor]
+    view: ModelView,
+    gradients: Mapping[str, Tensor],
+    loss: Callable[[], Tensor],
+    written: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the state of each trainable parameter's gradient, by the parameter's name.
 
     ``arrives``; ``not finite``; ``zero, learns next``: zero now, not after virtual updates;
     ``stuck at zero``: zero after them too, although the loss depends on the parameter; ``none``:
-    the loss depends on it, and no gradient leads to it; ``unused``: no gradient, and the loss does
-    not depend on it, as of a part that the batch makes no use of. Where no parameter at all has a
-    gradient, dependence is not asked for; where a gradient is not finite, others without one are
-    left out.
+    the loss depends on it, and no gradient leads to it, nor does one where it is drawn anew, as
+    behind a step function; ``unused``: no gradient, and the loss does not depend on it, as of a
+    part that the batch makes no use of. Where no parameter at all has a gradient, dependence is
+    not asked for; where a gradient is not finite, others without one are left out.
 
     The model runs again only where a gradient is zero or absent. Parameters, buffers and random
     streams are restored.
@@ -70,8 +73,11 @@ def gradient_states(
         view: of the model.
         gradients: of the loss, by qualified name; those that are absent are left out.
         loss: runs the model and returns its loss, each time with the same draws.
+        written: parameters that the model's forward writes, as codebooks that follow a mean: left
+            out where they have no gradient.
     """
-    trainable = {name: p for name, p in view.parameters.items() if p.requires_grad}
+    learned = {name for name in view.parameters if name in gradients or name not in written}
+    trainable = {n: p for n, p in view.parameters.items() if p.requires_grad and n in learned}
     states = {name: _state(gradients.get(name)) for name in trainable}
     silent = {name for name, state in states.items() if state in (STUCK, NONE)}
     if NONFINITE in states.values():
@@ -87,8 +93,8 @@ def gradient_states(
         silent -= woken
     if silent:
         with again.restored():
-            used = _used({n: p for n, p in trainable.items() if n in silent}, again)
-        states |= dict.fromkeys(silent - used, UNUSED)
+            used, flat = _used({n: p for n, p in trainable.items() if n in silent}, again)
+        states |= dict.fromkeys(used & flat, NONE) | dict.fromkeys(silent - used, UNUSED)
     return states
 
 
@@ -164,17 +170,17 @@ def _descend(values: Tensor, gradient: Tensor) -> None:
         values.sub_((gradient / size * (STEP * (rms(values) or ZERO))).to(values.dtype))
 
 
-def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
-    """Return which parameters the loss depends on, those of a layer together.
+def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> tuple[set[str], set[str]]:
+    """Return which parameters the loss depends on, those of a layer together, and which are flat.
 
     All are drawn anew at once, since two factors that are both zero change the loss only together;
     then again with the opposite sign, since a gate may open in one direction only. If the loss
     changes, the layers get their values back one at a time: a layer without effect on the changed
-    loss is unused.
+    loss is unused. Flat are those without a gradient at the new values too.
     """
     first, repeated = again.value(), again.value()
     if not math.isfinite(first + repeated):
-        return set()
+        return set(), set()
     least = max(RESPONSE * abs(first), 4 * abs(first - repeated))
     given = {name: p.detach().clone() for name, p in parameters.items()}
     for sign in (1, -1):
@@ -184,7 +190,9 @@ def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
         if not abs(redrawn - first) <= least:  # so written, nan counts as another loss
             break
     else:
-        return set()
+        return set(), set()
+    gradients = again.gradients(parameters)
+    flat = {name for name in parameters if _state(gradients.get(name)) in (STUCK, NONE)}
     layers: defaultdict[str, list[str]] = defaultdict(list)
     for name in parameters:
         layers[name.rpartition(".")[0]].append(name)
@@ -195,7 +203,7 @@ def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> set[str]:
         if abs(again.value() - redrawn) <= least:
             unused.update(names)
         _write(parameters, changed)
-    return set(parameters) - unused
+    return set(parameters) - unused, flat
 
 
 def _redraw(parameters: Mapping[str, Tensor], sign: int) -> None:

@@ -49,6 +49,10 @@ PROFILE = (
 """Columns of a profile, see ``collection.Evidence``."""
 
 
+INPUT = ("input_std", "input_sample_std", "input_dead", "input_nonfinite")
+"""Columns that are nan where no floating-point tensor goes in, as into an embedding."""
+
+
 def profile_of(view: ModelView, calls: Sequence[LayerCall], weights: pd.DataFrame) -> pd.DataFrame:
     """Return a row per hidden layer call.
 
@@ -87,6 +91,7 @@ def _row(call: LayerCall) -> dict[str, object]:
         "normalizes": call.normalizes,
         "used": call.used,
         "factors": (call.factor_before, call.factor_after),
+        **dict.fromkeys(INPUT, math.nan),
         **{f"input_{name}": value for name, value in call.input.items()},
         "gradient": math.sqrt(
             gradient["mean"] * gradient["mean"] + gradient["std"] * gradient["std"]

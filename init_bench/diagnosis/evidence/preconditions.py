@@ -32,7 +32,8 @@ def check_parameters(model: nn.Module) -> None:
             )
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
-            f"{type(model).__name__} has no parameters: there is no initialization to diagnose"
+            f"{type(model).__name__} has no parameters: there is no initialization to diagnose; "
+            f"layers in a plain list or dict count once they are in nn.ModuleList or nn.ModuleDict"
         )
 
 

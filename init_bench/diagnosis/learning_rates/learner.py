@@ -20,6 +20,7 @@ from init_bench.errors import InitBenchError, check_finite
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
 from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.written_parameters import restored_writes
 
 GOAL = 0.65
 """The goal, as a share of the lesser of first loss and chance: 1.5 for ten classes."""
@@ -42,7 +43,7 @@ class Learner:
         inputs, targets = self.batches[0]
         check_inputs(inputs)
         collect_evidence(self.model, inputs, targets, self.loss_fn)  # refuses what does not fit
-        with isolated_pass(self.model, inputs), torch.no_grad():
+        with isolated_pass(self.model, inputs), restored_writes(self.model), torch.no_grad():
             output = call(self.model, inputs)
             first = self.loss_fn(output, targets).item()
             chance = _chance(self.loss_fn, output, targets)
@@ -88,7 +89,7 @@ class Learner:
     def curvature(self) -> tuple[float, pd.DataFrame]:
         """Return the largest curvature of the first minibatch's loss and the scale-free weights."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with isolated_pass(self.model), torch.enable_grad():
+        with isolated_pass(self.model), restored_writes(self.model), torch.enable_grad():
             largest = largest_curvature(lambda: self._loss(0), parameters)
             losses = (lambda: self._loss(0), self._squares)
             return largest, scale_free_weights(self.model, losses)

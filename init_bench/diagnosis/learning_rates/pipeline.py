@@ -21,6 +21,7 @@ from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.module_names import unwrapped
+from init_bench.hooks.python_state import preserved_python_state
 from init_bench.init import Report
 from init_bench.init.progress_bar import progress_bar
 
@@ -97,7 +98,7 @@ def rate_window(
         )
     model, steps = unwrapped(model), check_int(steps, "steps", minimum=1)
     name, rated, tried = optimizer_and_rates(model, optimizer, rates, report)
-    with preserved_state(model), _restored_generator(inputs):
+    with preserved_state(model), preserved_python_state(model), _restored_generator(inputs):
         learner = Learner(model, Minibatches(inputs, targets), loss_fn or cross_entropy, rated)
         levels = learner.levels(goal)
         with progress_bar(BUDGET, "rates") as done:

@@ -7,7 +7,16 @@ import pandas as pd
 from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
-from init_bench.diagnosis.measures.rows import NO_ROWS, indices_of
+from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, indices_of
+
+
+def nothing_learns(evidence: Evidence) -> pd.DataFrame:
+    """Return 1 at the last layer of the output where no gradient enters it, nor any parameter."""
+    heads = heads_of(evidence.profile)[-1:]
+    rows = evidence.profile[evidence.profile["layer"].isin(heads)]
+    if rows.empty or _something_learns(evidence) or not (rows["gradient"] == 0).all():
+        return NO_ROWS
+    return as_rows(rows, 1.0).assign(layer=rows["layer"])
 
 
 def cut_off(evidence: Evidence) -> pd.DataFrame:
@@ -16,7 +25,9 @@ def cut_off(evidence: Evidence) -> pd.DataFrame:
 
 
 def stuck(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of each layer's weights that are stuck at zero, where any is."""
+    """Return the share of each layer's weights that are stuck at zero, where others learn."""
+    if len(nothing_learns(evidence)):
+        return NO_ROWS
     found = _share_in_state(evidence, gradient_states.STUCK)
     return NO_ROWS if _are_ignored(evidence, found) else found
 
@@ -53,12 +64,20 @@ def loss_over_chance(evidence: Evidence) -> pd.DataFrame:
 def _are_ignored(evidence: Evidence, stuck_layers: pd.DataFrame) -> bool:
     """Return whether no layer or gate is shut, so that the loss itself leaves these layers out.
 
-    Then each of them responds to its input, and no gradient enters its output.
+    Then each of them responds to its input, no gradient enters its output, and others learn.
     """
+    if not _something_learns(evidence):
+        return False
     profile = evidence.profile.drop_duplicates("layer").set_index("layer")
     own = profile.reindex(stuck_layers["layer"])
     responds = (own["sample_std"] > 0) & (own["dead"] < 1) & ~(own["weight_gain"] == 0)
     return bool((responds & (own["gradient"] == 0)).all())
+
+
+def _something_learns(evidence: Evidence) -> bool:
+    """Return whether the gradient of any parameter is more than zero or absent."""
+    silent = ("", gradient_states.STUCK, gradient_states.NONE)
+    return not evidence.weights["gradient_state"].isin(silent).all()
 
 
 def _share_in_state(evidence: Evidence, state: str) -> pd.DataFrame:

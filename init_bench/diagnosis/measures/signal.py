@@ -71,7 +71,8 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     """Return sample_std of the model's output, at the last layer that scales it.
 
     Only where there is a loss and the output is one tensor (samples, classes): other outputs have
-    no usual scale. A last layer of zeros is left out: it is a choice, and learns first.
+    no usual scale. A last layer of zeros is left out: it is a choice, and learns first. So is a
+    constant output of weights that tell samples apart: what comes after them is flat.
     """
     one = evidence.output["tensors"] == 1 and evidence.output.get("dimensions", 2) == 2
     if math.isnan(evidence.loss) or not one:
@@ -79,6 +80,8 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     rows = multiplying(evidence).tail(1)
     spread = evidence.output.get("sample_std", np.nan)
     if rows.empty or rows["weight_gain"].iloc[0] == 0:
+        return NO_ROWS
+    if spread == 0 and rows["sample_std"].iloc[0] > 0:
         return NO_ROWS
     rows = evidence.profile[
         evidence.profile["weight_gain"].notna() | normalizations(evidence)

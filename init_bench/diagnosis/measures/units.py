@@ -3,7 +3,12 @@
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, normalizations
+from init_bench.diagnosis.measures.rows import (
+    NO_ROWS,
+    activations_of,
+    as_rows,
+    normalizations,
+)
 
 SATURATED = 0.5
 """Share of a layer's activations above which it is to be watched: of 3 networks with no other
@@ -43,6 +48,9 @@ def saturated_share(evidence: Evidence) -> pd.DataFrame:
 
 
 def saturated_throughout(evidence: Evidence) -> pd.DataFrame:
-    """Return the same where it is more than half on average over the bounded nonlinearities."""
-    rows = saturated_share(evidence)
-    return rows if rows["value"].mean() > THROUGHOUT else NO_ROWS
+    """Return the same where it is more than half on average over all hidden nonlinearities.
+
+    One without bounds counts as 0: gates that start shut leave the signal its way.
+    """
+    mean = activations_of(evidence)["saturated"].fillna(0.0).mean()
+    return saturated_share(evidence) if mean > THROUGHOUT else NO_ROWS

@@ -6,6 +6,7 @@ from init_bench.diagnosis.measures.gradient_states import (
     ignored,
     loss_over_chance,
     nonfinite_weight_gradient,
+    nothing_learns,
     stuck,
 )
 from init_bench.diagnosis.rules.rule import too_large
@@ -24,6 +25,17 @@ GRADIENT_STATE_RULES = (
     ),
     too_large(
         "vanishing_gradient",
+        "share of all trainable parameters whose gradient is exactly 0 or absent",
+        nothing_learns,
+        0.0,
+        backward=True,
+        meaning="no gradient comes back from the loss, so nothing learns",
+        advice="what comes after this layer is flat: a softmax over a single value (sigmoid is "
+        "its like), a ReLU or clamp that is shut for every sample, a rounding; or a loss over a "
+        "single class, or of targets that it ignores",
+    ),
+    too_large(
+        "vanishing_gradient",
         "share of the layer's trainable weight matrices that no gradient leads to, "
         "although the loss depends on them",
         cut_off,
@@ -31,8 +43,9 @@ GRADIENT_STATE_RULES = (
         backward=True,
         meaning="no gradient leads to its weights, although the loss depends on them",
         advice="the graph is cut behind it: look for detach(), .data or torch.no_grad() in the "
-        "forward, or for a re-entrant checkpoint whose inputs need no gradient "
-        "(use_reentrant=False); if it shall not learn, say so with requires_grad_(False)",
+        "forward, for a re-entrant checkpoint whose inputs need no gradient "
+        "(use_reentrant=False), or for a step such as sign, round or argmax; if it shall not "
+        "learn, say so with requires_grad_(False)",
     ),
     too_large(
         "vanishing_gradient",

@@ -41,7 +41,7 @@ UNIT_RULES = (
     too_large(
         "saturated",
         "share of activations closer to an end of the range than 5 % of its width, where it is "
-        f"above {THROUGHOUT:g} on average over all layers of a bounded nonlinearity",
+        f"above {THROUGHOUT:g} on average over all nonlinearities (without bounds: 0)",
         saturated_throughout,
         SATURATED,
         meaning="its values lie at the ends of the nonlinearity's range",

@@ -70,7 +70,8 @@ def _factor(path: str, signal: Tensor, bias: Tensor | None, tolerance: float) ->
 
 
 def _std(path: str, output: Tensor) -> float:
-    std = output.float().std(correction=0).item()
+    wide = output if output.is_complex() else output.float()
+    std = wide.std(correction=0).item()
     if not 0 < std < math.inf:
         raise InitBenchError(
             f"the output of {path!r} has standard deviation {std:g} on this batch, which no scale "

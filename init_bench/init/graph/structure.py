@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
+from init_bench.hooks.module_names import has_children
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
 from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
@@ -141,7 +142,7 @@ def _output_scale(traced: _Traced, last: frozenset[str]) -> float:
 def is_plain_sequence(model: nn.Module) -> bool:
     """Return whether ``model`` is a ``Sequential`` of torch's own leaves: nothing to trace."""
     return type(model) is nn.Sequential and all(
-        type(part).__module__.startswith("torch.nn.modules") and not any(part.children())
+        type(part).__module__.startswith("torch.nn.modules") and not has_children(part)
         for part in model
     )
 
@@ -162,7 +163,7 @@ def _in_order(model: nn.Module, layers: set[str]) -> Structure:
                 behind = _first_behind(parts[index + 1 :], layers, at_the_end)
                 if name in layers and behind:
                     follows.setdefault(name, behind)
-    order = tuple(path for path, module in model.named_modules() if not any(module.children()))
+    order = tuple(path for path, module in model.named_modules() if not has_children(module))
     row = [path for path in order if path in layers] if is_plain_sequence(model) else []
     return Structure(
         order=order,
@@ -178,7 +179,7 @@ def _first_behind(parts: list[tuple[str, nn.Module]], layers: set[str], at_the_e
     for name, module in parts:
         if name in layers:
             return "identity"
-        if any(module.children()):
+        if has_children(module):
             return ""  # a block of its own: what it does first is not known
         if found := name_of(module):
             return found
