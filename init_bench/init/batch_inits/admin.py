@@ -7,7 +7,8 @@ from torch import Tensor
 from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_or_why_not, while_running
 from init_bench.init.graph.branch import Branch
-from init_bench.init.whole_model.custom_norms import is_any_norm, start_norms
+from init_bench.init.graph.structure import is_any_norm
+from init_bench.init.whole_model.custom_norms import start_norms
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.transformer_parts import branch_ends, stack_of

@@ -11,9 +11,11 @@ class Branch:
         modules: qualified names of modules, torch's own as they are, and of weights that no layer
             of torch's runs.
         parameters: qualified names of parameters used as they are, such as a scalar factor.
-        factors: those of them that come behind the last layer, so that they multiply f(x).
+        factors: those of them that multiply what the last layer gives; where ``traced`` is false,
+            those that may.
         block: qualified name of the module whose forward function adds x and f(x).
         scale: product of the numbers that f(x) is multiplied by before it is added.
+        traced: whether it was followed through the forward function, not listed as it was built.
     """
 
     modules: tuple[str, ...]
@@ -21,3 +23,4 @@ class Branch:
     factors: tuple[str, ...] = ()
     block: str = ""
     scale: float = 1.0
+    traced: bool = True

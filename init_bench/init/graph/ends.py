@@ -14,7 +14,7 @@ Signals = Mapping[fx.Node, int]
 """What each node carries the values of, as ``node_inputs.signals`` finds it."""
 
 
-_PASSING = frozenset(
+PASSING = frozenset(
     "view reshape transpose permute contiguous flatten getitem squeeze unsqueeze float to dropout "
     "movedim mean".split()
 )
@@ -90,7 +90,7 @@ def scale_behind(node: fx.Node, model: nn.Module, stop: Container[fx.Node]) -> f
         number = next((arg for arg in node.args if isinstance(arg, int | float)), None)
         if name in _PRODUCTS and number:
             scale = _PRODUCTS[name](scale, number)
-        elif name not in _PASSING and not _passes(node, model):
+        elif name not in PASSING and not _passes(node, model):
             break
         node = sources[0]
     return scale

@@ -1,13 +1,13 @@
 """Find which nonlinearity follows each layer, the order of layers, and residual branches."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
+from init_bench.init.graph.ends import PASSING, first_and_last, plain_attention, scale_behind
 from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
@@ -20,6 +20,9 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNor
 
 
 _ADDITIONS = {"add", "iadd", "add_"}
+
+
+_PRODUCTS = {"mul", "imul", "multiply"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,7 @@ class _Traced:
         self.graph, self.model, self.runs, self.scopes = graph, model, runs, scopes
         self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, runs)}
         self.signal = signals(graph, model, set(self.layers))
+        self.own = {node: 1 << place for place, node in enumerate(graph.nodes)}
 
     def owner_of(self, node: fx.Node) -> str:
         """Return the name of the module whose forward function does this step."""
@@ -149,6 +153,16 @@ def is_plain_sequence(model: nn.Module) -> bool:
 def is_norm(module: nn.Module) -> bool:
     """Return whether ``module`` normalizes, or is a DyT, and then scales by its weight γ."""
     return isinstance(module, _NORMS) or is_dyt(module)
+
+
+def is_any_norm(module: nn.Module) -> bool:
+    """Return whether a module normalizes: torch's classes, DyT, and classes called so.
+
+    Example:
+        >>> is_any_norm(nn.RMSNorm(3)), is_any_norm(nn.Linear(3, 3))
+        (True, False)
+    """
+    return is_norm(module) or "Norm" in type(module).__name__
 
 
 def _in_order(model: nn.Module, layers: set[str]) -> Structure:
@@ -265,14 +279,55 @@ def _branch(nodes: list[fx.Node], traced: _Traced, *, block: str) -> Branch:
     used = {n: max((at.get(user, -1) for user in n.users), default=-1) for n in nodes}
     own = [n for n in nodes if n.op == "get_attr"]
     layers = [n for n in nodes if _runs_layer(n, traced.runs)]
-    last = max(used[n] if n.op == "get_attr" else at[n] for n in layers)
+    last = max(layers, key=lambda n: used[n] if n.op == "get_attr" else at[n])
     return Branch(
         modules=tuple(str(n.target) for n in nodes if _names_module(n, traced.runs)),
         parameters=tuple(str(n.target) for n in own),
-        factors=tuple(str(n.target) for n in own if used[n] > last),
+        factors=tuple(str(n.target) for n in own if _multiplies(n, last, traced)),
         block=block,
         scale=scale_behind(nodes[-1], traced.model, traced.layers),
     )
+
+
+def _multiplies(node: fx.Node, layer: fx.Node, traced: _Traced) -> bool:
+    """Return whether a parameter, reshaped or not, multiplies what comes out of ``layer``."""
+    for user in node.users:
+        name = function_name(user)
+        others = union(traced.signal[s] for s in user.all_input_nodes if s is not node)
+        if name in _PRODUCTS and others & traced.own[layer]:
+            return True
+        if name in PASSING and _multiplies(user, layer, traced):
+            return True
+    return False
+
+
+def branch_at(model: nn.Module, path: str, weights: Iterable[str]) -> Branch | None:
+    """Return the module of that name as a branch; ``None`` where it cannot be traced.
+
+    Args:
+        model: that holds it.
+        path: its qualified name.
+        weights: qualified names of weights of the model.
+    """
+    module, tracer, prefix = model.get_submodule(path), Tracer(), f"{path}."
+    if tracer.is_leaf_module(module, path):
+        return None
+    try:
+        graph = tracer.trace(module)
+    except Exception:  # whatever the user's forward function does with a proxy
+        return None
+    own = {name.removeprefix(prefix) for name in weights if name.startswith(prefix)}
+    runs = own | {part for name in own for part in _prefixes(name.rpartition(".")[0])}
+    traced = _Traced(graph, module, runs, tracer.node_name_to_scope)
+    if not traced.layers:
+        return None
+    ends = ("placeholder", "output")
+    found = _branch([n for n in graph.nodes if n.op not in ends], traced, block="")
+    modules, parameters, factors = (
+        tuple(prefix + name for name in names)
+        for names in (found.modules, found.parameters, found.factors)
+    )
+    return replace(found, modules=modules, parameters=parameters, factors=factors)
 
 
 def _names_module(node: fx.Node, runs: set[str]) -> bool:

@@ -3,10 +3,9 @@
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from init_bench.activations.recognition import is_dyt
-from init_bench.init.graph.structure import is_norm
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -28,16 +27,6 @@ def start_norms(network: Network) -> None:
             network.fill(parameter, f"constant(value={start!r})", "of DyT")
         elif _is_of_own_norm(parameter) and (neutral := _neutral(parameter)) is not None:
             network.fill(parameter, "ones" if neutral else "zeros", "of a norm")
-
-
-def is_any_norm(module: nn.Module) -> bool:
-    """Return whether a module normalizes: torch's classes, DyT, and classes called so.
-
-    Example:
-        >>> is_any_norm(nn.RMSNorm(3)), is_any_norm(nn.Linear(3, 3))
-        (True, False)
-    """
-    return is_norm(module) or "Norm" in type(module).__name__
 
 
 def _is_of_own_norm(parameter: NamedParameter) -> bool:

@@ -15,7 +15,7 @@ from init_bench.hooks.module_names import without_wrappers
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.whole_model.meta_check import refuse_meta
-from init_bench.init.whole_model.network_editor import Network, Override
+from init_bench.init.whole_model.network_editor import KEPT, Network, Override
 from init_bench.init.whole_model.parameter_names import first_names, matching
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 from init_bench.init.whole_model.rate_factors import FactorsByKind
@@ -108,7 +108,7 @@ def initialize(
             batch=batch,
             loss=loss,
             overrides=_overrides(own, overrides or {}),
-            kept=dict.fromkeys(_named(own, keep, "keep"), "keep="),
+            kept=dict.fromkeys(_named(own, keep, "keep"), KEPT),
         )
         for pattern, pair in (fans or {}).items():
             for name in _named(own, [pattern], "fans"):

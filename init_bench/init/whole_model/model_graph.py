@@ -8,7 +8,13 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.structure import Structure, is_norm, trace
+from init_bench.init.graph.structure import (
+    Structure,
+    branch_at,
+    is_any_norm,
+    is_norm,
+    trace,
+)
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.parameter_names import all_names, matching
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
@@ -72,15 +78,15 @@ class ModelGraph:
         """Return the residual branches: those traced, or the modules that ``pattern`` names.
 
         Args:
-            pattern: of qualified module names, by ``fnmatch``.
+            pattern: of qualified module names, by ``fnmatch``; what lies inside a module that it
+                matches is part of that one.
             instead: what to do where there is none, for the message.
 
         Raises:
             InitBenchError: there is none.
         """
         if pattern is not None:
-            modules = dict(self.model.named_modules())
-            return [_as_branch(path, modules[path]) for path in matching(pattern, modules)]
+            return self._named_branches(pattern)
         if self.structure.branches:
             return list(self.structure.branches)
         failure = self.structure.failure
@@ -89,6 +95,25 @@ class ModelGraph:
             f"found no residual branch x + f(x) with weights in this "
             f"{type(self.model).__name__}{why}; {instead}"
         )
+
+    def _named_branches(self, pattern: str) -> list[Branch]:
+        hits = matching(pattern, dict(self.model.named_modules()))
+        outer = [path for path in hits if not any(path.startswith(f"{hit}.") for hit in hits)]
+        found = [self._branch_at(path) for path in outer]
+        found = [branch for branch in found if self.weights_of(branch)]
+        if not found:
+            raise InitBenchError(
+                f"branches={pattern!r} names {', '.join(outer)}, without a weight inside: name the "
+                f"modules that compute f of x + f(x)"
+            )
+        return found
+
+    def _branch_at(self, path: str) -> Branch:
+        weights = [
+            name for p in self.within(path) if p.role == "weight" for name in self.names[p.name]
+        ]
+        traced = branch_at(self.model, path, weights)
+        return traced or _as_built(path, self.model.get_submodule(path))
 
     def weights_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the weights inside a branch, in order of execution."""
@@ -115,12 +140,17 @@ class ModelGraph:
         return [p for p in self.factors_of(branch) if p.values.numel() == 1]
 
     def factors_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters that a branch is multiplied by, one number or one per channel."""
+        """Return the parameters that a branch is multiplied by, one number or one per channel.
+
+        The scale of a norm is none. Where the branch is not traced, those that may be.
+        """
         found = [self.parameters[name] for name in branch.factors if name in self.parameters]
         return [
             p
             for p in found
-            if p.role == "left"
+            if p.role in ("left", "reset")
+            and not is_any_norm(p.module)
+            and not p.is_torchs
             and "bias" not in p.attribute
             and p.values.numel() == max(p.values.shape, default=1)
         ]
@@ -155,9 +185,10 @@ def _place(path: str, order: Mapping[str, int]) -> int:
     return order.get(path, len(order))
 
 
-def _as_branch(path: str, module: nn.Module) -> Branch:
+def _as_built(path: str, module: nn.Module) -> Branch:
     own = tuple(name for name, _ in module.named_parameters(path))
-    return Branch(modules=tuple(_steps_inside(path, module)), parameters=own, factors=own)
+    steps = tuple(_steps_inside(path, module))
+    return Branch(modules=steps, parameters=own, factors=own, traced=False)
 
 
 def _steps_inside(path: str, module: nn.Module) -> Iterator[str]:

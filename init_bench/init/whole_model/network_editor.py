@@ -12,6 +12,7 @@ from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
 from init_bench.hooks.random_streams import drawing_from, stream
+from init_bench.init.graph.branch import Branch
 from init_bench.init.lookup import Init
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.std_formulas import NominalStd
@@ -32,6 +33,9 @@ from init_bench.init.whole_model.tensor_fill import (
     reset_all,
     reset_parameter,
 )
+
+KEPT = "keep="
+"""Why a parameter that the caller named stays as it is."""
 
 
 class NetworkInit(Protocol):
@@ -245,6 +249,22 @@ class Network(ModelGraph):
     def set_rates(self, parameter: NamedParameter, factors: FactorsByKind) -> None:
         """Let one parameter learn at a rate of its own, kept and overridden ones too."""
         self.rate_factors[parameter.name] = factors
+
+    def factors_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the parameters that a branch is multiplied by, without those that are kept.
+
+        Raises:
+            InitBenchError: the branch is not traced, and has parameters that may multiply it.
+        """
+        found = [p for p in super().factors_of(branch) if self.kept.get(p.name) != KEPT]
+        unclear = [p.name for p in found if p.name not in self.overrides]
+        if unclear and not branch.traced:
+            raise InitBenchError(
+                f"whether {unclear[0]!r} multiplies its branch is not known, as the forward "
+                f"function was not traced: keep it if not, keep=[{unclear[0]!r}], or give it its "
+                f"value, overrides={{{unclear[0]!r}: 'zeros'}}"
+            )
+        return found
 
     def note(self, parameter: NamedParameter, text: str) -> None:
         """Say something more about one parameter in the report."""
