@@ -125,6 +125,56 @@ def test_mimetic_makes_heads_of_bare_weights() -> None:
     assert query_key.trace().item() > 0
 
 
+class TwoOutputs(nn.Module):
+    """Attention beside a projection of its input whose name an output may have too."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        for name in names:
+            self.register_parameter(name, nn.Parameter(torch.zeros(16, 16)))
+
+    def forward(self, x: Tensor) -> Any:
+        own: Any = self
+        query, key, value = x @ own.wq, x @ own.wk, x @ own.wv
+        mixed = torch.softmax(query @ key.transpose(-1, -2), -1) @ value
+        return mixed @ own.wo + self.beside(x, mixed) @ own.proj
+
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return x
+
+
+class TwoTakeValues(TwoOutputs):
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return mixed
+
+
+class UntracedOutputs(TwoOutputs):
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return x if x.sum() > 0 else mixed
+
+
+ORDERS = (("wq", "wk", "wv", "wo", "proj"), ("proj", "wo", "wq", "wk", "wv"))
+
+
+@pytest.mark.parametrize("names", ORDERS)
+def test_mimetic_takes_the_output_that_takes_the_values(names: tuple[str, ...]) -> None:
+    notes = rows(ib.initialize(TwoOutputs(*names), "mimetic(heads=2)"))["note"]
+    assert set(notes[notes.str.contains("identity")].index) == {"wq", "wk", "wv", "wo"}
+
+
+@pytest.mark.parametrize("names", ORDERS)
+@pytest.mark.parametrize("kind", [TwoTakeValues, UntracedOutputs])
+def test_mimetic_names_two_outputs_between_which_nothing_decides(
+    kind: Any, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(InitBenchError, match=r"'proj'.* may each be the output") as told:
+        ib.initialize(kind(*names), "mimetic(heads=2)")
+    assert "'wo'" in str(told.value)
+    other = {"proj": "xavier_uniform"}
+    notes = rows(ib.initialize(kind(*names), "mimetic(heads=2)", overrides=other))["note"]
+    assert "identity" in notes["wo"] and "identity" not in notes["proj"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("mlp", ["gated", "experts"])

@@ -7,7 +7,13 @@ from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.ends import PASSING, first_and_last, plain_attention, scale_behind
+from init_bench.init.graph.ends import (
+    PASSING,
+    first_and_last,
+    nearest_before,
+    plain_attention,
+    scale_behind,
+)
 from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
@@ -93,8 +99,8 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
             failure=failure,
             attention=tuple(attention_modules(model)),
         )
-    runs = weights | {prefix for name in layers for prefix in _prefixes(name)}
-    traced = _Traced(graph, model, runs, tracer.node_name_to_scope)
+    traced = _Traced(graph, model, weights, tracer.node_name_to_scope)
+    runs = traced.runs
     names = {node: str(node.target) for node in traced.layers}
     first, last = first_and_last(names, traced.signal, model)
     behind = _nonlinearities_behind(traced)
@@ -111,6 +117,32 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     )
 
 
+def layers_before(model: nn.Module, weights: Iterable[str], target: str) -> set[str]:
+    """Return the layers whose outputs reach the layer of the weight ``target`` past no other one.
+
+    Layers go by the names of their modules, those without one by that of their weight. Empty where
+    the forward function cannot be traced.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2), nn.Linear(2, 1))
+        >>> layers_before(model, ["0.weight", "2.weight", "3.weight"], "3.weight")
+        {'2'}
+    """
+    tracer = Tracer()
+    try:
+        graph = tracer.trace(model)
+    except Exception:  # whatever the user's forward function does with a proxy
+        return set()
+    traced = _Traced(graph, model, set(weights), tracer.node_name_to_scope)
+    names = {node: str(node.target) for node in traced.layers}
+    return nearest_before(own_layer(target, names.values()), names, traced.signal, model)
+
+
+def own_layer(weight: str, layers: Iterable[str]) -> str:
+    """Return the layer that a weight belongs to: itself, or the module around it."""
+    return weight if weight in layers else weight.rpartition(".")[0]
+
+
 class _Traced:
     """Hold a traced graph, the nodes that run layers and what each node carries."""
 
@@ -118,11 +150,13 @@ class _Traced:
         self,
         graph: fx.Graph,
         model: nn.Module,
-        runs: set[str],
+        weights: set[str],
         scopes: Mapping[str, tuple[str, type]],
     ) -> None:
-        self.graph, self.model, self.runs, self.scopes = graph, model, runs, scopes
-        self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, runs)}
+        self.graph, self.model, self.scopes = graph, model, scopes
+        around = {part for name in weights for part in _prefixes(name.rpartition(".")[0])}
+        self.runs = weights | around
+        self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, self.runs)}
         self.signal = signals(graph, model, set(self.layers))
         self.own = {node: 1 << place for place, node in enumerate(graph.nodes)}
 
@@ -317,8 +351,7 @@ def branch_at(model: nn.Module, path: str, weights: Iterable[str]) -> Branch | N
     except Exception:  # whatever the user's forward function does with a proxy
         return None
     own = {name.removeprefix(prefix) for name in weights if name.startswith(prefix)}
-    runs = own | {part for name in own for part in _prefixes(name.rpartition(".")[0])}
-    traced = _Traced(graph, module, runs, tracer.node_name_to_scope)
+    traced = _Traced(graph, module, own, tracer.node_name_to_scope)
     if not traced.layers:
         return None
     ends = ("placeholder", "output")
