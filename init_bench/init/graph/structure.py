@@ -1,34 +1,29 @@
 """Find which nonlinearity follows each layer, the order of layers, and residual branches."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.ends import (
-    PASSING,
     first_and_last,
     nearest_before,
     plain_attention,
     scale_behind,
 )
-from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
+from init_bench.init.graph.node_inputs import carried, function_name
+from init_bench.init.graph.residual_sums import residual_branches
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
     nonlinearities_inside,
     transformer_branches,
 )
+from init_bench.init.graph.traced import Traced, layer_of, names_module, runs_layer
 from init_bench.init.graph.tracer import Tracer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-
-
-_ADDITIONS = {"add", "iadd", "add_"}
-
-
-_PRODUCTS = {"mul", "imul", "multiply"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +94,16 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
             failure=failure,
             attention=tuple(attention_modules(model)),
         )
-    traced = _Traced(graph, model, weights, tracer.node_name_to_scope)
+    traced = Traced(graph, model, weights, tracer.node_name_to_scope)
     runs = traced.runs
     names = {node: str(node.target) for node in traced.layers}
     first, last = first_and_last(names, traced.signal, model)
     behind = _nonlinearities_behind(traced)
     return Structure(
-        order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
+        order=tuple(dict.fromkeys(layer_of(n) for n in graph.nodes if names_module(n, runs))),
         follows={name: behind.get(node, "identity") for node, name in traced.layers.items()}
         | known,
-        branches=(*_branches(traced), *transformer_branches(model)),
+        branches=(*residual_branches(traced), *transformer_branches(model)),
         how="fx",
         first=first,
         last=last,
@@ -133,7 +128,7 @@ def layers_before(model: nn.Module, weights: Iterable[str], target: str) -> set[
         graph = tracer.trace(model)
     except Exception:  # whatever the user's forward function does with a proxy
         return set()
-    traced = _Traced(graph, model, set(weights), tracer.node_name_to_scope)
+    traced = Traced(graph, model, set(weights), tracer.node_name_to_scope)
     names = {node: str(node.target) for node in traced.layers}
     return nearest_before(own_layer(target, names.values()), names, traced.signal, model)
 
@@ -143,29 +138,7 @@ def own_layer(weight: str, layers: Iterable[str]) -> str:
     return weight if weight in layers else weight.rpartition(".")[0]
 
 
-class _Traced:
-    """Hold a traced graph, the nodes that run layers and what each node carries."""
-
-    def __init__(
-        self,
-        graph: fx.Graph,
-        model: nn.Module,
-        weights: set[str],
-        scopes: Mapping[str, tuple[str, type]],
-    ) -> None:
-        self.graph, self.model, self.scopes = graph, model, scopes
-        around = {part for name in weights for part in _prefixes(name.rpartition(".")[0])}
-        self.runs = weights | around
-        self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, self.runs)}
-        self.signal = signals(graph, model, set(self.layers))
-        self.own = {node: 1 << place for place, node in enumerate(graph.nodes)}
-
-    def owner_of(self, node: fx.Node) -> str:
-        """Return the name of the module whose forward function does this step."""
-        return self.scopes.get(node.name, ("",))[0]
-
-
-def _output_scale(traced: _Traced, last: frozenset[str]) -> float:
+def _output_scale(traced: Traced, last: frozenset[str]) -> float:
     """Return the product of the numbers around the last layer: before it and behind it."""
     scale = 1.0
     for node in traced.graph.nodes:
@@ -243,24 +216,7 @@ def _leaves(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield where, part
 
 
-def _prefixes(path: str) -> Iterator[str]:
-    """Yield ``path`` and the modules around it: torch's own may be the node that runs it."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
-
-
-def _runs_layer(node: fx.Node, runs: set[str]) -> bool:
-    """Return whether ``node`` runs a layer, a module of torch's around it, or takes a weight."""
-    return node.op in ("call_module", "get_attr") and node.target in runs
-
-
-def _layer(node: fx.Node) -> str:
-    target = str(node.target)
-    return target if node.op == "call_module" else target.rpartition(".")[0]
-
-
-def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
+def _nonlinearities_behind(traced: Traced) -> dict[fx.Node, str]:
     """Return the nearest nonlinearity on any way out of each node that meets no other layer.
 
     From the last node to the first, so that each is asked once: the way out of a block goes
@@ -269,7 +225,7 @@ def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
     nearest: dict[fx.Node, tuple[int, str]] = {}
     for user in reversed(traced.graph.nodes):
         steps, name = 1, _nonlinearity(user, traced.model)
-        if not name and user in nearest and not _runs_layer(user, traced.runs):
+        if not name and user in nearest and not runs_layer(user, traced.runs):
             steps, name = nearest[user][0] + 1, nearest[user][1]
         if not name:
             continue
@@ -284,84 +240,3 @@ def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
         return name_of(model.get_submodule(str(node.target)))
     name = function_name(node)
     return name if name in FUNCTION_NAMES else None
-
-
-def _branches(traced: _Traced) -> Iterator[Branch]:
-    """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip.
-
-    Both sides carry the values of some x: the shape of an input is none, nor are its indices.
-    """
-    nodes, runs, signal = list(traced.graph.nodes), traced.runs, traced.signal
-    layers = union(1 << place for place, node in enumerate(nodes) if _runs_layer(node, runs))
-    upto: dict[fx.Node, int] = {}
-    for place, node in enumerate(nodes):
-        sources = node.all_input_nodes
-        upto[node] = union(upto[source] for source in sources) | 1 << place
-        if function_name(node) not in _ADDITIONS or len(sources) != 2:
-            continue
-        first, second = (upto[source] for source in sources)
-        own = (first & ~second, second & ~first)
-        skip, branch = sorted(own, key=lambda side: (side & layers).bit_count())
-        meets = signal[sources[0]] & signal[sources[1]]
-        if meets and (branch & layers).bit_count() > (skip & layers).bit_count():
-            yield _branch([nodes[p] for p in places(branch)], traced, block=traced.owner_of(node))
-
-
-def _branch(nodes: list[fx.Node], traced: _Traced, *, block: str) -> Branch:
-    """Return the branch that these nodes compute."""
-    at = {node: place for place, node in enumerate(nodes)}
-    used = {n: max((at.get(user, -1) for user in n.users), default=-1) for n in nodes}
-    own = [n for n in nodes if n.op == "get_attr"]
-    layers = [n for n in nodes if _runs_layer(n, traced.runs)]
-    last = max(layers, key=lambda n: used[n] if n.op == "get_attr" else at[n])
-    return Branch(
-        modules=tuple(str(n.target) for n in nodes if _names_module(n, traced.runs)),
-        parameters=tuple(str(n.target) for n in own),
-        factors=tuple(str(n.target) for n in own if _multiplies(n, last, traced)),
-        block=block,
-        scale=scale_behind(nodes[-1], traced.model, traced.layers),
-    )
-
-
-def _multiplies(node: fx.Node, layer: fx.Node, traced: _Traced) -> bool:
-    """Return whether a parameter, reshaped or not, multiplies what comes out of ``layer``."""
-    for user in node.users:
-        name = function_name(user)
-        others = union(traced.signal[s] for s in user.all_input_nodes if s is not node)
-        if name in _PRODUCTS and others & traced.own[layer]:
-            return True
-        if name in PASSING and _multiplies(user, layer, traced):
-            return True
-    return False
-
-
-def branch_at(model: nn.Module, path: str, weights: Iterable[str]) -> Branch | None:
-    """Return the module of that name as a branch; ``None`` where it cannot be traced.
-
-    Args:
-        model: that holds it.
-        path: its qualified name.
-        weights: qualified names of weights of the model.
-    """
-    module, tracer, prefix = model.get_submodule(path), Tracer(), f"{path}."
-    if tracer.is_leaf_module(module, path):
-        return None
-    try:
-        graph = tracer.trace(module)
-    except Exception:  # whatever the user's forward function does with a proxy
-        return None
-    own = {name.removeprefix(prefix) for name in weights if name.startswith(prefix)}
-    traced = _Traced(graph, module, own, tracer.node_name_to_scope)
-    if not traced.layers:
-        return None
-    ends = ("placeholder", "output")
-    found = _branch([n for n in graph.nodes if n.op not in ends], traced, block="")
-    modules, parameters, factors = (
-        tuple(prefix + name for name in names)
-        for names in (found.modules, found.parameters, found.factors)
-    )
-    return replace(found, modules=modules, parameters=parameters, factors=factors)
-
-
-def _names_module(node: fx.Node, runs: set[str]) -> bool:
-    return node.op == "call_module" or _runs_layer(node, runs)

@@ -8,9 +8,9 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.branch import Branch
+from init_bench.init.graph.residual_sums import branch_at
 from init_bench.init.graph.structure import (
     Structure,
-    branch_at,
     is_any_norm,
     is_norm,
     trace,
