@@ -175,19 +175,19 @@ class Macaron(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.half, self.whole = (
+        self.halved, self.full = (
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
             for _ in range(2)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + 0.5 * self.half(x)
-        return x + self.whole(x)  # type: ignore[no-any-return]
+        x = x + 0.5 * self.halved(x)
+        return x + self.full(x)  # type: ignore[no-any-return]
 
 
 def macaron(width: int, depth: int) -> nn.Sequential:
     blocks = [Macaron(width) for _ in range(depth)]
-    return nn.Sequential(nn.Linear(6, width), *blocks, nn.Linear(width, 3))
+    return nn.Sequential(nn.Linear(6, width), nn.Sequential(*blocks), nn.Linear(width, 3))
 
 
 @pytest.mark.parametrize("by_base", [True, False])
@@ -197,8 +197,8 @@ def test_a_number_of_some_branches_is_not_taken_for_the_multiplier_of_depth(by_b
     init = InitSpec("completep", (*base, *depth))  # type: ignore[arg-type]
     report = initialize(macaron(64, 4), init)
     found, plain = stds(report), stds(initialize(macaron(64, 4), "he_normal"))
-    for branch in ("half", "whole"):
-        name = f"4.{branch}.2.weight"
+    for branch in ("halved", "full"):
+        name = f"1.3.{branch}.2.weight"
         assert found[name] == pytest.approx(plain[name] / 2)
         assert report.factors("adamw")[name].lr == pytest.approx(1 / 2 / 2)
     assert not report.to_check
