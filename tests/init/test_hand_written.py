@@ -114,6 +114,27 @@ def test_a_router_grows_as_a_readout_by_width_and_by_base() -> None:
     assert not model.head.weight.any() and model.blocks[0].mlp.router.weight.any()  # type: ignore[union-attr, operator]
 
 
+class GatedExperts(Experts):
+    """Experts whose router goes by another name."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.gate = self._modules.pop("router")
+
+    @property
+    def router(self) -> Any:  # type: ignore[override]
+        return self.gate
+
+
+def test_a_router_is_told_by_the_stack_beside_it() -> None:
+    name = "blocks.0.mlp.gate.weight"
+    plain = rows(ib.initialize(Speaker(32, GatedExperts), "he_normal"))["std_nominal"][name]
+    report = ib.initialize(Speaker(128, GatedExperts), "mup(base_width=32)")
+    assert rows(report)["std_nominal"][name] == pytest.approx(plain / 4)
+    assert report.factors("sgd")[name].lr == 1 / 4
+    assert not rows(ib.initialize(Speaker(32, GatedExperts), "deepnorm"))["note"][name]
+
+
 def test_mimetic_makes_heads_of_bare_weights() -> None:
     model = Bare(64)
     ib.initialize(model, "mimetic(heads=4)")

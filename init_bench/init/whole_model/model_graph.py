@@ -52,6 +52,16 @@ class ModelGraph:
         """Every name of each parameter, of tied ones several, by the first."""
         return all_names(self.model, self.parameters)
 
+    @cached_property
+    def stacks(self) -> dict[str, set[int]]:
+        """How many matrices the stacked weights of each module hold, by its qualified name."""
+        found: dict[str, set[int]] = {}
+        for parameter in self.parameters.values():
+            axes = (parameter.use and parameter.use.axes) or ()
+            if parameter.role == "weight" and axes[:1] == ("stack",):
+                found.setdefault(parameter.path, set()).add(parameter.values.shape[0])
+        return found
+
     @property
     def output_weight(self) -> NamedParameter:
         """The weight that runs last, parts that never run left aside."""

@@ -198,7 +198,7 @@ def _traced(network: Network) -> dict[str, Place]:
     branches = [weights for weights in branches if weights]
     for index, weights in enumerate(branches):
         for parameter in weights:
-            named = _PART_OF.get(_own_name(parameter), "inside")
+            named = part_of(network, parameter) or "inside"
             inner: Part = "inside" if named == "output" else named
             in_list = _block_of(parameter.path, lists)
             block, blocks = in_list or (index // 2, (len(branches) + 1) // 2)
@@ -243,8 +243,14 @@ def _block_of(path: str, lists: Mapping[str, int]) -> tuple[int, int] | None:
 
 
 def part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
-    """Return what the name of a weight says about it, ``None`` if nothing."""
+    """Return what the name of a weight says about it, ``None`` if nothing.
+
+    One whose outputs are as many as the matrices of a stack beside it is a router.
+    """
     around = parameter.path.rpartition(".")[0]
+    if parameter.role == "weight" and isinstance(parameter.module, nn.Linear):
+        if parameter.values.shape[0] in network.stacks.get(around, ()):
+            return "router"
     beside = dict(network.model.get_submodule(around).named_children())
     if _own_name(parameter) == "gate" and "experts" in beside:
         return "router"
