@@ -194,7 +194,7 @@ def macaron(width: int, depth: int) -> nn.Sequential:
 def test_a_number_of_some_branches_is_not_taken_for_the_multiplier_of_depth(by_base: bool) -> None:
     base = (("base", lambda: macaron(32, 2)),) if by_base else (("base_width", 32),)
     depth = () if by_base else (("base_depth", 2),)
-    init = InitSpec("completep", (*base, *depth))  # type: ignore[arg-type]
+    init = InitSpec("completep", (*base, *depth))
     report = initialize(macaron(64, 4), init)
     found, plain = stds(report), stds(initialize(macaron(64, 4), "he_normal"))
     for branch in ("halved", "full"):
