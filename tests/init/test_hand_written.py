@@ -245,3 +245,14 @@ def test_a_norm_that_blocks_share_is_seen_at_the_end_of_each() -> None:
     model = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), norm) for _ in range(3)))
     with pytest.raises(InitBenchError, match=r"ends in the norm '2\.1'"):
         ib.initialize(model, "admin(branches='2')", batch=torch.randn(16, 8))
+
+
+def test_a_norm_that_takes_a_gate_starts_like_any_other() -> None:
+    class GatedRMSNorm(RMSNorm):
+        def forward(self, x: Tensor, gate: Tensor) -> Tensor:  # type: ignore[override]
+            return super().forward(x * torch.sigmoid(gate))
+
+    model = nn.ModuleDict({"norm": GatedRMSNorm(8), "fc": nn.Linear(8, 8)})
+    nn.init.constant_(model.get_parameter("norm.weight"), math.nan)
+    ib.initialize(model, "small")
+    assert torch.equal(model.get_parameter("norm.weight"), torch.ones(8))

@@ -1,9 +1,10 @@
 """Start the scales of a model's own normalization layers, which do not say how they start."""
 
 import copy
+import inspect
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from init_bench.activations.recognition import is_dyt
 from init_bench.init.whole_model.network_editor import Network
@@ -44,7 +45,15 @@ def _neutral(parameter: NamedParameter) -> float | None:
         with torch.no_grad():
             for own in trial.parameters():
                 own.zero_()
-            output: Tensor = trial(torch.linspace(-1, 1, 2 * length, device="cpu").view(2, length))
+            row = torch.linspace(-1, 1, 2 * length, device="cpu").view(2, length)
+            output: Tensor = trial(*[row] * _required(trial))
     except Exception:  # whatever the user's norm asks for
         return None
     return 0.0 if output.any() else 1.0
+
+
+def _required(module: nn.Module) -> int:
+    """Return how many arguments the module cannot do without: a gate beside the signal is one."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(1, sum(p.kind in positional and p.default is p.empty for p in parameters))
