@@ -144,7 +144,7 @@ def nominal_std_of(
 
 
 def nominal_std_drawn(parameter: NamedParameter, init: InitSpec) -> NominalStd:
-    """Return gain and std that ``init`` aims at where it draws the parameter itself, bias or not."""
+    """Return gain and std that ``init`` aims at where it draws a parameter itself, biases too."""
     return nominal_std(init, _size(parameter, parameter.fans))
 
 
