@@ -65,7 +65,7 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
     layers = _last_layers(network, branch_ends(network, branches))
     network.start(start)
     start_norms(network)
-    factors = {network.weights_of(branch)[-1]: _factor(network, branch) for branch in found}
+    factors = {network.ends_of(branch)[-1]: _factor(network, branch) for branch in found}
     totals: dict[str, list[float]] = {}
 
     def divide(layer: Affine, output: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
 
 
 def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
-    last = network.weights_of(branch)[-1]
+    last = network.ends_of(branch)[-1]
     for path in reversed(branch.modules):
         if last in network.within(path):
             return
@@ -97,11 +97,15 @@ def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
             )
 
 
-def _last_layers(network: Network, ends: list[NamedParameter]) -> list[Affine]:
+def _last_layers(network: Network, ends: list[list[NamedParameter]]) -> list[Affine]:
     found = []
-    for parameter, layer in affine_or_why_not(network, dict.fromkeys(ends)):
-        if ends.count(parameter) > 1:
+    each = dict.fromkeys(end for branch in ends for end in branch)
+    for parameter, layer in affine_or_why_not(network, each):
+        beside = [branch for branch in ends if parameter in branch]
+        if len(beside) > 1:
             layer = "it ends more than one branch"
+        elif len(beside[0]) > 1:
+            layer = "others end the same branch beside it"
         if not isinstance(layer, Affine):
             raise InitBenchError(
                 f"admin cannot divide {parameter.name!r}, which ends a residual branch: {layer}; "

@@ -11,8 +11,9 @@ class Branch:
         modules: qualified names of modules, torch's own as they are, and of weights that no layer
             of torch's runs.
         parameters: qualified names of parameters used as they are, such as a scalar factor.
-        factors: those of them that multiply what the last layer gives; where ``traced`` is false,
-            those that may.
+        ends: qualified names of the layers that give f(x): the last one, or of a sum several.
+        factors: those of ``parameters`` that multiply what all the ends give; where ``traced`` is
+            false, those that may.
         block: qualified name of the module whose forward function adds x and f(x).
         scale: product of the numbers that f(x) is multiplied by before it is added.
         traced: whether it was followed through the forward function, not listed as it was built.
@@ -20,6 +21,7 @@ class Branch:
 
     modules: tuple[str, ...]
     parameters: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
     block: str = ""
     scale: float = 1.0

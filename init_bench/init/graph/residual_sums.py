@@ -8,7 +8,7 @@ from torch import fx, nn
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.ends import PASSING, scale_behind
 from init_bench.init.graph.node_inputs import function_name, places, union
-from init_bench.init.graph.traced import Traced, names_module, runs_layer
+from init_bench.init.graph.traced import Traced, names_module, nonlinearity_of, runs_layer
 from init_bench.init.graph.tracer import Tracer
 
 _ADDITIONS = {"add", "iadd", "add_"}
@@ -25,7 +25,7 @@ def residual_branches(traced: Traced) -> Iterator[Branch]:
             continue
         skip, end = found
         block = traced.owner_of(node)
-        for part in sums.summands(end, skip):
+        for part in sums.summands(end, block):
             inside = sums.inside(part, skip, block)
             if any(runs_layer(n, traced.runs) for n in inside):
                 yield _branch(inside, traced, block=block)
@@ -73,13 +73,14 @@ class _Sums:
         self.skips[node] = skip
         return skip, end
 
-    def summands(self, end: fx.Node, skip: fx.Node) -> Iterator[fx.Node]:
-        """Yield the branches that ``end`` is the sum of, itself if it is one."""
+    def summands(self, end: fx.Node, block: str) -> Iterator[fx.Node]:
+        """Yield the branches that the block sums up to ``end``, itself if it is one."""
         sources = end.all_input_nodes
         is_sum = function_name(end) in _ADDITIONS and len(sources) == 2 and end not in self.skips
+        is_sum &= self.traced.owner_of(end) == block
         if is_sum and all(self._own_layers(s, sources) for s in sources):
             for source in sources:
-                yield from self.summands(source, skip)
+                yield from self.summands(source, block)
         else:
             yield end
 
@@ -88,13 +89,15 @@ class _Sums:
         traced = self.traced
         shared = 1 << (traced.signal[skip] & traced.signal[end]).bit_length() >> 1
         found = [self.nodes[place] for place in places(self.upto[end] & ~self.upto[skip])]
-        return [
+        kept = [
             node
             for node in found
             if traced.signal[node] & shared
             or not self.upto[node] & self.inputs
             or f"{traced.owner_of(node)}.".startswith(f"{block}." if block else "")
         ]
+        again = {s for n in kept for s in n.all_input_nodes if s.op == "get_attr"} - {skip, *kept}
+        return [*sorted(again, key=lambda n: traced.own[n]), *kept]
 
     def _own_layers(self, node: fx.Node, sides: list[fx.Node]) -> int:
         """Return the number of layers of one side of a sum that the other has not."""
@@ -123,28 +126,57 @@ def _is_modulated(node: fx.Node) -> bool:
 
 def _branch(nodes: list[fx.Node], traced: Traced, *, block: str) -> Branch:
     """Return the branch that these nodes compute."""
-    at = {node: place for place, node in enumerate(nodes)}
-    used = {n: max((at.get(user, -1) for user in n.users), default=-1) for n in nodes}
     own = [n for n in nodes if n.op == "get_attr"]
-    layers = [n for n in nodes if runs_layer(n, traced.runs)]
-    last = max(layers, key=lambda n: used[n] if n.op == "get_attr" else at[n])
+    ends = _Ends(nodes, traced).of(nodes[-1])
     return Branch(
         modules=tuple(str(n.target) for n in nodes if names_module(n, traced.runs)),
         parameters=tuple(str(n.target) for n in own),
-        factors=tuple(str(n.target) for n in own if _multiplies(n, last, traced)),
+        ends=tuple(str(n.target) for n in ends),
+        factors=tuple(str(n.target) for n in own if _multiplies(n, ends, traced)),
         block=block,
         scale=scale_behind(nodes[-1], traced.model, traced.layers),
     )
 
 
-def _multiplies(node: fx.Node, layer: fx.Node, traced: Traced) -> bool:
-    """Return whether a parameter, reshaped or not, multiplies what comes out of ``layer``."""
+class _Ends:
+    """Find the layers whose outputs come out of a branch past no other one."""
+
+    def __init__(self, nodes: list[fx.Node], traced: Traced) -> None:
+        self.traced, self.at = traced, {node: place for place, node in enumerate(nodes)}
+        self.found: dict[fx.Node, list[fx.Node]] = {}
+
+    def of(self, end: fx.Node) -> list[fx.Node]:
+        """Return those layers: past no nonlinearity, unless there are none, the last one."""
+        for node in self.at:  # in order of execution: what is in front of a step is known
+            self.found[node] = self._of(node)
+        layers = [node for node in self.at if runs_layer(node, self.traced.runs)]
+        return self.found[end] or [max(layers, key=self._runs_at)]
+
+    def _of(self, node: fx.Node) -> list[fx.Node]:
+        if runs_layer(node, self.traced.runs):
+            return [node]
+        if nonlinearity_of(node, self.traced.model):
+            return []
+        before = [self.found[s] for s in node.all_input_nodes if self.found.get(s)]
+        if function_name(node) in _ADDITIONS:
+            return list(dict.fromkeys(layer for layers in before for layer in layers))
+        return max(before, key=lambda layers: max(map(self._runs_at, layers)), default=[])
+
+    def _runs_at(self, layer: fx.Node) -> int:
+        if layer.op != "get_attr":
+            return self.at[layer]
+        return max(self.at.get(user, -1) for user in layer.users)
+
+
+def _multiplies(node: fx.Node, ends: list[fx.Node], traced: Traced) -> bool:
+    """Return whether a parameter, reshaped or not, multiplies what all the ``ends`` give."""
+    wanted = union(traced.own[layer] for layer in ends)
     for user in node.users:
         name = function_name(user)
         others = union(traced.signal[s] for s in user.all_input_nodes if s is not node)
-        if name in _PRODUCTS and others & traced.own[layer]:
+        if name in _PRODUCTS and not wanted & ~others:
             return True
-        if name in PASSING and _multiplies(user, layer, traced):
+        if name in PASSING and _multiplies(user, ends, traced):
             return True
     return False
 
@@ -168,10 +200,10 @@ def branch_at(model: nn.Module, path: str, weights: Iterable[str]) -> Branch | N
     traced = Traced(graph, module, own, tracer.node_name_to_scope)
     if not traced.layers:
         return None
-    ends = ("placeholder", "output")
-    found = _branch([n for n in graph.nodes if n.op not in ends], traced, block="")
-    modules, parameters, factors = (
+    around = ("placeholder", "output")
+    found = _branch([n for n in graph.nodes if n.op not in around], traced, block="")
+    modules, parameters, ends, factors = (
         tuple(prefix + name for name in names)
-        for names in (found.modules, found.parameters, found.factors)
+        for names in (found.modules, found.parameters, found.ends, found.factors)
     )
-    return replace(found, modules=modules, parameters=parameters, factors=factors)
+    return replace(found, modules=modules, parameters=parameters, ends=ends, factors=factors)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
+from init_bench.activations.recognition import is_dyt, name_of
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.ends import (
     first_and_last,
@@ -13,14 +13,14 @@ from init_bench.init.graph.ends import (
     plain_attention,
     scale_behind,
 )
-from init_bench.init.graph.node_inputs import carried, function_name
+from init_bench.init.graph.node_inputs import carried
 from init_bench.init.graph.residual_sums import residual_branches
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
     nonlinearities_inside,
     transformer_branches,
 )
-from init_bench.init.graph.traced import Traced, layer_of, names_module, runs_layer
+from init_bench.init.graph.traced import Traced, layer_of, names_module, nonlinearity_of, runs_layer
 from init_bench.init.graph.tracer import Tracer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -224,7 +224,7 @@ def _nonlinearities_behind(traced: Traced) -> dict[fx.Node, str]:
     """
     nearest: dict[fx.Node, tuple[int, str]] = {}
     for user in reversed(traced.graph.nodes):
-        steps, name = 1, _nonlinearity(user, traced.model)
+        steps, name = 1, nonlinearity_of(user, traced.model)
         if not name and user in nearest and not runs_layer(user, traced.runs):
             steps, name = nearest[user][0] + 1, nearest[user][1]
         if not name:
@@ -233,10 +233,3 @@ def _nonlinearities_behind(traced: Traced) -> dict[fx.Node, str]:
             if source not in nearest or steps <= nearest[source][0]:  # of equal ones the first
                 nearest[source] = steps, name
     return {node: name for node, (_, name) in nearest.items()}
-
-
-def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
-    if node.op == "call_module":
-        return name_of(model.get_submodule(str(node.target)))
-    name = function_name(node)
-    return name if name in FUNCTION_NAMES else None

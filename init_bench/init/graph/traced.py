@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from torch import fx, nn
 
-from init_bench.init.graph.node_inputs import signals
+from init_bench.activations.recognition import FUNCTION_NAMES, name_of
+from init_bench.init.graph.node_inputs import function_name, signals
 
 
 class Traced:
@@ -48,3 +49,11 @@ def layer_of(node: fx.Node) -> str:
 
 def names_module(node: fx.Node, runs: set[str]) -> bool:
     return node.op == "call_module" or runs_layer(node, runs)
+
+
+def nonlinearity_of(node: fx.Node, model: nn.Module) -> str | None:
+    """Return the nonlinearity that ``node`` is, ``None`` if it is none."""
+    if node.op == "call_module":
+        return name_of(model.get_submodule(str(node.target)))
+    name = function_name(node)
+    return name if name in FUNCTION_NAMES else None

@@ -144,14 +144,15 @@ class WidthFilling:
         graph = self.view.graph
         if math.isclose(branch.scale / base, wanted, rel_tol=1e-3):
             return []
-        last = graph.weights_of(branch)[-1]
+        ends = graph.ends_of(branch)
         if graph.last_norm(branch) is not None or not math.isclose(branch.scale, base):
             self.network.to_check.append(
-                f"the branch of {last.name!r} must be multiplied by (base depth / depth)^alpha = "
-                f"{wanted:.4g} in the forward function; found {branch.scale / base:.4g}"
+                f"the branch of {ends[-1].name!r} must be multiplied by (base depth / depth)^alpha "
+                f"= {wanted:.4g} in the forward function; found {branch.scale / base:.4g}"
             )
             return []
-        return [last.name, *(bias.name for bias in graph.biases_of(last))]
+        biases = [bias for end in ends for bias in graph.biases_of(end)]
+        return [parameter.name for parameter in (*ends, *biases)]
 
     def _base_scale(self, branch: Branch) -> float:
         """Return by what the base multiplies its branch of the same name.
@@ -201,7 +202,7 @@ def _built(base: Base) -> nn.Module:
 
 def _end_of(view: View, branch: Branch) -> str:
     """Return the name of the last weight of a branch, numbers of blocks aside."""
-    return numberless(view.graph.weights_of(branch)[-1].name)
+    return numberless(view.graph.ends_of(branch)[-1].name)
 
 
 def _aspect(parameter: NamedParameter) -> float:

@@ -130,6 +130,12 @@ class ModelGraph:
         found = [s for path in dict.fromkeys(branch.modules) for s in self.within(path)]
         return [parameter for parameter in dict.fromkeys(found) if parameter.role == "weight"]
 
+    def ends_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the weights that give f(x): the last of a branch, of a sum each one's last."""
+        layers = [[p for p in self.within(n) if p.role == "weight"] for n in branch.ends]
+        ends = [weights[-1] for weights in layers if weights]
+        return list(dict.fromkeys(ends)) or self.weights_of(branch)[-1:]
+
     def within(self, path: str) -> list[NamedParameter]:
         """Return the parameters of the module of that name and of those inside it, or the one."""
         return [

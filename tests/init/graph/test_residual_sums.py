@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -141,6 +142,96 @@ def test_attention_to_a_memory_has_its_keys_and_not_the_encoder() -> None:
         *({f"encoder.{i}.{part}.weight" for part in ("up", "down")} for i in (0, 1)),
         *({f"blocks.{i}.attention.{part}.weight" for part in parts} for i in (0, 1)),
     ]
+
+
+class Shared(nn.Module):
+    """One block, run four times, whose factor is the model's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mlp, self.head = nn.Linear(3, WIDTH), MLP(), nn.Linear(WIDTH, 2)
+        self.alpha = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        for _ in range(4):
+            x = x + self.alpha * self.mlp(x)
+        return self.head(x)
+
+
+def ratios(spec: str, model: nn.Module, plain: str) -> dict[str, float]:
+    """Return the std of each weight over that of another initializer."""
+    found, other = (ib.initialize(model, s).table.set_index("parameter") for s in (spec, plain))
+    return dict(found["std_nominal"] / other["std_nominal"])
+
+
+def test_a_block_that_runs_again_is_scaled_once() -> None:
+    found = ratios("gpt2", Shared(), "normal(std=0.02)")
+    assert found["mlp.down.weight"] == pytest.approx(1 / 2)
+    found = ratios("fixup", Shared(), "he_normal")
+    assert found["mlp.up.weight"] == pytest.approx(1 / 2)
+    model = Shared()
+    ib.initialize(model, "skipinit(scale=0.25)")
+    assert model.alpha.item() == 0.25
+
+
+class Mixture(nn.Module):
+    """A shared expert and others in a list, weighed by a router."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.shared = nn.Linear(WIDTH, 3), MLP()
+        self.experts = nn.ModuleList([MLP() for _ in range(3)])
+
+    def forward(self, x: Tensor) -> Any:
+        shares = torch.softmax(self.gate(x), -1)
+        parts = [shares[..., i : i + 1] * expert(x) for i, expert in enumerate(self.experts)]
+        return self.shared(x) + sum(parts)
+
+
+class Squeezed(nn.Module):
+    """Channels of a layer, weighed by what two others make of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.down = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 4)
+        self.gate = nn.Linear(4, WIDTH)
+
+    def forward(self, x: Tensor) -> Any:
+        h = self.fc(x)
+        return h * torch.sigmoid(self.gate(torch.relu(self.down(h))))
+
+
+class Around(nn.Module):
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x: Tensor) -> Any:
+        return x + self.branch(x)
+
+
+@pytest.mark.parametrize(
+    ("spec", "plain", "shrunk"),
+    [
+        ("gpt2", "normal(std=0.02)", 4**-0.5),
+        ("llama", "trunc_normal(std=0.02, a=-0.06, b=0.06)", 8**-0.5),  # counts blocks, twice each
+    ],
+)
+def test_all_experts_end_their_branch(spec: str, plain: str, shrunk: float) -> None:
+    model = nn.Sequential(*(Around(Mixture()) for _ in range(4)))
+    found = ratios(spec, model, plain)
+    parts = ("shared", "experts.0", "experts.1", "experts.2")
+    ends = {f"{i}.branch.{part}.down.weight" for i in range(4) for part in parts}
+    assert {name for name, ratio in found.items() if ratio == pytest.approx(shrunk)} == ends
+    assert all(found[name] == pytest.approx(1) for name in found if ".gate.weight" in name)
+
+
+def test_a_gate_does_not_end_a_branch_that_fixup_starts_at_0() -> None:
+    model = nn.Sequential(Around(Squeezed()), Around(Squeezed()), nn.Linear(WIDTH, 2))
+    ib.initialize(model, "fixup")
+    x = torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model[:2](x), x)
 
 
 def test_a_projection_skips_and_two_of_several_layers_do_not() -> None:
