@@ -181,29 +181,52 @@ def _multiplies(node: fx.Node, ends: list[fx.Node], traced: Traced) -> bool:
     return False
 
 
-def branch_at(model: nn.Module, path: str, weights: Iterable[str]) -> Branch | None:
-    """Return the module of that name as a branch; ``None`` where it cannot be traced.
+def branches_at(model: nn.Module, path: str, weights: Iterable[str]) -> list[Branch]:
+    """Return the module of that name as a branch, or those that it adds to its own input.
 
     Args:
         model: that holds it.
         path: its qualified name.
         weights: qualified names of weights of the model.
+
+    Returns:
+        Nothing where the module cannot be traced.
     """
     module, tracer, prefix = model.get_submodule(path), Tracer(), f"{path}."
     if tracer.is_leaf_module(module, path):
-        return None
+        return []
     try:
         graph = tracer.trace(module)
     except Exception:  # whatever the user's forward function does with a proxy
-        return None
+        return []
     own = {name.removeprefix(prefix) for name in weights if name.startswith(prefix)}
     traced = Traced(graph, module, own, tracer.node_name_to_scope)
     if not traced.layers:
-        return None
+        return []
     around = ("placeholder", "output")
-    found = _branch([n for n in graph.nodes if n.op not in around], traced, block="")
+    whole = _branch([n for n in graph.nodes if n.op not in around], traced, block="")
+    inner = list(residual_branches(traced)) if _adds_to_input(traced) else []
+    return [_prefixed(branch, prefix) for branch in inner or [whole]]
+
+
+def _adds_to_input(traced: Traced) -> bool:
+    """Return whether the output is the input plus branches."""
+    sums, last = _Sums(traced), list(traced.graph.nodes)[-1].all_input_nodes
+    for node in traced.graph.nodes:
+        sums.skip_and_end(node)
+    stream = last[0] if len(last) == 1 else None
+    while stream in sums.skips:
+        stream = sums.skips[stream]
+    return stream is not None and stream.op == "placeholder"
+
+
+def _prefixed(branch: Branch, prefix: str) -> Branch:
+    """Return a branch of a part of a model by the names that it has in the model."""
     modules, parameters, ends, factors = (
         tuple(prefix + name for name in names)
-        for names in (found.modules, found.parameters, found.ends, found.factors)
+        for names in (branch.modules, branch.parameters, branch.ends, branch.factors)
     )
-    return replace(found, modules=modules, parameters=parameters, ends=ends, factors=factors)
+    block = f"{prefix}{branch.block}".rstrip(".")
+    return replace(
+        branch, modules=modules, parameters=parameters, ends=ends, factors=factors, block=block
+    )

@@ -8,7 +8,7 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.residual_sums import branch_at
+from init_bench.init.graph.residual_sums import branches_at
 from init_bench.init.graph.structure import (
     Structure,
     is_any_norm,
@@ -89,7 +89,7 @@ class ModelGraph:
 
         Args:
             pattern: of qualified module names, by ``fnmatch``; what lies inside a module that it
-                matches is part of that one.
+                matches is part of that one. A block that adds branches to its input is those.
             instead: what to do where there is none, for the message.
 
         Raises:
@@ -109,7 +109,7 @@ class ModelGraph:
     def _named_branches(self, pattern: str) -> list[Branch]:
         hits = matching(pattern, dict(self.model.named_modules()))
         outer = [path for path in hits if not any(path.startswith(f"{hit}.") for hit in hits)]
-        found = [self._branch_at(path) for path in outer]
+        found = [branch for path in outer for branch in self._branches_at(path)]
         found = [branch for branch in found if self.weights_of(branch)]
         if not found:
             raise InitBenchError(
@@ -118,12 +118,12 @@ class ModelGraph:
             )
         return found
 
-    def _branch_at(self, path: str) -> Branch:
+    def _branches_at(self, path: str) -> list[Branch]:
         weights = [
             name for p in self.within(path) if p.role == "weight" for name in self.names[p.name]
         ]
-        traced = branch_at(self.model, path, weights)
-        return traced or _as_built(path, self.model.get_submodule(path))
+        traced = branches_at(self.model, path, weights)
+        return traced or [_as_built(path, self.model.get_submodule(path))]
 
     def weights_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the weights inside a branch, in order of execution."""
@@ -209,6 +209,9 @@ def _as_built(path: str, module: nn.Module) -> Branch:
 
 def _steps_inside(path: str, module: nn.Module) -> Iterator[str]:
     """Yield the innermost modules, and behind those of each module its parameters beside them."""
+    if isinstance(module, nn.MultiheadAttention):  # its parameters run before its output layer
+        yield path
+        return
     for name, part in module.named_children():
         yield from _steps_inside(f"{path}.{name}", part)
     beside = [f"{path}.{name}" for name in module._parameters]

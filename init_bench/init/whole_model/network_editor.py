@@ -251,19 +251,27 @@ class Network(ModelGraph):
         """Let one parameter learn at a rate of its own, kept and overridden ones too."""
         self.rate_factors[parameter.name] = factors
 
+    def scalars_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the parameters of one element among ``factors_of``."""
+        found = [p for p in super().factors_of(branch) if p.values.numel() == 1]
+        return self._decided(branch, found)
+
     def factors_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the parameters that a branch is multiplied by, without those that are kept.
 
         Raises:
             InitBenchError: the branch is not traced, and has parameters that may multiply it.
         """
-        found = [p for p in super().factors_of(branch) if self.kept.get(p.name) != KEPT]
+        return self._decided(branch, super().factors_of(branch))
+
+    def _decided(self, branch: Branch, found: list[NamedParameter]) -> list[NamedParameter]:
+        found = [p for p in found if self.kept.get(p.name) != KEPT]
         unclear = [p.name for p in found if p.name not in self.overrides]
         if unclear and not branch.traced:
             raise InitBenchError(
-                f"whether {unclear[0]!r} multiplies its branch is not known, as the forward "
-                f"function was not traced: keep it if not, keep=[{unclear[0]!r}], or give it its "
-                f"value, overrides={{{unclear[0]!r}: 'zeros'}}"
+                f"whether {' and '.join(map(repr, unclear))} multiply their branch is not known, "
+                f"as its forward function was not traced: keep what does not, keep={unclear}, and "
+                f"give what does its value, overrides={{{unclear[0]!r}: 'zeros'}}"
             )
         return found
 

@@ -202,6 +202,48 @@ def test_a_named_branch_ends_in_the_weight_that_runs_last() -> None:
     assert ends == ["branches.0.fc2.weight", "branches.1.fc2.weight"]
 
 
+class Blocks(nn.Module):
+    """Blocks that add to their input, called as no tracing follows."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Any:
+        for block in self.blocks if x.sum() == x.sum() else []:
+            x = block(x)
+        return x
+
+
+class TwoBranches(nn.Module):
+    """x + γ₁ f(x), then x + γ₂ g(x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.g = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.gamma1, self.gamma2 = (nn.Parameter(torch.ones(8)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Any:
+        x = x + self.gamma1 * self.f(x)
+        return x + self.gamma2 * self.g(x)
+
+
+def test_a_named_block_is_the_branches_that_it_adds_to_its_input() -> None:
+    model = Blocks(TwoBranches(), TwoBranches())
+    report = ib.initialize(model, "skipinit(scale=0.5, branches='blocks.*')")
+    assert not report.left
+    assert all((v == 0.5).all() for name, v in model.named_parameters() if "gamma" in name)
+    notes = [row.note for row in ib.initialize(model, "gpt2(branches='blocks.*')").rows]
+    assert notes.count("ends one of 4 residual branches") == 4
+
+
+def test_named_attention_of_torch_ends_in_its_output() -> None:
+    model = Blocks(nn.MultiheadAttention(8, 2), nn.MultiheadAttention(8, 2))
+    notes = ib.initialize(model, "gpt2(branches='blocks.*')").table.set_index("parameter")["note"]
+    ends = set(notes[notes.str.contains("ends")].index)
+    assert ends == {f"blocks.{i}.out_proj.weight" for i in (0, 1)}
+
+
 class UntracedBranch(Factored):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) if x.sum() == x.sum() else x
@@ -217,7 +259,7 @@ class TwoFactors(Factored):
     [
         (
             UntracedBranch,
-            r"whether 'branches\.0\.shift' multiplies .* keep=\['branches\.0\.shift'\]",
+            r"'branches\.0\.shift' and 'branches\.0\.tau' and .* keep=\['branches\.0\.shift', ",
         ),
         (
             TwoFactors,
