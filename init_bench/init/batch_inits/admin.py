@@ -8,6 +8,7 @@ from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_or_why_not, while_running
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.structure import is_any_norm
+from init_bench.init.whole_model.branch_factors import scalars_of
 from init_bench.init.whole_model.custom_norms import start_norms
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -117,7 +118,7 @@ def _last_layers(network: Network, ends: list[list[NamedParameter]]) -> list[Aff
 
 def _factor(network: Network, branch: Branch) -> float:
     """Return what the branch is multiplied by behind its last layer."""
-    return branch.scale * math.prod(float(p.values) for p in network.scalars_of(branch))
+    return branch.scale * math.prod(float(p.values) for p in scalars_of(network, branch))
 
 
 def _variance(path: str, output: Tensor) -> float:

@@ -1,5 +1,6 @@
 """Fill by Fixup: residual networks without normalization, whose update keeps its size."""
 
+from init_bench.init.whole_model.branch_factors import scalars_of
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -51,7 +52,7 @@ def fixup_(network: Network, *, start: str = "he_normal", branches: str | None =
         for parameter in ends:
             network.fill(parameter, "zeros", "last of its residual branch")
         scaled.update(inner)
-        for parameter in network.scalars_of(branch):
+        for parameter in scalars_of(network, branch):
             network.fill(parameter, "ones", "factor of its residual branch")
     for parameter in network.parameters.values():
         if (

@@ -2,6 +2,7 @@
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.branch import Branch
+from init_bench.init.whole_model.branch_factors import factors_of
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -69,7 +70,7 @@ def skipinit_(
 
 def _factor(network: Network, branch: Branch) -> NamedParameter:
     """Return the one parameter that a branch is multiplied by."""
-    found = network.factors_of(branch)
+    found = factors_of(network, branch)
     if not found:
         raise InitBenchError(
             f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "

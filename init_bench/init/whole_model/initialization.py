@@ -15,11 +15,11 @@ from init_bench.hooks.module_names import without_wrappers
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.whole_model.meta_check import refuse_meta
-from init_bench.init.whole_model.network_editor import KEPT, Network, Override
+from init_bench.init.whole_model.network_editor import Network, Override
 from init_bench.init.whole_model.parameter_names import first_names, matching
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 from init_bench.init.whole_model.rate_factors import FactorsByKind
-from init_bench.init.whole_model.report import Report
+from init_bench.init.whole_model.report import KEPT, Report
 from init_bench.init.whole_model.report_rows import how_it_was_traced, row_of
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
 

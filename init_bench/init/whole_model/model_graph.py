@@ -11,7 +11,6 @@ from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.residual_sums import branches_at
 from init_bench.init.graph.structure import (
     Structure,
-    is_any_norm,
     is_norm,
     trace,
 )
@@ -150,26 +149,6 @@ class ModelGraph:
             return self.model.get_submodule(path)
         except AttributeError:
             return None
-
-    def scalars_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters of one element that a branch is multiplied by."""
-        return [p for p in self.factors_of(branch) if p.values.numel() == 1]
-
-    def factors_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters that a branch is multiplied by, one number or one per channel.
-
-        The scale of a norm is none. Where the branch is not traced, those that may be.
-        """
-        found = [self.parameters[name] for name in branch.factors if name in self.parameters]
-        return [
-            p
-            for p in found
-            if p.role in ("left", "reset")
-            and not is_any_norm(p.module)
-            and not p.is_torchs
-            and "bias" not in p.attribute
-            and p.values.numel() == max(p.values.shape, default=1)
-        ]
 
     def biases_of(self, weight: NamedParameter) -> list[NamedParameter]:
         """Return the biases that torch adds to what ``weight`` gives: of a tied one several."""

@@ -12,7 +12,6 @@ from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.model_call import run
 from init_bench.hooks.random_streams import drawing_from, stream
-from init_bench.init.graph.branch import Branch
 from init_bench.init.lookup import Init
 from init_bench.init.spec import InitSpec, parse
 from init_bench.init.std_formulas import NominalStd
@@ -34,9 +33,6 @@ from init_bench.init.whole_model.tensor_fill import (
     reset_all,
     reset_parameter,
 )
-
-KEPT = "keep="
-"""Why a parameter that the caller named stays as it is."""
 
 
 class NetworkInit(Protocol):
@@ -250,30 +246,6 @@ class Network(ModelGraph):
     def set_rates(self, parameter: NamedParameter, factors: FactorsByKind) -> None:
         """Let one parameter learn at a rate of its own, kept and overridden ones too."""
         self.rate_factors[parameter.name] = factors
-
-    def scalars_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters of one element among ``factors_of``."""
-        found = [p for p in super().factors_of(branch) if p.values.numel() == 1]
-        return self._decided(branch, found)
-
-    def factors_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters that a branch is multiplied by, without those that are kept.
-
-        Raises:
-            InitBenchError: the branch is not traced, and has parameters that may multiply it.
-        """
-        return self._decided(branch, super().factors_of(branch))
-
-    def _decided(self, branch: Branch, found: list[NamedParameter]) -> list[NamedParameter]:
-        found = [p for p in found if self.kept.get(p.name) != KEPT]
-        unclear = [p.name for p in found if p.name not in self.overrides]
-        if unclear and not branch.traced:
-            raise InitBenchError(
-                f"whether {' and '.join(map(repr, unclear))} multiply their branch is not known, "
-                f"as its forward function was not traced: keep what does not, keep={unclear}, and "
-                f"give what does its value, overrides={{{unclear[0]!r}: 'zeros'}}"
-            )
-        return found
 
     def note(self, parameter: NamedParameter, text: str) -> None:
         """Say something more about one parameter in the report."""
