@@ -67,7 +67,7 @@ def test_a_named_branch_ends_in_its_own_weights() -> None:
     model = nn.ModuleList([Untraced(), Untraced()])
     found = rows(ib.initialize(model, "gpt2(branches='*.mlp')"))["note"]
     assert not found["0.mlp.router.weight"]
-    assert "ends one of 2" in found[["0.mlp.w_in", "0.mlp.w_out"]].str.cat()
+    assert "ends one of 2" in found["0.mlp.w_out"] and "ends" not in found["0.mlp.w_in"]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,27 @@ def test_a_router_grows_as_a_readout_by_width_and_by_base() -> None:
     assert not model.head.weight.any() and model.blocks[0].mlp.router.weight.any()  # type: ignore[union-attr, operator]
 
 
+class GatedExperts(Experts):
+    """Experts whose router goes by another name."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.gate = self._modules.pop("router")
+
+    @property
+    def router(self) -> Any:  # type: ignore[override]
+        return self.gate
+
+
+def test_a_router_is_told_by_the_stack_beside_it() -> None:
+    name = "blocks.0.mlp.gate.weight"
+    plain = rows(ib.initialize(Speaker(32, GatedExperts), "he_normal"))["std_nominal"][name]
+    report = ib.initialize(Speaker(128, GatedExperts), "mup(base_width=32)")
+    assert rows(report)["std_nominal"][name] == pytest.approx(plain / 4)
+    assert report.factors("sgd")[name].lr == 1 / 4
+    assert not rows(ib.initialize(Speaker(32, GatedExperts), "deepnorm"))["note"][name]
+
+
 def test_mimetic_makes_heads_of_bare_weights() -> None:
     model = Bare(64)
     ib.initialize(model, "mimetic(heads=4)")
@@ -123,6 +144,56 @@ def test_mimetic_makes_heads_of_bare_weights() -> None:
     assert -0.5 < product.diagonal().mean().item() < -0.3
     query_key = model.W_Q[0] @ model.W_K[0].T
     assert query_key.trace().item() > 0
+
+
+class TwoOutputs(nn.Module):
+    """Attention beside a projection of its input whose name an output may have too."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        for name in names:
+            self.register_parameter(name, nn.Parameter(torch.zeros(16, 16)))
+
+    def forward(self, x: Tensor) -> Any:
+        own: Any = self
+        query, key, value = x @ own.wq, x @ own.wk, x @ own.wv
+        mixed = torch.softmax(query @ key.transpose(-1, -2), -1) @ value
+        return mixed @ own.wo + self.beside(x, mixed) @ own.proj
+
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return x
+
+
+class TwoTakeValues(TwoOutputs):
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return mixed
+
+
+class UntracedOutputs(TwoOutputs):
+    def beside(self, x: Tensor, mixed: Tensor) -> Tensor:
+        return x if x.sum() > 0 else mixed
+
+
+ORDERS = (("wq", "wk", "wv", "wo", "proj"), ("proj", "wo", "wq", "wk", "wv"))
+
+
+@pytest.mark.parametrize("names", ORDERS)
+def test_mimetic_takes_the_output_that_takes_the_values(names: tuple[str, ...]) -> None:
+    notes = rows(ib.initialize(TwoOutputs(*names), "mimetic(heads=2)"))["note"]
+    assert set(notes[notes.str.contains("identity")].index) == {"wq", "wk", "wv", "wo"}
+
+
+@pytest.mark.parametrize("names", ORDERS)
+@pytest.mark.parametrize("kind", [TwoTakeValues, UntracedOutputs])
+def test_mimetic_names_two_outputs_between_which_nothing_decides(
+    kind: Any, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(InitBenchError, match=r"'proj'.* may each be the output") as told:
+        ib.initialize(kind(*names), "mimetic(heads=2)")
+    assert "'wo'" in str(told.value)
+    other = {"proj": "xavier_uniform"}
+    notes = rows(ib.initialize(kind(*names), "mimetic(heads=2)", overrides=other))["note"]
+    assert "identity" in notes["wo"] and "identity" not in notes["proj"]
 
 
 @pytest.mark.slow
@@ -174,3 +245,14 @@ def test_a_norm_that_blocks_share_is_seen_at_the_end_of_each() -> None:
     model = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), norm) for _ in range(3)))
     with pytest.raises(InitBenchError, match=r"ends in the norm '2\.1'"):
         ib.initialize(model, "admin(branches='2')", batch=torch.randn(16, 8))
+
+
+def test_a_norm_that_takes_a_gate_starts_like_any_other() -> None:
+    class GatedRMSNorm(RMSNorm):
+        def forward(self, x: Tensor, gate: Tensor) -> Tensor:  # type: ignore[override]
+            return super().forward(x * torch.sigmoid(gate))
+
+    model = nn.ModuleDict({"norm": GatedRMSNorm(8), "fc": nn.Linear(8, 8)})
+    nn.init.constant_(model.get_parameter("norm.weight"), math.nan)
+    ib.initialize(model, "small")
+    assert torch.equal(model.get_parameter("norm.weight"), torch.ones(8))

@@ -7,7 +7,9 @@ from torch import Tensor
 from init_bench.errors import InitBenchError
 from init_bench.init.batch_inits.affine_layers import Affine, affine_or_why_not, while_running
 from init_bench.init.graph.branch import Branch
-from init_bench.init.whole_model.custom_norms import is_any_norm, start_norms
+from init_bench.init.graph.structure import is_any_norm
+from init_bench.init.whole_model.branch_factors import scalars_of
+from init_bench.init.whole_model.custom_norms import start_norms
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 from init_bench.init.whole_model.transformer_parts import branch_ends, stack_of
@@ -64,7 +66,7 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
     layers = _last_layers(network, branch_ends(network, branches))
     network.start(start)
     start_norms(network)
-    factors = {network.weights_of(branch)[-1]: _factor(network, branch) for branch in found}
+    factors = {network.ends_of(branch)[-1]: _factor(network, branch) for branch in found}
     totals: dict[str, list[float]] = {}
 
     def divide(layer: Affine, output: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ def admin_(network: Network, *, start: str = "xavier_uniform", branches: str | N
 
 
 def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
-    last = network.weights_of(branch)[-1]
+    last = network.ends_of(branch)[-1]
     for path in reversed(branch.modules):
         if last in network.within(path):
             return
@@ -96,11 +98,15 @@ def _refuse_norm_at_end(network: Network, branch: Branch) -> None:
             )
 
 
-def _last_layers(network: Network, ends: list[NamedParameter]) -> list[Affine]:
+def _last_layers(network: Network, ends: list[list[NamedParameter]]) -> list[Affine]:
     found = []
-    for parameter, layer in affine_or_why_not(network, dict.fromkeys(ends)):
-        if ends.count(parameter) > 1:
+    each = dict.fromkeys(end for branch in ends for end in branch)
+    for parameter, layer in affine_or_why_not(network, each):
+        beside = [branch for branch in ends if parameter in branch]
+        if len(beside) > 1:
             layer = "it ends more than one branch"
+        elif len(beside[0]) > 1:
+            layer = "others end the same branch beside it"
         if not isinstance(layer, Affine):
             raise InitBenchError(
                 f"admin cannot divide {parameter.name!r}, which ends a residual branch: {layer}; "
@@ -112,7 +118,7 @@ def _last_layers(network: Network, ends: list[NamedParameter]) -> list[Affine]:
 
 def _factor(network: Network, branch: Branch) -> float:
     """Return what the branch is multiplied by behind its last layer."""
-    return branch.scale * math.prod(float(p.values) for p in network.scalars_of(branch))
+    return branch.scale * math.prod(float(p.values) for p in scalars_of(network, branch))
 
 
 def _variance(path: str, output: Tensor) -> float:

@@ -103,13 +103,17 @@ def _level(network: Network, layers: list[Affine], label: str) -> None:
         factors = {layer: (rate / target) ** (DAMPING / 2) for layer, rate in found.items()}
         try:
             spread = _rescale(network, factors, label)
-        except InitBenchError:  # level rates need signals beyond the range of the type
+        except _NotFinite:  # level rates need signals beyond the range of the type
             break
         found = rates_of_change(network, layers)
     best.restore()
     for layer in layers:
         change = f"rate of change {begin[layer]:.4g} → {best.rates[layer]:.4g}"
         network.note(layer.weight, change)
+
+
+class _NotFinite(InitBenchError):
+    """Report that a layer's output is not finite on the batch."""
 
 
 class _Best:
@@ -164,7 +168,7 @@ def _moments(layer: Affine, signal: Tensor) -> tuple[Tensor, Tensor]:
     units = signal.movedim(layer.channel, 0).flatten(1)
     mean, std = units.mean(dim=1), units.std(dim=1, correction=0)
     if not (mean + std).isfinite().all():
-        raise InitBenchError(
+        raise _NotFinite(
             f"the output of {layer.path!r} is not finite on this batch; check the batch and "
             f"the layers before it"
         )

@@ -11,13 +11,18 @@ class Branch:
         modules: qualified names of modules, torch's own as they are, and of weights that no layer
             of torch's runs.
         parameters: qualified names of parameters used as they are, such as a scalar factor.
-        factors: those of them that come behind the last layer, so that they multiply f(x).
+        ends: qualified names of the layers that give f(x): the last one, or of a sum several.
+        factors: those of ``parameters`` that multiply what all the ends give; where ``traced`` is
+            false, those that may.
         block: qualified name of the module whose forward function adds x and f(x).
         scale: product of the numbers that f(x) is multiplied by before it is added.
+        traced: whether it was followed through the forward function, not listed as it was built.
     """
 
     modules: tuple[str, ...]
     parameters: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
     block: str = ""
     scale: float = 1.0
+    traced: bool = True

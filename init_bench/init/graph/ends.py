@@ -14,7 +14,7 @@ Signals = Mapping[fx.Node, int]
 """What each node carries the values of, as ``node_inputs.signals`` finds it."""
 
 
-_PASSING = frozenset(
+PASSING = frozenset(
     "view reshape transpose permute contiguous flatten getitem squeeze unsqueeze float to dropout "
     "movedim mean".split()
 )
@@ -43,18 +43,45 @@ def first_and_last(
         signals: what each node carries the values of.
         model: that was traced.
     """
-    places = {node: place for place, node in enumerate(signals)}
-    starts = union(
-        1 << place for node, place in places.items() if node.op in ("placeholder", "call_module")
-    )
-    at = {node: _point(node, signals, starts, model) for node in layers}
-    points = {point: layers[node] for node, point in at.items()}
-    all_points = union(1 << places[point] for point in points)
-    before = {point: signals[point] & all_points & ~(1 << places[point]) for point in points}
+    places, points, before = _layers_before(layers, signals, model)
     leading = union(before.values())
     first = frozenset(points[point] for point, found in before.items() if not found)
     followed = {name for point, name in points.items() if leading >> places[point] & 1}
     return first, frozenset(points.values()) - followed
+
+
+def nearest_before(
+    target: str, layers: Mapping[fx.Node, str], signals: Signals, model: nn.Module
+) -> set[str]:
+    """Return the layers that lead into the one named ``target``, but for those before them.
+
+    Args:
+        target: one of the names in ``layers``.
+        layers, signals, model: as for ``first_and_last``.
+    """
+    places, points, before = _layers_before(layers, signals, model)
+    found = union(before[point] for point, name in points.items() if name == target)
+    inside = [point for point in points if found >> places[point] & 1]
+    farther = union(before[point] for point in inside)
+    return {points[point] for point in inside if not farther >> places[point] & 1}
+
+
+def _layers_before(
+    layers: Mapping[fx.Node, str], signals: Signals, model: nn.Module
+) -> tuple[dict[fx.Node, int], dict[fx.Node, str], dict[fx.Node, int]]:
+    """Return the place of each node, each layer by the step where it meets its signal, and what
+    layers lead into each of those steps, as bits."""
+    places = {node: place for place, node in enumerate(signals)}
+    starts = union(
+        1 << place
+        for node, place in places.items()
+        if node.op in ("placeholder", "call_module") or is_lookup(node, model)
+    )
+    at = {node: _point(node, signals, starts, model) for node in layers}
+    points = {point: layers[node] for node, point in at.items()}
+    every = union(1 << places[point] for point in points)
+    before = {point: signals[point] & every & ~(1 << places[point]) for point in points}
+    return places, points, before
 
 
 def _point(node: fx.Node, signals: Signals, starts: int, model: nn.Module) -> fx.Node:
@@ -90,7 +117,7 @@ def scale_behind(node: fx.Node, model: nn.Module, stop: Container[fx.Node]) -> f
         number = next((arg for arg in node.args if isinstance(arg, int | float)), None)
         if name in _PRODUCTS and number:
             scale = _PRODUCTS[name](scale, number)
-        elif name not in _PASSING and not _passes(node, model):
+        elif name not in PASSING and not _passes(node, model):
             break
         node = sources[0]
     return scale

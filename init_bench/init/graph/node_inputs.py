@@ -62,9 +62,11 @@ def carried(node: fx.Node, model: nn.Module) -> list[fx.Node]:
 
 
 def is_lookup(node: fx.Node, model: nn.Module) -> bool:
-    """Return whether ``node`` looks up rows of a table."""
+    """Return whether ``node`` looks up rows of a table, a parameter in brackets too."""
     if node.op == "call_module":
         return isinstance(model.get_submodule(str(node.target)), _LOOKUPS)
+    if function_name(node) == "getitem" and len(node.all_input_nodes) > 1:
+        return node.all_input_nodes[0].op == "get_attr"
     return node.target in _FUNCTIONAL_LOOKUPS
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from init_bench.activations.moments import GaussianMoments
 from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, is_nonlinearity
+from init_bench.activations.torch_others import TORCH_OTHERS
 from init_bench.init.graph.node_inputs import function_name
 from init_bench.init.graph.structure import is_norm
 
@@ -60,6 +62,10 @@ _PASSING_MODULES = (
 """Modules that move values or leave them."""
 
 
+_ELEMENTWISE = FUNCTION_NAMES - {n for n, phi in TORCH_OTHERS.items() if not phi.elementwise}
+"""Nonlinearities whose outputs depend on one input each."""
+
+
 _POOLS = (nn.modules.pooling._AvgPoolNd, nn.modules.pooling._AdaptiveAvgPoolNd)
 _MAXIMA = (nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd)
 
@@ -81,6 +87,8 @@ def after_module(module: nn.Module, signal: Signal) -> Signal:
         return signal
     if is_nonlinearity(module):
         return _through(module, signal)
+    if isinstance(module, nn.GLU):
+        return _gated(signal)
     if isinstance(module, _POOLS):
         return signal.assuming("averages keep the variance: neighbors count as equal")
     if isinstance(module, _MAXIMA):
@@ -98,7 +106,9 @@ def after_function(node: fx.Node, inputs: list[Signal]) -> Signal:
     first = inputs[0]
     if name in _PASSING:
         return first
-    if name in FUNCTION_NAMES:
+    if name == "glu":
+        return _gated(first)
+    if name in _ELEMENTWISE and len(inputs) == 1:
         return _through(_function(node), first)
     if name in ("add", "iadd", "sub", "isub"):
         return replace(_sum(node, inputs, numbers, -1 if "sub" in name else 1), assumed=assumed)
@@ -126,6 +136,18 @@ def _through(phi: Callable[..., Any], signal: Signal) -> Signal:
     if not math.isfinite(mean + variance):
         return signal.assuming("a nonlinearity that keeps mean and variance")
     return replace(signal, mean=mean, variance=variance)
+
+
+def _gated(signal: Signal) -> Signal:
+    """Return the signal behind a GLU: one half times the sigmoid of the other."""
+    gate = _through(torch.sigmoid, signal)
+    return replace(_times(signal, gate), assumed=signal.assumed)
+
+
+def _times(first: Signal, second: Signal) -> Signal:
+    """Return the product of independent signals."""
+    mean = first.mean * second.mean
+    return Signal(mean=mean, variance=first.square * second.square - mean**2)
 
 
 def _function(node: fx.Node) -> Callable[..., Any]:
@@ -164,9 +186,7 @@ def _product(name: str, node: fx.Node, inputs: list[Signal], numbers: list[float
         return Signal(
             mean=first.square, variance=2 * first.variance**2 + 4 * first.mean**2 * first.variance
         )
-    second = inputs[-1]
-    mean = first.mean * second.mean
-    return Signal(mean=mean, variance=first.square * second.square - mean**2)
+    return _times(first, inputs[-1])
 
 
 def _mixture(inputs: list[Signal]) -> Signal:

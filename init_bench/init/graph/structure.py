@@ -5,22 +5,26 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from init_bench.activations.recognition import FUNCTION_NAMES, is_dyt, name_of
+from init_bench.activations.recognition import is_dyt, name_of
 from init_bench.hooks.module_names import has_children
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.ends import first_and_last, plain_attention, scale_behind
-from init_bench.init.graph.node_inputs import carried, function_name, places, signals, union
+from init_bench.init.graph.ends import (
+    first_and_last,
+    nearest_before,
+    plain_attention,
+    scale_behind,
+)
+from init_bench.init.graph.node_inputs import carried
+from init_bench.init.graph.residual_sums import residual_branches
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
     nonlinearities_inside,
     transformer_branches,
 )
+from init_bench.init.graph.traced import Traced, layer_of, names_module, nonlinearity_of, runs_layer
 from init_bench.init.graph.tracer import Tracer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-
-
-_ADDITIONS = {"add", "iadd", "add_"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +95,16 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
             failure=failure,
             attention=tuple(attention_modules(model)),
         )
-    runs = weights | {prefix for name in layers for prefix in _prefixes(name)}
-    traced = _Traced(graph, model, runs, tracer.node_name_to_scope)
+    traced = Traced(graph, model, weights, tracer.node_name_to_scope)
+    runs = traced.runs
     names = {node: str(node.target) for node in traced.layers}
     first, last = first_and_last(names, traced.signal, model)
     behind = _nonlinearities_behind(traced)
     return Structure(
-        order=tuple(dict.fromkeys(_layer(n) for n in graph.nodes if _names_module(n, runs))),
+        order=tuple(dict.fromkeys(layer_of(n) for n in graph.nodes if names_module(n, runs))),
         follows={name: behind.get(node, "identity") for node, name in traced.layers.items()}
         | known,
-        branches=(*_branches(traced), *transformer_branches(model)),
+        branches=(*residual_branches(traced), *transformer_branches(model)),
         how="fx",
         first=first,
         last=last,
@@ -109,26 +113,33 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     )
 
 
-class _Traced:
-    """Hold a traced graph, the nodes that run layers and what each node carries."""
+def layers_before(model: nn.Module, weights: Iterable[str], target: str) -> set[str]:
+    """Return the layers whose outputs reach the layer of the weight ``target`` past no other one.
 
-    def __init__(
-        self,
-        graph: fx.Graph,
-        model: nn.Module,
-        runs: set[str],
-        scopes: Mapping[str, tuple[str, type]],
-    ) -> None:
-        self.graph, self.model, self.runs, self.scopes = graph, model, runs, scopes
-        self.layers = {node: _layer(node) for node in graph.nodes if _runs_layer(node, runs)}
-        self.signal = signals(graph, model, set(self.layers))
+    Layers go by the names of their modules, those without one by that of their weight. Empty where
+    the forward function cannot be traced.
 
-    def owner_of(self, node: fx.Node) -> str:
-        """Return the name of the module whose forward function does this step."""
-        return self.scopes.get(node.name, ("",))[0]
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2), nn.Linear(2, 1))
+        >>> layers_before(model, ["0.weight", "2.weight", "3.weight"], "3.weight")
+        {'2'}
+    """
+    tracer = Tracer()
+    try:
+        graph = tracer.trace(model)
+    except Exception:  # whatever the user's forward function does with a proxy
+        return set()
+    traced = Traced(graph, model, set(weights), tracer.node_name_to_scope)
+    names = {node: str(node.target) for node in traced.layers}
+    return nearest_before(own_layer(target, names.values()), names, traced.signal, model)
 
 
-def _output_scale(traced: _Traced, last: frozenset[str]) -> float:
+def own_layer(weight: str, layers: Iterable[str]) -> str:
+    """Return the layer that a weight belongs to: itself, or the module around it."""
+    return weight if weight in layers else weight.rpartition(".")[0]
+
+
+def _output_scale(traced: Traced, last: frozenset[str]) -> float:
     """Return the product of the numbers around the last layer: before it and behind it."""
     scale = 1.0
     for node in traced.graph.nodes:
@@ -150,6 +161,16 @@ def is_plain_sequence(model: nn.Module) -> bool:
 def is_norm(module: nn.Module) -> bool:
     """Return whether ``module`` normalizes, or is a DyT, and then scales by its weight γ."""
     return isinstance(module, _NORMS) or is_dyt(module)
+
+
+def is_any_norm(module: nn.Module) -> bool:
+    """Return whether a module normalizes: torch's classes, DyT, and classes called so.
+
+    Example:
+        >>> is_any_norm(nn.RMSNorm(3)), is_any_norm(nn.Linear(3, 3))
+        (True, False)
+    """
+    return is_norm(module) or "Norm" in type(module).__name__
 
 
 def _in_order(model: nn.Module, layers: set[str]) -> Structure:
@@ -196,24 +217,7 @@ def _leaves(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield where, part
 
 
-def _prefixes(path: str) -> Iterator[str]:
-    """Yield ``path`` and the modules around it: torch's own may be the node that runs it."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
-
-
-def _runs_layer(node: fx.Node, runs: set[str]) -> bool:
-    """Return whether ``node`` runs a layer, a module of torch's around it, or takes a weight."""
-    return node.op in ("call_module", "get_attr") and node.target in runs
-
-
-def _layer(node: fx.Node) -> str:
-    target = str(node.target)
-    return target if node.op == "call_module" else target.rpartition(".")[0]
-
-
-def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
+def _nonlinearities_behind(traced: Traced) -> dict[fx.Node, str]:
     """Return the nearest nonlinearity on any way out of each node that meets no other layer.
 
     From the last node to the first, so that each is asked once: the way out of a block goes
@@ -221,8 +225,8 @@ def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
     """
     nearest: dict[fx.Node, tuple[int, str]] = {}
     for user in reversed(traced.graph.nodes):
-        steps, name = 1, _nonlinearity(user, traced.model)
-        if not name and user in nearest and not _runs_layer(user, traced.runs):
+        steps, name = 1, nonlinearity_of(user, traced.model)
+        if not name and user in nearest and not runs_layer(user, traced.runs):
             steps, name = nearest[user][0] + 1, nearest[user][1]
         if not name:
             continue
@@ -230,51 +234,3 @@ def _nonlinearities_behind(traced: _Traced) -> dict[fx.Node, str]:
             if source not in nearest or steps <= nearest[source][0]:  # of equal ones the first
                 nearest[source] = steps, name
     return {node: name for node, (_, name) in nearest.items()}
-
-
-def _nonlinearity(node: fx.Node, model: nn.Module) -> str | None:
-    if node.op == "call_module":
-        return name_of(model.get_submodule(str(node.target)))
-    name = function_name(node)
-    return name if name in FUNCTION_NAMES else None
-
-
-def _branches(traced: _Traced) -> Iterator[Branch]:
-    """Yield f of every x + f(x): the side of a sum with more layers, the other being the skip.
-
-    Both sides carry the values of some x: the shape of an input is none, nor are its indices.
-    """
-    nodes, runs, signal = list(traced.graph.nodes), traced.runs, traced.signal
-    layers = union(1 << place for place, node in enumerate(nodes) if _runs_layer(node, runs))
-    upto: dict[fx.Node, int] = {}
-    for place, node in enumerate(nodes):
-        sources = node.all_input_nodes
-        upto[node] = union(upto[source] for source in sources) | 1 << place
-        if function_name(node) not in _ADDITIONS or len(sources) != 2:
-            continue
-        first, second = (upto[source] for source in sources)
-        own = (first & ~second, second & ~first)
-        skip, branch = sorted(own, key=lambda side: (side & layers).bit_count())
-        meets = signal[sources[0]] & signal[sources[1]]
-        if meets and (branch & layers).bit_count() > (skip & layers).bit_count():
-            yield _branch([nodes[p] for p in places(branch)], traced, block=traced.owner_of(node))
-
-
-def _branch(nodes: list[fx.Node], traced: _Traced, *, block: str) -> Branch:
-    """Return the branch that these nodes compute."""
-    at = {node: place for place, node in enumerate(nodes)}
-    used = {n: max((at.get(user, -1) for user in n.users), default=-1) for n in nodes}
-    own = [n for n in nodes if n.op == "get_attr"]
-    layers = [n for n in nodes if _runs_layer(n, traced.runs)]
-    last = max(used[n] if n.op == "get_attr" else at[n] for n in layers)
-    return Branch(
-        modules=tuple(str(n.target) for n in nodes if _names_module(n, traced.runs)),
-        parameters=tuple(str(n.target) for n in own),
-        factors=tuple(str(n.target) for n in own if used[n] > last),
-        block=block,
-        scale=scale_behind(nodes[-1], traced.model, traced.layers),
-    )
-
-
-def _names_module(node: fx.Node, runs: set[str]) -> bool:
-    return node.op == "call_module" or _runs_layer(node, runs)

@@ -7,8 +7,9 @@ from torch import fx
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.node_inputs import function_name
+from init_bench.init.graph.structure import is_any_norm
 from init_bench.init.graph.tracer import Tracer
-from init_bench.init.whole_model.custom_norms import is_any_norm, start_norms
+from init_bench.init.whole_model.custom_norms import start_norms
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.transformer_parts import Place, places, scale_value, stack_of
 

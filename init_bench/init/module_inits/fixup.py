@@ -1,6 +1,8 @@
 """Fill by Fixup: residual networks without normalization, whose update keeps its size."""
 
+from init_bench.init.whole_model.branch_factors import scalars_of
 from init_bench.init.whole_model.network_editor import Network
+from init_bench.init.whole_model.parameters import NamedParameter
 
 
 def fixup_(network: Network, *, start: str = "he_normal", branches: str | None = None) -> None:
@@ -39,13 +41,18 @@ def fixup_(network: Network, *, start: str = "he_normal", branches: str | None =
     """
     network.start(start)
     found = network.branches(branches)
+    scaled: set[NamedParameter] = set()
     for branch in found:
-        *inner, last = network.weights_of(branch)
+        ends = network.ends_of(branch)
+        inner = [p for p in network.weights_of(branch) if p not in ends]
         for parameter in inner:
             factor = len(found) ** (-1 / (2 * len(inner)))
-            network.scale(parameter, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
-        network.fill(last, "zeros", "last of its residual branch")
-        for parameter in network.scalars_of(branch):
+            if parameter not in scaled:  # a block that runs again counts as it did
+                network.scale(parameter, factor, f"times L^(-1/(2m-2)) = {factor:.4g}")
+        for parameter in ends:
+            network.fill(parameter, "zeros", "last of its residual branch")
+        scaled.update(inner)
+        for parameter in scalars_of(network, branch):
             network.fill(parameter, "ones", "factor of its residual branch")
     for parameter in network.parameters.values():
         if (

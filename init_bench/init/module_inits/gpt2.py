@@ -35,5 +35,5 @@ def gpt2_(network: Network, *, std: float = 0.02, branches: str | None = None) -
     """
     network.start(f"normal(std={std!r})")
     ends = branch_ends(network, branches)
-    for last in ends:
+    for last in dict.fromkeys(end for branch in ends for end in branch):
         network.scale(last, len(ends) ** -0.5, f"ends one of {len(ends)} residual branches")

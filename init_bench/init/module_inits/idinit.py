@@ -40,7 +40,7 @@ def idinit_(
     """
     tau, epsilon = check_finite(tau, "tau"), check_finite(epsilon, "epsilon")
     found = network.branches(branches) if branches else list(network.structure.branches)
-    ends = {network.weights_of(b)[-1].name for b in found if network.weights_of(b)}
+    ends = {end.name for branch in found for end in network.ends_of(branch)}
     network.start("zeros")
     for parameter in network.weights:
         size = epsilon if parameter.name in ends else tau

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.hooks.random_streams import stream
+from init_bench.init.graph.structure import layers_before, own_layer
 from init_bench.init.lookup import Init
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -47,8 +48,9 @@ def mimetic_(
         language models were found to have the other sign of W_O W_V: give value_output < 0.
 
     Raises:
-        InitBenchError: there is no self-attention, its heads are not known, not equal or do not
-            divide the width, or a factor is not finite.
+        InitBenchError: there is no self-attention, it is unclear which of several weights is its
+            query, key, value or output, its heads are not known, not equal or do not divide the
+            width, or a factor is not finite.
 
     Source:
         Trockman & Kolter, Mimetic Initialization of Self-Attention Layers, 2023 (abstract read;
@@ -78,17 +80,46 @@ def mimetic_(
 
 
 def _attentions(network: Network, heads: int | None) -> Iterator[_Attention]:
-    around: dict[str, dict[Part, NamedParameter]] = {}
+    around: dict[str, dict[Part, list[NamedParameter]]] = {}
     for parameter in network.weights:
         part = part_of(network, parameter)
         if part in ("query", "key", "value", "packed", "output"):
             home = parameter.path
             if parameter.attribute == "weight":
                 home = home.rpartition(".")[0]
-            around.setdefault(home, {}).setdefault(part, parameter)
-    for path, parts in around.items():
-        if set(parts) in ({"packed", "output"}, {"query", "key", "value", "output"}):
+            around.setdefault(home, {}).setdefault(part, []).append(parameter)
+    for path, found in around.items():
+        if set(found) in ({"packed", "output"}, {"query", "key", "value", "output"}):
+            parts = {part: _the_one(network, part, found) for part in found}
             yield _Attention(path=path, parts=parts, heads=heads or _heads(network, path))
+
+
+def _the_one(
+    network: Network, part: Part, found: dict[Part, list[NamedParameter]]
+) -> NamedParameter:
+    """Return the weight of that name; of several outputs the one that takes the values.
+
+    Raises:
+        InitBenchError: several are left.
+    """
+    left = [p for p in found[part] if not network.has_override(p)] or found[part]
+    if len(left) > 1 and part == "output":
+        values = {p.name for key in ("value", "packed") for p in found.get(key, ())}
+        left = [p for p in left if values & _weights_before(network, p)] or left
+    if len(left) > 1:
+        names = [repr(p.name) for p in left]
+        raise InitBenchError(
+            f"{' and '.join(names)} may each be the {part} of one attention, and tracing does not "
+            f"tell: fill all but one otherwise, overrides={{{names[-1]}: 'xavier_uniform'}}"
+        )
+    return left[0]
+
+
+def _weights_before(network: Network, parameter: NamedParameter) -> set[str]:
+    """Return the weights whose layers give what the layer of this one takes."""
+    names = [p.name for p in network.weights]
+    before = layers_before(network.model, names, parameter.name)
+    return {name for name in names if own_layer(name, before) in before}
 
 
 def _heads(network: Network, path: str) -> int:

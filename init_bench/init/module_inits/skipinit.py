@@ -2,7 +2,7 @@
 
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.init.graph.branch import Branch
-from init_bench.init.whole_model.custom_norms import is_any_norm
+from init_bench.init.whole_model.branch_factors import factors_of
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -27,8 +27,9 @@ def skipinit_(
         pattern ``branches`` of module names.
 
     Raises:
-        InitBenchError: no residual branch was found or named, one has no factor, or ``scale`` is
-            neither a finite number nor ``'depth'``.
+        InitBenchError: no residual branch was found or named; one has no factor, several, or
+            parameters of which it is not known whether they multiply it; or ``scale`` is neither
+            a finite number nor ``'depth'``.
 
     Source:
         De & Smith, Batch Normalization Biases Residual Blocks Toward the Identity Function in
@@ -61,17 +62,24 @@ def skipinit_(
     found = network.branches(branches)
     value = len(found) ** -0.5 if isinstance(scale, str) else float(scale)
     for branch in found:
-        factors = network.scalars_of(branch) or _per_channel(network, branch)
-        if not factors:
-            raise InitBenchError(
-                f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "
-                f"it by a parameter of its own, self.alpha = nn.Parameter(torch.zeros(()))"
-            )
-        for parameter in factors:
-            spec = f"constant(value={value!r})" if value else "zeros"
-            network.fill(parameter, spec, "factor of its residual branch")
+        factor = _factor(network, branch)
+        network.release(factor)
+        spec = f"constant(value={value!r})" if value else "zeros"
+        network.fill(factor, spec, "factor of its residual branch")
 
 
-def _per_channel(network: Network, branch: Branch) -> list[NamedParameter]:
-    """Return the factors per channel that a branch is multiplied by, scales of norms aside."""
-    return [p for p in network.factors_of(branch) if not is_any_norm(p.module)]
+def _factor(network: Network, branch: Branch) -> NamedParameter:
+    """Return the one parameter that a branch is multiplied by."""
+    found = factors_of(network, branch)
+    if not found:
+        raise InitBenchError(
+            f"the residual branch {', '.join(branch.modules)} has no scalar factor: multiply "
+            f"it by a parameter of its own, self.alpha = nn.Parameter(torch.zeros(()))"
+        )
+    if len(found) > 1:
+        raise InitBenchError(
+            f"the residual branch {', '.join(branch.modules)} is multiplied by "
+            f"{' and '.join(repr(p.name) for p in found)}: keep all but one as they are, as in "
+            f"keep=[{found[-1].name!r}]"
+        )
+    return found[0]

@@ -15,6 +15,7 @@ from init_bench.init.module_inits.width_growth import (
     View,
     growth_by_tracing,
     growth_from_base,
+    numberless,
     units,
 )
 from init_bench.init.spec import InitSpec, parse
@@ -131,8 +132,8 @@ class WidthFilling:
         if depth == 1:
             return
         graph, wanted = self.view.graph, depth**-alpha
-        base = self._base_scale()
         for branch in graph.branches():
+            base = self._base_scale(branch)
             steps = (*branch.modules, *branch.parameters)
             found = {p.name: p for path in steps for p in graph.within(path)}
             ends = dict.fromkeys(self._ends_of(branch, base, wanted), wanted)
@@ -143,20 +144,28 @@ class WidthFilling:
         graph = self.view.graph
         if math.isclose(branch.scale / base, wanted, rel_tol=1e-3):
             return []
-        last = graph.weights_of(branch)[-1]
+        ends = graph.ends_of(branch)
         if graph.last_norm(branch) is not None or not math.isclose(branch.scale, base):
             self.network.to_check.append(
-                f"the branch of {last.name!r} must be multiplied by (base depth / depth)^alpha = "
-                f"{wanted:.4g} in the forward function; found {branch.scale / base:.4g}"
+                f"the branch of {ends[-1].name!r} must be multiplied by (base depth / depth)^alpha "
+                f"= {wanted:.4g} in the forward function; found {branch.scale / base:.4g}"
             )
             return []
-        return [last.name, *(bias.name for bias in graph.biases_of(last))]
+        biases = [bias for end in ends for bias in graph.biases_of(end)]
+        return [parameter.name for parameter in (*ends, *biases)]
 
-    def _base_scale(self) -> float:
+    def _base_scale(self, branch: Branch) -> float:
+        """Return by what the base multiplies its branch of the same name.
+
+        Without a base that is 1; numbers that differ among the branches belong to the model.
+        """
         if self.base is None:
-            return 1.0
-        scales = {branch.scale for branch in self.base.graph.branches()}
-        return scales.pop() if len(scales) == 1 else 1.0
+            scales = {other.scale for other in self.view.graph.branches()}
+            return 1.0 if len(scales) == 1 else branch.scale
+        end = _end_of(self.view, branch)
+        known = [(_end_of(self.base, b), b.scale) for b in self.base.graph.branches()]
+        alike = {scale for name, scale in known if name == end} or {scale for _, scale in known}
+        return alike.pop() if len(alike) == 1 else 1.0
 
     def _check_attention(self) -> None:
         """Say so where attention divides by √d and d may grow."""
@@ -189,6 +198,11 @@ def _built(base: Base) -> nn.Module:
         raise InitBenchError(f"base must be a function that builds the base model: pass {SUCH_AS}")
     with drawing_from(stream(0, "base model")):
         return check_module(factory(), "base")
+
+
+def _end_of(view: View, branch: Branch) -> str:
+    """Return the name of the last weight of a branch, numbers of blocks aside."""
+    return numberless(view.graph.ends_of(branch)[-1].name)
 
 
 def _aspect(parameter: NamedParameter) -> float:

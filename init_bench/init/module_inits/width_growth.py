@@ -120,14 +120,23 @@ def _counterpart(parameter: NamedParameter, base: View) -> NamedParameter:
     known = base.graph.parameters
     if parameter.name in known:
         return known[parameter.name]
-    numberless = re.sub(r"\d+", "#", parameter.name)
-    alike = [p for name, p in known.items() if re.sub(r"\d+", "#", name) == numberless]
+    alike = [p for name, p in known.items() if numberless(name) == numberless(parameter.name)]
     if len({p.values.shape for p in alike}) != 1:
         raise InitBenchError(
             f"the base model has no parameter {parameter.name!r}, nor blocks of one shape that "
             f"have it: pass a base that differs in width and number of blocks alone, {SUCH_AS}"
         )
     return alike[0]
+
+
+def numberless(name: str) -> str:
+    """Return a name without the numbers of its blocks.
+
+    Example:
+        >>> numberless("blocks.11.fc.weight")
+        'blocks.#.fc.weight'
+    """
+    return re.sub(r"\d+", "#", name)
 
 
 def growth_by_tracing(view: View, base_width: int) -> dict[str, Growth]:

@@ -1,12 +1,12 @@
 """Start the scales of a model's own normalization layers, which do not say how they start."""
 
 import copy
+import inspect
 
 import torch
 from torch import Tensor, nn
 
 from init_bench.activations.recognition import is_dyt
-from init_bench.init.graph.structure import is_norm
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
 
@@ -30,16 +30,6 @@ def start_norms(network: Network) -> None:
             network.fill(parameter, "ones" if neutral else "zeros", "of a norm")
 
 
-def is_any_norm(module: nn.Module) -> bool:
-    """Return whether a module normalizes: torch's classes, DyT, and classes called so.
-
-    Example:
-        >>> is_any_norm(nn.RMSNorm(3)), is_any_norm(nn.Linear(3, 3))
-        (True, False)
-    """
-    return is_norm(module) or "Norm" in type(module).__name__
-
-
 def _is_of_own_norm(parameter: NamedParameter) -> bool:
     is_vector = parameter.values.dim() == 1 and parameter.attribute in ("weight", "bias")
     return is_vector and "Norm" in type(parameter.module).__name__
@@ -55,7 +45,15 @@ def _neutral(parameter: NamedParameter) -> float | None:
         with torch.no_grad():
             for own in trial.parameters():
                 own.zero_()
-            output: Tensor = trial(torch.linspace(-1, 1, 2 * length, device="cpu").view(2, length))
+            row = torch.linspace(-1, 1, 2 * length, device="cpu").view(2, length)
+            output: Tensor = trial(*[row] * _required(trial))
     except Exception:  # whatever the user's norm asks for
         return None
     return 0.0 if output.any() else 1.0
+
+
+def _required(module: nn.Module) -> int:
+    """Return how many arguments the module cannot do without: a gate beside the signal is one."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(1, sum(p.kind in positional and p.default is p.empty for p in parameters))

@@ -19,7 +19,7 @@ from init_bench.init.whole_model.network_editor import Network, Override
 from init_bench.init.whole_model.parameter_names import first_names, matching
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
 from init_bench.init.whole_model.rate_factors import FactorsByKind
-from init_bench.init.whole_model.report import Report
+from init_bench.init.whole_model.report import KEPT, Report
 from init_bench.init.whole_model.report_rows import how_it_was_traced, row_of
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
 
@@ -108,7 +108,7 @@ def initialize(
             batch=batch,
             loss=loss,
             overrides=_overrides(own, overrides or {}),
-            kept=dict.fromkeys(_named(own, keep, "keep"), "keep="),
+            kept=dict.fromkeys(_named(own, keep, "keep"), KEPT),
         )
         for pattern, pair in (fans or {}).items():
             for name in _named(own, [pattern], "fans"):

@@ -8,7 +8,12 @@ from torch import nn
 
 from init_bench.errors import InitBenchError
 from init_bench.init.graph.branch import Branch
-from init_bench.init.graph.structure import Structure, is_norm, trace
+from init_bench.init.graph.residual_sums import branches_at
+from init_bench.init.graph.structure import (
+    Structure,
+    is_norm,
+    trace,
+)
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.whole_model.parameter_names import all_names, matching
 from init_bench.init.whole_model.parameters import NamedParameter, named_parameters
@@ -46,6 +51,16 @@ class ModelGraph:
         """Every name of each parameter, of tied ones several, by the first."""
         return all_names(self.model, self.parameters)
 
+    @cached_property
+    def stacks(self) -> dict[str, set[int]]:
+        """How many matrices the stacked weights of each module hold, by its qualified name."""
+        found: dict[str, set[int]] = {}
+        for parameter in self.parameters.values():
+            axes = (parameter.use and parameter.use.axes) or ()
+            if parameter.role == "weight" and axes[:1] == ("stack",):
+                found.setdefault(parameter.path, set()).add(parameter.values.shape[0])
+        return found
+
     @property
     def output_weight(self) -> NamedParameter:
         """The weight that runs last, parts that never run left aside."""
@@ -72,15 +87,15 @@ class ModelGraph:
         """Return the residual branches: those traced, or the modules that ``pattern`` names.
 
         Args:
-            pattern: of qualified module names, by ``fnmatch``.
+            pattern: of qualified module names, by ``fnmatch``; what lies inside a module that it
+                matches is part of that one. A block that adds branches to its input is those.
             instead: what to do where there is none, for the message.
 
         Raises:
             InitBenchError: there is none.
         """
         if pattern is not None:
-            modules = dict(self.model.named_modules())
-            return [_as_branch(path, modules[path]) for path in matching(pattern, modules)]
+            return self._named_branches(pattern)
         if self.structure.branches:
             return list(self.structure.branches)
         failure = self.structure.failure
@@ -90,10 +105,35 @@ class ModelGraph:
             f"{type(self.model).__name__}{why}; {instead}"
         )
 
+    def _named_branches(self, pattern: str) -> list[Branch]:
+        hits = matching(pattern, dict(self.model.named_modules()))
+        outer = [path for path in hits if not any(path.startswith(f"{hit}.") for hit in hits)]
+        found = [branch for path in outer for branch in self._branches_at(path)]
+        found = [branch for branch in found if self.weights_of(branch)]
+        if not found:
+            raise InitBenchError(
+                f"branches={pattern!r} names {', '.join(outer)}, without a weight inside: name the "
+                f"modules that compute f of x + f(x)"
+            )
+        return found
+
+    def _branches_at(self, path: str) -> list[Branch]:
+        weights = [
+            name for p in self.within(path) if p.role == "weight" for name in self.names[p.name]
+        ]
+        traced = branches_at(self.model, path, weights)
+        return traced or [_as_built(path, self.model.get_submodule(path))]
+
     def weights_of(self, branch: Branch) -> list[NamedParameter]:
         """Return the weights inside a branch, in order of execution."""
         found = [s for path in dict.fromkeys(branch.modules) for s in self.within(path)]
         return [parameter for parameter in dict.fromkeys(found) if parameter.role == "weight"]
+
+    def ends_of(self, branch: Branch) -> list[NamedParameter]:
+        """Return the weights that give f(x): the last of a branch, of a sum each one's last."""
+        layers = [[p for p in self.within(n) if p.role == "weight"] for n in branch.ends]
+        ends = [weights[-1] for weights in layers if weights]
+        return list(dict.fromkeys(ends)) or self.weights_of(branch)[-1:]
 
     def within(self, path: str) -> list[NamedParameter]:
         """Return the parameters of the module of that name and of those inside it, or the one."""
@@ -109,21 +149,6 @@ class ModelGraph:
             return self.model.get_submodule(path)
         except AttributeError:
             return None
-
-    def scalars_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters of one element that a branch is multiplied by."""
-        return [p for p in self.factors_of(branch) if p.values.numel() == 1]
-
-    def factors_of(self, branch: Branch) -> list[NamedParameter]:
-        """Return the parameters that a branch is multiplied by, one number or one per channel."""
-        found = [self.parameters[name] for name in branch.factors if name in self.parameters]
-        return [
-            p
-            for p in found
-            if p.role == "left"
-            and "bias" not in p.attribute
-            and p.values.numel() == max(p.values.shape, default=1)
-        ]
 
     def biases_of(self, weight: NamedParameter) -> list[NamedParameter]:
         """Return the biases that torch adds to what ``weight`` gives: of a tied one several."""
@@ -155,13 +180,17 @@ def _place(path: str, order: Mapping[str, int]) -> int:
     return order.get(path, len(order))
 
 
-def _as_branch(path: str, module: nn.Module) -> Branch:
+def _as_built(path: str, module: nn.Module) -> Branch:
     own = tuple(name for name, _ in module.named_parameters(path))
-    return Branch(modules=tuple(_steps_inside(path, module)), parameters=own, factors=own)
+    steps = tuple(_steps_inside(path, module))
+    return Branch(modules=steps, parameters=own, factors=own, traced=False)
 
 
 def _steps_inside(path: str, module: nn.Module) -> Iterator[str]:
     """Yield the innermost modules, and behind those of each module its parameters beside them."""
+    if isinstance(module, nn.MultiheadAttention):  # its parameters run before its output layer
+        yield path
+        return
     for name, part in module.named_children():
         yield from _steps_inside(f"{path}.{name}", part)
     beside = [f"{path}.{name}" for name in module._parameters]

@@ -28,6 +28,7 @@ from init_bench.init.whole_model.tensor_fill import (
     draw_parameter,
     fill_all,
     fill_parameter,
+    nominal_std_drawn,
     nominal_std_of,
     reset_all,
     reset_parameter,
@@ -182,7 +183,7 @@ class Network(ModelGraph):
             reset_parameter(parameter, beside, self.seed)
         elif override.by_name or parameter.role not in ("weight", "bias"):
             draw_parameter(parameter, init, self.seed)
-            nominal = nominal_std_of(parameter, init, nonlinearity)
+            nominal = nominal_std_drawn(parameter, init)
         else:
             fill_parameter(parameter, init, self.seed, nonlinearity)
             nominal = nominal_std_of(parameter, init, nonlinearity)
@@ -199,7 +200,7 @@ class Network(ModelGraph):
         if not self.has_override(parameter):
             init = parse(spec)
             draw_parameter(parameter, init, self.seed)
-            nominal = nominal_std_of(parameter, init)
+            nominal = nominal_std_drawn(parameter, init)
             self.filled[parameter.name] = Filled(initializer=str(init), nominal=nominal, note=note)
 
     def draw(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 UNCHANGED = "unchanged"
 
 
+KEPT = "keep="
+"""Why a parameter that the caller named stays as it is."""
+
+
 RENAMED = {"initialiser": "initializer", "std_wanted": "std_nominal", "std_got": "std_measured"}
 """Old names of columns, kept beside the new ones for one release."""
 

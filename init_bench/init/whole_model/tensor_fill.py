@@ -143,6 +143,11 @@ def nominal_std_of(
     return nominal_std(_with_nonlinearity(init, nonlinearity), shrunk)
 
 
+def nominal_std_drawn(parameter: NamedParameter, init: InitSpec) -> NominalStd:
+    """Return gain and std that ``init`` aims at where it draws a parameter itself, biases too."""
+    return nominal_std(init, _size(parameter, parameter.fans))
+
+
 def _with_nonlinearity(init: InitSpec, nonlinearity: str) -> InitSpec:
     """Return ``init`` with the nonlinearity that follows, if it was waiting for one."""
     if not nonlinearity or not asks_for_nonlinearity(init):

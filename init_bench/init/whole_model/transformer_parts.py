@@ -90,8 +90,8 @@ def places(network: Network, outputs: str | None = None) -> dict[str, Place]:
     return found
 
 
-def branch_ends(network: Network, pattern: str | None = None) -> list[NamedParameter]:
-    """Return the last weight of each residual branch, traced, named by a pattern or by its name.
+def branch_ends(network: Network, pattern: str | None = None) -> list[list[NamedParameter]]:
+    """Return the weights that end each residual branch, traced, named by a pattern or by its name.
 
     Raises:
         InitBenchError: there is none.
@@ -99,8 +99,8 @@ def branch_ends(network: Network, pattern: str | None = None) -> list[NamedParam
     if pattern is None and not network.structure.branches:
         found = {name for name, _, part in _named(network) if part == "output"}
         if found:
-            return [parameter for parameter in network.weights if parameter.name in found]
-    return [network.weights_of(branch)[-1] for branch in network.branches(pattern)]
+            return [[parameter] for parameter in network.weights if parameter.name in found]
+    return [network.ends_of(branch) for branch in network.branches(pattern)]
 
 
 def stack_of(network: ModelGraph, parameter: NamedParameter) -> str:
@@ -194,16 +194,16 @@ def _traced(network: Network) -> dict[str, Place]:
     """Return the places in traced residual branches; outside a list of blocks two are a block."""
     found: dict[str, Place] = {}
     lists = dict(_stacks(network.model))
-    branches = [network.weights_of(branch) for branch in network.structure.branches]
-    branches = [weights for weights in branches if weights]
-    for index, weights in enumerate(branches):
-        for parameter in weights:
-            named = _PART_OF.get(_own_name(parameter), "inside")
+    branches = network.structure.branches
+    for index, branch in enumerate(branches):
+        ends = network.ends_of(branch)
+        for parameter in network.weights_of(branch):
+            named = part_of(network, parameter) or "inside"
             inner: Part = "inside" if named == "output" else named
             in_list = _block_of(parameter.path, lists)
             block, blocks = in_list or (index // 2, (len(branches) + 1) // 2)
             found[parameter.name] = Place(
-                part="output" if parameter is weights[-1] else inner,
+                part="output" if parameter in ends else inner,
                 attention=_in_attention(parameter),
                 block=block,
                 blocks=blocks,
@@ -243,8 +243,14 @@ def _block_of(path: str, lists: Mapping[str, int]) -> tuple[int, int] | None:
 
 
 def part_of(network: ModelGraph, parameter: NamedParameter) -> Part | None:
-    """Return what the name of a weight says about it, ``None`` if nothing."""
+    """Return what the name of a weight says about it, ``None`` if nothing.
+
+    One whose outputs are as many as the matrices of a stack beside it is a router.
+    """
     around = parameter.path.rpartition(".")[0]
+    if parameter.role == "weight" and isinstance(parameter.module, nn.Linear):
+        if parameter.values.shape[0] in network.stacks.get(around, ()):
+            return "router"
     beside = dict(network.model.get_submodule(around).named_children())
     if _own_name(parameter) == "gate" and "experts" in beside:
         return "router"

@@ -77,6 +77,32 @@ def test_signals_are_carried_through_sums_products_and_functions() -> None:
     assert all("inputs of mean 0, variance 1" in r.note for r in report.rows if len(r.shape) > 1)
 
 
+class Gated(nn.Module):
+    """Gates, one with a learned slope, between layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1, self.glu = nn.Linear(width, 2 * width), nn.GLU()
+        self.fc2, self.fc3 = nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.slope, self.head = nn.Parameter(torch.tensor([0.25])), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        a = self.fc2(self.glu(self.fc1(x)))
+        b = self.fc3(nn.functional.glu(a, -1))
+        return {"a": a, "b": b, "d": self.head(nn.functional.prelu(b, self.slope).softmax(-1))}
+
+
+def test_gates_are_products_and_what_is_no_function_of_one_number_is_assumed() -> None:
+    model = Gated(512)
+    report = ib.initialize(model, "moments(start='lecun_normal')")
+    outputs = model(normal(512, 512))
+    assert outputs["a"].var().item() == pytest.approx(1, abs=0.12)
+    assert outputs["b"].var().item() == pytest.approx(1, abs=0.12)
+    notes = {row.parameter: row.note for row in report.rows}
+    assert "behind softmax mean 0, variance 1" in notes["head.weight"]
+    assert "behind" not in notes["fc3.weight"]
+
+
 def test_a_convolution_is_scaled_by_its_true_fans() -> None:
     model = nn.Sequential(
         nn.Conv2d(16, 64, 3, padding="same", padding_mode="circular"),

@@ -170,6 +170,40 @@ def test_a_multiplier_in_the_weights_computes_and_learns_what_one_in_the_model_d
     assert torch.allclose(outputs[0], outputs[1], rtol=1e-6, atol=1e-9)
 
 
+class Macaron(nn.Module):
+    """x + f(x) / 2, then x + g(x), as in a Conformer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.halved, self.full = (
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+            for _ in range(2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + 0.5 * self.halved(x)
+        return x + self.full(x)  # type: ignore[no-any-return]
+
+
+def macaron(width: int, depth: int) -> nn.Sequential:
+    blocks = [Macaron(width) for _ in range(depth)]
+    return nn.Sequential(nn.Linear(6, width), nn.Sequential(*blocks), nn.Linear(width, 3))
+
+
+@pytest.mark.parametrize("by_base", [True, False])
+def test_a_number_of_some_branches_is_not_taken_for_the_multiplier_of_depth(by_base: bool) -> None:
+    base = (("base", lambda: macaron(32, 2)),) if by_base else (("base_width", 32),)
+    depth = () if by_base else (("base_depth", 2),)
+    init = InitSpec("completep", (*base, *depth))
+    report = initialize(macaron(64, 4), init)
+    found, plain = stds(report), stds(initialize(macaron(64, 4), "he_normal"))
+    for branch in ("halved", "full"):
+        name = f"1.3.{branch}.2.weight"
+        assert found[name] == pytest.approx(plain[name] / 2)
+        assert report.factors("adamw")[name].lr == pytest.approx(1 / 2 / 2)
+    assert not report.to_check
+
+
 def test_every_gradient_entry_follows_what_epsilon_does() -> None:
     """ε over the gradient's size does not depend on the width, within a factor of 2 over 8."""
     tokens = torch.randint(20, (8, 5), generator=torch.Generator().manual_seed(0))

@@ -152,6 +152,131 @@ def test_skipinit_is_layer_scale_on_factors_per_channel() -> None:
         ib.initialize(model, "skipinit(scale='wide')")
 
 
+class Factored(nn.Module):
+    """γ fc2(fc1(x / τ)) + shift, with the last layer and what is no factor first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc2, self.fc1 = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.shift, self.tau = nn.Parameter(torch.ones(8)), nn.Parameter(torch.ones(()))
+        self.gamma = nn.Parameter(torch.ones(8, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.gamma.squeeze(1) * self.fc2(torch.relu(self.fc1(x * self.tau)))
+        return inner + self.shift
+
+
+class Stack(nn.Module):
+    """A stem that tracing refuses, and branches."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches, self.head = nn.ModuleList(branches), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        for branch in self.branches:
+            x = x + branch(x)
+        return self.head(x)
+
+
+class Untraced(Stack):
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) if x.sum() == x.sum() else x
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [(Stack, "skipinit(scale=0.25)"), (Untraced, "skipinit(scale=0.25, branches='branches.*')")],
+)
+def test_skipinit_sets_what_multiplies_a_branch_and_nothing_beside_it(kind: Any, spec: str) -> None:
+    model = kind(Factored(), Factored())
+    report = ib.initialize(model, spec)
+    assert set(report.left) == {f"branches.{i}.{name}" for i in "01" for name in ("shift", "tau")}
+    factors = [value for name, value in model.named_parameters() if "gamma" in name]
+    assert all(torch.equal(value, torch.full((8, 1), 0.25)) for value in factors)
+
+
+def test_a_named_branch_ends_in_the_weight_that_runs_last() -> None:
+    report = ib.initialize(Untraced(Factored(), Factored()), "gpt2(branches='branches.*')")
+    ends = [row.parameter for row in report.rows if "ends one of 2" in row.note]
+    assert ends == ["branches.0.fc2.weight", "branches.1.fc2.weight"]
+
+
+class Blocks(nn.Module):
+    """Blocks that add to their input, called as no tracing follows."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Any:
+        for block in self.blocks if x.sum() == x.sum() else []:
+            x = block(x)
+        return x
+
+
+class TwoBranches(nn.Module):
+    """x + γ₁ f(x), then x + γ₂ g(x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.g = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.gamma1, self.gamma2 = (nn.Parameter(torch.ones(8)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Any:
+        x = x + self.gamma1 * self.f(x)
+        return x + self.gamma2 * self.g(x)
+
+
+def test_a_named_block_is_the_branches_that_it_adds_to_its_input() -> None:
+    model = Blocks(TwoBranches(), TwoBranches())
+    report = ib.initialize(model, "skipinit(scale=0.5, branches='blocks.*')")
+    assert not report.left
+    assert all((v == 0.5).all() for name, v in model.named_parameters() if "gamma" in name)
+    notes = [row.note for row in ib.initialize(model, "gpt2(branches='blocks.*')").rows]
+    assert notes.count("ends one of 4 residual branches") == 4
+
+
+def test_named_attention_of_torch_ends_in_its_output() -> None:
+    model = Blocks(nn.MultiheadAttention(8, 2), nn.MultiheadAttention(8, 2))
+    notes = ib.initialize(model, "gpt2(branches='blocks.*')").table.set_index("parameter")["note"]
+    ends = set(notes[notes.str.contains("ends")].index)
+    assert ends == {f"blocks.{i}.out_proj.weight" for i in (0, 1)}
+
+
+class UntracedBranch(Factored):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.sum() == x.sum() else x
+
+
+class TwoFactors(Factored):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.shift
+
+
+@pytest.mark.parametrize(
+    ("branch", "words"),
+    [
+        (
+            UntracedBranch,
+            r"'branches\.0\.shift' and 'branches\.0\.tau' and .* keep=\['branches\.0\.shift', ",
+        ),
+        (
+            TwoFactors,
+            r"by 'branches\.0\.gamma' and 'branches\.0\.shift': .*keep=\['branches\.0\.shi",
+        ),
+    ],
+)
+def test_a_factor_that_is_unclear_is_told_with_what_to_pass(branch: Any, words: str) -> None:
+    model, spec = Stack(branch()), "skipinit(scale=0.25, branches='branches.*')"
+    before = [value.clone() for value in model.parameters()]
+    with pytest.raises(InitBenchError, match=words):
+        ib.initialize(model, spec)
+    assert all(map(torch.equal, before, model.parameters()))
+    ib.initialize(model, spec, keep=["*.shift", "*.tau"], overrides={"*.gamma": "ones"})
+    assert torch.equal(model.get_parameter("branches.0.gamma"), torch.ones(8, 1))
+
+
 @pytest.mark.parametrize(
     ("width", "heads"),
     [(64, 4), (96, 3), (128, 1), pytest.param(1024, 1, marks=pytest.mark.slow)],

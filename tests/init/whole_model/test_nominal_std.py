@@ -116,3 +116,19 @@ def test_zero_wants_what_it_writes() -> None:
 def test_an_empty_weight_has_no_nominal_std() -> None:
     empty = Size(fan_in=0, fan_out=3, rows=3, columns=0)
     assert nominal_std(parse("he_normal"), empty) == NominalStd()
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides", "std"),
+    [
+        ("siren", {}, 300**-0.5 / 3**0.5),
+        ("he_normal", {"bias": "normal(std=0.1)"}, 0.1),
+        ("he_normal", {"bias": "uniform(a=-1, b=1)"}, 3**-0.5),
+    ],
+)
+def test_a_bias_that_is_drawn_states_its_std(
+    spec: str, overrides: dict[str, str], std: float
+) -> None:
+    row = initialize(nn.Linear(300, 2000), spec, overrides=overrides).rows[1]
+    assert row.parameter == "bias" and row.std_nominal == pytest.approx(std)
+    assert row.std_measured == pytest.approx(std, rel=0.1)
