@@ -28,6 +28,8 @@ class WeightUse:
         axes: what each dimension of the parameter is; ``None`` where that is not known.
         function: the name of torch's function.
         gain: √(fan_in · mean \\|w\\|²) of the weight as it is used.
+        factor: the constant by which the model multiplies a matrix before that; nan where it
+            computes the weight in another way.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class WeightUse:
     axes: tuple[Axis, ...] | None = None
     function: str = ""
     gain: float = math.nan
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class _Image:
         in_order: whether its dimensions are those of the parameter.
         computed: whether its values are not those of the parameter itself.
         learned: whether it is a parameter, not a buffer.
+        factor: the constant by which it was multiplied; nan where it was computed in another way.
     """
 
     name: str
@@ -57,6 +61,7 @@ class _Image:
     in_order: bool = True
     computed: bool = False
     learned: bool = True
+    factor: float = 1.0
 
     @classmethod
     def of(cls, name: str, tensor: Tensor, *, in_order: bool = True, **kind: bool) -> "_Image":
@@ -83,6 +88,12 @@ _ENTRY_BY_ENTRY = frozenset(
     "prelu layer_norm rms_norm group_norm batch_norm instance_norm einsum".split()
 )
 """Functions in which a parameter meets a signal without a sum over its entries."""
+
+
+_COPIES = frozenset(
+    "to type type_as float double half bfloat16 contiguous clone reshape flatten".split()
+)
+"""Functions that return the same numbers in other memory."""
 
 
 _TIMES = {"mul": 1, "rmul": 1, "imul": 1, "multiply": 1, "div": -1, "true_divide": -1}
@@ -126,7 +137,7 @@ class WeightUses:
         if known and self._note_table(name, args, kwargs, output):
             return None
         if known and all(self._is_weight(operand) or _is_number(operand) for operand in every):
-            self._derive(known, output)
+            self._derive(name, args, known, output)
         elif _plain(name) in _ENTRY_BY_ENTRY:
             self._note_parts(frozenset().union(*(self.origins[x].names for x in known)), name)
         return None
@@ -134,14 +145,18 @@ class WeightUses:
     def _is_weight(self, operand: object) -> bool:
         return isinstance(operand, Tensor) and operand in self.origins
 
-    def _derive(self, sources: Sequence[Tensor], output: object) -> None:
+    def _derive(
+        self, function: str, args: Sequence[Any], sources: Sequence[Tensor], output: object
+    ) -> None:
         """Remember that ``output`` is computed from weights alone."""
         origins = [self.origins[source] for source in sources]
         names = frozenset().union(*(origin.names for origin in origins))
         images = [origin.image for origin in origins if origin.image is not None]
+        learned = sum(origin.image is None or origin.image.learned for origin in origins)
+        factor = _constant(function, args) if learned == 1 else math.nan
         for tensor in operands((output,)):
             if isinstance(tensor, Tensor) and tensor not in self.origins:
-                self.origins[tensor] = _Origin(_image_of(tensor, images), names)
+                self.origins[tensor] = _Origin(_image_of(tensor, images, factor), names)
 
     def _note_contraction(
         self, function: str, found: Contraction, gain: float, output: object
@@ -158,6 +173,7 @@ class WeightUses:
             axes=_parameter_axes(image, found, len(self.shapes[image.name])),
             function=function,
             gain=gain,
+            factor=image.factor,
         )
         before = self.found.get(image.name)
         if before is None or before.kind != "matrix" or before.gain < gain:
@@ -232,6 +248,14 @@ def factor_of(name: str, args: Sequence[Any]) -> float | None:
     return size**power if 0 < size < math.inf else None
 
 
+def _constant(name: str, args: Sequence[Any]) -> float:
+    """Return by what a call multiplies its only tensor that can learn; nan of another function."""
+    if name.strip("_") in _COPIES:
+        return 1.0
+    factor = factor_of(name, args)
+    return math.nan if factor is None else factor
+
+
 def _plain(name: str) -> str:
     """Return the name of a function without what marks it as in place, or as an operator."""
     bare = name.strip("_")
@@ -253,11 +277,11 @@ def operands(values: Iterable[Any]) -> Iterator[Any]:
             yield from operands(value)
 
 
-def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
+def _image_of(tensor: Tensor, images: Sequence[_Image], factor: float) -> _Image | None:
     """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape.
 
-    ``None`` where it may be one of several: which of a mean and a spread is the weight, say, is
-    known only where one of them is used as it is.
+    In its shape it was multiplied by ``factor``. ``None`` where it may be one of several: which of
+    a mean and a spread is the weight, say, is known only where one of them is used as it is.
     """
     address = address_of(tensor)
     for image in images:
@@ -273,7 +297,8 @@ def _image_of(tensor: Tensor, images: Sequence[_Image]) -> _Image | None:
         return None
     image = alike[0]
     kind = {"computed": True, "learned": image.learned}
-    return _Image.of(image.name, tensor, in_order=in_order and image.in_order, **kind)
+    copied = _Image.of(image.name, tensor, in_order=in_order and image.in_order, **kind)
+    return replace(copied, factor=image.factor * factor)
 
 
 def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axis, ...] | None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.module_names import has_children
 from init_bench.init.graph.branch import Branch
 from init_bench.init.graph.residual_sums import branches_at
 from init_bench.init.graph.structure import (
@@ -194,4 +195,4 @@ def _steps_inside(path: str, module: nn.Module) -> Iterator[str]:
     for name, part in module.named_children():
         yield from _steps_inside(f"{path}.{name}", part)
     beside = [f"{path}.{name}" for name in module._parameters]
-    yield from beside if any(module.children()) else [path]
+    yield from beside if has_children(module) else [path]

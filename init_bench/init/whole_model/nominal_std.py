@@ -39,6 +39,17 @@ def depends_on_fans(spec: InitSpec) -> bool:
     return nominal_std(spec, small).std != nominal_std(spec, large).std
 
 
+def depends_on_sizes(spec: InitSpec) -> bool:
+    """Return whether the std of ``spec`` is a rule for any sizes, not one number.
+
+    Example:
+        >>> depends_on_sizes(InitSpec("orthogonal")), depends_on_sizes(InitSpec("normal"))
+        (True, False)
+    """
+    small, large = (Size(fan_in=n, fan_out=n, rows=n, columns=n) for n in (64, 256))
+    return nominal_std(spec, small).std != nominal_std(spec, large).std
+
+
 def arguments(spec: InitSpec) -> dict[str, Any]:
     """Return the arguments that ``spec`` gives, and the defaults of the others.
 

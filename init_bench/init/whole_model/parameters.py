@@ -48,6 +48,7 @@ class NamedParameter:
         parametrized: ``module.attribute`` is computed from other parameters.
         use: how a user's own module uses it; ``None`` where that is not known, or the module's
             class says it.
+        factor: the constant by which a user's own module multiplies the weight when it uses it.
         given: the fans that the caller stated.
         why: why it stays as it is, where that needs words.
     """
@@ -59,6 +60,7 @@ class NamedParameter:
     role: Role
     parametrized: bool = False
     use: WeightUse | None = None
+    factor: float = 1.0
     given: Fans | None = None
     why: str = ""
 
@@ -217,6 +219,8 @@ def _own_parameters(
     matrices = {name for name, value in shapes.items() if is_weight(module, name, value)}
     unknown = {name for name in matrices if not is_known(module, name)}
     used = {name: uses.find(path, name) for name in unknown}
+    own_made = set() if is_torchs(module) else matrices
+    factors = {name: _constant_factor(uses.find(path, name)) for name in own_made}
     keep = {
         name: reason_to_keep(module, value, used.get(name), known=name not in unknown)
         for name, value in shapes.items()
@@ -235,8 +239,13 @@ def _own_parameters(
             role="left" if keep[name] else role,
             parametrized=name in computed,
             use=used.get(name),
+            factor=factors.get(name, 1.0),
             why=keep[name],
         )
+
+
+def _constant_factor(use: WeightUse | None) -> float:
+    return use.factor if use is not None and math.isfinite(use.factor) else 1.0
 
 
 def _computed(module: nn.Module) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ def row_of(network: Network, parameter: NamedParameter) -> Row:
     nonlinearity, found_by = network.nonlinearity(parameter)
     fan_in, fan_out = parameter.fans or (None, None)
     rates = factors_for("adamw", network.rate_factors.get(parameter.name, {}))
-    how = "" if done.initializer == UNCHANGED else _how_fans_were_found(parameter)
+    how = "" if done.initializer == UNCHANGED else _how_it_is_used(parameter)
     return Row(
         parameter=parameter.name,
         shape=tuple(values.shape),
@@ -49,6 +49,12 @@ def how_it_was_traced(network: Network) -> str:
         structure.failure
     )
     return f"Nonlinearities found by the order of modules in each Sequential{why}.{planned}"
+
+
+def _how_it_is_used(parameter: NamedParameter) -> str:
+    """Return in words where fans come from, and by what the module multiplies the weight."""
+    times = f"multiplied by {parameter.factor:.3g} where it is used" * (parameter.factor != 1)
+    return "; ".join(part for part in (_how_fans_were_found(parameter), times) if part)
 
 
 def _how_fans_were_found(parameter: NamedParameter) -> str:

@@ -16,7 +16,11 @@ from init_bench.init.spec import InitSpec
 from init_bench.init.std_formulas import NominalStd, Size
 from init_bench.init.tensor_inits.fans import fans
 from init_bench.init.tensor_inits.torch_builtin import DEFAULT, reset_
-from init_bench.init.whole_model.nominal_std import depends_on_fans, nominal_std
+from init_bench.init.whole_model.nominal_std import (
+    depends_on_fans,
+    depends_on_sizes,
+    nominal_std,
+)
 from init_bench.init.whole_model.parameter_names import all_names
 from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -87,6 +91,17 @@ def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None
     parameter.draw(init, stream(seed, parameter.name))
     if parameter.role == "weight":
         _correct_fans(parameter, init)
+        if (factor := factor_taken_back(parameter, init)) != 1:
+            parameter.write(parameter.values / factor)
+
+
+def factor_taken_back(parameter: NamedParameter, init: InitSpec) -> float:
+    """Return by what a drawn weight is divided, so that its std is the rule's where it is used.
+
+    Layers of an equalized learning rate multiply their weight by a constant. A std that was given
+    as a number stays.
+    """
+    return parameter.factor if depends_on_sizes(init) else 1.0
 
 
 def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
@@ -129,18 +144,25 @@ def nominal_std_of(
     if parameter.role == "bias" and not record_of(init.name).fills_biases:
         return NominalStd(std=0.0)
     size = _size(parameter, parameter.fans)
-    if growth == (1.0, 1.0):
-        return nominal_std(_with_nonlinearity(init, nonlinearity), size)
+    if growth != (1.0, 1.0):
+        size = _shrunk(size, growth, is_table=parameter.is_table)
+    found = nominal_std(_with_nonlinearity(init, nonlinearity), size)
+    if found.std is None:
+        return found
+    return replace(found, std=found.std / factor_taken_back(parameter, init))
+
+
+def _shrunk(size: Size, growth: tuple[float, float], *, is_table: bool) -> Size:
+    """Return the size of a weight whose inputs and outputs are so many times fewer."""
     inputs, outputs = growth
-    sides = (inputs, outputs) if parameter.is_table else (outputs, inputs)
-    shrunk = replace(
+    sides = (inputs, outputs) if is_table else (outputs, inputs)
+    return replace(
         size,
         fan_in=size.fan_in / inputs,
         fan_out=size.fan_out / outputs,
         rows=max(1, round(size.rows / sides[0])),
         columns=max(1, round(size.columns / sides[1])),
     )
-    return nominal_std(_with_nonlinearity(init, nonlinearity), shrunk)
 
 
 def nominal_std_drawn(parameter: NamedParameter, init: InitSpec) -> NominalStd:

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from init_bench.errors import InitBenchError
+from init_bench.hooks.module_names import has_children
 from init_bench.init.whole_model.model_graph import ModelGraph
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
@@ -228,7 +229,7 @@ def _stacks(model: nn.Module) -> Iterator[tuple[str, int]]:
     for path, module in model.named_modules():
         parts = list(module.children())
         is_list = isinstance(module, nn.ModuleList | nn.Sequential)
-        if is_list and parts and len({type(p) for p in parts}) == 1 and any(parts[0].children()):
+        if is_list and parts and len({type(p) for p in parts}) == 1 and has_children(parts[0]):
             yield path, len(parts)
 
 

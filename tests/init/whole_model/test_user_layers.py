@@ -41,6 +41,52 @@ def test_the_std_is_that_of_the_fan_in_a_module_sums_over(
         assert "uses it" in notes(report)[name]
 
 
+class HalvedLinear(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, (self.weight / 2).contiguous(), self.bias)
+
+
+@pytest.mark.parametrize(
+    ("module", "factor"),
+    [(own.ScaledWhenUsed(400, 300), 0.05), (HalvedLinear(400, 300), 0.5)],
+    ids=["module", "subclass of torch's"],
+)
+def test_a_weight_that_is_multiplied_by_a_constant_has_the_std_of_the_rule_where_it_is_used(
+    module: nn.Module, factor: float
+) -> None:
+    wanted = math.sqrt(1 / 400)
+    row = ib.initialize(module, "lecun_normal").table.set_index("parameter").loc["weight"]
+    used = module.get_parameter("weight").detach() * factor
+    assert used.std().item() == pytest.approx(wanted, rel=0.02)
+    assert row["std_nominal"] * factor == pytest.approx(wanted)
+    assert f"multiplied by {factor:g} where it is used" in row["note"]
+    ib.initialize(module, "orthogonal")
+    used = module.get_parameter("weight").detach() * factor
+    assert torch.allclose(used @ used.T, torch.eye(300), atol=1e-4)
+    ib.initialize(module, "normal(std=0.02)")
+    assert module.get_parameter("weight").std().item() == pytest.approx(0.02, rel=0.02)
+
+
+def test_no_constant_is_read_off_a_weight_that_is_normalized_or_has_a_learned_scale() -> None:
+    class LearnedScale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(300, 400))
+            self.scale = nn.Parameter(torch.tensor(0.05))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight * self.scale)
+
+    class UnitNorm(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight / self.weight.norm())
+
+    for module in (LearnedScale(), UnitNorm(400, 300), own.UnitRows(400, 300)):
+        report = ib.initialize(module, "lecun_normal")
+        assert module.get_parameter("weight").std().item() == pytest.approx(0.05, rel=0.02)
+        assert "multiplied" not in notes(report)["weight"]
+
+
 def test_module_fans_are_those_of_the_use() -> None:
     assert module_fans(own.Product(64, 512, 1), "weight") == (64, 512)
     assert module_fans(own.ChosenExperts(3, 64, 256), "down") == (256, 64)
