@@ -208,6 +208,6 @@ def test_what_was_there_at_step_0_is_not_laid_to_the_rate() -> None:
         return torch.optim.SGD(model.parameters(), lr=1e-6)
 
     model = sound()
-    model[2].weight.data.mul_(1e-4)  # type: ignore[index, operator]
+    model[2].weight.data.mul_(1e-4)  # type: ignore[index]
     found = ib.diagnose(model, X, Y, capture_at=1, optimizer=slow)
     assert 1 in set(found.bad["step"]) and "learning rate first" not in str(found)

@@ -57,7 +57,7 @@ UNBATCHED: dict[type[nn.Module], int] = {
 def check_batch(modules: Mapping[str, nn.Module], inputs: Any, calls: Sequence[LayerCall]) -> None:
     """Refuse inputs that the first layer takes for one sample: they have no batch dimension."""
     first, layer = first_argument(inputs), calls[0].layer
-    kind = type(modules.get(layer))
+    kind: type = type(modules.get(layer))
     single = UNBATCHED.get(kind)
     if isinstance(first, Tensor) and first.dim() == calls[0].input.get("dimensions") == single:
         sizes = ",".join(map(str, (64, *first.shape)))
