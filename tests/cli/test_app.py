@@ -118,7 +118,9 @@ def test_bad_words_are_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp or --inits mlp"),
+        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp\n"),
+        (("bench", "he_normal"), "unexpected argument 'he_normal': write --inits he_normal\n"),
+        (("bench", "my"), "unexpected argument 'my': write --tasks my or --inits my\n"),
         (("bench", "quick"), "unexpected argument 'quick': the option is --quick"),
         (("paper", "he2015", "list"), "unexpected argument 'list': the option is --list"),
         (("diagnose", "mine:net", "8,3"), "unexpected argument '8,3': write --input 8,3"),
