@@ -57,7 +57,7 @@ def diagnose(
         typer.Option(
             "--rates",
             help="Also find the learning rates of plain SGD at which the model learns its batch "
-            "within 1000 steps, by short trials.",
+            "within 1000 steps, by short trials; of more than 128 samples each step draws 128.",
         ),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for figure, HTML page and JSON.")] = None,

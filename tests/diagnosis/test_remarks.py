@@ -211,3 +211,16 @@ def test_what_was_there_at_step_0_is_not_laid_to_the_rate() -> None:
     model[2].weight.data.mul_(1e-4)  # type: ignore[index]
     found = ib.diagnose(model, X, Y, capture_at=1, optimizer=slow)
     assert 1 in set(found.bad["step"]) and "learning rate first" not in str(found)
+
+
+def test_one_weight_and_one_layer_are_told_in_the_singular() -> None:
+    model = sound()
+    model.get_parameter("fc3.weight").data.mul_(1 / 100)
+    said = " ".join(ib.diagnose(model, X, Y).notes)
+    assert "1 of 6 weights is more than 3× smaller than its recommended std" in said
+    alone = nn.Linear(8, 4)
+    inputs = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    assert "1 layer (normalizations" in ib.diagnose(alone, inputs).headline
+    with ib.capture(alone) as record:
+        alone(inputs)
+    assert record.summary == "1 call of 1 layer"

@@ -304,4 +304,4 @@ def test_a_window_says_how_many_samples_each_step_drew() -> None:
     window = ib.rate_window(perceptron(), inputs, targets, rates=(0.01, 0.1, 1.0))
     words = "Each step drew 128 of the 300 samples given."
     assert words in window.notes and words in str(window)
-    assert not any("drew" in note for note in ib.rate_window(perceptron(), X, Y).notes)
+    assert not any("drew" in note for note in ib.rate_window(perceptron(), X[:128], Y[:128]).notes)
