@@ -109,6 +109,31 @@ def lookup(
     raise InitBenchError(f"unknown {kind} {name!r}{nearest(name, menu, aliases)} {known}")
 
 
+def each(check: Callable[[str], T], names: Iterable[str]) -> list[T]:
+    """Return what ``check`` returns of each name, or refuse all that it refuses at once.
+
+    Raises:
+        InitBenchError: ``check`` raises one; of several, a line each.
+
+    Example:
+        >>> each(lambda name: lookup({"relu": 1}, name, kind="activation"), ["Relu", "qqq"])
+        Traceback (most recent call last):
+        init_bench.errors.InitBenchError: unknown activation 'Relu': did you mean 'relu'? Known: relu.
+        unknown activation 'qqq'. Known: relu.
+    """  # noqa: E501 - the doctest shows the message as a user sees it
+    found, errors = [], []
+    for name in names:
+        try:
+            found.append(check(name))
+        except InitBenchError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise InitBenchError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]
+    return found
+
+
 def check_finite(value: object, name: str, *, minimum: float = -math.inf) -> float:
     """Return ``value`` as a float, or say which argument has to be a finite number.
 

@@ -8,6 +8,7 @@ import typer
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import AsJson, Device, DryRun, Out, Workers, inits_option, seed_count
 from init_bench.cli.verb_output import end_if_failed, print_json, records, say, stoppable
+from init_bench.training.seeds_argument import FEWEST_OF_INTERVAL
 
 
 def bench(
@@ -53,7 +54,7 @@ def bench(
     and a README say for each architecture what to use and what to avoid.
     """
     check_inits(inits or ())
-    chosen = None if seeds is None else seed_count(seeds, minimum=2)
+    chosen = None if seeds is None else seed_count(seeds, minimum=FEWEST_OF_INTERVAL)
     if dry_run:
         from init_bench.comparison.bench.forecast import forecast_bench
         from init_bench.comparison.bench.pipeline import planned

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from init_bench.errors import lookup
+from init_bench.errors import each, lookup
 
 MENU = Path(__file__).parents[1] / "init" / "menu.py"
 """The source that lists the initializers; this file only reads it."""
@@ -29,8 +29,7 @@ def check_inits(specs: Iterable[str]) -> None:
     own = [name for name in names if name.isidentifier()]
     if own:
         known = known_inits()
-        for name in own:
-            lookup(known, name, kind="init", aliases=known)
+        each(lambda name: lookup(known, name, kind="init", aliases=known), own)
 
 
 def known_inits() -> dict[str, str]:

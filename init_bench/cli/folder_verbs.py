@@ -17,7 +17,7 @@ def compact(
 
     with stoppable():
         before, after = compact_run(folder)
-    print(f"{folder}: {before} chunks before, {after} now")
+    print(f"{folder}: {before} chunk{'s' * (before != 1)} before, {after} now")
 
 
 def export(

@@ -20,7 +20,7 @@ from init_bench.cli.options import (
 )
 from init_bench.cli.verb_output import print_frame, print_json, print_text, records, say
 from init_bench.errors import InitBenchError, check_int
-from init_bench.training.seeds_argument import AUTO
+from init_bench.training.seeds_argument import AUTO, FEWEST_OF_INTERVAL, FEWEST_TO_RANK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def diagnose(
         typer.Option(
             "--rates",
             help="Also find the learning rates of plain SGD at which the model learns its batch "
-            "within 1000 steps, by short trials.",
+            "within 1000 steps, by short trials; of more than 128 samples each step draws 128.",
         ),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for figure, HTML page and JSON.")] = None,
@@ -115,7 +115,9 @@ def recommend(
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
 
-    result = recommendation(model, inputs, init, seeds=seed_count(seeds, minimum=3), out=out)
+    result = recommendation(
+        model, inputs, init, seeds=seed_count(seeds, minimum=FEWEST_TO_RANK), out=out
+    )
     rows = records(result.table)
     print_json(rows) if as_json else _print_ranking(result)
     if out:
@@ -160,7 +162,7 @@ def coord_check(
     of output is compared between widths, and between depths if --depths names some.
     """
     check_inits([init] if init else ())
-    check_int(seeds, "--seeds", minimum=2)
+    check_int(seeds, "--seeds", minimum=FEWEST_OF_INTERVAL)
     wide = integers(widths, "--widths", minimum=1, example="64,128,256")
     deep = depths and integers(depths, "--depths", minimum=1, example="2,8,32")
     from init_bench.cli.model_calls import size_check

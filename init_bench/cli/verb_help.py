@@ -4,10 +4,12 @@ A word that the verb has no place for is refused with the option that it may bel
 """
 
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from typer.core import TyperCommand
 
+from init_bench.cli.early_checks import known_inits
 from init_bench.errors import InitBenchError
 
 EXECUTOR = "EXECUTOR"
@@ -34,9 +36,10 @@ class Command(TyperCommand):
         options = [one for one in self.params if one.param_type_name == "option"]
         if f"--{word}" in (name for option in options for name in option.opts):
             return f": the option is --{word}"
-        several = [one for one in options if getattr(one, "multiple", False)]
+        several: list[Any] = [one for one in options if getattr(one, "multiple", False)]
+        several = [one for one in several if word in _menu(one.metavar)] or several
         # One that takes KEY=VALUE takes no bare word.
-        named = [o.opts[0] for o in several if "=" not in (getattr(o, "metavar", "") or "")]
+        named = [one.opts[0] for one in several if "=" not in (one.metavar or "")]
         if named:
             return f": write {' or '.join(f'{name} {shlex.quote(word)}' for name in named)}"
         return f". See what it takes: init-bench {self.name} --help"
@@ -52,3 +55,14 @@ class Command(TyperCommand):
 
                 parameter.metavar = f"[{'|'.join(EXECUTORS)}]"
         super().format_help(ctx, formatter)
+
+
+def _menu(metavar: str | None) -> Collection[str]:
+    """Return the names that an option with this placeholder takes, where there is a list."""
+    if metavar == "INIT":
+        return known_inits()
+    if metavar == "TASK":
+        from init_bench.comparison.bench.tasks import TASKS
+
+        return TASKS
+    return ()

@@ -135,4 +135,5 @@ def _answer(verdicts: Mapping[str, str], lines: Mapping[str, str]) -> str:
     differing = [line for pair, line in lines.items() if verdicts[pair].startswith("differs")]
     same = sum(verdict.startswith("the same") for verdict in verdicts.values())
     named = f" First: {differing[0]}." if differing else ""
-    return f"{len(differing)} of {len(lines)} pairs differ, {same} are the same.{named}"
+    differ, are = ("differs" if len(differing) == 1 else "differ", "is" if same == 1 else "are")
+    return f"{len(differing)} of {len(lines)} pairs {differ}, {same} {are} the same.{named}"

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, each
 from init_bench.init import ALIASES, INITS, InitSpec, menu_rows, parse
 
 COUNTERPARTS = {
@@ -45,7 +45,7 @@ def pairs_of(names: Sequence[str]) -> list[Pair]:
     if not names:
         ours = [name for name in INITS if counterpart_name(name)]
         return [_with_counterpart(_with_stand_ins(name)) for name in ours]
-    specs = [parse(name) for name in names]
+    specs = each(parse, names)
     if len(specs) == 1:
         return [_with_counterpart(specs[0])]
     for (name, spec), (other, same) in itertools.combinations(zip(names, specs, strict=True), 2):

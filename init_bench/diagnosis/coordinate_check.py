@@ -15,7 +15,7 @@ from init_bench.diagnosis.width_slopes import slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int
 from init_bench.hooks.model_call import shapes
 from init_bench.init import InitSpec
-from init_bench.training.seeds_argument import seeds_from
+from init_bench.training.seeds_argument import FEWEST_OF_INTERVAL, seeds_from
 
 __all__ = ["SUCH_AS", "CoordCheck", "coord_check"]
 
@@ -87,7 +87,7 @@ def coord_check(
         (['0', '1', '2'], 'blows up')
     """
     sizes, swept = _sizes(widths, depths)
-    seeds = seeds_from(seeds, minimum=2)
+    seeds = seeds_from(seeds, minimum=FEWEST_OF_INTERVAL)
     steps = check_int(steps, "steps", minimum=1)
     _check_batch(batch)
     trainer = Trainer(factory=factory, batch=batch, loss_fn=loss_fn, optimizer=optimizer, init=init)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from init_bench.diagnosis.width_slopes import (
     IN_BLOCK,
     TOLERANCE,
+    UNDECIDED,
     VERDICTS,
     layers_at_every_depth,
 )
@@ -73,11 +74,20 @@ class CoordCheck:
         )
         if len(found) > MOST_LAYERS:
             layers += f" and {len(found) - MOST_LAYERS} more layers"
+        decides = f"; {self._what_decides(over)}" if worst == UNDECIDED else ""
         return (
-            f"{worst}: {layers}. Slope, with its 95 % interval: of log change of the layer's "
-            f"output against log {over}; within ±{TOLERANCE:g} counts as {over}-independent"
+            f"{worst}: {layers}{decides}. Slope, with its 95 % interval: of log change of the "
+            f"layer's output against log {over}; within ±{TOLERANCE:g} counts as {over}-independent"
             f"{_INSIDE if (slopes['verdict'] == IN_BLOCK).any() else ''}"
         ) + "." * (len(self._by_size()) > 1)
+
+    def _what_decides(self, over: str) -> str:
+        """Return what narrows the intervals: they shrink as 1/√seeds, and as the sizes spread."""
+        seeds, sizes = self.changes["seed"].nunique(), sweep_of(self.changes, over)[over]
+        return (
+            f"more seeds than {seeds} decide it, or {over}s further apart than {sizes.min()} to "
+            f"{sizes.max()}"
+        )
 
     @property
     def summary(self) -> str:

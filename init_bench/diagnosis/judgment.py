@@ -1,7 +1,7 @@
 """Apply the rules to the evidence: find what is wrong, attribute it to its cause, tabulate it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,10 @@ NETWORK = "(network)"
 
 ROOT = "(the model itself)"
 """How texts name the layer of the empty name: the model, where it holds a parameter of its own."""
+
+
+RATE_FIRST = "it appeared during training: try a smaller learning rate first; if it stays, "
+"""Begins the advice on a finding that the weights did not have at step 0."""
 
 
 COLUMNS = (
@@ -85,6 +89,21 @@ def judge(evidence: Evidence) -> pd.DataFrame:
     if bad:
         return table(bad)
     return pd.concat([_healthy(evidence), table(findings)], ignore_index=True)
+
+
+def rate_first(verdicts: Mapping[int, pd.DataFrame]) -> dict[int, pd.DataFrame]:
+    """Return the verdicts by step, whose advice names the learning rate first where the finding
+    appeared during training: the weights did not have it at step 0."""
+    start = verdicts[0].loc[verdicts[0]["severity"] != "ok", ["layer", "verdict"]]
+    had = set(start.itertuples(index=False, name=None))
+    return {step: _rate_first(table, had) if step else table for step, table in verdicts.items()}
+
+
+def _rate_first(table: pd.DataFrame, had: Collection[tuple[str, str]]) -> pd.DataFrame:
+    found = zip(table["layer"], table["verdict"], strict=True)
+    is_new = pd.Series([one not in had for one in found], index=table.index)
+    is_new &= (table["severity"] != "ok") & (table["cause"] == "")
+    return table.assign(advice=table["advice"].mask(is_new, RATE_FIRST + table["advice"]))
 
 
 def find(rules: Iterable[Rule], evidence: Evidence) -> list[Finding]:

@@ -10,7 +10,7 @@ from torch import nn
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
-from init_bench.diagnosis.judgment import judge
+from init_bench.diagnosis.judgment import judge, rate_first
 from init_bench.diagnosis.learning_rates.pipeline import rate_window
 from init_bench.diagnosis.remarks import (
     remark_on_training,
@@ -121,7 +121,7 @@ def diagnose(
             window = rate_window(
                 measured, inputs, targets, loss_fn, optimizer=update, report=report
             )
-    verdicts = {step: judge(one) for step, one in evidence.items()}
+    verdicts = rate_first({step: judge(one) for step, one in evidence.items()})
     last, with_loss = max(captured, default=0), loss_fn is not None
     on_steps = [*remarks_on_steps(evidence, verdicts, last, with_loss=with_loss)]
     if last and optimizer:

@@ -22,7 +22,7 @@ from init_bench.init import Report, initialize, parse
 from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
 from init_bench.statistics.planned_looks import planned_looks
-from init_bench.training.seeds_argument import AUTO, seeds_from
+from init_bench.training.seeds_argument import AUTO, FEWEST_TO_RANK, seeds_from
 
 CANDIDATES = (
     "torch.default",
@@ -46,9 +46,6 @@ FIRST_SEEDS = 5
 
 RATE_SEEDS = 2
 """Further seeds on which the learning rate is chosen; one alone may choose a rate that diverges."""
-
-
-FEWEST_SEEDS = 3
 
 
 OLD_COLUMNS = {
@@ -127,7 +124,7 @@ def _looks(seeds: int | Iterable[int] | Literal["auto"]) -> tuple[tuple[int, ...
     """Return the seeds of each look; those of one begin with those of the look before."""
     if isinstance(seeds, str) and seeds == AUTO:
         return tuple(tuple(range(count)) for count in planned_looks(FIRST_SEEDS))
-    return (seeds_from(seeds, minimum=FEWEST_SEEDS, auto=True),)
+    return (seeds_from(seeds, minimum=FEWEST_TO_RANK, auto=True),)
 
 
 def _specs(inits: Sequence[str]) -> list[str]:

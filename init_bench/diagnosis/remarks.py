@@ -162,6 +162,7 @@ def remarks_on_steps(
     worst = max(evidence, key=lambda step: evidence[step].loss)
     if not with_loss:
         yield "there is no loss: gradients and the first loss are not judged"
+    yield from _probabilities(evidence[0].loss_floor)
     yield from _faults(evidence[0].weights)
     if (verdicts[0]["severity"] == "bad").any():
         yield from _far_from_recommended(evidence[0].weights)
@@ -183,6 +184,19 @@ def remarks_on_steps(
         yield AFTER_TRAINING
 
 
+def _probabilities(loss_floor: float) -> Iterator[str]:
+    """Say that a cross-entropy gets probabilities, where it does.
+
+    Logarithms of probabilities are no fault: a second log-softmax leaves them as they are.
+    """
+    if loss_floor > 0:
+        yield (
+            f"the loss gets probabilities (values from 0 that sum to 1), and a cross-entropy "
+            f"expects logits: it cannot fall below {loss_floor:.3g}; leave out the softmax at the "
+            f"end of the model"
+        )
+
+
 def _far_from_recommended(weights: pd.DataFrame) -> Iterator[str]:
     """Count the weights far from their recommended std: most are within the limits of verdicts."""
     known = weights[weights["recommended_std"].notna() & (weights["std"] > 0)]
@@ -191,7 +205,8 @@ def _far_from_recommended(weights: pd.DataFrame) -> Iterator[str]:
         far = factors[factors > FAR]
         if len(far):
             yield (
-                f"{len(far)} of {len(known)} weights are more than {FAR:.0f}× {side} than their "
+                f"{len(far)} of {len(known)} weights {'is' if len(far) == 1 else 'are'} more than "
+                f"{FAR:.0f}× {side} than {'its' if len(far) == 1 else 'their'} "
                 f"recommended std ({factor_span(far)}; see .weights); a layer needs attention only "
                 f"beyond a limit"
             )
@@ -255,7 +270,9 @@ def _copies(weights: pd.DataFrame) -> Iterator[str]:
     groups = own.groupby(["shape", "mean", "std"], sort=False)["parameter"].agg(list)
     equal = [names for names in groups if len(names) > 1]
     if equal:
-        others = f" and {len(equal) - 1} more groups" if len(equal) > 1 else ""
+        others = (
+            f" and {len(equal) - 1} more group{'s' * (len(equal) > 2)}" if len(equal) > 1 else ""
+        )
         yield (
             f"equal values at the start: {listed(equal[0], MOST_NAMED)}{others}, as copy.deepcopy "
             f"makes (in nn.TransformerEncoder too); draw them anew where each should be its own"

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from init_bench.diagnosis.judgment import ROOT, named
+from init_bench.diagnosis.judgment import RATE_FIRST, ROOT, named
 from init_bench.diagnosis.phrases import factor_span
 from init_bench.diagnosis.rules.gradient_states import GRADIENT_STATE_RULES
 from init_bench.diagnosis.rules.menu import RULES
@@ -63,7 +63,7 @@ def size(name: str, profile: pd.DataFrame, weights: pd.DataFrame) -> str:
     matrices = weights[weights["shape"].map(len) > 1]
     number = layers.isin(matrices["layer"]).sum()
     return (
-        f"{name}: {len(layers)} layers (normalizations and nonlinearities included), "
+        f"{name}: {_layers(len(layers))} (normalizations and nonlinearities included), "
         f"{number} with a weight matrix."
     )
 
@@ -122,6 +122,9 @@ def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
     need = f"{_layers(number)} {'needs' if number == 1 else 'need'}"
     first = origins.iloc[0]
     shown = f"{named(first['layer'])} first: {first['meaning']}."
+    if first["advice"].startswith(RATE_FIRST):
+        shown = f"{named(first['layer'])}: {first['meaning']}"
+        return f"{need} attention; try a smaller learning rate first. It shows at {shown}."
     if scale := _scale_of_all(origins, weights):
         return f"{need} attention; fix the scale of all weights: {scale}. It shows at {shown}"
     return f"{need} attention; fix {shown}"

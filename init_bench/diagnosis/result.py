@@ -129,7 +129,7 @@ class Diagnosis:
             self.expected,
             answer=self.summary,
             size=self._size,
-            notes=[*self.notes, *([self.rates.summary] if self.rates else [])],
+            notes=[*self.notes, *([self.rates.summary, *self.rates.notes] if self.rates else [])],
             svg=svg_of(self.figure()),
         )
 

@@ -18,11 +18,15 @@ IN_BLOCK = "in a block"
 """Verdict of a layer that deeper networks repeat, over depth."""
 
 
+UNDECIDED = "undecided"
+"""Verdict of a layer whose interval crosses an end of the tolerance."""
+
+
 VERDICTS = (
     "diverges",
     "blows up",
     "shrinks",
-    "undecided",
+    UNDECIDED,
     "does not move",
     "width-independent",
     "depth-independent",
@@ -83,7 +87,7 @@ def _verdict(low: float, high: float, over: str) -> str:
         return "blows up"
     if high < -TOLERANCE:
         return "shrinks"
-    return f"{over}-independent" if -TOLERANCE <= low and high <= TOLERANCE else "undecided"
+    return f"{over}-independent" if -TOLERANCE <= low and high <= TOLERANCE else UNDECIDED
 
 
 def layers_at_every_depth(rows: pd.DataFrame) -> pd.DataFrame:

@@ -73,7 +73,8 @@ class Record:
     def summary(self) -> str:
         """How many layer calls were captured, and which layers never ran."""
         names = {call.layer for call in self.layer_calls}
-        text = f"{self.calls} calls of {len(names)} layers"
+        number = len(names)
+        text = f"{self.calls} call{'s' * (self.calls != 1)} of {number} layer{'s' * (number != 1)}"
         return f"{text}; never ran: {', '.join(self.never_ran)}" if self.never_ran else text
 
     def to_json(self) -> str:

@@ -18,6 +18,10 @@ COLUMNS = (
 )
 
 
+NOT_IN_PAPER = "(not in the paper)"
+"""Ends the statement of a claim that is ours: it is counted apart."""
+
+
 @dataclass(frozen=True)
 class Second:
     """Describe a number to read beside the one that decides a claim."""

@@ -13,6 +13,7 @@ from init_bench.figures import claim_verdicts
 from init_bench.figures.claim_list import number_of
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
+from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER
 
 SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "threshold", "note")
 """Columns of the table in a page."""
@@ -21,15 +22,28 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 def summary_of(claims: pd.DataFrame) -> str:
     """Return how many claims hold, how many do not, and how many are undecided.
 
+    Those that are not in the paper are counted apart.
+
     Example:
-        >>> summary_of(pd.DataFrame({"verdict": ["holds", "undecided"]}))
-        '1 of 2 claims hold, 1 undecided.'
+        >>> claims = pd.DataFrame({
+        ...     "statement": ["it learns", "it is fast", "it is 3 (not in the paper)"],
+        ...     "verdict": ["holds", "does not hold", "undecided"]})
+        >>> summary_of(claims)
+        '1 of 2 claims hold, 1 does not. Not in the paper: 0 of 1 hold, 1 undecided.'
     """
-    verdicts = list(claims["verdict"]) if len(claims) else []
+    if claims.empty:
+        return _counted([], "claims ")
+    is_ours = claims["statement"].str.endswith(NOT_IN_PAPER)
+    own, ours = (list(claims.loc[rows, "verdict"]) for rows in (~is_ours, is_ours))
+    said = _counted(own, "claims ")
+    return f"{said} Not in the paper: {_counted(ours)}" if ours else said
+
+
+def _counted(verdicts: list[str], what: str = "") -> str:
     failed, undecided = verdicts.count("does not hold"), verdicts.count("undecided")
-    parts = [f"{verdicts.count('holds')} of {len(verdicts)} claims hold"]
+    parts = [f"{verdicts.count('holds')} of {len(verdicts)} {what}hold"]
     if failed:
-        parts.append(f"{failed} do not")
+        parts.append(f"{failed} {'does' if failed == 1 else 'do'} not")
     if undecided:
         parts.append(f"{undecided} undecided")
     return f"{', '.join(parts)}."

@@ -166,7 +166,9 @@ class Results:
     def summary(self) -> str:
         """Say how many cells were trained, diverged and failed, and where they are stored."""
         cells, diverged = len(self.cells), int((self.cells["status"] == "diverged").sum())
-        failed = f", {len(self.failures)} chunks failed" * bool(self.failures)
+        failed = f", {len(self.failures)} chunk{'s' * (len(self.failures) != 1)} failed" * bool(
+            self.failures
+        )
         return (
             f"{cells} {'cell' if cells == 1 else 'cells'}: {cells - diverged} trained, "
             f"{diverged} diverged{failed}. Stored in {self.folder}."

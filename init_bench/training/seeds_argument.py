@@ -10,6 +10,14 @@ AUTO: Literal["auto"] = "auto"
 """Seeds are added until the differences are clear, or a limit is reached."""
 
 
+FEWEST_OF_INTERVAL = 2
+"""Fewest seeds over which there is an interval."""
+
+
+FEWEST_TO_RANK = 3
+"""Fewest seeds from which initializers are ranked."""
+
+
 def seeds_from(
     seeds: int | Iterable[int], *, minimum: int = 1, auto: bool = False
 ) -> tuple[int, ...]:

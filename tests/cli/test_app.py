@@ -14,6 +14,7 @@ from init_bench.activations.menu import ACTIVATIONS
 from init_bench.cli.early_checks import known_inits
 from init_bench.init import ALIASES, all_inits
 from init_bench.training.executors import EXECUTORS
+from init_bench.training.seeds_argument import FEWEST_OF_INTERVAL, FEWEST_TO_RANK
 from tests.cli.in_process import Done
 from tests.cli.in_process import init_bench as _cli
 
@@ -117,7 +118,9 @@ def test_bad_words_are_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp or --inits mlp"),
+        (("bench", "mlp"), "unexpected argument 'mlp': write --tasks mlp\n"),
+        (("bench", "he_normal"), "unexpected argument 'he_normal': write --inits he_normal\n"),
+        (("bench", "my"), "unexpected argument 'my': write --tasks my or --inits my\n"),
         (("bench", "quick"), "unexpected argument 'quick': the option is --quick"),
         (("paper", "he2015", "list"), "unexpected argument 'list': the option is --list"),
         (("diagnose", "mine:net", "8,3"), "unexpected argument '8,3': write --input 8,3"),
@@ -429,3 +432,22 @@ def of_nothing() -> nn.Module:
 def of_width(width: int) -> nn.Module:
     """Return a classifier of 5 inputs and 3 classes."""
     return nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, 3))
+
+
+def test_compare_names_all_unknown_initializers_at_once() -> None:
+    done = _cli("compare", "he", "xavier")
+    assert done.returncode == 2
+    assert "unknown init 'he'" in done.stderr and "unknown init 'xavier'" in done.stderr
+
+
+FEWEST = {
+    "recommend": (f"{__name__}:of_width", FEWEST_TO_RANK),
+    "bench": ("--quick", FEWEST_OF_INTERVAL),
+}
+
+
+@pytest.mark.parametrize("verb", FEWEST)
+def test_the_fewest_seeds_of_a_verb_are_those_of_the_library(verb: str) -> None:
+    word, fewest = FEWEST[verb]
+    done = _cli(verb, word, "--seeds", str(fewest - 1))
+    assert done.returncode == 2 and f"at least {fewest}" in done.stderr

@@ -81,3 +81,11 @@ def test_several_names_meet_every_other_one_once() -> None:
 def test_names_that_make_no_pair_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
         pairs_of(names)
+
+
+def test_all_unknown_names_are_told_at_once() -> None:
+    with pytest.raises(InitBenchError) as told:
+        pairs_of(["he", "xavier", "zeros"])
+    first, second = str(told.value).splitlines()
+    assert "unknown init 'he': did you mean 'he_normal'?" in first
+    assert "unknown init 'xavier': did you mean 'xavier_normal'?" in second

@@ -348,3 +348,17 @@ def test_diagnose_takes_the_rates_of_a_report_over() -> None:
     weights = rated["parameter"].str.endswith("weight")
     ratio = (rated["update_ratio"] / plain["update_ratio"])[weights].to_numpy()
     assert ratio == pytest.approx([1, 0.25, 0.25], rel=1e-3)
+
+
+def test_an_undecided_check_says_what_decides() -> None:
+    def noisy(width: int) -> nn.Module:
+        model = mup(width)
+        scale = float(torch.randn(()).mul(0.3).exp())  # of the network's own stream
+        model.get_parameter("fc1.weight").data.mul_(scale)
+        return model
+
+    found = coord_check(
+        noisy, (64, 128), (X, Y), loss_fn=nn.functional.mse_loss, optimizer=mup_adam, seeds=3
+    )
+    assert found.worst == "undecided"
+    assert "more seeds than 3 decide it, or widths further apart than 64 to 128" in found.verdict

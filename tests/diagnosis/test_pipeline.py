@@ -388,3 +388,25 @@ def test_a_failed_look_leaves_no_hook() -> None:
     with pytest.raises(InitBenchError):
         ib.diagnose(model, torch.zeros(4, 7))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "sizes"),
+    [(nn.Linear(20, 3), (20,), "64,20"), (nn.Conv2d(3, 2, 3), (3, 8, 8), "64,3,8,8")],
+)
+def test_inputs_without_a_batch_are_refused_with_sizes_to_give(
+    layer: nn.Module, shape: tuple[int, ...], sizes: str
+) -> None:
+    model = nn.Sequential(layer, nn.ReLU())
+    with pytest.raises(InitBenchError, match=f"batch first, as in sizes {sizes} "):
+        ib.diagnose(model, torch.randn(shape))
+    assert ib.diagnose(model, torch.randn(4, *shape)).healthy
+
+
+def test_a_last_layer_is_told_a_rule_of_gain_1() -> None:
+    model = nn.Sequential(nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 4))
+    ib.initialize(model, "normal(std=4)", seed=0)
+    x = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
+    found = ib.diagnose(model, x, torch.arange(64) % 4).verdicts.set_index("layer")["advice"]
+    assert "as he_normal does before a ReLU" in found["0"]
+    assert "as lecun_normal does" in found["2"] and "he_normal" not in found["2"]

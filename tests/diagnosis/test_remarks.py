@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import init_bench as ib
+from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.remarks import USUAL_RMS, remarks_on_inputs
 from init_bench.errors import InitBenchError
 from tests.models_to_diagnose import batch, sound
@@ -206,3 +207,74 @@ def test_a_loss_may_leave_out_targets_that_are_missing() -> None:
         return (output - targets)[~targets.isnan()].square().mean()
 
     assert math.isfinite(ib.diagnose(sound(), X, targets, masked).loss)
+
+
+def classifier(*last: nn.Module) -> nn.Module:
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 10), *last)
+    ib.initialize(model, "he_normal", seed=0)
+    return model
+
+
+def floor_told(model: nn.Module, loss_fn: Loss | None, targets: Tensor) -> bool:
+    inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    said = " ".join(ib.diagnose(model, inputs, targets, loss_fn).notes)
+    return "loss gets probabilities" in said and "cannot fall below 1.46" in said
+
+
+CLASSES = torch.arange(64) % 10
+
+
+@pytest.mark.parametrize(
+    "loss_fn",
+    [None, nn.functional.cross_entropy, nn.CrossEntropyLoss(label_smoothing=0.1)],
+    ids=["ours", "function", "module"],
+)
+def test_a_cross_entropy_of_probabilities_is_told(loss_fn: Loss | None) -> None:
+    assert floor_told(classifier(nn.Softmax(1)), loss_fn, CLASSES)
+    assert not floor_told(classifier(), loss_fn, CLASSES)
+    assert not floor_told(classifier(nn.LogSoftmax(1)), loss_fn, CLASSES)  # a second is harmless
+
+
+def test_probabilities_are_no_fault_of_another_loss() -> None:
+    def log_likelihood(output: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.nll_loss(output.log(), targets)
+
+    model = classifier(nn.Softmax(1))
+    assert not floor_told(model, log_likelihood, CLASSES)
+    one_hot = nn.functional.one_hot(CLASSES, 10).float()
+    assert not floor_told(model, nn.functional.mse_loss, one_hot)
+
+
+def test_what_appeared_during_training_names_the_rate_first() -> None:
+    def far(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=100.0)
+
+    found = ib.diagnose(sound(), X, Y, capture_at=3, optimizer=far)
+    origins = found.bad[found.bad["cause"] == ""]
+    assert set(origins["step"]) == {3}
+    words = "it appeared during training: try a smaller learning rate first"
+    assert origins["advice"].str.startswith(words).all()
+    assert "Step 3" in found.summary and "try a smaller learning rate first" in found.summary
+
+
+def test_what_was_there_at_step_0_is_not_laid_to_the_rate() -> None:
+    def slow(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=1e-6)
+
+    model = sound()
+    model[2].weight.data.mul_(1e-4)  # type: ignore[index]
+    found = ib.diagnose(model, X, Y, capture_at=1, optimizer=slow)
+    assert 1 in set(found.bad["step"]) and "learning rate first" not in str(found)
+
+
+def test_one_weight_and_one_layer_are_told_in_the_singular() -> None:
+    model = sound()
+    model.get_parameter("fc3.weight").data.mul_(1 / 100)
+    said = " ".join(ib.diagnose(model, X, Y).notes)
+    assert "1 of 6 weights is more than 3× smaller than its recommended std" in said
+    alone = nn.Linear(8, 4)
+    inputs = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    assert "1 layer (normalizations" in ib.diagnose(alone, inputs).headline
+    with ib.capture(alone) as record:
+        alone(inputs)
+    assert record.summary == "1 call of 1 layer"

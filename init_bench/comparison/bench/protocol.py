@@ -6,7 +6,7 @@ from typing import Literal
 
 from init_bench.errors import InitBenchError
 from init_bench.statistics.planned_looks import planned_looks
-from init_bench.training.seeds_argument import AUTO, seeds_from
+from init_bench.training.seeds_argument import AUTO, FEWEST_OF_INTERVAL, seeds_from
 
 FIRST_TUNING_SEED = 1_000_000
 """Rates are chosen on seeds from here on, which no final run uses."""
@@ -92,7 +92,7 @@ def protocol_from(seeds: Seeds, *, quick: bool) -> Protocol:
         return usual
     if isinstance(seeds, str) and seeds == AUTO:
         return replace(usual, adds_seeds=True)
-    chosen = seeds_from(seeds, minimum=2, auto=True)
+    chosen = seeds_from(seeds, minimum=FEWEST_OF_INTERVAL, auto=True)
     if max(chosen) >= FIRST_TUNING_SEED:
         raise InitBenchError(
             f"seeds must be below {FIRST_TUNING_SEED}, from where on rates are tuned; got {seeds!r}"

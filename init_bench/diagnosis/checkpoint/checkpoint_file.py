@@ -87,17 +87,17 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # files of older releases are what one audits
             held = _load(path)
-    except pickle.UnpicklingError as cause:
-        found = ", ".join(re.findall(r"GLOBAL (\S+)", str(cause))) or "of an unknown class"
+    except Exception as cause:  # a damaged archive fails in many ways
+        found = ", ".join(re.findall(r"GLOBAL (\S+)", str(cause)))
+        if not found or not isinstance(cause, pickle.UnpicklingError):
+            raise InitBenchError(
+                f"{path} cannot be read: it is no file of torch.save, or is damaged; copy or "
+                f"download it again"
+            ) from cause
         raise InitBenchError(
             f"{path} holds Python objects beside tensors ({found}), and to read them would run "
             f"their code. If you trust it, load it yourself, with torch.load(path, "
             f"weights_only=False), and pass its state_dict() to ib.audit"
-        ) from cause
-    except Exception as cause:  # a damaged archive fails in many ways
-        raise InitBenchError(
-            f"{path} cannot be read, it is damaged or no file of torch.save: "
-            f"{type(cause).__name__}: {first_line(cause)}"
         ) from cause
     if not isinstance(held, Mapping):
         raise InitBenchError(

@@ -98,7 +98,8 @@ def change_answer(table: pd.DataFrame) -> str:
         for state, words in CHANGES.items()
         if (states == state).any()
     ]
-    return f"{equal} of {number} parameters have equal bits; {'; '.join(said)}." + _hint(table)
+    have = "has" if equal == 1 else "have"
+    return f"{equal} of {number} parameters {have} equal bits; {'; '.join(said)}." + _hint(table)
 
 
 def shown_changes(table: pd.DataFrame) -> pd.DataFrame:

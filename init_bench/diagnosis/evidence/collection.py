@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.chance import chance_loss, loss_of_zeros
+from init_bench.diagnosis.evidence.chance import chance_loss, loss_floor, loss_of_zeros
 from init_bench.diagnosis.evidence.gradient_states import gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
     check_attached,
+    check_batch,
     check_layers,
     check_loss_fn,
     check_parameters,
@@ -72,6 +73,8 @@ class Evidence:
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
+        loss_floor: what the loss cannot fall below because it gets probabilities, see
+            ``chance.loss_floor``; nan where it does not.
         measured: what measures returned of it, by measure: several rules may judge one.
     """
 
@@ -84,6 +87,7 @@ class Evidence:
     attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
     products: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PRODUCTS)))
     chance: float = math.nan
+    loss_floor: float = math.nan
     measured: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -146,6 +150,7 @@ def _collect(
         attention=_attention_table(tracker),
         products=_product_table(tracker),
         chance=chance,
+        loss_floor=loss_floor(loss_fn, ran.output, targets, ran.loss),
     )
 
 
@@ -175,6 +180,7 @@ def _run_tracked(
         if loss_fn is not None:
             loss, of_zeros = _backward(tracker, loss_fn, output, targets)
     check_layers(view.model, tracker.calls)
+    check_batch(view.modules, inputs, tracker.calls)
     gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
     return _Pass(tracker, output, gradients, loss, of_zeros)
 

@@ -1,6 +1,6 @@
 """Check that inputs, outputs, targets and loss fit before evidence is collected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.layer_call import LayerCall
-from init_bench.hooks.model_call import shapes
+from init_bench.hooks.model_call import first_argument, shapes
 from init_bench.hooks.nested_tensors import nonfinite_in, tensors_in
 
 
@@ -43,6 +43,29 @@ def check_layers(model: nn.Module, calls: Sequence[LayerCall]) -> None:
         raise InitBenchError(
             f"no layer of this {type(model).__name__} returns a floating-point tensor: there is "
             f"nothing to measure"
+        )
+
+
+UNBATCHED: dict[type[nn.Module], int] = {
+    nn.Linear: 1,
+    nn.Conv1d: 2,
+    nn.Conv2d: 3,
+    nn.Conv3d: 4,
+}
+"""Dimensions of a single sample, without a batch, that a layer takes too."""
+
+
+def check_batch(modules: Mapping[str, nn.Module], inputs: Any, calls: Sequence[LayerCall]) -> None:
+    """Refuse inputs that the first layer takes for one sample: they have no batch dimension."""
+    first, layer = first_argument(inputs), calls[0].layer
+    kind: type = type(modules.get(layer))
+    single = UNBATCHED.get(kind)
+    if isinstance(first, Tensor) and first.dim() == calls[0].input.get("dimensions") == single:
+        sizes = ",".join(map(str, (64, *first.shape)))
+        raise InitBenchError(
+            f"inputs {shapes(inputs)} are a single sample without a batch dimension for layer "
+            f'"{layer}" ({kind.__name__}), and samples are compared: put the batch first, as in '
+            f"sizes {sizes} (--input {sizes} on the command line)"
         )
 
 

@@ -1,6 +1,6 @@
 """Give every trial the same minibatches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -57,6 +57,11 @@ class Minibatches:
             return tensor[chosen.to(tensor.device)]
 
         return map_tensors(rows, self.inputs), map_tensors(rows, self.targets)
+
+    def remarks(self) -> Iterator[str]:
+        """Say how much of the inputs a step sees, where that is not all of them."""
+        if self.samples > BATCH:
+            yield f"Each step drew {BATCH} of the {self.samples} samples given."
 
     def _load(self, step: int) -> None:
         """Read the loader as far as ``step``, at most ``MOST_KEPT`` minibatches."""

@@ -116,7 +116,7 @@ def rate_window(
         horizon=steps,
         curvature=curvature,
         scale_free=scale_free,
-        notes=_notes(model, curvature),
+        notes=(*learner.batches.remarks(), *_notes(model, curvature)),
     )
 
 

@@ -157,7 +157,8 @@ class RateWindow:
         if len(self.scale_free):
             per_lr = self.scale_free["effective_rate_per_lr"]
             said.append(
-                f"Effective rate of {len(per_lr)} scale-free weights: {per_lr.min():.2g} to "
+                f"Effective rate of {len(per_lr)} scale-free weight{'s' * (len(per_lr) != 1)}: "
+                f"{per_lr.min():.2g} to "
                 f"{per_lr.max():.2g} times the learning rate (1/‖W‖²)."
             )
         return said

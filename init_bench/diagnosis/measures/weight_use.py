@@ -110,9 +110,23 @@ def _redraws(evidence: Evidence) -> dict[str, str]:
     known = known[known["std"] > 0].drop_duplicates("layer", keep=False)
     return {
         row["layer"]: f"draw these weights with std {row['recommended_std']:.3g}, not "
-        f"{row['std']:.3g}: gain/√fan_in, as he_normal does before a ReLU"
+        f"{row['std']:.3g}: gain/√fan_in, "
+        f"{_rule_of(row['recommended_std'] * row['fan_in'] ** 0.5)}"
         for row in known.to_dict("records")
     }
+
+
+def _rule_of(gain: float) -> str:
+    """Return the initializer that draws with ``gain``, or else the gain itself.
+
+    Example:
+        >>> _rule_of(1.0), _rule_of(math.sqrt(2)), _rule_of(5 / 3)
+        ('as lecun_normal does', 'as he_normal does before a ReLU', 'of gain 1.67')
+    """
+    for rule, own in {"lecun_normal does": 1.0, "he_normal does before a ReLU": 2**0.5}.items():
+        if math.isclose(gain, own, rel_tol=0.01):
+            return f"as {rule}"
+    return f"of gain {gain:.3g}"
 
 
 def _small_outputs(rows: pd.DataFrame) -> pd.Series:

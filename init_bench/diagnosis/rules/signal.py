@@ -83,7 +83,7 @@ DEPTH_SIGNAL_RULES = (
         meaning="the output is almost the same for all samples",
         advice="all samples get the same answer, and the gradient of the layers before is as "
         "small: draw the weights of every layer with std = gain/√fan_in (he_normal for ReLU), the "
-        "last included",
+        "last with gain 1 (lecun_normal)",
     ),
     too_large(
         "exploding_signal",
@@ -92,7 +92,8 @@ DEPTH_SIGNAL_RULES = (
         10**2.53,  # calibration: fitted, widened to 1 % false alarms
         meaning="the output is {size}",
         advice="the loss starts far above chance and its first steps destroy the weights: a "
-        "smaller last layer, all weights with std = gain/√fan_in (he_normal for ReLU)",
+        "smaller last layer (lecun_normal), all weights with std = gain/√fan_in (he_normal for "
+        "ReLU)",
     ),
 )
 """For what builds up over depth."""

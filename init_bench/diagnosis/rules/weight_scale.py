@@ -19,7 +19,8 @@ WEIGHT_SCALE_RULES = (
         LARGE,
         local=True,
         meaning="its weights are {size}",
-        advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU",
+        advice="divide these weights: std = gain/√fan_in, such as he_normal before a ReLU, "
+        "lecun_normal for a last layer",
     ),
     too_small(
         "vanishing_signal",
@@ -29,7 +30,8 @@ WEIGHT_SCALE_RULES = (
         local=True,
         meaning="its weights are {size}",
         advice="these weights are too small for their fan_in: std = gain/√fan_in, such as "
-        "he_normal before a ReLU; all zero is sound only at the end of a residual branch",
+        "he_normal before a ReLU, lecun_normal for a last layer; all zero is sound only at the end "
+        "of a residual branch",
     ),
 )
 """For weights whose scale later layers meet."""

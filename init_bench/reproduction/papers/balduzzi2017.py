@@ -21,7 +21,7 @@ from torch import Tensor
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_, looks_linear_
-from init_bench.reproduction.claim_verdicts import Claim, Values
+from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER, Claim, Values
 from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import value_of
 from init_bench.theory import MeanField, gradient_correlation
@@ -148,7 +148,7 @@ PICTURES = {
             ),
             Claim(
                 "theory",
-                "the correlation is Π κ₀ (not in the paper)",
+                f"the correlation is Π κ₀ {NOT_IN_PAPER}",
                 f"{_AT}, plain, 10 layers, measured over expected",
                 value_of(CORRELATION, PLAIN, 10),
                 frame="ratio",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import initialize
-from init_bench.reproduction.claim_verdicts import Claim
+from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER, Claim
 from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import farthest_ratio, ratio, value_of
 from init_bench.theory import sine_length
@@ -127,7 +127,7 @@ PICTURES = {
             ),
             Claim(
                 "fixed-point",
-                "they settle at std 0.8926 (not in the paper)",
+                f"they settle at std 0.8926 {NOT_IN_PAPER}",
                 f"{_STD}, relative distance from 0.8926, largest from layer 3 on",
                 farthest_ratio(STD, PLAIN),
                 frame="ratio",

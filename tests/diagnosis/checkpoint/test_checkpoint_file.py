@@ -88,7 +88,7 @@ REFUSALS = {
     "empty folder": "holds no .safetensors file",
     "text": "a.txt cannot be audited: give a file that ends in",
     "cut safetensors": "cut off or no safetensors file.*download it again",
-    "cut pickle": "it is damaged or no file of torch.save",
+    "cut pickle": "cannot be read: it is no file of torch.save, or is damaged",
     "objects": r"Python objects beside tensors \(torch.nn.*weights_only=False",
     "list": "holds a list, not a state dict: save model.state_dict()",
     "no tensors": "is no state dict.*its keys are: 'epoch'",
@@ -106,3 +106,10 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "a.safetensors").write_bytes(b"")
     with pytest.raises(InitBenchError, match="pip install safetensors"):
         ib.audit(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("junk", [b"hello junk, not a model", bytes(range(256)), b"\x80\x02}q."])
+def test_junk_is_refused_without_the_readers_own_error(junk: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(junk)
+    with pytest.raises(InitBenchError, match=r"a\.pt cannot be read: it is no file of torch\.save"):
+        ib.audit(tmp_path / "a.pt")

@@ -296,3 +296,12 @@ def test_diagnose_shows_the_window_when_asked() -> None:
     assert json.loads(diagnosis.to_json())["rates"]["high"] == pytest.approx(diagnosis.rates.high)
     assert "Window of rates" in diagnosis._repr_html_()
     assert ib.diagnose(perceptron(), X, Y).rates is None
+
+
+def test_a_window_says_how_many_samples_each_step_drew() -> None:
+    inputs = torch.randn(300, X.shape[1], generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(300) % 2
+    window = ib.rate_window(perceptron(), inputs, targets, rates=(0.01, 0.1, 1.0))
+    words = "Each step drew 128 of the 300 samples given."
+    assert words in window.notes and words in str(window)
+    assert not any("drew" in note for note in ib.rate_window(perceptron(), X[:128], Y[:128]).notes)
