@@ -11,9 +11,12 @@ from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.pair_verdicts import Record, records, unit_of
 from init_bench.figures.export import svg_of
 
+_CONFIDENCE = "95 % for training, 96 % for speed, 99.9 % for draws."
+
+
 LEGEND = {
-    "[": "[low, high]: interval of the number before it, 95 % for training, 96 % for speed, "
-    "99.9 % for draws.",
+    "[": f"[low, high]: interval of the number before it, {_CONFIDENCE}",
+    "ci_low": f"ci_low, ci_high: ends of the interval of the value, {_CONFIDENCE}",
     "KS distance": "KS distance: largest gap between the cumulative distributions of the weights, "
     "from 0 (equal) to 1.",
     "p_holm": "p_holm: p-value, corrected for the number of tests (Holm). A difference counts "

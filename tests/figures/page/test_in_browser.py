@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 import init_bench as ib
 from init_bench.cli.report_verb import write_report
+from init_bench.figures.page import Page, histograms_section, render
 from init_bench.theory import expected_of_runs
 
 WIDTHS, HEIGHT = (360, 900, 1600), 800
@@ -310,3 +312,17 @@ def test_without_javascript_the_answer_and_a_picture_are_there(
     assert "lowest loss" in page.locator(".answer").inner_text()
     assert page.locator("#every-run tbody tr").count() == 16
     context.close()
+
+
+def test_layers_of_the_same_bins_have_the_same_axis(browser: Any, tmp_path: Path) -> None:
+    middle = [0.0] * 10
+    middle[4:6] = [0.5, 0.5]
+    bins = pd.DataFrame({"centre": [(i + 0.5) / 10 for i in range(10)], "width": 0.1})
+    layers = [bins.assign(layer=1, share=0.1), bins.assign(layer=2, share=middle)]
+    frame = pd.concat(layers).assign(init="he_normal", std=0.1, sample_std=0.1)
+    section = histograms_section(frame, ["init"], lead="")
+    path = tmp_path / "page.html"
+    path.write_text(render(Page(title="", answer="", sections=[section])))
+    plot = Opened(browser, path).page.locator(".plot")
+    ranges = plot.evaluate("(plot) => [plot.layout.xaxis.range, plot.layout.xaxis2.range]")
+    assert ranges[0] == ranges[1] == pytest.approx([-0.03, 1.03])

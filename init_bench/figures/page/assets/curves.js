@@ -42,7 +42,7 @@ function drawCurves(section, data, read) {
   const drawn = lines.map((line) => smoothed(line.loss, window));
   const under = hiddenBy(drawn);
   lines.forEach((line, n) => {
-    const style = lineStyle(line.at[0]);
+    const style = lineStyle(line.at[0], data.axes);
     const repeat = (repeats[line.at[0]] = (repeats[line.at[0]] ?? -1) + 1);
     const dash = repeat || under[n] ? DASHES[Math.max(repeat, under[n]) % DASHES.length] : style.dash;
     const y = drawn[n];

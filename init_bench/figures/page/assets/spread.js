@@ -17,11 +17,11 @@ function drawSpread(section, data, read) {
   const x = line.layers.map((_, i) => i + 1);
   const ends = (low, high) => ({ x: x.flatMap((i) => [i, i, null]), y: x.flatMap((_, i) => [low(i), high(i), null]) });
   const wide = Math.max(4, Math.min(22, 420 / x.length));
-  const stroke = color("c0");
+  const stroke = color(data.axes.colors[line.at[0]]);
   const hover = line.layers.map((name, i) => `${plain(name)}<br>mean ${number(line.mean[i])}, std ${number(line.std[i])}<br>${number(line.min[i])} to ${number(line.max[i])}<br>exact zeros ${(100 * (line.zero[i] ?? 0)).toFixed(1)} %`);
   const traces = [
     { ...ends((i) => line.min[i], (i) => line.max[i]), mode: "lines", line: { color: stroke, width: 1.5 }, hoverinfo: "skip" },
-    { ...ends((i) => line.mean[i] - line.std[i], (i) => line.mean[i] + line.std[i]), mode: "lines", line: { color: color("c0", 0.45), width: wide }, hoverinfo: "skip" },
+    { ...ends((i) => line.mean[i] - line.std[i], (i) => line.mean[i] + line.std[i]), mode: "lines", line: { color: color(data.axes.colors[line.at[0]], 0.45), width: wide }, hoverinfo: "skip" },
     { x, y: line.mean, mode: "markers", marker: { color: color("ink"), size: 6 }, customdata: hover, hovertemplate: "%{customdata}<extra></extra>" },
   ];
   const top = Math.max(...chosen.flatMap((each) => each.max.filter((value) => value !== null)));
