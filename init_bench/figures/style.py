@@ -15,9 +15,9 @@ from init_bench.errors import InitBenchError
 PALETTE = {
     # Okabe & Ito, "Color Universal Design", 2008; lines differ in dash and marker as well.
     "blue": ("#0072B2", "#4EA9E0"),
-    "orange": ("#E69F00", "#E8B53F"),
+    "orange": ("#E69F00", "#F2C14E"),
     "green": ("#009E73", "#34C79C"),
-    "red": ("#D55E00", "#F0884A"),
+    "red": ("#D55E00", "#F2703D"),
     "purple": ("#CC79A7", "#DD8FBD"),
     "sky": ("#56B4E9", "#9AD8FA"),
     # Tol, "Color Schemes", 2021, muted.

@@ -142,6 +142,18 @@ def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     assert found.wrong == []
 
 
+def test_a_page_without_script_scrolls_its_table_and_not_itself(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 8))
+    paths = ib.audit(model).save(tmp_path)
+    page = browser.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT})
+    page.goto(next(path for path in paths if path.suffix == ".html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[0]
+    assert page.evaluate("[...document.images, ...document.querySelectorAll('svg')].length") == 1
+    page.close()
+
+
 @pytest.mark.slow
 def test_choices_change_what_is_drawn(run: Opened) -> None:
     found = run
@@ -160,6 +172,16 @@ def test_choices_change_what_is_drawn(run: Opened) -> None:
     step.press("End")
     assert "Step 20" in found.words("signal-and-gradient-over-depth")
     assert found.wrong == []
+
+
+def test_runs_that_diverged_do_not_press_the_others_to_the_ground(run: Opened) -> None:
+    section = run.page.locator("#loss-curves")
+    section.get_by_label("lr", exact=True).select_option(label="all")
+    top = "(plot) => plot._fullLayout.yaxis.range[1]"
+    assert section.locator(".plot").evaluate(top) < 10
+    assert "The axis leaves out" in section.locator(".remark").inner_text()
+    section.get_by_label("lr", exact=True).select_option(label="0.01")
+    assert "The axis" not in section.locator(".remark").inner_text()
 
 
 def test_histograms_are_followed_over_captured_steps(run: Opened) -> None:

@@ -58,7 +58,7 @@ function barsOf(panel, data, panels) {
     const [column, row] = [i % across, Math.floor(i / across)];
     const x0 = column * (width + gapX);
     const y1 = 1 - row * (height + gapY);
-    figure[`xaxis${part}`] = axis("", { domain: [x0, x0 + width], anchor: `y${part}`, nticks: 4, ...rangeOf(i, panels, data) });
+    figure[`xaxis${part}`] = axis("", { domain: [x0, x0 + width], anchor: `y${part}`, nticks: narrow() ? 3 : 4, tickangle: 0, exponentformat: "e", ...rangeOf(i, panels, data) });
     figure[`yaxis${part}`] = axis(column ? "" : "share", { domain: [y1 - height, y1], anchor: `x${part}`, rangemode: "tozero", nticks: 4, tickformat: ".0%", ...(i ? { matches: "y", showticklabels: !column } : {}) });
     figure.annotations.push({ xref: "paper", yref: "paper", x: x0, y: y1, xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>layer ${plain(layer.name)}</b><br>${spreadOf(layer)}`, font: { size: 11.5, color: color("ink") } });
     return { type: "bar", x: centersOf(layer), y: sharesOf(layer, data), width: layer.width, xaxis: `x${part}`, yaxis: `y${part}`, marker: { color: bar, line: { width: 0 } }, hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>" };

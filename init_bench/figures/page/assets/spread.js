@@ -28,6 +28,7 @@ function drawSpread(section, data, read) {
   const bottom = Math.min(...chosen.flatMap((each) => each.min.filter((value) => value !== null)));
   const room = 0.08 * (top - bottom) || 1;
   const zeros = x.length <= 20 ? x.map((i) => ({ x: i, y: line.max[i - 1], yshift: 9, showarrow: false, text: line.zero[i - 1] > 0 ? `${Math.round(100 * line.zero[i - 1])} %` : "", font: { size: 11, color: color("quiet") } })) : [];
-  const figure = { height: 380, hovermode: "closest", annotations: zeros, xaxis: axis("hidden layer", { range: [0.4, x.length + 0.6], ...(x.length <= 20 ? { dtick: 1 } : {}) }), yaxis: axis("activation", { range: [bottom - room, top + 1.6 * room] }) };
+  const annotations = line.max.some((value) => value !== null) ? zeros : [nothing("no finite value at this step")];
+  const figure = { height: 380, hovermode: "closest", annotations, xaxis: axis("hidden layer", { range: [0.4, x.length + 0.6], ...(x.length <= 20 ? { dtick: 1 } : {}) }), yaxis: axis("activation", { range: [bottom - room, top + 1.6 * room] }) };
   return show(section, traces, figure, `Spread of activations at step ${line.step}: std ${line.layers.map((name, i) => `${name} ${number(line.std[i])}`).join(", ")}.`);
 }
