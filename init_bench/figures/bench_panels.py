@@ -108,4 +108,4 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, shown: Sequence[str]) -> None:
         low = np.maximum(mean - half, 0)  # no loss is negative
         ax.fill_between(steps, low, mean + half, color=line["color"], alpha=0.15)
     ax.set(xlabel="step", ylabel="training loss")
-    ax.legend(frameon=False, fontsize=8, handlelength=3)
+    ax.legend(framealpha=0.8, edgecolor="none", fontsize=8, handlelength=3)

@@ -218,6 +218,16 @@ def test_the_benchmark_compares_tasks_by_their_lowest_loss(bench: Opened) -> Non
     assert bench.page.evaluate(drawn) and bench.page.locator(".image img").count() > 1
 
 
+def test_a_narrow_color_bar_leaves_its_name_to_the_choice_above(bench: Opened) -> None:
+    title = "(plot) => plot.data[0].colorbar.title.text"
+    plot = bench.page.locator("#heat-map .plot")
+    assert plot.evaluate(title) != ""
+    bench.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+    bench.page.wait_for_selector("#heat-map .plot[data-size=narrow]")
+    assert plot.evaluate(title) == ""
+    bench.page.set_viewport_size({"width": WIDTHS[1], "height": HEIGHT})
+
+
 def test_intervals_are_sorted_by_their_value(bench: Opened) -> None:
     table = bench.page.locator("#siren")
     table.get_by_role("button", name="loss at the end").click()
@@ -297,6 +307,14 @@ def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
     found.page.get_by_role("button", name="Switch to light colors").click()
     assert found.page.evaluate(ground) == light != dark
     assert found.wrong == []
+
+
+def test_a_print_names_the_step_and_the_choices_that_are_on(run: Opened) -> None:
+    run.page.emulate_media(media="print")
+    assert run.page.locator("#loss-curves").get_by_text("log steps").is_hidden()
+    spread = run.page.locator("#activations-during-training")
+    assert spread.get_by_text("step 20", exact=True).is_visible()
+    run.page.emulate_media(media="screen")
 
 
 def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
