@@ -176,6 +176,7 @@ def test_choices_change_what_is_drawn(run: Opened) -> None:
 
 def test_runs_that_diverged_do_not_press_the_others_to_the_ground(run: Opened) -> None:
     section = run.page.locator("#loss-curves")
+    section.get_by_label("log loss").uncheck()
     section.get_by_label("lr", exact=True).select_option(label="all")
     top = "(plot) => plot._fullLayout.yaxis.range[1]"
     assert section.locator(".plot").evaluate(top) < 10
@@ -310,6 +311,7 @@ def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
 
 
 def test_a_print_names_the_step_and_the_choices_that_are_on(run: Opened) -> None:
+    run.page.locator("#loss-curves").get_by_label("log steps").uncheck()
     run.page.emulate_media(media="print")
     assert run.page.locator("#loss-curves").get_by_text("log steps").is_hidden()
     spread = run.page.locator("#activations-during-training")
