@@ -72,8 +72,8 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
     legend = "<br>".join(escape(line) for line in legend_of(*verdicts.values(), *measured))
-    table = f'<table style="white-space: normal">{head}{"".join(cells)}</table>'
-    return f"{table}<p>{legend}</p>{scrolled_svg_of(figure)}"
+    verdict_table = f'<table style="white-space: normal">{head}{"".join(cells)}</table>'
+    return f"{verdict_table}<p>{legend}</p>{scrolled_svg_of(figure)}"
 
 
 def measured_lines(rows: pd.DataFrame) -> list[str]:
