@@ -1,6 +1,8 @@
 """Make the page of a comparison: the verdict on each pair, its curves and its numbers."""
 
+import itertools
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +56,10 @@ def report(
     """
     pairs = list(verdicts)
     lines = dict(zip(pairs, headlines(dict(verdicts)), strict=True))
-    items = [(_severity(verdicts[p]), lines[p], "\n".join(_measured(table, p))) for p in pairs]
-    sections = [list_section(items, title="Verdicts")]
+    measured = {pair: _measured(table, pair) for pair in pairs}
+    items = [(_severity(verdicts[p]), lines[p], "\n".join(measured[p])) for p in pairs]
+    lead = " ".join(legend_of(*itertools.chain.from_iterable(measured.values())))
+    sections = [list_section(items, title="Verdicts", lead=lead)]
     if len(curves) and len(cells):
         sections.append(_curves(curves, cells))
     return render(
@@ -113,13 +117,17 @@ def _curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Section:
 
 
 def _numbers(table: pd.DataFrame) -> Section:
-    lines = [line for pair in table["pair"].unique() for line in _measured(table, pair)]
-    lead = " ".join(legend_of(*lines))
-    return table_section(table[list(SHOWN)], title="All numbers", lead=lead)
+    shown = table[list(SHOWN)]
+    texts = shown.select_dtypes(exclude="number").astype(str).to_numpy().ravel()
+    lead = " ".join(legend_of(*SHOWN, *texts, "shape"))  # settings are shapes without the word
+    words = {name: name for name in SHOWN}  # as the legend has them
+    return table_section(shown, title="All numbers", lead=lead, words=words)
 
 
 def _measured(table: pd.DataFrame, pair: str) -> list[str]:
-    return measured_lines(table[table["pair"] == pair])
+    """Return what was measured of a pair, each line with its question and a colon."""
+    lines = measured_lines(table[table["pair"] == pair])
+    return [re.sub(r"^(\w+) {2,}", r"\1: ", line) for line in lines]
 
 
 def _severity(verdict: str) -> str:

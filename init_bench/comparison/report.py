@@ -9,11 +9,14 @@ from matplotlib.figure import Figure
 
 from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.pair_verdicts import Record, records, unit_of
-from init_bench.figures.export import svg_of
+from init_bench.figures.export import scrolled_svg_of
+
+_CONFIDENCE = "95 % for training, 96 % for speed, 99.9 % for draws."
+
 
 LEGEND = {
-    "[": "[low, high]: interval of the number before it, 95 % for training, 96 % for speed, "
-    "99.9 % for draws.",
+    "[": f"[low, high]: interval of the number before it, {_CONFIDENCE}",
+    "ci_low": f"ci_low, ci_high: ends of the interval of the value, {_CONFIDENCE}",
     "KS distance": "KS distance: largest gap between the cumulative distributions of the weights, "
     "from 0 (equal) to 1.",
     "p_holm": "p_holm: p-value, corrected for the number of tests (Holm). A difference counts "
@@ -69,7 +72,8 @@ def html_of(table: pd.DataFrame, verdicts: dict[str, str], figure: Figure) -> st
     ]
     head = "<tr><th>pair (a vs b)</th><th>verdict</th><th>measured</th></tr>"
     legend = "<br>".join(escape(line) for line in legend_of(*verdicts.values(), *measured))
-    return f"<table>{head}{''.join(cells)}</table><p>{legend}</p>{svg_of(figure)}"
+    verdict_table = f'<table style="white-space: normal">{head}{"".join(cells)}</table>'
+    return f"{verdict_table}<p>{legend}</p>{scrolled_svg_of(figure)}"
 
 
 def measured_lines(rows: pd.DataFrame) -> list[str]:

@@ -68,7 +68,7 @@ def report(
         Page(
             title=f"Initialization of {size.partition(':')[0]}",
             answer=answer,
-            notes=[size, *notes],
+            notes=[size, *map(_capital, notes)],
             sections=sections,
             facts={"versions": ", ".join(f"{k} {v}" for k, v in versions().items())},
             command=command_of({"command": sys.argv}),
@@ -89,10 +89,10 @@ def _first(verdicts: pd.DataFrame) -> list[Section]:
 def _findings(verdicts: pd.DataFrame, *, several: bool) -> Iterator[tuple[str, str, str]]:
     """Yield severity, head and text of each finding."""
     for row in verdicts.to_dict("records"):
-        if row["severity"] == "ok":
-            yield "ok", _capital(f"{row['meaning']}"), row["quantity"]
-            continue
         step = f"Step {row['step']}, " if several else ""
+        if row["severity"] == "ok":
+            yield "ok", _capital(f"{step}{row['meaning']}"), _capital(row["quantity"])
+            continue
         head = f"{step}{named(row['layer'])}: {row['verdict']}"
         yield row["severity"], _capital(head), _text(row)
 

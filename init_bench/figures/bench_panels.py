@@ -105,7 +105,7 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, shown: Sequence[str]) -> None:
         half = special.stdtrit(n - 1, 0.975) * by_step.std(axis=1) / np.sqrt(n)
         line = {k: v for k, v in line_of(init, position).items() if k != "marker"}
         ax.plot(steps, mean, label=init, **line)
-        low = np.maximum(mean - half, 0)  # as the tables: no loss is negative
+        low = np.maximum(mean - half, 0)  # no loss is negative
         ax.fill_between(steps, low, mean + half, color=line["color"], alpha=0.15)
     ax.set(xlabel="step", ylabel="training loss")
-    ax.legend(frameon=False, fontsize=8, handlelength=3)
+    ax.legend(framealpha=0.8, edgecolor="none", fontsize=8, handlelength=3)

@@ -20,6 +20,24 @@ DPI = 150
 _UNDATED: dict[str, Mapping[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
 
+PAGE_HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0 auto; max-width: 72rem; padding: 1.5rem clamp(1rem, 4vw, 3rem);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }}
+table {{ display: block; overflow-x: auto; border-collapse: collapse; font-size: .9rem;
+  white-space: nowrap; }}
+thead tr {{ text-align: left !important; }}
+th, td {{ padding: .3rem .9rem .3rem 0; vertical-align: top; text-align: left; }}
+tbody tr {{ border-top: 1px solid #8886; }}
+td:first-child {{ white-space: normal; max-width: 22rem; overflow-wrap: break-word; }}
+@media (max-width: 40rem) {{ td:first-child {{ max-width: 10rem; }} }}
+svg {{ max-width: max(100%, 46rem); height: auto; margin-top: 1.5rem; }}
+</style></head>
+"""
+"""Head of a page without script: wide tables scroll, it follows the theme of the system."""
+
+
 class Result(Protocol):
     """What every result can do: show itself as a figure, as JSON and as HTML."""
 
@@ -76,10 +94,15 @@ def svg_of(figure: Figure) -> str:
     return "<svg" + text.getvalue().partition("<svg")[2]
 
 
+def scrolled_svg_of(figure: Figure) -> str:
+    """Return the figure as an SVG element that scrolls sideways where it has not enough room."""
+    return f'<div style="overflow-x: auto">{svg_of(figure)}</div>'
+
+
 def page_of(summary: str, table: pd.DataFrame, figure: Figure) -> str:
     """Return the answer, the table and the figure of a result as HTML without JavaScript."""
     rows = table.to_html(index=False, float_format="{:.3g}".format, border=0)
-    return f"<div><p><b>{html.escape(summary)}</b></p>{rows}{svg_of(figure)}</div>"
+    return f"<div><p><b>{html.escape(summary)}</b></p>{rows}{scrolled_svg_of(figure)}</div>"
 
 
 def files_of(result: Result, name: str, *, page: str = "") -> dict[str, bytes]:
@@ -89,8 +112,8 @@ def files_of(result: Result, name: str, *, page: str = "") -> dict[str, bytes]:
     """
     stem = re.sub(r"[^\w.=-]+", "-", name).strip("-")
     if not page:
-        head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title>"
-        page = f"{head}<body style='font-family: sans-serif'>{result._repr_html_()}"
+        head = PAGE_HEAD.format(title=html.escape(name))
+        page = f"{head}<body>{result._repr_html_()}</body></html>"
     image = io.BytesIO()
     result.figure().savefig(image, dpi=120)
     texts = {f"{stem}.html": page.encode(), f"{stem}.json": result.to_json().encode()}

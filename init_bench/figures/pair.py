@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from init_bench.figures.curves import draw_losses
-from init_bench.figures.style import Canvas, drawing, label_of, need, seeds_of, whole_of
+from init_bench.figures.style import Canvas, drawing, label_of, line_of, need, seeds_of, whole_of
 
 Sides = Mapping[str, Mapping[str, Any]]
 
@@ -19,9 +19,10 @@ HIGHEST = 10.0
 
 
 SIDES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    {"color": "#D55E00", "linestyle": (0, (4, 2)), "marker": "s"},
+    {"linestyle": "-", "marker": "o"},
+    {"linestyle": (0, (4, 2)), "marker": "s"},
 )
+"""Dash and marker of each side; its color is the initializer's."""
 
 
 def pair_comparison(
@@ -55,7 +56,11 @@ def pair_comparison(
         'a: zeros, b: ones.'
     """
     need(table, "a", "b", "quantity", "value", "ci_low", "ci_high", "note")
-    sides = dict(zip(table.loc[table.index[0], ["a", "b"]], SIDES, strict=True))
+    names = table.loc[table.index[0], ["a", "b"]]
+    sides = {
+        name: {**side, "color": line_of(name, position)["color"]}
+        for position, (name, side) in enumerate(zip(names, SIDES, strict=True))
+    }
     trained = (
         f" Loss: mean over {seeds_of(curves)}, smoothed; faint: not smoothed; band: ±1 "
         "standard deviation; seeds that diverged are left out. Dots: a - b of one seed; "

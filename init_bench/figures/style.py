@@ -12,18 +12,32 @@ from matplotlib.figure import Figure, SubFigure
 
 from init_bench.errors import InitBenchError
 
-# Okabe & Ito, "Color Universal Design", 2008; lines differ in dash and marker as well.
-_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-)
+PALETTE = {
+    # Okabe & Ito, "Color Universal Design", 2008; lines differ in dash and marker as well.
+    "blue": ("#0072B2", "#4EA9E0"),
+    "orange": ("#E69F00", "#F2C14E"),
+    "green": ("#009E73", "#34C79C"),
+    "red": ("#D55E00", "#F2703D"),
+    "purple": ("#CC79A7", "#DD8FBD"),
+    "sky": ("#56B4E9", "#9AD8FA"),
+    # Tol, "Color Schemes", 2021, muted.
+    "black": ("#000000", "#E4E5E3"),
+    "gray": ("#7F7F7F", "#9AA3AB"),
+    "wine": ("#882255", "#E07AA0"),
+    "olive": ("#999933", "#C9C95A"),
+    "teal": ("#44AA99", "#7FDCCB"),
+    "indigo": ("#332288", "#A79CF0"),
+}
+"""Colors of lines by name: in figures and on light pages, and on dark pages."""
 
 
-_BLACK, _GRAY, _LIGHT_GRAY, _DARK_RED = "#000000", "#7F7F7F", "#BFBFBF", "#7F0000"
+_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY, *_OTHERS = (ink for ink, _ in PALETTE.values())
+
+
+_BLACK, _GRAY, *_ = _OTHERS  # those of initializers that LINES does not have
+
+
+_LIGHT_GRAY, _DARK_RED = "#BFBFBF", "#7F0000"
 
 
 LINES: dict[str, dict[str, Any]] = {
@@ -34,10 +48,6 @@ LINES: dict[str, dict[str, Any]] = {
     "zeros": {"color": _ORANGE, "linestyle": (0, (4, 2)), "marker": "s"},
     "constant(value=0.01)": {"color": _SKY, "linestyle": (0, (1, 1)), "marker": "D"},
 }
-
-
-# Colors of all other initializers; Tol, "Color Schemes", 2021, muted.
-_OTHERS = (_BLACK, _GRAY, "#882255", "#999933", "#44AA99", "#332288")
 
 
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1)))
@@ -99,6 +109,17 @@ def line_of(init: str, position: int = 0) -> dict[str, Any]:
         "marker": _MARKERS[position % len(_MARKERS)],
     }
     return LINES.get(init, other)
+
+
+def color_name(init: str, position: int = 0) -> str:
+    """Return the name in ``PALETTE`` of an initializer's color, as ``line_of`` has it.
+
+    Example:
+        >>> color_name("he_normal"), color_name("orthogonal", position=1)
+        ('green', 'gray')
+    """
+    color = line_of(init, position)["color"]
+    return next(name for name, (ink, _) in PALETTE.items() if ink == color)
 
 
 def mark_of(name: str) -> dict[str, Any]:

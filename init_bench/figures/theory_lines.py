@@ -30,7 +30,7 @@ class Panel:
     Attributes:
         quantity: rows of this ``quantity`` are drawn.
         x, y: labels of the axes; ``y`` is the quantity unless said.
-        title: above the panel, ``y`` unless said.
+        title: above the panel, where it says more than ``y``.
         log_x, log_y: whether an axis is logarithmic.
         mark_x, mark_y: a value on that axis and its name, drawn as a gray line.
         low_y, high_y: ends of the vertical axis, if they matter.
@@ -147,4 +147,4 @@ def _scale(ax: Axes, panel: Panel) -> None:
     ax.set_ylim(panel.low_y, panel.high_y)
     ax.set_xlabel(panel.x)
     ax.set_ylabel(panel.y or panel.quantity)
-    ax.set_title(panel.title or ax.get_ylabel(), fontsize=9.5)
+    ax.set_title(panel.title, fontsize=9.5)

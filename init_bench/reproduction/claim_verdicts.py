@@ -12,6 +12,10 @@ Values = Callable[[pd.DataFrame], pd.Series]
 """Computes a value per seed from a table."""
 
 
+SIGNED, SHARES, CORRELATIONS = (-math.inf, math.inf), (0.0, 1.0), (-1.0, 1.0)
+"""What differences, shares and accuracies, and correlations can be."""
+
+
 COLUMNS = (
     *("claim", "figure", "statement", "quantity", "value", "ci_low", "ci_high", "seeds"),
     *("steps", "threshold", "verdict", "second_quantity", "second_value", "note"),
@@ -40,6 +44,7 @@ class Claim:
         figure: name of the figure that shows it; a paper's claim has that of its picture.
         frame: name of the table that ``measure`` reads.
         low, high: the claim holds if the whole interval over seeds lies between.
+        within: what the value can be; no interval ends beyond. Most values are not negative.
         second: a number to read beside the value; it decides nothing.
         note: what to mind in the measurement, or what it says that the source does not.
         note_steps: training steps that the note speaks of, 0 where it holds for any.
@@ -57,6 +62,7 @@ class Claim:
     frame: str = "measured"
     low: float = -math.inf
     high: float = math.inf
+    within: tuple[float, float] = (0.0, math.inf)
     second: Second | None = None
     note: str = ""
     note_steps: int = 0
@@ -71,7 +77,8 @@ def judge(
 ) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
-    The interval is Student's t over seeds, of ratios that of their logarithms. A claim
+    The interval is Student's t over seeds, of ratios that of their logarithms; it ends where the
+    value can be. A claim
     *holds* if all of the interval lies within the threshold, *does not hold* if all of it lies
     outside, and is *undecided* if the interval contains the threshold, or if there is one seed and
     so no interval.
@@ -93,7 +100,7 @@ def _with_note(claim: Claim, steps: int) -> Claim:
 
 def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     values = claim.measure(frames[claim.frame])
-    mean, low, high = ratio_interval(values) if claim.of_ratios else t_interval(values)
+    mean, low, high = _interval(claim, values)
     ends = (mean, mean) if claim.exact else (low, high)
     one_seed = len(values) == 1 and not claim.exact
     holds = claim.low <= ends[0] and ends[1] <= claim.high
@@ -116,6 +123,11 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
         "second_value": second_value,
         "note": "; ".join(_notes(claim, values, wants_seeds, second_value)),
     }
+
+
+def _interval(claim: Claim, values: pd.Series) -> tuple[float, float, float]:
+    """Return the mean over seeds and its interval."""
+    return ratio_interval(values) if claim.of_ratios else t_interval(values, within=claim.within)
 
 
 def _notes(

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 import init_bench as ib
+from init_bench.comparison.page import report as page_of
 from init_bench.comparison.pair_verdicts import COLUMNS
 from init_bench.errors import InitBenchError
 
@@ -106,7 +107,7 @@ def test_it_reads_in_a_terminal_and_in_a_notebook(differing: ib.Comparison) -> N
     for words in ("mnist mlp", "60 steps", "seeds 0 to 9", "KS distance:", "p_holm:", "95 %"):
         assert words in text
     assert all(f"  {line}" in text for line in ("draws ", "training  final loss", "speed "))
-    assert html.startswith("<table>") and "<svg" in html and "<script" not in html
+    assert html.startswith("<table") and "<svg" in html and "<script" not in html
 
 
 @pytest.mark.slow
@@ -139,6 +140,15 @@ def test_a_saved_comparison_is_table_figure_page_and_json(
     assert next(iter(differing.verdicts.values())) in paths[5].read_text("utf-8")
     assert paths[6].read_text("utf-8") == differing.to_json()
     pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), differing.table)
+
+
+def test_each_part_of_the_page_explains_the_words_that_it_shows(differing: ib.Comparison) -> None:
+    page = page_of(differing.table, differing.verdicts, pd.DataFrame(), pd.DataFrame(), {})
+    verdicts, numbers = page.split('id="all-numbers"')
+    assert "[low, high]: interval" in verdicts and "ci_low, ci_high: ends" not in verdicts
+    assert "ci_low, ci_high: ends" in numbers and "[low, high]: interval" not in numbers
+    assert '<th scope="col" class="number">ci_low</th>' in numbers
+    assert "\ntraining: final loss a: " in verdicts
 
 
 def test_seeds_may_be_named_one_by_one() -> None:

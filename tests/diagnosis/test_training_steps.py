@@ -237,3 +237,8 @@ def test_a_diagnosis_between_forward_and_backward_keeps_the_graph() -> None:
 
     with torch.random.fork_rng():
         assert torch.equal(gradient(diagnosing=False), gradient(diagnosing=True))
+
+
+def test_each_finding_on_the_page_names_its_step() -> None:
+    page = ib.diagnose(sound(), X, Y, capture_at=(0, 2), optimizer=sgd()).report()
+    assert 'class="head">Step 0, ' in page and 'class="head">Step 2, ' in page

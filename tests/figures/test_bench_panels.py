@@ -38,6 +38,8 @@ def test_a_task_is_drawn_with_values_intervals_and_curves() -> None:
     assert steps.tolist() == [5, 15, 25, 35]
     assert means == pytest.approx([2.1 - 0.01 * (step - 0.5) for step in steps])
     assert "A task." in figure.get_supxlabel()
+    legend = curves.get_legend()
+    assert legend and legend.get_frame_on()  # its names are read where a curve passes below
 
 
 def test_where_losses_count_at_most_chances_the_figure_says_so_beside_its_curves() -> None:

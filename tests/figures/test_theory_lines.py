@@ -1,5 +1,7 @@
 """Measured lines with theory over them: what is drawn, and that tables stay as they were."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -25,6 +27,15 @@ def test_a_panel_shows_means_over_seeds_and_theory_in_order_of_x() -> None:
     assert [2.0, 3.0] in drawn and drawn.count([2.0, 3.0]) == 3  # a, b and a's theory
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "theory"]
     assert ax.get_yscale() == "log" and "here" in [text.get_text() for text in ax.texts]
+
+
+def test_a_panel_has_a_title_only_where_it_says_more_than_its_axis() -> None:
+    panels = [PANEL, replace(PANEL, title="relu")]
+    figure = measured_and_expected(MEASURED, EXPECTED, panels, caption="")
+    assert [(ax.get_title(), ax.get_ylabel()) for ax in figure.axes] == [
+        ("", "std"),
+        ("relu", "std"),
+    ]
 
 
 def test_a_quantity_without_theory_says_nothing_of_it() -> None:

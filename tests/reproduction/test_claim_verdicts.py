@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from init_bench.reproduction.claim_verdicts import Claim, judge
+from init_bench.reproduction.claim_verdicts import CORRELATIONS, SHARES, SIGNED, Claim, judge
 
 CLAIM = Claim(
     name="c",
@@ -45,3 +45,20 @@ def test_a_note_on_runs_of_another_length_is_left_out() -> None:
     told = {steps: judge([claim], frames, steps)["note"].item() for steps in (500, 2000)}
     assert told == {500: "", 2000: "in 2000 steps it learns"}
     assert judge([replace(claim, note_steps=0)], frames, 500)["note"].item() == claim.note
+
+
+@pytest.mark.parametrize(
+    ("within", "values", "ends"),
+    [
+        ((0.0, math.inf), [0.01, 0.02, 0.2], (0.0, 0.34)),
+        (SHARES, [0.7, 0.9, 0.99], (0.49, 1.0)),
+        (CORRELATIONS, [0.7, 0.9, 0.99], (0.49, 1.0)),
+        (SIGNED, [-0.01, 0.02, 0.2], (-0.21, 0.35)),
+    ],
+)
+def test_an_interval_ends_where_the_value_can_be(
+    within: tuple[float, float], values: list[float], ends: tuple[float, float]
+) -> None:
+    claim = replace(CLAIM, within=within)
+    row = judge([claim], {"t": pd.DataFrame({"x": values})}).iloc[0]
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(ends, abs=0.01)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from init_bench.figures.export import DPI
+from init_bench.figures.style import PALETTE
+
 HERE = "init_bench.figures.page"
 
 
@@ -23,15 +26,19 @@ PLOTLY = "plotly-cartesian.min.js"
 all of it before it draws the first figure."""
 
 
+CSS_PIXELS = 96
+"""Pixels of an inch in a browser."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """Hold a picture that stands below a section.
 
     Attributes:
-        words: what it shows, for who cannot see it.
+        words: its name.
         data: bytes of the file.
         kind: media type: ``image/svg+xml`` or ``image/png``.
-        caption: what is written below it.
+        caption: what is written in it, for who cannot see it.
     """
 
     words: str
@@ -48,6 +55,18 @@ class Image:
             'data:image/svg+xml;base64,PHN2Zy8+'
         """
         return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
+
+    @property
+    def width(self) -> int | None:
+        """Width at which the text of a bitmap has the size of the page's; None of other pictures.
+
+        Example:
+            >>> Image(words="a dot", data=b"<svg/>").width is None
+            True
+        """
+        if self.kind != "image/png":
+            return None
+        return round(int.from_bytes(self.data[16:20]) * CSS_PIXELS / DPI)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +140,7 @@ def render(page: Page) -> str:
     drawn = any(section.data is not None for section in page.sections)
     return environment.get_template("page.html").render(
         page=page,
-        style=_own("style.css"),
+        style=_colors() + _own("style.css"),
         scripts=[_own(f"{name}.js") for name in SCRIPTS],
         plotly=_own(PLOTLY) if drawn else "",
         data={s.anchor: _as_json(s.data) for s in page.sections if s.data is not None},
@@ -130,6 +149,12 @@ def render(page: Page) -> str:
 
 def _own(name: str) -> str:
     return resources.files(HERE).joinpath("assets", name).read_text("utf-8")
+
+
+def _colors() -> str:
+    """Return the figures' colors as variables of CSS."""
+    inks = (f"--{name}: light-dark{pair};" for name, pair in PALETTE.items())
+    return f":root {{ {' '.join(inks)} }}\n".replace("'", "")
 
 
 def _as_json(data: Mapping[str, Any] | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from init_bench.figures.style import label_of
+from init_bench.figures.style import color_name, label_of
 
 
 class Axes:
@@ -44,9 +44,10 @@ class Axes:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return names, values as text, and the value of each that is shown first."""
+        """Return names, values as text, the first axis' colors, and what is shown first of each."""
         texts = [[label_of(str(value)) for value in values] for values in self.values]
-        return {"names": self.names, "values": texts, "first": self._first}
+        colors = [color_name(str(value), i) for i, value in enumerate(self.values[0])]
+        return {"names": self.names, "values": texts, "colors": colors, "first": self._first}
 
     def _shown_first(self, runs: pd.DataFrame) -> list[int]:
         """Return the values of all axes but the first that most runs share, else the best's."""

@@ -14,7 +14,7 @@ from init_bench.reproduction.book.quantities import (
     most_distinct_rows,
 )
 from init_bench.reproduction.book.result import STEPS
-from init_bench.reproduction.claim_verdicts import Claim, Second
+from init_bench.reproduction.claim_verdicts import SHARES, SIGNED, Claim, Second
 
 RATES = (0.01, 0.1, 1.0)
 """Learning rates of the claims about sigmoid; the first is the book's."""
@@ -110,6 +110,7 @@ CLAIMS: tuple[Claim, ...] = (
                 figure="symmetry",
                 frame="cells",
                 high=0.3,
+                within=SHARES,
                 note=note,
             ),
         )
@@ -128,6 +129,7 @@ CLAIMS: tuple[Claim, ...] = (
         last_layer("normal(std=1)", "sigmoid", "saturated"),
         figure="6-10",
         low=0.5,
+        within=SHARES,
     ),
     _gradients(
         "std-1-sigmoid-gradients-vanish",
@@ -218,6 +220,7 @@ CLAIMS: tuple[Claim, ...] = (
         figure="6-15",
         frame="curves",
         low=0.05,
+        within=SIGNED,
     ),
     _sigmoid_loss(
         "std-1-sigmoid-does-not-learn",

@@ -21,7 +21,13 @@ from torch import Tensor
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_, looks_linear_
-from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER, Claim, Values
+from init_bench.reproduction.claim_verdicts import (
+    CORRELATIONS,
+    NOT_IN_PAPER,
+    SIGNED,
+    Claim,
+    Values,
+)
 from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import value_of
 from init_bench.theory import MeanField, gradient_correlation
@@ -127,6 +133,7 @@ PICTURES = {
                 "in plain networks gradients come to resemble white noise",
                 f"{_AT}, plain, 40 layers",
                 value_of(CORRELATION, PLAIN, 40),
+                within=CORRELATIONS,
                 high=0.02,
             ),
             Claim(
@@ -134,6 +141,7 @@ PICTURES = {
                 "their correlation decays exponentially with depth",
                 f"{_AT}, plain, 20 layers, over the exponential through depths 5 and 10",
                 _over_exponential,
+                within=SIGNED,
                 low=0.67,
                 high=1.5,
                 note="Π κ₀ with He's weights falls as a power of depth: pre-activations become "
@@ -144,6 +152,7 @@ PICTURES = {
                 "as 2^(-L)",
                 f"{_AT}, plain, 10 layers, 2^(-10) = 0.00098",
                 value_of(CORRELATION, PLAIN, 10),
+                within=CORRELATIONS,
                 high=0.002,
             ),
             Claim(
@@ -152,6 +161,7 @@ PICTURES = {
                 f"{_AT}, plain, 10 layers, measured over expected",
                 value_of(CORRELATION, PLAIN, 10),
                 frame="ratio",
+                within=SIGNED,
                 low=0.8,
                 high=1.25,
             ),
@@ -161,6 +171,7 @@ PICTURES = {
                     f"skip connections are far more resistant, sublinear: {series}",
                     "40 c(40) / (10 c(10)): above 1 if it falls more slowly than 1/L",
                     _against_one_over_depth(series),
+                    within=SIGNED,
                     low=1.0,
                     note=note,
                 )
@@ -178,6 +189,7 @@ PICTURES = {
                 "the looks-linear start prevents shattering",
                 f"{_AT}, looks-linear, 40 layers",
                 value_of(CORRELATION, LINEAR, 40),
+                within=CORRELATIONS,
                 low=0.99,
             ),
         ),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init import lecun_normal_
-from init_bench.reproduction.claim_verdicts import Claim, Values
+from init_bench.reproduction.claim_verdicts import CORRELATIONS, SIGNED, Claim, Values
 from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import farthest_ratio, value_of
 from init_bench.theory import TransformerBlock, transformer_profile
@@ -139,6 +139,7 @@ PICTURES = {
                 "with pre-norm the forward variance grows linearly with depth",
                 "log2 of the stream's variance after 24 blocks over that after 12",
                 _power(PRE),
+                within=SIGNED,
                 low=0.8,
                 high=1.2,
             ),
@@ -155,6 +156,7 @@ PICTURES = {
                 "with post-norm tokens collapse to one direction (rank collapse)",
                 "correlation of two tokens after 24 blocks",
                 value_of(CORRELATION, POST),
+                within=CORRELATIONS,
                 low=0.9,
             ),
         ),

@@ -18,7 +18,7 @@ import torch
 from init_bench.figures import Panel
 from init_bench.hooks.random_streams import stream
 from init_bench.init import he_normal_
-from init_bench.reproduction.claim_verdicts import Claim
+from init_bench.reproduction.claim_verdicts import SHARES, Claim
 from init_bench.reproduction.papers.experiment import Experiment, Picture, Tables, tables
 from init_bench.reproduction.papers.quantities import farthest, over, value_of
 from init_bench.theory import dead_probability
@@ -86,6 +86,7 @@ PICTURES = {
                 "a ReLU network dies in probability as its depth grows",
                 f"{_DEAD}, width 2, 40 layers",
                 value_of(DEAD, "width 2"),
+                within=SHARES,
                 low=0.99,
             ),
             Claim(
@@ -100,6 +101,7 @@ PICTURES = {
                 "so it does for all inputs at once",
                 f"{_DEAD} on each of {INPUTS} inputs, width 2, 40 layers",
                 value_of(DEAD, f"width 2, dead on all of {INPUTS}"),
+                within=SHARES,
                 low=0.99,
             ),
         ),

@@ -75,7 +75,7 @@ def _verdicts(claims: Mapping[Path, pd.DataFrame]) -> Section:
 
 
 def _papers(names: Mapping[Path, str], claims: Mapping[Path, pd.DataFrame]) -> Iterator[Section]:
-    """Yield a section per paper: what it is, its setting, its figures with their captions."""
+    """Yield a section per paper: what it is, its setting, its figures."""
     for folder, name in names.items():
         experiment = experiment_of(name)
         yield Section(

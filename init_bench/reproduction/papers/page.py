@@ -65,7 +65,7 @@ def name_of_folder(folder: Path) -> str:
 
 
 def figures_of(folder: Path, experiment: Experiment) -> Iterator[Image]:
-    """Yield the figures of a paper that ``folder`` holds, each with its caption."""
+    """Yield the figures of a paper that ``folder`` holds, each with the caption written in it."""
     for name, picture in experiment.pictures.items():
         path = folder / "figures" / f"{name}.png"
         if path.is_file():

@@ -9,6 +9,7 @@ import pytest
 
 from init_bench.errors import InitBenchError
 from init_bench.figures.page import (
+    Image,
     Page,
     Section,
     claims_section,
@@ -22,6 +23,7 @@ from init_bench.figures.page import (
 )
 from init_bench.figures.page import histograms as page_histograms
 from init_bench.figures.page.runs import FEWEST, POINTS, drawn_steps
+from init_bench.figures.style import line_of
 from init_bench.statistics.histogram import BINS, REACH
 
 RUNS = pd.DataFrame(
@@ -175,3 +177,23 @@ def test_a_table_keeps_full_values_for_sorting_and_says_what_it_leaves_out() -> 
 def test_a_missing_column_is_named(missing: str) -> None:
     with pytest.raises(InitBenchError, match=missing):
         curves_section(curves_of([2, 2]).drop(columns=missing), RUNS, ["init"])
+
+
+def test_an_initializer_has_the_color_of_the_figures() -> None:
+    section = curves_section(curves_of([2, 2]), RUNS, ["init"])
+    page = render(Page(title="", answer="", sections=[section]))
+    assert section.data is not None
+    for init, name in zip(["he_normal", "zeros"], section.data["axes"]["colors"], strict=True):
+        assert f"--{name}: light-dark({line_of(init)['color']}, " in page
+
+
+def test_a_caption_that_is_in_the_picture_is_read_and_not_repeated() -> None:
+    image = Image(
+        words="Figure a",
+        data=b"\x89PNG" + bytes(12) + (750).to_bytes(4),
+        kind="image/png",
+        caption="It falls.",
+    )
+    section = Section(kind="images", title="Figures", images=[image])
+    page = render(Page(title="", answer="", sections=[section]))
+    assert page.count("It falls.") == 1 and 'alt="It falls." width="480"' in page

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 import init_bench as ib
 from init_bench.cli.report_verb import write_report
+from init_bench.figures.page import Page, histograms_section, render
 from init_bench.theory import expected_of_runs
 
 WIDTHS, HEIGHT = (360, 900, 1600), 800
@@ -140,6 +142,18 @@ def test_no_width_scrolls_sideways_and_nothing_goes_wrong(
     assert found.wrong == []
 
 
+def test_a_page_without_script_scrolls_its_table_and_not_itself(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = torch.nn.Sequential(torch.nn.TransformerEncoderLayer(8, 2, 8))
+    paths = ib.audit(model).save(tmp_path)
+    page = browser.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT})
+    page.goto(next(path for path in paths if path.suffix == ".html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[0]
+    assert page.evaluate("[...document.images, ...document.querySelectorAll('svg')].length") == 1
+    page.close()
+
+
 @pytest.mark.slow
 def test_choices_change_what_is_drawn(run: Opened) -> None:
     found = run
@@ -158,6 +172,17 @@ def test_choices_change_what_is_drawn(run: Opened) -> None:
     step.press("End")
     assert "Step 20" in found.words("signal-and-gradient-over-depth")
     assert found.wrong == []
+
+
+def test_runs_that_diverged_do_not_press_the_others_to_the_ground(run: Opened) -> None:
+    section = run.page.locator("#loss-curves")
+    section.get_by_label("log loss").uncheck()
+    section.get_by_label("lr", exact=True).select_option(label="all")
+    top = "(plot) => plot._fullLayout.yaxis.range[1]"
+    assert section.locator(".plot").evaluate(top) < 10
+    assert "The axis leaves out" in section.locator(".remark").inner_text()
+    section.get_by_label("lr", exact=True).select_option(label="0.01")
+    assert "The axis" not in section.locator(".remark").inner_text()
 
 
 def test_histograms_are_followed_over_captured_steps(run: Opened) -> None:
@@ -192,6 +217,16 @@ def test_the_benchmark_compares_tasks_by_their_lowest_loss(bench: Opened) -> Non
     assert "test accuracy" in bench.words("heat-map")
     drawn = "[...document.images].every((image) => image.complete && image.naturalWidth > 0)"
     assert bench.page.evaluate(drawn) and bench.page.locator(".image img").count() > 1
+
+
+def test_a_narrow_color_bar_leaves_its_name_to_the_choice_above(bench: Opened) -> None:
+    title = "(plot) => plot.data[0].colorbar.title.text"
+    plot = bench.page.locator("#heat-map .plot")
+    assert plot.evaluate(title) != ""
+    bench.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+    bench.page.wait_for_selector("#heat-map .plot[data-size=narrow]")
+    assert plot.evaluate(title) == ""
+    bench.page.set_viewport_size({"width": WIDTHS[1], "height": HEIGHT})
 
 
 def test_intervals_are_sorted_by_their_value(bench: Opened) -> None:
@@ -275,6 +310,15 @@ def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
     assert found.wrong == []
 
 
+def test_a_print_names_the_step_and_the_choices_that_are_on(run: Opened) -> None:
+    run.page.locator("#loss-curves").get_by_label("log steps").uncheck()
+    run.page.emulate_media(media="print")
+    assert run.page.locator("#loss-curves").get_by_text("log steps").is_hidden()
+    spread = run.page.locator("#activations-during-training")
+    assert spread.get_by_text("step 20", exact=True).is_visible()
+    run.page.emulate_media(media="screen")
+
+
 def test_every_control_has_a_name_and_every_figure_words(run: Opened) -> None:
     found = run
     unnamed = """[...document.querySelectorAll("select, input, button")]
@@ -310,3 +354,17 @@ def test_without_javascript_the_answer_and_a_picture_are_there(
     assert "lowest loss" in page.locator(".answer").inner_text()
     assert page.locator("#every-run tbody tr").count() == 16
     context.close()
+
+
+def test_layers_of_the_same_bins_have_the_same_axis(browser: Any, tmp_path: Path) -> None:
+    middle = [0.0] * 10
+    middle[4:6] = [0.5, 0.5]
+    bins = pd.DataFrame({"centre": [(i + 0.5) / 10 for i in range(10)], "width": 0.1})
+    layers = [bins.assign(layer=1, share=0.1), bins.assign(layer=2, share=middle)]
+    frame = pd.concat(layers).assign(init="he_normal", std=0.1, sample_std=0.1)
+    section = histograms_section(frame, ["init"], lead="")
+    path = tmp_path / "page.html"
+    path.write_text(render(Page(title="", answer="", sections=[section])))
+    plot = Opened(browser, path).page.locator(".plot")
+    ranges = plot.evaluate("(plot) => [plot.layout.xaxis.range, plot.layout.xaxis2.range]")
+    assert ranges[0] == ranges[1] == pytest.approx([-0.03, 1.03])

@@ -5,7 +5,6 @@ const DRAW = {}; // kind of section → function that draws it, returns a functi
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star"];
-const COLORS = 8;
 const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -23,12 +22,15 @@ function color(name, alpha = 1) {
   return alpha < 1 ? found.replace("rgb(", "rgba(").replace(")", `, ${alpha})`) : found;
 }
 
-/** Color and dash of the n-th value of an axis: they differ for 48 values. */
-function lineStyle(n) {
+/** Color, as in the figures, and dash of the n-th value of the first axis: values of one color differ in dash. */
+function lineStyle(n, { colors }) {
+  const name = colors[n];
+  const earlier = colors.slice(0, n).filter((other) => other === name).length;
   return {
-    color: color(`c${n % COLORS}`),
-    faint: color(`c${n % COLORS}`, 0.16),
-    dash: DASHES[Math.floor(n / COLORS) % DASHES.length],
+    name,
+    color: color(name),
+    faint: color(name, 0.16),
+    dash: DASHES[earlier % DASHES.length],
     marker: MARKERS[n % MARKERS.length],
   };
 }

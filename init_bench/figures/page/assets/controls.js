@@ -59,19 +59,18 @@ function sample(style) {
 }
 
 /** Check boxes that are the legend as well: a line sample beside each value. */
-function addLegend(form, name, values, checked, changed) {
+function addLegend(form, axes, checked, changed) {
   const group = document.createElement("fieldset");
   const legend = document.createElement("legend");
-  legend.textContent = name;
+  legend.textContent = axes.names[0];
   group.append(legend);
-  const boxes = values.map((value, i) => {
+  const boxes = axes.values[0].map((value, i) => {
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
     box.checked = checked(i);
     box.addEventListener("change", changed);
-    const style = { name: `c${i % COLORS}`, dash: lineStyle(i).dash };
-    label.append(box, sample(style), value);
+    label.append(box, sample(lineStyle(i, axes)), value);
     group.append(label);
     return box;
   });
@@ -96,7 +95,7 @@ function addAxes(form, axes, changed, { all = true, single = false } = {}) {
   });
   const lines = single
     ? addSelect(form, axes.names[0], axes.values[0], 0, changed)
-    : addLegend(form, axes.names[0], axes.values[0], (i) => i < MOST_LINES, changed);
+    : addLegend(form, axes, (i) => i < MOST_LINES, changed);
   return (at) => {
     const first = lines();
     return (single ? first === at[0] : first.has(at[0])) && others.every((read, i) => {

@@ -41,8 +41,9 @@ function drawCurves(section, data, read) {
   const traces = [];
   const drawn = lines.map((line) => smoothed(line.loss, window));
   const under = hiddenBy(drawn);
+  const top = log ? Infinity : topOf(lines, drawn, data.chance);
   lines.forEach((line, n) => {
-    const style = lineStyle(line.at[0]);
+    const style = lineStyle(line.at[0], data.axes);
     const repeat = (repeats[line.at[0]] = (repeats[line.at[0]] ?? -1) + 1);
     const dash = repeat || under[n] ? DASHES[Math.max(repeat, under[n]) % DASHES.length] : style.dash;
     const y = drawn[n];
@@ -52,7 +53,7 @@ function drawCurves(section, data, read) {
     const width = under[n] ? Math.max(1.6, 3 - 0.6 * under[n]) : 2.4 + 1.2 * under.includes(1);
     const hovertemplate = `${name}: %{y:.4g}<extra></extra>`;
     traces.push({ x, y, name, hovertemplate, mode: "lines", line: { color: style.color, dash, width } });
-    if (line.diverged && x.length) traces.push(end(x, y, line, style.color));
+    if (line.diverged && x.length) traces.push(end(x, y, line, style.color, top));
   });
   const shapes = data.chance && lines.length && !log ? [chanceLine(data.chance)] : [];
   const annotations = lines.length ? (shapes.length ? [chanceLabel(data.chance)] : []) : [nothing()];
@@ -60,11 +61,11 @@ function drawCurves(section, data, read) {
     height: narrow() ? 340 : 440,
     hovermode: "x unified",
     xaxis: axis(shift ? "step + 1" : "step", { type: shift ? "log" : "linear" }),
-    yaxis: log ? logAxis("loss", drawn.flat()) : axis("loss", { rangemode: "tozero" }),
+    yaxis: log ? logAxis("loss", drawn.flat()) : axis("loss", top < Infinity ? { range: [0, top] } : { rangemode: "tozero" }),
     shapes,
     annotations,
   };
-  return show(section, traces, figure, wordsOfCurves(lines, data.steps), remarkOn(lines));
+  return show(section, traces, figure, wordsOfCurves(lines, data.steps), remarkOn(lines, top));
 }
 
 /** Of each line, how many earlier ones it runs on: it is drawn thinner and dashed on top of them. */
@@ -79,18 +80,25 @@ function hiddenBy(lines) {
   }).length);
 }
 
+/** Where the loss axis ends: runs that diverged, while others did not, would press these to the ground. */
+function topOf(lines, drawn, chance) {
+  const most = (kept) => drawn.filter((_, n) => kept(lines[n])).flat().reduce((a, b) => Math.max(a, b), chance ?? 0);
+  const top = 1.1 * most((line) => !line.diverged);
+  return lines.every((line) => line.diverged) || most((line) => line.diverged) < 2 * top ? Infinity : top;
+}
+
 function bandOf(x, y, sd, fillcolor, log) {
   const least = y.reduce((a, b) => (b > 0 && b < a ? b : a), Infinity);
-  const low = y.map((value, i) => (log ? Math.max(value - sd[i], least / 3) : value - sd[i]));
+  const low = y.map((value, i) => (log ? Math.max(value - sd[i], least / 3) : Math.max(value - sd[i], Math.min(value, 0)))); // no loss is negative, but some likelihoods are
   const high = y.map((value, i) => value + sd[i]);
   const around = { x: [...x, ...x.slice().reverse()], y: [...high, ...low.reverse()] };
   return { ...around, fill: "toself", fillcolor, line: { width: 0 }, mode: "lines", hoverinfo: "skip" };
 }
 
-function end(x, y, line, stroke) {
+function end(x, y, line, stroke, top) {
   const last = x.length - 1;
   const text = `${plain(line.label)}: ${line.diverged} diverged`;
-  return { x: [x[last]], y: [y[last]], mode: "markers", marker: { symbol: "x", size: 10, color: stroke }, hovertemplate: `${text}<extra></extra>` };
+  return { x: [x[last]], y: [Math.min(y[last], top)], mode: "markers", cliponaxis: false, marker: { symbol: "x", size: 10, color: stroke }, hovertemplate: `${text}<extra></extra>` };
 }
 
 function chanceLine(chance) {
@@ -101,8 +109,8 @@ function chanceLabel(chance) {
   return { xref: "paper", x: 1, y: chance, xanchor: "right", yanchor: "bottom", showarrow: false, text: "chance", font: { size: 12, color: color("quiet") } };
 }
 
-function nothing() {
-  return { xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "no runs of this choice", font: { size: 14, color: color("quiet") } };
+function nothing(text = "no runs of this choice") {
+  return { xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text, font: { size: 14, color: color("quiet") } };
 }
 
 function wordsOfCurves(lines, steps) {
@@ -110,7 +118,8 @@ function wordsOfCurves(lines, steps) {
   return `Loss over ${steps[steps.length - 1] + 1} steps, ${lines.length} lines: ${ends.join("; ")}.`;
 }
 
-function remarkOn(lines) {
+function remarkOn(lines, top) {
   const diverged = lines.filter((line) => line.diverged);
-  return diverged.map((line) => `${line.label}: ${line.diverged} diverged.`).join(" ");
+  const cut = top < Infinity ? " The axis leaves out what they reached; the log scale shows it." : "";
+  return diverged.map((line) => `${line.label}: ${line.diverged} diverged.`).join(" ") + cut;
 }

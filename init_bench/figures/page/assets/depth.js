@@ -26,7 +26,7 @@ function drawDepth(section, data, read) {
   const lines = data.lines.filter((line) => line.step === step && read.chosen(line.at));
   const panels = read.panels();
   const stacked = narrow();
-  const traces = panels.flatMap((quantity, panel) => lines.flatMap((line, n) => depthTraces(line, quantity, panel, n, read.log())));
+  const traces = panels.flatMap((quantity, panel) => lines.flatMap((line, n) => depthTraces(line, data.axes, quantity, panel, n, read.log())));
   const deepest = Math.max(1, ...lines.map((line) => line.layers.length));
   const figure = { height: stacked ? 620 : 400, hovermode: "closest", annotations: lines.length ? [] : [nothing()], margin: { l: 8, r: 12, t: 34, b: 8 } };
   panels.forEach((quantity, panel) => {
@@ -45,10 +45,10 @@ function drawDepth(section, data, read) {
   return show(section, traces, figure, `Step ${step}, first to last hidden layer. ${words.join("; ")}.`);
 }
 
-function depthTraces(line, quantity, panel, n, log) {
+function depthTraces(line, gridAxes, quantity, panel, n, log) {
   if (!line[quantity]) return [];
   const [mean, low, high] = line[quantity].map((values) => values.map((value) => (log && quantity !== "correlation" && value <= 0 ? null : value)));
-  const style = lineStyle(line.at[0]);
+  const style = lineStyle(line.at[0], gridAxes);
   const axes = panel ? { xaxis: "x2", yaxis: "y2" } : {};
   const x = mean.map((_, i) => i + 1);
   const name = plain(line.label);

@@ -31,12 +31,13 @@ function centersOf(layer) {
   return layer.share.map((_, i) => layer.low + (i + 0.5) * layer.width);
 }
 
-/** The range of the values that a layer has at any of these steps; of zeros alone, the bins'. */
-function rangeOf(i, panels) {
+/** The range of the bins where they are the same for all layers, else that of the values that a
+ *  layer has at any of these steps; of zeros alone, the bins'. */
+function rangeOf(i, panels, data) {
   const ends = panels.flatMap(({ layers }) => {
     const { low, width, share } = layers[i] || { share: [] };
     const filled = share.flatMap((part, bin) => (part ? [bin] : []));
-    const [first, last] = filled.length > 1 ? [filled[0], filled.at(-1)] : [0, share.length - 1];
+    const [first, last] = data.reach && filled.length > 1 ? [filled[0], filled.at(-1)] : [0, share.length - 1];
     return share.length ? [low + first * width, low + (last + 1) * width] : [];
   });
   const margin = 0.03 * (Math.max(...ends) - Math.min(...ends));
@@ -51,15 +52,16 @@ function barsOf(panel, data, panels) {
   const [gapX, gapY] = [(narrow() ? 0.06 : 0.03) * (across > 1), down > 1 ? 94 / total : 0];
   const [width, height] = [(1 - gapX * (across - 1)) / across, (1 - gapY * (down - 1)) / down];
   const figure = { height: total, bargap: 0, annotations: [], margin: { l: 8, r: 8, t: narrow() ? 56 : 44, b: 8 } };
+  const bar = lineStyle(panel.at[0], data.axes).color;
   const traces = panel.layers.map((layer, i) => {
     const part = i ? String(i + 1) : "";
     const [column, row] = [i % across, Math.floor(i / across)];
     const x0 = column * (width + gapX);
     const y1 = 1 - row * (height + gapY);
-    figure[`xaxis${part}`] = axis("", { domain: [x0, x0 + width], anchor: `y${part}`, nticks: 4, ...rangeOf(i, panels) });
+    figure[`xaxis${part}`] = axis("", { domain: [x0, x0 + width], anchor: `y${part}`, nticks: narrow() ? 3 : 4, tickangle: 0, exponentformat: "e", ...rangeOf(i, panels, data) });
     figure[`yaxis${part}`] = axis(column ? "" : "share", { domain: [y1 - height, y1], anchor: `x${part}`, rangemode: "tozero", nticks: 4, tickformat: ".0%", ...(i ? { matches: "y", showticklabels: !column } : {}) });
     figure.annotations.push({ xref: "paper", yref: "paper", x: x0, y: y1, xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>layer ${plain(layer.name)}</b><br>${spreadOf(layer)}`, font: { size: 11.5, color: color("ink") } });
-    return { type: "bar", x: centersOf(layer), y: sharesOf(layer, data), width: layer.width, xaxis: `x${part}`, yaxis: `y${part}`, marker: { color: color("c0"), line: { width: 0 } }, hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>" };
+    return { type: "bar", x: centersOf(layer), y: sharesOf(layer, data), width: layer.width, xaxis: `x${part}`, yaxis: `y${part}`, marker: { color: bar, line: { width: 0 } }, hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>" };
   });
   return { traces, figure };
 }

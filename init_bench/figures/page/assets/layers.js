@@ -1,9 +1,9 @@
 // A model's scales: layers down, powers of two across, forward and backward, the findings marked.
 
 const SERIES = [
-  { name: "rms", label: "output (RMS)", tone: "c5", symbol: "circle", dash: "solid" },
-  { name: "sample_std", label: "signal (depends on the input)", tone: "c0", symbol: "circle", dash: "solid" },
-  { name: "gradient", label: "gradient (RMS)", tone: "c1", symbol: "diamond", dash: "dash" },
+  { name: "rms", label: "output (RMS)", tone: "black", symbol: "circle", dash: "solid" },
+  { name: "sample_std", label: "signal (depends on the input)", tone: "blue", symbol: "circle", dash: "solid" },
+  { name: "gradient", label: "gradient (RMS)", tone: "wine", symbol: "diamond", dash: "dash" },
 ];
 const FORMAT_NAMES = { float16: "float16", bfloat16: "bfloat16", float8_e4m3: "float8 E4M3", float8_e5m2: "float8 E5M2" };
 const NAME_PIXELS = 15;
@@ -69,7 +69,7 @@ function drawLayers(section, data, read) {
   if (strip) figure.xaxis2 = axis("value / RMS", { domain: [0.75, 1], anchor: "y", showgrid: false, nticks: 5 });
   const said = origins.map((each) => `${step.layer[each.place]}: ${each.verdict}`);
   const theory = step.theory ? "Wide pale line: mean-field theory. " : "";
-  const marks = step.findings.length ? "Filled ✕: a fault originates here; hollow: it follows from another layer; triangle: to be watched." : "";
+  const marks = step.findings.length ? "Filled ✕: a fault originates here; hollow circle: it follows from another layer; triangle: to be watched." : "";
   return show(section, traces, figure, `Scales of ${count} layers at step ${step.step}. ${said.length ? `Faults originate in ${said.join("; ")}.` : "No fault."}`, theory + marks);
 }
 
@@ -110,7 +110,7 @@ function findingTraces(step, words) {
 
 function stripTrace(step, centers, words) {
   const z = step.histogram.map((row) => row.map((share) => (share === null ? null : Math.sqrt(share))));
-  const scale = [[0, color("ground")], [0.3, isDark() ? "#35566f" : "#b9d3e6"], [1, color("c0")]];
+  const scale = [[0, color("ground")], [0.3, isDark() ? "#35566f" : "#b9d3e6"], [1, color("blue")]];
   return { type: "heatmap", z, x: centers, y: z.map((_, i) => i), xaxis: "x2", showscale: false, zmin: 0, zmax: 1, colorscale: scale, customdata: step.histogram.map((row, i) => row.map((share) => `${words[i].split("<br>")[0]}<br>share ${number(share)}`)), hovertemplate: "%{customdata}<br>at %{x:.2g} RMS<extra></extra>" };
 }
 

@@ -18,7 +18,7 @@ function retheme(scheme) {
   redraw.forEach((draw) => draw());
 }
 
-/** Take out of the list the section that the address names, else the first in view, else the first. */
+/** Take out of a list that is not empty: the section that the address names, else the first in view, else the first. */
 function takeNext(sections) {
   const named = (section) => `#${section.id}` === location.hash;
   const inView = (section) => {
@@ -31,11 +31,11 @@ function takeNext(sections) {
 }
 
 function drawSections(sections) {
-  const section = takeNext(sections);
-  if (!section) {
+  if (!sections.length) {
     root.dataset.drawn = String(Math.round(performance.now())); // milliseconds since the page was opened
     return;
   }
+  const section = takeNext(sections);
   const data = document.getElementById(`data-${section.id}`);
   const again = DRAW[section.dataset.kind]?.(section, data && JSON.parse(data.textContent));
   if (again) redraw.push(again);

@@ -39,7 +39,8 @@ DRAW.table = function (section) {
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
-    said.textContent = shown === rows.length ? `${shown} rows` : `${shown} of ${rows.length} rows`;
+    const total = `${rows.length} row${rows.length === 1 ? "" : "s"}`;
+    said.textContent = shown === rows.length ? total : `${shown} of ${total}`;
   }
 
   function download() {
