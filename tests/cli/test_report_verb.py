@@ -80,7 +80,7 @@ def test_the_page_of_the_benchmark_says_what_to_use_and_holds_each_task(tmp_path
     for row in summary.to_dict("records"):
         assert f'<section id="{row["task"]}"' in page
         assert (f"use {row['use']}" in answer) == (row["verdict"] == "best alone")
-    assert "init-bench bench --workers 1" in page and len(page) < 8_000_000
+    assert "init-bench bench --device cpu" in page and len(page) < 8_000_000
 
 
 @pytest.mark.skipif(not (RESULTS / "papers").is_dir(), reason="the papers' results are not here")
