@@ -108,26 +108,37 @@ class EffectiveRanks:
         3.0
     """
 
-    waiting: dict[int, list[tuple[Array, dict[str, float]]]] = field(default_factory=dict)
+    waiting: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+    lanes: dict[int, Array] = field(default_factory=dict)
 
     def add(self, tridiagonal: Array, statistics: dict[str, float]) -> None:
-        """Remember to write the effective rank of a layer into its ``statistics``."""
-        self.waiting.setdefault(tridiagonal.shape[1], []).append((tridiagonal, statistics))
+        """Remember to write the effective rank of a layer into its ``statistics``.
+
+        The matrix is copied into a buffer for many. Small arrays that outlive a layer's gradient
+        would sit in the memory it leaves, and the next gradient would need new memory.
+        """
+        # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
+        from init_bench.statistics.eigenvalues import LANES
+
+        size = tridiagonal.shape[1]
+        if size not in self.lanes:
+            self.lanes[size] = np.zeros((2, size, LANES))
+        together = self.waiting.setdefault(size, [])
+        self.lanes[size][:, :, len(together)] = tridiagonal
+        together.append(statistics)
+        if len(together) == LANES:
+            self._fill(size)
 
     def fill(self) -> None:
         """Write the effective ranks that were not written yet."""
-        if not self.waiting:
-            return
-        # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
-        from init_bench.statistics.eigenvalues import LANES, loop_effective_ranks
+        for size in list(self.waiting):
+            self._fill(size)
 
-        waiting, self.waiting = self.waiting, {}
-        for layers in waiting.values():
-            for start in range(0, len(layers), LANES):
-                together = layers[start : start + LANES]
-                lanes = np.zeros((2, together[0][0].shape[1], LANES))
-                for k, (tridiagonal, _) in enumerate(together):
-                    lanes[:, :, k] = tridiagonal
-                found: Any = loop_effective_ranks(lanes[0], lanes[1], ROUNDING).tolist()
-                for rank, (_, statistics) in zip(found, together, strict=False):
-                    statistics["effective_rank"] = rank
+    def _fill(self, size: int) -> None:
+        from init_bench.statistics.eigenvalues import loop_effective_ranks
+
+        lanes = self.lanes[size]
+        found: Any = loop_effective_ranks(lanes[0], lanes[1], ROUNDING).tolist()
+        for rank, statistics in zip(found, self.waiting.pop(size), strict=False):
+            statistics["effective_rank"] = rank
+        lanes.fill(0)
