@@ -87,7 +87,7 @@ def main() -> None:
         torchs = rows.loc[rows["variant"] == "torch alone"].set_index("round")[memory]
         rows[memory.replace("mib", "beyond_torch_mib")] = rows[memory] - rows["round"].map(torchs)
     print(rows.groupby("variant", sort=False).median().round(2).to_string())
-    print(save(rows, "audit"))
+    print(save(rows, "audit" if torch.version.cuda else "audit-cpu-build"))
 
 
 if __name__ == "__main__":
