@@ -54,19 +54,22 @@ class _CopiesOnWrite(DispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
         super().__init__()
-        self.unwritten = {address_of(parameter): parameter for parameter in parameters}
+        self.unwritten: dict[int, list[Tensor]] = {}
+        for parameter in parameters:
+            self.unwritten.setdefault(address_of(parameter), []).append(parameter)
         self.unwritten.pop(0, None)
-        self.copied: dict[int, tuple[Tensor, Tensor]] = {}
+        self.copied: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(getattr(func, "_schema", None), "is_mutable", False):
             for tensor in tensors_in((args, kwargs)):
                 address = address_of(tensor)
-                if (parameter := self.unwritten.pop(address, None)) is not None:
-                    self.copied[address] = parameter.data, parameter.detach().clone()
+                if sharing := self.unwritten.pop(address, None):
+                    self.copied[address] = [(p.data, p.detach().clone()) for p in sharing]
         return func(*args, **(kwargs or {}))
 
     def restore(self) -> None:
         """Write the copies back."""
-        for memory, values in self.copied.values():
-            memory.copy_(values)
+        for pairs in self.copied.values():
+            for memory, values in pairs:
+                memory.copy_(values)

@@ -119,6 +119,8 @@ def loss_floor(
     given = first_tensor(output)
     if loss_fn is None or given is None or given.dim() < 2 or not given.is_floating_point():
         return math.nan
+    if bool((given < 0).any()):
+        return math.nan
     given = given.detach().float()
     sums_to_1 = (
         dim
@@ -126,7 +128,7 @@ def loss_floor(
         if given.shape[dim] > 1 and bool(((given.sum(dim) - 1).abs() < ROUNDING).all())
     )
     classes = next(sums_to_1, None)
-    if classes is None or bool((given < 0).any()):
+    if classes is None:
         return math.nan
     if not isinstance(loss_fn, nn.CrossEntropyLoss):
         try:

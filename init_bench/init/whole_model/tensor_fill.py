@@ -167,7 +167,10 @@ def _shrunk(size: Size, growth: tuple[float, float], *, is_table: bool) -> Size:
 
 def nominal_std_drawn(parameter: NamedParameter, init: InitSpec) -> NominalStd:
     """Return gain and std that ``init`` aims at where it draws a parameter itself, biases too."""
-    return nominal_std(init, _size(parameter, parameter.fans))
+    found = nominal_std(init, _size(parameter, parameter.fans))
+    if found.std is None or parameter.role != "weight":
+        return found
+    return replace(found, std=found.std / factor_taken_back(parameter, init))
 
 
 def _with_nonlinearity(init: InitSpec, nonlinearity: str) -> InitSpec:

@@ -60,6 +60,9 @@ def test_a_weight_that_is_multiplied_by_a_constant_has_the_std_of_the_rule_where
     assert used.std().item() == pytest.approx(wanted, rel=0.02)
     assert row["std_nominal"] * factor == pytest.approx(wanted)
     assert f"multiplied by {factor:g} where it is used" in row["note"]
+    named = ib.initialize(module, "zeros", overrides={"weight": "xavier_normal"}).table
+    row = named.set_index("parameter").loc["weight"]
+    assert row["std_measured"] == pytest.approx(row["std_nominal"], rel=0.02)
     ib.initialize(module, "orthogonal")
     used = module.get_parameter("weight").detach() * factor
     assert torch.allclose(used @ used.T, torch.eye(300), atol=1e-4)
