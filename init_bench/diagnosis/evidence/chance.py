@@ -99,12 +99,17 @@ def chance_loss(
 
 
 def loss_floor(
-    loss_fn: Callable[[Any, Any], Tensor] | None, output: Any, targets: Any, loss: float
+    loss_fn: Callable[[Any, Any], Tensor] | None,
+    output: Any,
+    targets: Any,
+    loss: float,
+    of_zeros: float = math.nan,
 ) -> float:
     """Return what a cross-entropy of probabilities cannot fall below; nan of any other loss.
 
     Probabilities are values from 0 whose sum over the classes is 1. The loss takes them for logits:
-    it is a cross-entropy if it is ``nn.CrossEntropyLoss`` or has the value of that one.
+    it is a cross-entropy if it is ``nn.CrossEntropyLoss`` or has the value of that one, also
+    where the output is 0 (``of_zeros``): near 1/K each, -log p has the same value at first.
 
     Formula:
         log(e + K - 1) - 1, reached where one of K classes has probability 1.
@@ -135,7 +140,11 @@ def loss_floor(
             own = cross_entropy(given, targets).item()
         except InitBenchError:
             return math.nan
-        if not math.isclose(own, loss, rel_tol=ROUNDING):
+        uniform = math.log(given.shape[classes])
+        if not (
+            math.isclose(own, loss, rel_tol=ROUNDING)
+            and math.isclose(of_zeros, uniform, rel_tol=ROUNDING)
+        ):
             return math.nan
     return math.log(math.e + given.shape[classes] - 1) - 1
 

@@ -150,7 +150,7 @@ def _collect(
         attention=_attention_table(tracker),
         products=_product_table(tracker),
         chance=chance,
-        loss_floor=loss_floor(loss_fn, ran.output, targets, ran.loss),
+        loss_floor=loss_floor(loss_fn, ran.output, targets, ran.loss, ran.loss_of_zeros),
     )
 
 
