@@ -282,7 +282,7 @@ def test_one_weight_and_one_layer_are_told_in_the_singular() -> None:
 
 def test_the_logarithm_of_uniform_probabilities_is_no_fault() -> None:
     model = nn.Sequential(nn.Linear(20, 10), nn.Softmax(-1))
-    nn.init.zeros_(model[0].weight)
+    nn.init.zeros_(model.get_parameter("0.weight"))
     inputs, targets = torch.randn(64, 20), torch.randint(10, (64,))
     own = ib.diagnose(
         model, inputs, targets, loss_fn=lambda p, t: nn.functional.nll_loss(p.log(), t)
