@@ -7,6 +7,7 @@ import typer
 
 from init_bench.cli.verb_output import stoppable
 from init_bench.errors import InitBenchError
+from init_bench.words import counted
 
 
 def compact(
@@ -17,7 +18,7 @@ def compact(
 
     with stoppable():
         before, after = compact_run(folder)
-    print(f"{folder}: {before} chunk{'s' * (before != 1)} before, {after} now")
+    print(f"{folder}: {counted(before, 'chunk')} before, {after} now")
 
 
 def export(

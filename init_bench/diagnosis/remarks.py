@@ -16,6 +16,7 @@ from init_bench.diagnosis.phrases import factor_span, listed
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
+from init_bench.words import counted
 
 AFTER_TRAINING = (
     "after step 0 verdicts judge only signal and gradients, by limits calibrated at step 0: read "
@@ -270,9 +271,7 @@ def _copies(weights: pd.DataFrame) -> Iterator[str]:
     groups = own.groupby(["shape", "mean", "std"], sort=False)["parameter"].agg(list)
     equal = [names for names in groups if len(names) > 1]
     if equal:
-        others = (
-            f" and {len(equal) - 1} more group{'s' * (len(equal) > 2)}" if len(equal) > 1 else ""
-        )
+        others = f" and {counted(len(equal) - 1, 'more group')}" * (len(equal) > 1)
         yield (
             f"equal values at the start: {listed(equal[0], MOST_NAMED)}{others}, as copy.deepcopy "
             f"makes (in nn.TransformerEncoder too); draw them anew where each should be its own"

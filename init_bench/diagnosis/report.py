@@ -12,6 +12,7 @@ from init_bench.diagnosis.phrases import factor_span
 from init_bench.diagnosis.rules.gradient_states import GRADIENT_STATE_RULES
 from init_bench.diagnosis.rules.menu import RULES
 from init_bench.figures.export import svg_of
+from init_bench.words import counted
 
 COLUMNS = (
     *("layer", "verdict", "value", "limit", "recommended"),
@@ -63,7 +64,7 @@ def size(name: str, profile: pd.DataFrame, weights: pd.DataFrame) -> str:
     matrices = weights[weights["shape"].map(len) > 1]
     number = layers.isin(matrices["layer"]).sum()
     return (
-        f"{name}: {_layers(len(layers))} (normalizations and nonlinearities included), "
+        f"{name}: {counted(len(layers), 'layer')} (normalizations and nonlinearities included), "
         f"{number} with a weight matrix."
     )
 
@@ -114,12 +115,12 @@ def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
         healthy = "signal and gradients healthy" if verdicts["step"].iloc[0] else "Healthy"
         near = verdicts.loc[verdicts["severity"] == "ok", "meaning"].iloc[0]
         watched = verdicts.loc[verdicts["severity"] == "watch", "layer"].nunique()
-        watch = f", but {_layers(watched)} to watch" if watched else ""
+        watch = f", but {counted(watched, 'layer')} to watch" if watched else ""
         near = f"otherwise {near}" if watch else near
         return f"{healthy}{watch}. {near[:1].upper()}{near[1:]}."
     origins = bad[bad["cause"] == ""]
     number = origins["layer"].nunique()
-    need = f"{_layers(number)} {'needs' if number == 1 else 'need'}"
+    need = f"{counted(number, 'layer')} {'needs' if number == 1 else 'need'}"
     first = origins.iloc[0]
     shown = f"{named(first['layer'])} first: {first['meaning']}."
     if first["advice"].startswith(RATE_FIRST):
@@ -150,10 +151,6 @@ def _scale_of_all(origins: pd.DataFrame, weights: pd.DataFrame) -> str:
                 f"{len(factors)}"
             )
     return ""
-
-
-def _layers(number: int) -> str:
-    return "1 layer" if number == 1 else f"{number} layers"
 
 
 def _steps(verdicts: pd.DataFrame) -> list[int]:

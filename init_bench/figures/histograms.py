@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from init_bench.figures.style import Canvas, drawing, label_of, line_of, need, whole_of
+from init_bench.words import counted
 
 TALLEST = 0.2
 """Top of the share axis: a bar above it is cut and its share written on it."""
@@ -38,8 +39,7 @@ def activation_histograms(
     need(frame, "init", "layer", "range", "centre", "width", "share", "std", "sample_std", "seeds")
     inits, ranges = list(frame["init"].unique()), list(frame["range"].unique())
     layers = frame["layer"].nunique()
-    seeds = int(frame["seeds"].iloc[0])
-    mean = f"Mean over {seeds} seed{'s' * (seeds > 1)}"
+    mean = f"Mean over {counted(int(frame['seeds'].iloc[0]), 'seed')}"
     words = f"{caption} {mean}. Bars above 20 % are cut off; their share is written."
     with drawing(figure, 1.35 * layers * len(ranges) + 0.8, 2 * len(inits) + 1.2, words) as canvas:
         parts = canvas.subfigures(1, len(ranges), squeeze=False, wspace=0.02)[0]

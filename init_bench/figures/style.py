@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from init_bench.errors import InitBenchError
+from init_bench.words import counted
 
 PALETTE = {
     # Okabe & Ito, "Color Universal Design", 2008; lines differ in dash and marker as well.
@@ -197,8 +198,7 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
 
 def seeds_of(frame: pd.DataFrame) -> str:
     """Return the number of seeds of a frame, such as "3 seeds"."""
-    number = frame["seed"].nunique()
-    return "1 seed" if number == 1 else f"{number} seeds"
+    return counted(frame["seed"].nunique(), "seed")
 
 
 def explained_names(layers: pd.Series) -> list[str]:

@@ -22,6 +22,7 @@ from init_bench.hooks.model_view import ModelView
 from init_bench.statistics.histogram import CENTERS
 from init_bench.statistics.layer_statistics import STATISTICS
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
+from init_bench.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,8 +74,7 @@ class Record:
     def summary(self) -> str:
         """How many layer calls were captured, and which layers never ran."""
         names = {call.layer for call in self.layer_calls}
-        number = len(names)
-        text = f"{self.calls} call{'s' * (self.calls != 1)} of {number} layer{'s' * (number != 1)}"
+        text = f"{counted(self.calls, 'call')} of {counted(len(names), 'layer')}"
         return f"{text}; never ran: {', '.join(self.never_ran)}" if self.never_ran else text
 
     def to_json(self) -> str:

@@ -14,6 +14,7 @@ from init_bench.figures.claim_list import number_of
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
 from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER
+from init_bench.words import counted
 
 SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "threshold", "note")
 """Columns of the table in a page."""
@@ -110,7 +111,7 @@ class Reproduction:
         """Yield the lines of each claim: words, number, verdict."""
         for row in self.claims.to_dict("records"):
             yield f"{row['verdict'].upper():<14} {row['figure']:<14} {row['statement']}"
-            seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
+            seeds = counted(row["seeds"], "seed")
             threshold = f"(threshold {row['threshold']}; {seeds})"
             yield f"{'':<14} {number_of(row)} {threshold}"
             yield f"{'':<14} {row['quantity']}"

@@ -135,6 +135,8 @@ class EffectiveRanks:
             self._fill(size)
 
     def _fill(self, size: int) -> None:
+        """Write the effective ranks of the layers of one size."""
+        # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.eigenvalues import loop_effective_ranks
 
         lanes = self.lanes[size]

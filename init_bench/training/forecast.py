@@ -13,6 +13,7 @@ from init_bench.training.dispatch import Trainer, trainer_for
 from init_bench.training.grid import Grid
 from init_bench.training.pipeline import cells_of
 from init_bench.training.store import Store
+from init_bench.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ class Forecast:
             f"chunks  {self.chunks}, {self.at_once} at once\n"
             f"memory  about {math.ceil(self.worker_bytes / 1e6)} MB for each at once, beside torch "
             f"and the data\n"
-            f"time    about {duration_text(self.seconds)}, from a few steps of {self.kinds} "
-            f"{'kind' if self.kinds == 1 else 'kinds'} of network, timed here and now"
+            f"time    about {duration_text(self.seconds)}, from a few steps of "
+            f"{counted(self.kinds, 'kind')} of network, timed here and now"
         )
 
 

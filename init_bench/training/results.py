@@ -29,6 +29,7 @@ from init_bench.training.histogram_bins import bins_of
 from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
 from init_bench.training.store import Store
 from init_bench.training.tables import LAST_STEPS, TABLES
+from init_bench.words import counted
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
 """Axes that the summary table names even if they have one value."""
@@ -166,11 +167,9 @@ class Results:
     def summary(self) -> str:
         """Say how many cells were trained, diverged and failed, and where they are stored."""
         cells, diverged = len(self.cells), int((self.cells["status"] == "diverged").sum())
-        failed = f", {len(self.failures)} chunk{'s' * (len(self.failures) != 1)} failed" * bool(
-            self.failures
-        )
+        failed = f", {counted(len(self.failures), 'chunk')} failed" * bool(self.failures)
         return (
-            f"{cells} {'cell' if cells == 1 else 'cells'}: {cells - diverged} trained, "
+            f"{counted(cells, 'cell')}: {cells - diverged} trained, "
             f"{diverged} diverged{failed}. Stored in {self.folder}."
         )
 

@@ -13,6 +13,7 @@ from init_bench.training.chunks import CHUNK_CELLS
 from init_bench.training.devices import devices_of
 from init_bench.training.dispatch import default_workers, trainer_for
 from init_bench.training.forecast import duration_text
+from init_bench.words import counted
 
 MOST_COLUMNS = ("most_runs", "most_seconds")
 
@@ -38,8 +39,7 @@ class BenchForecast:
         rows = shown.to_string(index=False, float_format="{:.0f}".format)
         sums = self.table[["seconds", "most_seconds"]].sum() / self.workers
         times = " to ".join(dict.fromkeys(map(duration_text, sums)))
-        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
-        time = f"about {times} with {workers}, timed here and now"
+        time = f"about {times} with {counted(self.workers, 'worker')}, timed here and now"
         if not self.adds_seeds:
             return f"{rows}\n{time}"
         first, *more = self.looks

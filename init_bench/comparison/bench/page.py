@@ -19,6 +19,7 @@ from init_bench.figures.page import (
     table_section,
 )
 from init_bench.files import head_of_readme
+from init_bench.words import counted
 
 TABLES = ("summary", "arms", "pairs", "runs")
 """Stored tables that the page is made of."""
@@ -46,7 +47,7 @@ def report_of_folder(folder: Path) -> str:
     facts = head_of_readme(folder)
     quick = [facts.pop("protocol")] if "protocol" in facts else []
     page = Page(
-        title=f"Initializers on {len(summary)} architecture{'s' * (len(summary) > 1)}",
+        title=f"Initializers on {counted(len(summary), 'architecture')}",
         answer=_answer(summary),
         notes=[
             *quick,
@@ -105,7 +106,7 @@ def _some(names: str) -> str:
     listed = _specs(names)
     head, more = listed[:NAMED], len(listed) - NAMED
     if more > 0:
-        head = [*head, f"{more} other{'s' * (more > 1)}"]
+        head = [*head, counted(more, "other")]
     return " or ".join(part for part in (", ".join(head[:-1]), head[-1]) if part)
 
 

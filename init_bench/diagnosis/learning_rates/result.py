@@ -12,6 +12,7 @@ from init_bench.diagnosis.learning_rates.trials import LONGEST
 from init_bench.figures import rate_curves
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
+from init_bench.words import counted
 
 NEXT_TO_NONE = 0.5
 """A window of at most this many decades is called next to none."""
@@ -157,9 +158,8 @@ class RateWindow:
         if len(self.scale_free):
             per_lr = self.scale_free["effective_rate_per_lr"]
             said.append(
-                f"Effective rate of {len(per_lr)} scale-free weight{'s' * (len(per_lr) != 1)}: "
-                f"{per_lr.min():.2g} to "
-                f"{per_lr.max():.2g} times the learning rate (1/‖W‖²)."
+                f"Effective rate of {counted(len(per_lr), 'scale-free weight')}: "
+                f"{per_lr.min():.2g} to {per_lr.max():.2g} times the learning rate (1/‖W‖²)."
             )
         return said
 

@@ -91,17 +91,18 @@ def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None
     parameter.draw(init, stream(seed, parameter.name))
     if parameter.role == "weight":
         _correct_fans(parameter, init)
-        if (factor := factor_taken_back(parameter, init)) != 1:
-            parameter.write(parameter.values / factor)
+    if (factor := _factor_taken_back(parameter, init)) != 1:
+        parameter.write(parameter.values / factor)
 
 
-def factor_taken_back(parameter: NamedParameter, init: InitSpec) -> float:
+def _factor_taken_back(parameter: NamedParameter, init: InitSpec) -> float:
     """Return by what a drawn weight is divided, so that its std is the rule's where it is used.
 
     Layers of an equalized learning rate multiply their weight by a constant. A std that was given
     as a number stays.
     """
-    return parameter.factor if depends_on_sizes(init) else 1.0
+    follows = parameter.role == "weight" and depends_on_sizes(init)
+    return parameter.factor if follows else 1.0
 
 
 def _correct_fans(parameter: NamedParameter, init: InitSpec) -> None:
@@ -146,10 +147,7 @@ def nominal_std_of(
     size = _size(parameter, parameter.fans)
     if growth != (1.0, 1.0):
         size = _shrunk(size, growth, is_table=parameter.is_table)
-    found = nominal_std(_with_nonlinearity(init, nonlinearity), size)
-    if found.std is None:
-        return found
-    return replace(found, std=found.std / factor_taken_back(parameter, init))
+    return _stored(parameter, init, nominal_std(_with_nonlinearity(init, nonlinearity), size))
 
 
 def _shrunk(size: Size, growth: tuple[float, float], *, is_table: bool) -> Size:
@@ -167,10 +165,14 @@ def _shrunk(size: Size, growth: tuple[float, float], *, is_table: bool) -> Size:
 
 def nominal_std_drawn(parameter: NamedParameter, init: InitSpec) -> NominalStd:
     """Return gain and std that ``init`` aims at where it draws a parameter itself, biases too."""
-    found = nominal_std(init, _size(parameter, parameter.fans))
-    if found.std is None or parameter.role != "weight":
-        return found
-    return replace(found, std=found.std / factor_taken_back(parameter, init))
+    return _stored(parameter, init, nominal_std(init, _size(parameter, parameter.fans)))
+
+
+def _stored(parameter: NamedParameter, init: InitSpec, used: NominalStd) -> NominalStd:
+    """Return the std of the values that are stored, by that of the weight where it is used."""
+    if used.std is None:
+        return used
+    return replace(used, std=used.std / _factor_taken_back(parameter, init))
 
 
 def _with_nonlinearity(init: InitSpec, nonlinearity: str) -> InitSpec:

@@ -27,6 +27,7 @@ from init_bench.training.executors.protocol import (
     outcome_of,
 )
 from init_bench.training.tables import CellResult
+from init_bench.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def _why_no_node_fits(ray: Any, resources: Resources) -> str:
         return ""
     most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in needs}
     asked, there = (
-        " and ".join(f"{count:g} {name}{'s' * (count != 1)}" for name, count in of.items())
+        " and ".join(counted(f"{count:g}", name) for name, count in of.items())
         for of in (needs, most)
     )
     return f"a task takes {asked}, and no node has that: the most that one has is {there}"
