@@ -18,6 +18,7 @@ from init_bench.figures.page import (
 from init_bench.statistics.number_formats import FORMATS
 from init_bench.training.manifest import versions
 from init_bench.training.run_facts import command_of
+from init_bench.words import capitalized
 
 WEIGHTS = (
     *("step", "parameter", "shape", "std", "recommended_std", "gain", "looks_like"),
@@ -68,7 +69,7 @@ def report(
         Page(
             title=f"Initialization of {size.partition(':')[0]}",
             answer=answer,
-            notes=[size, *map(_capital, notes)],
+            notes=[size, *map(capitalized, notes)],
             sections=sections,
             facts={"versions": ", ".join(f"{k} {v}" for k, v in versions().items())},
             command=command_of({"command": sys.argv}),
@@ -82,8 +83,8 @@ def _first(verdicts: pd.DataFrame) -> list[Section]:
     if origins.empty:
         return []
     row = origins.iloc[0]
-    head = f"{_capital(named(row['layer']))}: {row['meaning']}"
-    return [list_section([("bad", head, _capital(row["advice"]))], title="Fix this first")]
+    head = f"{capitalized(named(row['layer']))}: {row['meaning']}"
+    return [list_section([("bad", head, capitalized(row["advice"]))], title="Fix this first")]
 
 
 def _findings(verdicts: pd.DataFrame, *, several: bool) -> Iterator[tuple[str, str, str]]:
@@ -91,10 +92,10 @@ def _findings(verdicts: pd.DataFrame, *, several: bool) -> Iterator[tuple[str, s
     for row in verdicts.to_dict("records"):
         step = f"Step {row['step']}, " if several else ""
         if row["severity"] == "ok":
-            yield "ok", _capital(f"{step}{row['meaning']}"), _capital(row["quantity"])
+            yield "ok", capitalized(f"{step}{row['meaning']}"), capitalized(row["quantity"])
             continue
         head = f"{step}{named(row['layer'])}: {row['verdict']}"
-        yield row["severity"], _capital(head), _text(row)
+        yield row["severity"], capitalized(head), _text(row)
 
 
 def _text(row: Mapping[Any, Any]) -> str:
@@ -103,9 +104,7 @@ def _text(row: Mapping[Any, Any]) -> str:
     value = f"{row['value']:.3g}, {side} the limit {row['threshold']:.3g}"
     if row["recommended"] > 0:
         value += f" (recommended {row['recommended']:.3g})"
-    return (
-        f"{_capital(row['meaning'])}. {value}; value: {row['quantity']}. {_capital(row['advice'])}"
-    )
+    return f"{capitalized(row['meaning'])}. {value}; value: {row['quantity']}. {capitalized(row['advice'])}"
 
 
 def _table(table: pd.DataFrame, columns: Sequence[str], title: str, *, several: bool) -> Section:
@@ -120,7 +119,3 @@ def _table(table: pd.DataFrame, columns: Sequence[str], title: str, *, several: 
 
 def _has_values(column: pd.Series) -> bool:
     return bool((column.notna() & (column != "")).any())
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

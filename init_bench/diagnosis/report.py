@@ -12,7 +12,7 @@ from init_bench.diagnosis.phrases import factor_span
 from init_bench.diagnosis.rules.gradient_states import GRADIENT_STATE_RULES
 from init_bench.diagnosis.rules.menu import RULES
 from init_bench.figures.export import svg_of
-from init_bench.words import counted
+from init_bench.words import capitalized, counted
 
 COLUMNS = (
     *("layer", "verdict", "value", "limit", "recommended"),
@@ -117,7 +117,7 @@ def _answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
         watched = verdicts.loc[verdicts["severity"] == "watch", "layer"].nunique()
         watch = f", but {counted(watched, 'layer')} to watch" if watched else ""
         near = f"otherwise {near}" if watch else near
-        return f"{healthy}{watch}. {near[:1].upper()}{near[1:]}."
+        return f"{healthy}{watch}. {capitalized(near)}."
     origins = bad[bad["cause"] == ""]
     number = origins["layer"].nunique()
     need = f"{counted(number, 'layer')} {'needs' if number == 1 else 'need'}"

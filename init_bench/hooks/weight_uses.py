@@ -11,7 +11,7 @@ from torch.overrides import is_tensor_like
 from torch.utils.weak import WeakIdKeyDictionary
 
 from init_bench.hooks.contraction import Axis, Contraction, contraction_of, looked_up
-from init_bench.hooks.isolation import address_of
+from init_bench.hooks.weight_image import WeightImage, image_of, parameter_axes
 from init_bench.statistics.layer_statistics import rms
 
 Kind = Literal["matrix", "table", "scale"]
@@ -42,35 +42,6 @@ class WeightUse:
 
 
 @dataclass(frozen=True)
-class _Image:
-    """Describe the layout of a tensor that is one parameter, entry by entry, or rows of one.
-
-    Attributes:
-        name: of the parameter.
-        shape, strides: the parameter's last dimensions; views share the memory at ``address``.
-        in_order: whether its dimensions are those of the parameter.
-        computed: whether its values are not those of the parameter itself.
-        learned: whether it is a parameter, not a buffer.
-        factor: the constant by which it was multiplied; nan where it was computed in another way.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    address: int
-    in_order: bool = True
-    computed: bool = False
-    learned: bool = True
-    factor: float = 1.0
-
-    @classmethod
-    def of(cls, name: str, tensor: Tensor, *, in_order: bool = True, **kind: bool) -> "_Image":
-        """Return the layout of ``tensor``."""
-        ordered = in_order and tensor.is_contiguous()
-        return cls(name, tuple(tensor.shape), tensor.stride(), address_of(tensor), ordered, **kind)
-
-
-@dataclass(frozen=True)
 class _Origin:
     """Record what a tensor made of weights alone was computed from.
 
@@ -79,7 +50,7 @@ class _Origin:
         names: all parameters that it was computed from.
     """
 
-    image: _Image | None
+    image: WeightImage | None
     names: frozenset[str]
 
 
@@ -118,7 +89,7 @@ class WeightUses:
         self.origins: Any = WeakIdKeyDictionary()
         self.products: Any = WeakIdKeyDictionary()
         for name, value in weights.items():
-            image = _Image.of(name, value, learned=isinstance(value, torch.nn.Parameter))
+            image = WeightImage.of(name, value, learned=isinstance(value, torch.nn.Parameter))
             self.origins[value] = _Origin(image, frozenset((name,)))
 
     def observe(
@@ -156,7 +127,7 @@ class WeightUses:
         factor = _constant(function, args) if learned == 1 else math.nan
         for tensor in operands((output,)):
             if isinstance(tensor, Tensor) and tensor not in self.origins:
-                self.origins[tensor] = _Origin(_image_of(tensor, images, factor), names)
+                self.origins[tensor] = _Origin(image_of(tensor, images, factor), names)
 
     def _note_contraction(
         self, function: str, found: Contraction, gain: float, output: object
@@ -170,7 +141,7 @@ class WeightUses:
             kind="matrix",
             fan_in=found.fan_in,
             fan_out=found.fan_out,
-            axes=_parameter_axes(image, found, len(self.shapes[image.name])),
+            axes=parameter_axes(image, found, len(self.shapes[image.name])),
             function=function,
             gain=gain,
             factor=image.factor,
@@ -199,7 +170,7 @@ class WeightUses:
         shape = self.shapes[image.name]
         if len(shape) > 2 and isinstance(output, Tensor):
             names = frozenset((image.name,))
-            self.origins[output] = _Origin(_Image.of(image.name, output), names)
+            self.origins[output] = _Origin(WeightImage.of(image.name, output), names)
         else:
             row = math.prod(shape[1:])
             use = WeightUse(kind="table", fan_in=1, fan_out=row, function=function)
@@ -275,51 +246,3 @@ def operands(values: Iterable[Any]) -> Iterator[Any]:
             yield value
         elif isinstance(value, list | tuple):
             yield from operands(value)
-
-
-def _image_of(tensor: Tensor, images: Sequence[_Image], factor: float) -> _Image | None:
-    """Return the parameter that ``tensor`` holds entry by entry: as a view, or in its shape.
-
-    In its shape it was multiplied by ``factor``. ``None`` where it may be one of several: which of
-    a mean and a spread is the weight, say, is known only where one of them is used as it is.
-    """
-    address = address_of(tensor)
-    for image in images:
-        if address and address == image.address:
-            return image
-    alike = [image for image in images if tensor.shape == image.shape]
-    in_order = bool(alike)
-    alike = alike or [image for image in images if tensor.numel() == math.prod(image.shape)]
-    alike = [image for image in alike if image.learned] or alike
-    if len({image.name for image in alike}) > 1:
-        alike = [image for image in alike if not image.computed]
-    if len({image.name for image in alike}) != 1:
-        return None
-    image = alike[0]
-    kind = {"computed": True, "learned": image.learned}
-    copied = _Image.of(image.name, tensor, in_order=in_order and image.in_order, **kind)
-    return replace(copied, factor=image.factor * factor)
-
-
-def _parameter_axes(image: _Image, found: Contraction, number: int) -> tuple[Axis, ...] | None:
-    """Return what each of the ``number`` dimensions of the parameter is, by the operand's strides.
-
-    A dimension that the operand leaves out was indexed away: a stack. ``None`` where one dimension
-    is two things, or the operand is no view of the parameter.
-    """
-    weight = found.weight
-    if not image.in_order or not image.address or address_of(weight) != image.address:
-        return None
-    spans = [
-        (stride, stride * size, axis)
-        for size, stride, axis in zip(weight.shape, weight.stride(), found.axes, strict=True)
-        if size > 1
-    ]
-    axes: list[Axis] = []
-    for size, stride in zip(image.shape, image.strides, strict=True):
-        inside = {axis for low, high, axis in spans if low < stride * size and high > stride}
-        if len(inside) > 1:
-            return None
-        axes.append(inside.pop() if inside else "stack")
-    indexed: list[Axis] = ["stack"] * (number - len(axes))
-    return (*indexed, *axes[-number:])

@@ -19,7 +19,7 @@ from init_bench.figures.page import (
     table_section,
 )
 from init_bench.files import head_of_readme
-from init_bench.words import counted
+from init_bench.words import capitalized, counted
 
 TABLES = ("summary", "arms", "pairs", "runs")
 """Stored tables that the page is made of."""
@@ -86,14 +86,10 @@ def _answer(summary: pd.DataFrame) -> str:
     clauses = [
         f"for {row['architecture']}, use {_some(row['use'])}" for row in named.to_dict("records")
     ]
-    said = f"{_capital('; '.join(clauses) or 'no initializer is best alone anywhere')}."
+    said = f"{capitalized('; '.join(clauses) or 'no initializer is best alone anywhere')}."
     rest = len(summary) - len(named)
     others = f" On the other {rest} several do equally well." if rest and clauses else ""
     return said + others
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _some(names: str) -> str:
@@ -121,7 +117,7 @@ def _specs(names: str) -> list[str]:
 
 def _item(row: dict[Any, Any]) -> tuple[str, str, str]:
     """Return the answer on one architecture: severity, head and text of a list's entry."""
-    head = f"{_capital(row['architecture'])}: use {', '.join(_specs(row['use']))}"
+    head = f"{capitalized(row['architecture'])}: use {', '.join(_specs(row['use']))}"
     count = f"{row['arms']} initializers, {row['runs']} runs"
     lines = [f"{row['verdict']}, loss {row['loss']} · {count}"]
     if row["avoid"]:
@@ -193,7 +189,7 @@ def _task(folder: Path, row: dict[Any, Any], arms: pd.DataFrame) -> Section:
     return table_section(
         pd.DataFrame(rows),
         title=str(row["task"]),
-        lead=f"{_capital(row['architecture'])}: {row['runs']} runs. In brackets: 95 % intervals "
+        lead=f"{capitalized(row['architecture'])}: {row['runs']} runs. In brackets: 95 % intervals "
         "over seeds.",
         images=_images(folder, row["task"], f"Outcomes and loss curves of {row['task']}"),
     )
