@@ -104,7 +104,8 @@ def _text(row: Mapping[Any, Any]) -> str:
     value = f"{row['value']:.3g}, {side} the limit {row['threshold']:.3g}"
     if row["recommended"] > 0:
         value += f" (recommended {row['recommended']:.3g})"
-    return f"{capitalized(row['meaning'])}. {value}; value: {row['quantity']}. {capitalized(row['advice'])}"
+    meaning, advice = capitalized(row["meaning"]), capitalized(row["advice"])
+    return f"{meaning}. {value}; value: {row['quantity']}. {advice}"
 
 
 def _table(table: pd.DataFrame, columns: Sequence[str], title: str, *, several: bool) -> Section:
