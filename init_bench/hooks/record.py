@@ -19,8 +19,8 @@ from init_bench.hooks.forward_hooks import track
 from init_bench.hooks.layer_call import LayerCall, Row
 from init_bench.hooks.model_call import check_is_module
 from init_bench.hooks.model_view import ModelView
+from init_bench.statistics.formulas import STATISTICS
 from init_bench.statistics.histogram import CENTERS
-from init_bench.statistics.layer_statistics import STATISTICS
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
 from init_bench.words import counted
 

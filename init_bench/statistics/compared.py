@@ -1,6 +1,5 @@
 """Compare samples of a layer, or rows of a weight, with each other."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.statistics.number_formats import SMALL, power_sums
-from init_bench.statistics.sums import exact
+from init_bench.statistics.formulas import power_near
+from init_bench.statistics.number_formats import SMALL
+from init_bench.statistics.sums.accelerator import exact
 
 COMPARED_SAMPLES = 64
 """``correlation`` and ``effective_rank`` compare this many samples or rows of a weight (the first):
@@ -37,51 +37,45 @@ class Compared:
         powers: the power sums of the compared values, as ``power_sums`` returns them.
         number: how many values these are.
         correlation: mean \\|Pearson correlation over units\\| of two samples.
-        tridiagonal: diagonal, and squares of the entries beside it, of a matrix whose eigenvalues
-            are the squared singular values over their sum.
     """
 
     powers: Sequence[float]
     number: int
     correlation: float
-    tridiagonal: Array
 
 
-def compared(z: Tensor, mean: float, std: float) -> Compared:
+def chosen(z: Tensor) -> tuple[int, int]:
+    """Return how many samples of ``z`` are compared, and at every which unit."""
+    return min(len(z), COMPARED_SAMPLES), -(-z.shape[1] // COMPARED_UNITS)
+
+
+def compared(z: Tensor, mean: float, std: float, small: Sequence[float], matrix: Array) -> Compared:
     """Compare the first samples of ``z``, ``(samples, units)``, at evenly spaced units.
 
     Args:
-        z: a layer's values; on the CPU float32 or float64.
+        z: a layer's values, on any device.
         mean, std: of all values.
+        small: as of ``power_sums``.
+        matrix: is written, as by ``loop_layer_numbers``.
 
     Example:
-        >>> round(compared(torch.tensor([[1.0, 2.0], [3.0, 1.0]]), 0.0, 1.0).correlation, 6)
+        >>> z, matrix = torch.tensor([[1.0, 2.0], [3.0, 1.0]]), np.zeros((2, 2))
+        >>> round(compared(z, 0.0, 1.0, SMALL, matrix).correlation, 6)
         1.0
     """
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
-    from init_bench.statistics.compared_loops import loop_compared, loop_compared_values
+    from init_bench.statistics.compared_loops import loop_compared
 
-    scale = _power_near(max(abs(mean), std))
-    samples, step = min(len(z), COMPARED_SAMPLES), -(-z.shape[1] // COMPARED_UNITS)
-    units = -(-z.shape[1] // step)
-    if z.device.type == "cpu":
-        inverse = 1 / std if std else 0.0
-        correlation, tridiagonal, powers = loop_compared_values(
-            z.numpy(), samples, step, scale, mean, inverse, SMALL, ROUNDING
-        )
-    else:
-        products, means, powers = _transferred(exact(z[:samples, ::step]), scale, mean, std)
-        correlation, tridiagonal = loop_compared(products, means, units, ROUNDING)
-    return Compared(powers, samples * units, correlation, tridiagonal)
-
-
-def _power_near(size: float) -> float:
-    """Return the power of two that brings ``size`` to about 1: squares stay in range."""
-    return 2.0 ** -min(max(math.frexp(size)[1], -1000), 1000)
+    samples, step = chosen(z)
+    values = exact(z[:samples, ::step])
+    scale = power_near(max(abs(mean), std))
+    products, means, powers = _transferred(values, scale, mean, std, small)
+    correlation = loop_compared(products, means, values.shape[1], ROUNDING, matrix)
+    return Compared(powers, values.numel(), correlation)
 
 
 def _transferred(
-    values: Tensor, scale: float, mean: float, std: float
+    values: Tensor, scale: float, mean: float, std: float, small: Sequence[float]
 ) -> tuple[Array, Array, list[float]]:
     """Return products of centered samples, means and power sums, brought over in one transfer."""
     means = values.mean(dim=1, keepdim=True)
@@ -89,11 +83,30 @@ def _transferred(
     parts = (
         (centered @ centered.T).flatten(),
         means.flatten() * scale,
-        power_sums(values, mean, std),
+        power_sums(values, mean, std, small),
     )
     flat = torch.cat(parts).cpu().double().numpy()
     products, found, sums = np.split(flat, [len(values) ** 2, len(values) * (len(values) + 1)])
     return products.reshape(len(values), -1), found, sums.tolist()
+
+
+def power_sums(values: Tensor, mean: float, std: float, small: Sequence[float] = SMALL) -> Tensor:
+    """Return Σy, Σy², Σy³, Σy⁴, the number of zeros and those of values up to each of ``small``.
+
+    y is (value − ``mean``) / ``std``: its powers stay in range whatever the scale. The sums stay on
+    the values' device.
+
+    Example:
+        >>> power_sums(torch.tensor([[0.0, 2.0]]), 1.0, 1.0)[:5].tolist()
+        [0.0, 2.0, 0.0, 2.0, 1.0]
+    """
+    inverse, flat = 1 / std if std else 0.0, values.reshape(-1)
+    deviation = (flat - mean) * inverse
+    powers = torch.stack([torch.ones_like(flat), deviation, deviation.square()])
+    products = powers @ powers[1:].T
+    size = flat.abs()
+    counts = torch.stack([size <= limit for limit in (0.0, *small)]).sum(1)
+    return torch.cat([products[0], products[1:, 1], counts.to(flat.dtype)])
 
 
 @dataclass
@@ -102,7 +115,8 @@ class EffectiveRanks:
 
     Example:
         >>> ranks, found = EffectiveRanks(), {}
-        >>> ranks.add(compared(torch.eye(3), 0.0, 1.0).tridiagonal, found)
+        >>> ranks.place(3)[0] = 1.0  # the squared singular values are alike
+        >>> ranks.wait(3, found)
         >>> ranks.fill()
         >>> round(found["effective_rank"], 6)
         3.0
@@ -111,36 +125,41 @@ class EffectiveRanks:
     waiting: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     lanes: dict[int, Array] = field(default_factory=dict)
 
-    def add(self, tridiagonal: Array, statistics: dict[str, float]) -> None:
-        """Remember to write the effective rank of a layer into its ``statistics``.
+    def place(self, size: int) -> Array:
+        """Return where to write a layer's tridiagonal matrix, ``(2, size)``.
 
-        The matrix is copied into a buffer for many. Small arrays that outlive a layer's gradient
-        would sit in the memory it leaves, and the next gradient would need new memory.
+        It is a place in a buffer for many. Small arrays that outlive a layer's gradient would sit
+        in the memory it leaves, and the next gradient would need new memory.
         """
         # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.eigenvalues import LANES
 
-        size = tridiagonal.shape[1]
         if size not in self.lanes:
             self.lanes[size] = np.zeros((2, size, LANES))
-        together = self.waiting.setdefault(size, [])
-        self.lanes[size][:, :, len(together)] = tridiagonal
-        together.append(statistics)
-        if len(together) == LANES:
+            self.waiting[size] = []
+        return self.lanes[size][:, :, len(self.waiting[size])]
+
+    def wait(self, size: int, statistics: dict[str, float]) -> None:
+        """Remember to write the effective rank of the matrix just placed into ``statistics``."""
+        waiting = self.waiting[size]
+        waiting.append(statistics)
+        if len(waiting) == self.lanes[size].shape[2]:
             self._fill(size)
 
     def fill(self) -> None:
         """Write the effective ranks that were not written yet."""
-        for size in list(self.waiting):
-            self._fill(size)
+        for size, waiting in self.waiting.items():
+            if waiting:
+                self._fill(size)
 
     def _fill(self, size: int) -> None:
         """Write the effective ranks of the layers of one size."""
         # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.eigenvalues import loop_effective_ranks
 
-        lanes = self.lanes[size]
+        lanes, waiting = self.lanes[size], self.waiting[size]
         found: Any = loop_effective_ranks(lanes[0], lanes[1], ROUNDING).tolist()
-        for rank, statistics in zip(found, self.waiting.pop(size), strict=False):
+        for rank, statistics in zip(found, waiting, strict=False):
             statistics["effective_rank"] = rank
+        waiting.clear()
         lanes.fill(0)

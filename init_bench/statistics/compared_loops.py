@@ -9,34 +9,8 @@ from init_bench.statistics.compiled import compiled, inlined
 from init_bench.statistics.eigenvalues import tridiagonal
 
 
-@compiled
-def loop_compared_values(
-    z: Any,
-    few: int,
-    step: int,
-    scale: float,
-    mean: float,
-    inverse: float,
-    small: Any,
-    rounding: float,
-) -> Any:
-    """Return what ``_compared`` does, of a layer's values, and their power sums.
-
-    Args:
-        z: the layer's values, ``(samples, units)``.
-        few, step: the first ``few`` samples and every ``step``-th unit are compared.
-        scale: by which values and means are multiplied.
-        mean, inverse, small: as ``_power_sums`` takes them.
-        rounding: as ``_compared`` takes it.
-    """
-    values, means, sums = _centered(z, few, step, scale, mean, inverse, small)
-    units = values.shape[1]
-    correlation, tridiagonal = _compared(_products(values, few), means, units, rounding)
-    return correlation, tridiagonal, sums
-
-
 @inlined
-def _centered(
+def centered(
     z: Any, few: int, step: int, scale: float, mean: float, inverse: float, small: Any
 ) -> Any:
     """Return the compared values less their sample's mean, those means, and the power sums."""
@@ -59,7 +33,7 @@ def _centered(
 
 @inlined
 def _power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
-    """Return what ``number_formats.power_sums`` does, of a vector of values."""
+    """Return what ``compared.power_sums`` does, of a vector of values."""
     a, b, c, d = small
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
     zeros, under_a, under_b = np.int64(0), np.int64(0), np.int64(0)
@@ -77,11 +51,12 @@ def _power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
         under_b += size <= b
         under_c += size <= c
         under_d += size <= d
-    return first, second, third, fourth, zeros, under_a, under_b, under_c, under_d
+    counts = float(zeros), float(under_a), float(under_b), float(under_c), float(under_d)
+    return (first, second, third, fourth, *counts)
 
 
 @inlined
-def _products(rows: Any, number: int) -> Any:
+def products_of(rows: Any, number: int) -> Any:
     """Return the inner products of the first ``number`` of ``rows``, ``(4 k, units)``.
 
     Four rows with four at a time: each entry is read a quarter as often. Calling torch or NumPy
@@ -113,16 +88,17 @@ def _sixteen_products(rows: Any, i: int, j: int, products: Any) -> None:
 
 
 @inlined
-def _compared(products: Any, means: Any, units: int, rounding: float) -> Any:
-    """Return the mean \\|correlation\\| of samples, and their products as a tridiagonal matrix.
+def compare(products: Any, means: Any, units: int, rounding: float, matrix: Any) -> Any:
+    """Return the mean \\|correlation\\| of samples; write their products as a tridiagonal matrix.
 
     Samples that do not vary over units beyond rounding have no correlation; nan with fewer than two
-    left. The second is of the samples' own products, divided by the sum of squares.
+    left. The matrix is of the samples' own products, divided by the sum of squares.
 
     Args:
         products: inner products of the centered samples, ``(n, n)``; overwritten.
         means: of the samples over ``units`` units, ``(n,)``.
         rounding: a standard deviation below this share of the RMS is rounding.
+        matrix: as of ``tridiagonal``.
     """
     n = len(products)
     weight, squares, number, size = np.zeros(n), np.empty(n), 0, 0.0
@@ -142,11 +118,11 @@ def _compared(products: Any, means: Any, units: int, rounding: float) -> Any:
     for i in range(n):
         for j in range(n):
             products[i, j] = (products[i, j] + units * means[i] * means[j]) * inverse
-    correlation = 2 * total / (number * (number - 1)) if number > 1 else np.nan
-    return correlation, tridiagonal(products)
+    tridiagonal(products, matrix)
+    return 2 * total / (number * (number - 1)) if number > 1 else np.nan
 
 
 @compiled
-def loop_compared(products: Any, means: Any, units: int, rounding: float) -> Any:
-    """Return what ``_compared`` does, of products that an accelerator computed."""
-    return _compared(products, means, units, rounding)
+def loop_compared(products: Any, means: Any, units: int, rounding: float, matrix: Any) -> Any:
+    """Do what ``compare`` does, of products that an accelerator computed."""
+    return compare(products, means, units, rounding, matrix)

@@ -31,13 +31,29 @@ def distinct_rows(rows: Tensor, tolerance: float) -> int:
         2
     """
     first = rows[:, 0].float().cpu().numpy()
-    if (np.diff(np.sort(first)) > tolerance).all():
+    order = first.argsort()
+    ordered = first[order]
+    near = (ordered[1:] - ordered[:-1] <= tolerance).nonzero()[0]
+    if not len(near) or _differ_by_pairs(rows, order, near, tolerance):
         return len(rows)
     alone, crowds = _crowds(_split(np.zeros(len(rows), dtype=np.int64), first, tolerance))
     if not len(crowds):
         return alone
     crowded = np.sort(np.concatenate(crowds))
     return alone + _distinct_by_columns(_chosen(rows, crowded), tolerance)
+
+
+def _differ_by_pairs(rows: Tensor, order: Groups, near: Groups, tolerance: float) -> bool:
+    """Return whether the rows near in the first column are pairs, and those of each differ.
+
+    Args:
+        order: of the rows by their first column.
+        near: places in it of rows that are near to the next.
+    """
+    if (near[1:] == near[:-1] + 1).any():
+        return False
+    apart = _chosen(rows, order[near]) - _chosen(rows, order[near + 1])
+    return bool((apart.abs().amax(dim=1) > tolerance).all())
 
 
 def _distinct_by_columns(rows: Tensor, tolerance: float) -> int:

@@ -48,20 +48,19 @@ def _updated_product(row: Any, r: int, i: int, v: Any, q: Any, w: Any) -> Any:
 
 
 @inlined
-def tridiagonal(products: Any) -> Any:
-    """Return a tridiagonal matrix with the eigenvalues of ``products``, ``(n, n)``, overwritten.
+def tridiagonal(products: Any, matrix: Any) -> None:
+    """Write a tridiagonal matrix with the eigenvalues of ``products``, ``(n, n)``, overwritten.
 
     By Householder's reflections, from the last row up.
 
-    Returns:
-        Its diagonal, and the squares of the entries beside it: ``(2, n)``.
+    Args:
+        matrix: its diagonal, and the squares of the entries beside it: ``(2, n)``.
     """
     n = len(products)
-    found = np.zeros((2, n))
     v, q, p, w = np.zeros((4, n))
     for i in range(n - 1, 0, -1):
-        scale, found[1, i - 1] = _reflection(products[i], i, v, q, w)
-        found[0, i] = w[i]
+        scale, matrix[1, i - 1] = _reflection(products[i], i, v, q, w)
+        matrix[0, i] = w[i]
         middle = 0.0
         for r in range(i):
             p[r] = scale * _updated_product(products[r], r, i, v, q, w)
@@ -70,8 +69,8 @@ def tridiagonal(products: Any) -> Any:
         for j in range(i):
             q[j] = p[j] - middle * w[j]
             v[j] = w[j]
-    found[0, 0] = products[0, 0] - 2 * v[0] * q[0]
-    return found
+    matrix[0, 0] = products[0, 0] - 2 * v[0] * q[0]
+    matrix[1, n - 1] = 0.0
 
 
 @inlined

@@ -4,15 +4,14 @@ Computed on the tensor's device: from an accelerator only numbers are copied, ne
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from init_bench.statistics.compared import Array, Compared, EffectiveRanks, compared
+from init_bench.statistics.compared import EffectiveRanks, chosen
 from init_bench.statistics.distinct_rows import distinct_rows
-from init_bench.statistics.number_formats import FORMAT_STATISTICS, format_statistics
-from init_bench.statistics.sums import Sums, sums
+from init_bench.statistics.formulas import NAMES
+from init_bench.statistics.layer_numbers import numbers_of
 
 SAME_ROWS = 1e-5
 """Rows of a weight that agree to this share of its largest entry are the same."""
@@ -22,29 +21,11 @@ SATURATION_MARGIN = 0.05
 """A value within this share of the range from an end of the range counts as saturated."""
 
 
-STATISTICS = (
-    "mean",
-    "std",
-    "min",
-    "max",
-    "saturated",
-    "dead",
-    "zero",
-    "sample_std",
-    "unit_std",
-    "correlation",
-    "effective_rank",
-    "distinct",
-    "nonfinite",
-)
-"""Columns of the layer table that a run stores."""
-
-
 _LOOPED = (torch.float32, torch.float64)
 
 
-_NOTHING = dict.fromkeys((*STATISTICS, *FORMAT_STATISTICS), math.nan)
-"""What ``describe`` and ``describe_weight`` return; they fill those that apply."""
+_OF_SAMPLES = ("saturated", "dead", "sample_std", "unit_std", "correlation")
+"""Statistics that speak of samples, which a weight does not have."""
 
 
 def describe(
@@ -97,16 +78,7 @@ def describe(
         (0.5, 1.0, 0.125)
     """
 
-    def of_samples(z: Tensor, found: Sums, scale: float, some: Compared) -> dict[str, float]:
-        return {
-            "saturated": found.near_ends / z.numel() if bounds else math.nan,
-            "dead": found.constant_units / z.shape[1],
-            "sample_std": math.sqrt(found.within) / scale,
-            "unit_std": math.sqrt(found.between) / scale,
-            "correlation": some.correlation,
-        }
-
-    return _described(values, bounds, ranks, of_samples)
+    return _described(values, bounds, ranks)[1]
 
 
 def describe_weight(weight: Tensor, ranks: EffectiveRanks | None = None) -> dict[str, float]:
@@ -128,45 +100,28 @@ def describe_weight(weight: Tensor, ranks: EffectiveRanks | None = None) -> dict
         1.0
     """
 
-    def of_rows(rows: Tensor, found: Sums, scale: float, _: Compared) -> dict[str, float]:
-        tolerance = SAME_ROWS * max(abs(found.low), abs(found.high)) / scale
-        return {"distinct": float(distinct_rows(rows, tolerance))}
-
-    return _described(weight, None, ranks, of_rows)
-
-
-def _described(
-    values: Tensor,
-    bounds: tuple[float, float] | None,
-    ranks: EffectiveRanks | None,
-    rest: Callable[[Tensor, Sums, float, Compared], dict[str, float]],
-) -> dict[str, float]:
-    """Return the statistics that samples and weights have in common, with the ``rest``."""
-    z = _rows(values.detach())
-    found, scale = _safe_sums(z, bounds)
-    if not math.isfinite(found.low) or not math.isfinite(found.high):
-        return _nothing_but_nonfinite(z)
-    moments = _moments(found, scale, z.numel())
-    some = compared(z, moments["mean"], moments["std"])
-    statistics = {
-        **_NOTHING,
-        **moments,
-        **format_statistics(z, moments, some.powers, some.number),
-        **rest(z, found, scale, some),
-        "nonfinite": 0.0,
-    }
-    _add_rank(some.tridiagonal, statistics, ranks)
+    rows, statistics = _described(weight, None, ranks)
+    statistics |= dict.fromkeys(_OF_SAMPLES, math.nan)
+    if statistics["nonfinite"] == 0.0:
+        tolerance = SAME_ROWS * max(-statistics["min"], statistics["max"])
+        statistics["distinct"] = float(distinct_rows(rows, tolerance))
     return statistics
 
 
-def _add_rank(
-    tridiagonal: Array, statistics: dict[str, float], ranks: EffectiveRanks | None
-) -> None:
-    """Have ``ranks`` compute the effective rank; where there are none, compute it at once."""
-    chosen = EffectiveRanks() if ranks is None else ranks
-    chosen.add(tridiagonal, statistics)
+def _described(
+    values: Tensor, bounds: tuple[float, float] | None, ranks: EffectiveRanks | None
+) -> tuple[Tensor, dict[str, float]]:
+    """Return ``values`` as rows of samples, and their statistics."""
+    z, together = _rows(values.detach()), EffectiveRanks() if ranks is None else ranks
+    samples, _ = chosen(z)
+    numbers = numbers_of(z, saturation_ends(bounds) if bounds else None, together.place(samples))
+    if not math.isfinite(numbers[0]):
+        return z, _nothing_but_nonfinite(z)
+    statistics = dict(zip(NAMES, numbers, strict=True))
+    together.wait(samples, statistics)
     if ranks is None:
-        chosen.fill()
+        together.fill()
+    return z, statistics
 
 
 def rms(values: Tensor) -> float:
@@ -228,31 +183,6 @@ def saturation_ends(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds[0] + margin, bounds[1] - margin
 
 
-def _safe_sums(z: Tensor, bounds: tuple[float, float] | None) -> tuple[Sums, float]:
-    """Return the sums of ``z`` times a power of two, and that: 1 unless squares need it."""
-    ends = saturation_ends(bounds) if bounds else None
-    found = sums(z, ends)
-    size = max(abs(found.low), abs(found.high))
-    if not found.extreme or not math.isfinite(size):
-        return found, 1.0
-    power = -math.frexp(size)[1]
-    scale, first = 2.0**power, 2.0 ** (power // 2)
-    ends = ends and (ends[0] * scale, ends[1] * scale)
-    wider = z if z.dtype == torch.float64 else z.float()
-    return sums(wider * first * (scale / first), ends), scale
-
-
-def _moments(found: Sums, scale: float, number: int) -> dict[str, float]:
-    """Return the statistics that outputs and weights share."""
-    return {
-        "mean": found.mean / scale,
-        "std": math.sqrt(found.within + found.between) / scale,
-        "min": found.low / scale,
-        "max": found.high / scale,
-        "zero": found.zeros / number,
-    }
-
-
 def _nothing_but_nonfinite(values: Tensor) -> dict[str, float]:
     share = 1 - int(values.isfinite().sum().item()) / values.numel()
-    return {**_NOTHING, "nonfinite": share}
+    return {**dict.fromkeys(NAMES, math.nan), "nonfinite": share}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from init_bench.statistics.compared import COMPARED_SAMPLES, COMPARED_UNITS, ROUNDING
 from init_bench.statistics.distinct_rows import distinct_rows
+from init_bench.statistics.formulas import STATISTICS
 from init_bench.statistics.histogram import (
     BINS,
     Histogram,
@@ -17,7 +18,7 @@ from init_bench.statistics.histogram import (
     divisor,
     relative_histogram,
 )
-from init_bench.statistics.layer_statistics import SAME_ROWS, STATISTICS, saturation_ends
+from init_bench.statistics.layer_statistics import SAME_ROWS, saturation_ends
 
 FIRST_COLUMNS = 8
 """Columns of a weight in which rows are compared first: drawn rows differ in one of them."""

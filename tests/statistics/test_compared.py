@@ -9,11 +9,17 @@ import torch
 from init_bench.statistics.compared import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
+    Array,
+    Compared,
     EffectiveRanks,
-    compared,
 )
+from init_bench.statistics.compared import compared as compared_into
+from init_bench.statistics.number_formats import SMALL
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+def compared(z: torch.Tensor, mean: float, std: float, matrix: Array | None = None) -> Compared:
+    few = min(len(z), COMPARED_SAMPLES)
+    return compared_into(z, mean, std, SMALL, np.zeros((2, few)) if matrix is None else matrix)
 
 
 def drawn(samples: int, units: int, *, mean: float = 0.0, seed: int = 0) -> torch.Tensor:
@@ -51,6 +57,14 @@ def test_the_first_samples_at_evenly_spaced_units_are_compared() -> None:
     assert found.correlation == expected.correlation
 
 
+def waiting(ranks: EffectiveRanks, z: torch.Tensor, size: float = 1.0) -> dict[str, float]:
+    """Have ``ranks`` compute the effective rank of ``z``; return where it will be written."""
+    found = dict[str, float]()
+    compared(z * size, 0.0, size, ranks.place(len(z)))
+    ranks.wait(len(z), found)
+    return found
+
+
 SHAPES = [(1, 4), (2, 2), (5, 3), (8, 100), (64, 10), (64, 100)] * 6
 """Of more layers than are computed side by side."""
 
@@ -59,11 +73,9 @@ def test_effective_ranks_are_those_of_singular_values_and_do_not_depend_on_compa
     ranks, together, alone = EffectiveRanks(), [], []
     for seed, shape in enumerate(SHAPES):
         z = drawn(*shape, mean=float(seed % 3), seed=seed)
-        tridiagonal = compared(z, 0.0, 1.0).tridiagonal
-        together.append(dict[str, float]())
-        ranks.add(tridiagonal, together[-1])
-        one, found = EffectiveRanks(), dict[str, float]()
-        one.add(tridiagonal, found)
+        together.append(waiting(ranks, z))
+        one = EffectiveRanks()
+        found = waiting(one, z)
         one.fill()
         alone.append(found["effective_rank"])
         assert alone[-1] == pytest.approx(rank_by_singular_values(z.numpy()), rel=1e-9)
@@ -73,8 +85,8 @@ def test_effective_ranks_are_those_of_singular_values_and_do_not_depend_on_compa
 
 
 def effective_rank(z: torch.Tensor, size: float = 1.0) -> float:
-    ranks, found = EffectiveRanks(), dict[str, float]()
-    ranks.add(compared(z * size, 0.0, size).tridiagonal, found)
+    ranks = EffectiveRanks()
+    found = waiting(ranks, z, size)
     ranks.fill()
     return found["effective_rank"]
 

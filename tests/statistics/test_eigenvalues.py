@@ -13,7 +13,8 @@ SIZES = (1, 2, 3, 8, 17, 64)
 def test_the_tridiagonal_matrix_has_the_eigenvalues(size: int, rank: int) -> None:
     factor = np.random.default_rng(size).standard_normal((size, rank))
     products = factor @ factor.T
-    diagonal, squares = tridiagonal(products.copy())
+    diagonal, squares = matrix = np.zeros((2, size))
+    tridiagonal(products.copy(), matrix)
     beside = np.sqrt(squares[:-1])
     found = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
     expected = np.linalg.eigvalsh(products)
@@ -29,7 +30,7 @@ def test_each_lane_holds_the_eigenvalues_of_its_own_matrix(size: int) -> None:
     for k in range(LANES):
         factor = rng.standard_normal((size, k + 1)) * 10.0 ** rng.integers(-3, 3, k + 1)
         matrices.append(factor @ factor.T)
-        lanes[:, :, k] = tridiagonal(matrices[-1].copy())
+        tridiagonal(matrices[-1].copy(), lanes[:, :, k])
     loop_effective_ranks(lanes[0], lanes[1], 1e-7)
     for k, matrix in enumerate(matrices):
         expected = np.linalg.eigvalsh(matrix)

@@ -11,11 +11,8 @@ from hypothesis.extra import numpy as npst
 from scipy import stats
 
 from init_bench.statistics.compared import COMPARED_SAMPLES, COMPARED_UNITS
-from init_bench.statistics.layer_statistics import (
-    STATISTICS,
-    describe,
-    describe_weight,
-)
+from init_bench.statistics.formulas import STATISTICS
+from init_bench.statistics.layer_statistics import describe, describe_weight
 from init_bench.statistics.number_formats import FORMAT_STATISTICS
 from tests.statistics.formats_by_casting import lost_shares
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from init_bench.statistics.layer_statistics import STATISTICS, describe, describe_weight
+from init_bench.statistics import STATISTICS, describe, describe_weight
 from init_bench.statistics.stacked import describe_stack, describe_weight_stack
 
 

@@ -5,15 +5,13 @@ z[i, j] = D[i, j] + U[j] + c: D = z - s depends on the sample, U = s - c on the 
 of near numbers is exact, so nothing is lost where the spread is a millionth of the mean.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from init_bench.statistics.sums.result import SHIFT_SAMPLES, Sums
-
-_SAFE_SIZES = (2.0**-40, 2.0**40)
-"""Where squares and their sums are far from the ends of float32."""
-
 
 EXACT_VALUES = 2**18
 """Up to this many values everything is float64; it costs little there."""
@@ -97,15 +95,13 @@ class _Pass:
         zeros, *near = counts.reshape(-1, 1 if self.ends is None else 3).sum(axis=0).tolist()
         within = (squares.sum() - total_square.sum() / samples) / samples / units
         mean = float(unit.sum()) / units
-        size = max(abs(float(low.min())), abs(float(high.max())))
         return Sums(
             low=float(low.min()),
             high=float(high.max()),
             zeros=zeros,
-            near_ends=sum(near),
+            near_ends=math.nan if self.ends is None else sum(near),
             constant_units=float(constant.sum()),
             mean=float(common[0]) + mean,
             within=0.0 if constant.sum() == units else max(float(within), 0.0),
             between=max(float(unit_square.sum()) / units - mean**2, 0.0),
-            extreme=size > 0 and not _SAFE_SIZES[0] < size < _SAFE_SIZES[1],
         )

@@ -4,52 +4,14 @@ Torch would take eight operations and as many readings. The loop runs on the cal
 pool of its own would meet the threads that torch's operations leave spinning on the same cores.
 """
 
-import math
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from init_bench.statistics.compiled import compiled, inlined
-from init_bench.statistics.sums.result import SHIFT_SAMPLES, Sums
 
 _BLOCK = 320
 """Units summed at a time: their sums stay in the first cache."""
-
-
-_SAFE_SIZES = (2.0**-450, 2.0**450)
-"""Where squares and their sums are far from the ends of float64."""
-
-
-def loop_sums(z: Tensor, ends: tuple[float, float] | None = None) -> Sums:
-    """Return the sums of ``z`` on the CPU, all in float64.
-
-    Example:
-        >>> loop_sums(torch.tensor([[0.0, 1.0], [2.0, 1.0]])).within
-        0.5
-    """
-    wide = z if z.dtype in (torch.float32, torch.float64) else z.float()
-    low_end, high_end = ends or (-math.inf, math.inf)
-    found = _sums(
-        wide.contiguous().numpy(), min(len(z), SHIFT_SAMPLES), 1 / len(z), low_end, high_end
-    )
-    low, high, constant_units, common, unit, unit_square, within, zeros, near_ends = found
-    if not math.isfinite(unit) and bool(z.isfinite().all()):
-        low, high = z.min().item(), z.max().item()
-    samples, units = z.shape
-    size, mean = max(abs(low), abs(high)), unit / units
-    return Sums(
-        low=low,
-        high=high,
-        zeros=zeros,
-        near_ends=near_ends if ends else 0.0,
-        constant_units=int(constant_units),
-        mean=common + mean,
-        within=0.0 if constant_units == units else max(within / samples / units, 0.0),
-        between=max(unit_square / units - mean * mean, 0.0),
-        extreme=size > 0 and not _SAFE_SIZES[0] < size < _SAFE_SIZES[1],
-    )
 
 
 @inlined
@@ -123,7 +85,7 @@ def _add_one(
 
 
 @compiled
-def _sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
+def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
     """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
     values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``, s being
     of the first ``few`` samples. ``share`` is 1 / samples: LLVM would divide by one it computed."""

@@ -9,24 +9,22 @@ these, the mean of so many: one alone might lie far from all."""
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Sums over ``(samples, units)`` values.
+    """Sums over ``(samples, units)`` values, in the order in which ``layer_numbers`` takes them.
 
     Attributes:
         low, high: least and greatest value; nan or infinite where some value is.
-        zeros, near_ends: how many values are 0, and beyond either of two ends.
         constant_units: how many units are the same for all samples.
         mean: over all values.
         within: mean over units of the variance over samples.
         between: variance over units of the mean over samples.
-        extreme: whether squares of the values may have left the range of the numbers summed in.
+        zeros, near_ends: how many values are 0, and beyond either of two ends; nan without ends.
     """
 
     low: float
     high: float
-    zeros: float
-    near_ends: float
     constant_units: float
     mean: float
     within: float
     between: float
-    extreme: bool
+    zeros: float
+    near_ends: float

@@ -1,0 +1,90 @@
+"""Compute the numbers of a layer: in compiled loops on the CPU, by torch elsewhere."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple
+
+import torch
+from torch import Tensor
+
+from init_bench.statistics.compared import ROUNDING, Array, chosen, compared
+from init_bench.statistics.formulas import NAMES, kurtosis_of, layer_numbers, power_near
+from init_bench.statistics.number_formats import LARGE, SMALL
+from init_bench.statistics.sums.accelerator import tile_sums
+
+Ends = tuple[float, float] | None
+"""Of the range inside which a value is not saturated."""
+
+
+_MIN, _MAX = NAMES.index("min"), NAMES.index("max")
+_SCALED = [
+    NAMES.index(name) for name in ("mean", "std", "min", "max", "sample_std", "unit_std", "rms")
+]
+"""Places of the statistics that grow as the values do."""
+
+
+def numbers_of(z: Tensor, ends: Ends, matrix: Array) -> Sequence[float]:
+    """Return what ``NAMES`` names of ``z``, nan where some value is not finite.
+
+    Where squares may have left the range of the numbers summed in, they are those of ``z`` times a
+    power of two, taken back.
+
+    Args:
+        z: ``(samples, units)``; on the CPU contiguous, in float32 or float64.
+        ends: at and beyond which a value is saturated.
+        matrix: is written, as by ``loop_layer_numbers``.
+    """
+    measure, safe = (_on_cpu, 450) if z.device.type == "cpu" else (_on_accelerator, 40)
+    numbers = measure(z, ends, SMALL, LARGE, matrix)
+    size = max(-numbers[_MIN], numbers[_MAX])
+    if 2.0**-safe < size < 2.0**safe or size == 0 or not bool(z.isfinite().all()):
+        return numbers
+    scale = power_near(z.abs().max().item())
+    first = 2.0 ** (math.frexp(scale)[1] // 2)  # the whole may be too large for a float32
+    scaled = (z if z.dtype == torch.float64 else z.float()) * first * (scale / first)
+    small, large = ([scale * x for x in limits] for limits in (SMALL, LARGE))
+    ends = ends and (scale * ends[0], scale * ends[1])
+    found = list(measure(scaled, ends, tuple(small), tuple(large), matrix))
+    for place in _SCALED:
+        found[place] /= scale
+    return found
+
+
+def _on_cpu(
+    z: Tensor, ends: Ends, small: Sequence[float], large: Sequence[float], matrix: Array
+) -> Sequence[float]:
+    """Return the statistics of ``z`` on the CPU; ``small``, ``large`` end the number formats."""
+    # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
+    from init_bench.statistics.layer_loop import loop_layer_numbers
+    from init_bench.statistics.sums.cpu import loop_sums
+
+    samples, step = chosen(z)
+    low, high = ends or (-math.inf, math.inf)
+    values = z.numpy()
+    sums = loop_sums(values, samples, 1 / len(z), low, high)
+    numbers: tuple[float, ...] = loop_layer_numbers(
+        values, sums, ends is not None, samples, step, small, large, ROUNDING, matrix
+    )
+    return numbers
+
+
+def _on_accelerator(
+    z: Tensor, ends: Ends, small: Sequence[float], large: Sequence[float], matrix: Array
+) -> Sequence[float]:
+    """Return the statistics of ``z`` where it is, as ``_on_cpu``."""
+    sums, size = tile_sums(z, ends), z.numel()
+    std = math.sqrt(sums.within + sums.between)
+    if not math.isfinite(std):
+        return [math.nan] * len(NAMES)
+    some = compared(z, sums.mean, std, small, matrix)
+    greatest = max(-sums.low, sums.high)
+    over = [_beyond(z, at) / size if greatest >= at else 0.0 for at in large]
+    kurtosis = kurtosis_of(some.powers, some.number)
+    numbers: tuple[float, ...] = layer_numbers(
+        astuple(sums), size, z.shape[1], some.powers, some.number, kurtosis, some.correlation, over
+    )
+    return numbers
+
+
+def _beyond(z: Tensor, large: float) -> int:
+    return int((z.abs() >= large).sum())
