@@ -24,7 +24,11 @@ from init_bench.hooks.model_code import Call, ModelCode
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import has_children, is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
-from init_bench.hooks.statistics_cache import Bounds, StatisticsCache
+from init_bench.hooks.statistics_cache import (
+    Bounds,
+    StatisticsCache,
+    parametrization_of_weight,
+)
 from init_bench.statistics.histogram import relative_histogram
 
 
@@ -141,10 +145,9 @@ class LayerTracker:
             module.register_forward_pre_hook(start, with_kwargs=True),
             module.register_forward_hook(self._end, always_call=True),
         ]
-        parametrizations = getattr(module, "parametrizations", {})
-        if "weight" in parametrizations:
+        if (parametrization := parametrization_of_weight(module)) is not None:
             store = self.statistics.store_parametrized_weight(module)
-            handles.append(parametrizations["weight"].register_forward_hook(store))
+            handles.append(parametrization.register_forward_hook(store))
         for handle in handles:
             self.hooks.callback(handle.remove)
 

@@ -266,7 +266,7 @@ def is_compiled(model: nn.Module) -> bool:
 
 def _is_compiled(module: nn.Module) -> bool:
     return (
-        isinstance(getattr(module, "_orig_mod", None), nn.Module)
+        isinstance(module._modules.get("_orig_mod"), nn.Module)
         or getattr(module, "_compiled_call_impl", None) is not None
         or hasattr(module.forward, "_torchdynamo_orig_callable")
     )

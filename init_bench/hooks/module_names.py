@@ -88,14 +88,11 @@ def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 def has_children(module: nn.Module) -> bool:
     """Return whether ``module`` contains modules, empty ones too.
 
-    ``any(module.children())`` asks each for its length, which a list may have as 0 and a compiled
-    module refuses.
-
     Example:
         >>> has_children(nn.Sequential(nn.Sequential())), has_children(nn.Linear(2, 1))
         (True, False)
     """
-    return next(module.children(), None) is not None
+    return any(child is not None for child in module._modules.values())
 
 
 def own_name(path: str) -> str:

@@ -130,7 +130,8 @@ class Record:
         values = np.array([[row[name] for name in _NUMBERS] for row in rows], dtype=float)
         numbers = dict(zip(_NUMBERS, values.T, strict=True))
         words = {name: [row[name] for row in rows] for name in TABLE if name not in numbers}
-        return pd.DataFrame({**words, **numbers}, columns=list(TABLE))
+        columns = words | numbers
+        return pd.DataFrame({name: columns[name] for name in TABLE})
 
     def scalars(self) -> dict[str, float]:
         """Return every finite statistic under a flat name, as experiment trackers take them.

@@ -49,13 +49,16 @@ class StatisticsCache:
 
     def has_weight(self, module: nn.Module) -> bool:
         """Return whether ``module`` has a ``weight``, parametrized or not."""
-        parametrized = "weight" in getattr(module, "parametrizations", {})
-        return parametrized or isinstance(getattr(module, "weight", None), Tensor)
+        if parametrization_of_weight(module) is not None:
+            return True
+        return isinstance(getattr(module, "weight", None), Tensor)
 
     def of_weight(self, module: nn.Module) -> dict[str, float] | None:
         """Return the statistics of the module's weight, ``None`` where it is no matrix."""
-        parametrized = "weight" in getattr(module, "parametrizations", {})
-        weight = self.parametrized.get(module) if parametrized else getattr(module, "weight", None)
+        if parametrization_of_weight(module) is not None:
+            weight = self.parametrized.get(module)
+        else:
+            weight = getattr(module, "weight", None)
         if not isinstance(weight, Tensor) or weight.dim() < 2 or first_tensor(weight) is None:
             return None
         version = -1 if weight.is_inference() else weight._version
@@ -81,6 +84,12 @@ class StatisticsCache:
         if not output.is_inference():
             self.last = (weakref.ref(output), output._version, bounds, statistics)
         return statistics
+
+
+def parametrization_of_weight(module: nn.Module) -> nn.Module | None:
+    """Return the module that computes the weight of ``module``, ``None`` without one."""
+    parametrizations = module._modules.get("parametrizations")
+    return None if parametrizations is None else parametrizations._modules.get("weight")
 
 
 def describe_full_precision(
