@@ -55,7 +55,7 @@ class GradientHook:
         if not self.counts():
             return
         self.described = True
-        if not self.ranks.waiting:
+        if not self.ranks.any_wait:
             # Private, as DDP uses it: runs when this backward pass ends. Without it the ranks would
             # come when the block of the capture ends.
             torch.autograd.Variable._execution_engine.queue_callback(self.ranks.fill)

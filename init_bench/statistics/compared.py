@@ -125,6 +125,11 @@ class EffectiveRanks:
     waiting: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     lanes: dict[int, Array] = field(default_factory=dict)
 
+    @property
+    def any_wait(self) -> bool:
+        """Whether some effective ranks were not written yet."""
+        return any(self.waiting.values())
+
     def place(self, size: int) -> Array:
         """Return where to write a layer's tridiagonal matrix, ``(2, size)``.
 

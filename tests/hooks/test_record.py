@@ -298,3 +298,12 @@ def test_a_record_of_nothing_has_no_figure() -> None:
         pass
     with pytest.raises(InitBenchError, match=r"nothing was captured.*run the model inside"):
         record.figure()
+
+
+def test_ranks_of_gradients_are_known_after_each_backward_pass_inside_the_block() -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
+    with capture(model) as record:
+        for _ in range(2):
+            model(torch.randn(8, 5)).square().sum().backward()
+            table = record.table()
+            assert table.loc[table["kind"] == "gradient", "effective_rank"].notna().all()
