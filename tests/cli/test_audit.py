@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from tests.cli.in_process import init_bench
+
+save_file = pytest.importorskip("safetensors.torch").save_file
 
 HERE = "tests.models_to_diagnose"
 

@@ -6,12 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.diagnosis.checkpoint import stored_tensor
 from init_bench.errors import InitBenchError
+
+save_file = pytest.importorskip("safetensors.torch").save_file
 
 
 def state_dict() -> dict[str, Tensor]:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import Tensor, nn
 
 import init_bench as ib
 from init_bench.hooks.random_streams import stream
+
+transformers = pytest.importorskip("transformers")
 
 WIDTH, VOCABULARY = 128, 300
 
