@@ -37,11 +37,13 @@ GRIDS: dict[str, dict[str, Any]] = {
     "batch norm": {"norm": "batch"},
     "lenet": {"model": "lenet"},
     "dropout": {"model": "tests.networks:dropped", "width": 32},
+    "siren": {"model": "siren", "dataset": "mnist_pixels", "init": "siren", "lr": 1e-4},
 }
 
 
 def _both(device: torch.device, **axes: Any) -> tuple[list[Any], list[Any]]:
-    cells, data = ib.Grid(**axes).cells, datasets.load("mnist")
+    cells = ib.Grid(**axes).cells
+    data = datasets.load(cells[0].dataset)
     with float32_products("float32", device):
         return train_chunk(cells, data, CPU), train_chunk(cells, data, device)
 

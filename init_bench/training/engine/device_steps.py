@@ -81,12 +81,14 @@ class DeviceSteps:
 
     def _step(self) -> None:
         chosen = self.indices.index_select(0, self.position).squeeze(0)
-        inputs, shape = self.stack.inputs, self.stack.inputs.shape[1:]
-        x = inputs.index_select(0, chosen.flatten()).view(*chosen.shape, *shape)
-        y = self.targets.index_select(0, chosen.flatten()).view(chosen.shape)
-        losses = self.stack.step(x, y)
+        losses = self.stack.step(_taken(self.stack.inputs, chosen), _taken(self.targets, chosen))
         self.losses.index_copy_(0, self.position, losses.to(self.losses.dtype).unsqueeze(0))
         self.position.add_(1)
+
+
+def _taken(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the chosen samples, each a row of ``values``, in the shape of their indices."""
+    return values.index_select(0, chosen.flatten()).view(*chosen.shape, *values.shape[1:])
 
 
 class _Draws:

@@ -191,7 +191,7 @@ class StackedModules:
         """Do one update of every cell; return the losses ``(G,)`` before it.
 
         Shapes:
-            x: ``(seeds, B, …)``; y: ``(seeds, B)``.
+            x: ``(seeds, B, …)``; y: ``(seeds, B)``, or ``(seeds, B, classes)`` if real-valued.
         """
         shared = len(self.seeds) == 1
         x, y = (x[0], y[0]) if shared else (x[self.seed_rows], y[self.seed_rows])

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,15 @@ def main() -> None:
     assert any_module(data, norm="batch", width=6)
     assert any_module(data, model="lenet")
     assert any_module(data, model="tests.networks:noisy")
+    assert any_module(real_valued(data), model="siren", init="siren", lr=1e-4)
     assert transfers(data, width=6) == {"copy in": 2, "copy out": 2}
     assert transfers(data, model="lenet") == {"copy in": 2, "copy out": 2}
+
+
+def real_valued(data: Dataset) -> Dataset:
+    """Return the samples of ``data``, no images any more, with a real value to learn of each."""
+    values = {"targets": data.inputs[:, :1], "test_targets": data.test_inputs[:, :1]}
+    return replace(data, **values, classes=1, image=())
 
 
 def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
@@ -52,7 +60,7 @@ def any_module(data: Dataset, **axes: Any) -> bool:
     """Return whether the general engine's curves agree: the device may stack what the CPU does
     not, so to rounding."""
     looks: dict[str, Any] = {"capture_at": [0, 3], "init": ["he_normal", "lsuv"]}
-    cells = Grid(seed=[0, 1], batch_size=16, steps=3, **looks, **axes).cells
+    cells = Grid(seed=[0, 1], batch_size=16, steps=3, **looks | axes).cells
     here = train_chunk(cells, data, torch.device("cpu"))
     with EmulatedAccelerator():  # type: ignore[no-untyped-call]
         there = train_chunk(cells, data, DEVICE)
