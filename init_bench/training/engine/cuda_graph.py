@@ -1,7 +1,10 @@
 """Replay a training step as a CUDA graph: one launch where the host would give dozens."""
 
+import gc
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -18,15 +21,22 @@ WARM_STEPS = 3
 """Steps that run before the graph is recorded: libraries choose kernels and take memory."""
 
 
+_RECORDING = threading.Lock()
+"""Held while a graph is recorded, which happens once a chunk."""
+
+
+Step = Callable[[], None]
+
+
 class StepGraph:
-    """Run a step again and again; on CUDA record it after a few runs and replay it.
+    """Run one step again and again; on CUDA record it after a few runs and replay it.
 
     The step must read and write the same memory each time and never wait for the device. One that
     cannot be recorded goes on being launched kernel by kernel; a warning says why.
     """
 
-    def __init__(self, step: Callable[[], None], device: torch.device) -> None:
-        self.step, self.device = step, device
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.records = device.type == "cuda"
         self.warm = 0
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -34,40 +44,48 @@ class StepGraph:
         if self.records:
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def run(self, count: int) -> None:
-        """Do the step ``count`` times."""
+    def run(self, step: Step, count: int) -> None:
+        """Do the step, the same at each call, ``count`` times.
+
+        It is not kept: it belongs to the one that calls, and the two would keep each other, and
+        the device's memory, until Python collects garbage.
+        """
         if self.stream is None:
-            self._run(count)
+            self._run(step, count)
             return
         with torch.cuda.device(self.device):
             outside = torch.cuda.current_stream()
             self.stream.wait_stream(outside)
             with torch.cuda.stream(self.stream):
-                self._run(count)
+                self._run(step, count)
             outside.wait_stream(self.stream)
 
-    def _run(self, count: int) -> None:
+    def _run(self, step: Step, count: int) -> None:
         while count:
             if self.records and self.warm >= WARM_STEPS and count >= GRAPH_STEPS:
-                self._record()
+                self._record(step)
             if self.graph is not None and count >= GRAPH_STEPS:
                 self.graph.replay()
                 count -= GRAPH_STEPS
             else:
-                self.step()
+                step()
                 self.warm += 1
                 count -= 1
 
-    def _record(self) -> None:
+    def _record(self, step: Step) -> None:
         """Record the graph; nothing is computed meanwhile, so a failure changes nothing."""
         self.records = False
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         try:
-            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            with (
+                _without_collection(),
+                torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"),
+            ):
                 for _ in range(GRAPH_STEPS):
-                    self.step()
+                    step()
         except (RuntimeError, NotImplementedError) as cause:
+            _end_draws(self.device)
             if isinstance(cause, torch.OutOfMemoryError):
                 raise
             log.warning(
@@ -78,3 +96,25 @@ class StepGraph:
             torch.cuda.synchronize()
         else:
             self.graph = graph
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage: a graph that is freed spoils one that is recorded."""
+    with _RECORDING:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collects:
+                gc.enable()
+
+
+def _end_draws(device: torch.device) -> None:
+    """Let torch's generator draw again: where a recording fails it stays in the recording's state.
+
+    It gets a copy of its state, with the same seed and position, that no recording has begun.
+    """
+    generator = torch.cuda.default_generators[device.index]
+    generator.graphsafe_set_state(generator.clone_state())

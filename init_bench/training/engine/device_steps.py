@@ -55,7 +55,7 @@ class DeviceSteps:
         self.indices = self.draws.ahead[:BLOCK_STEPS].to(data.device)
         self.position = torch.zeros(1, dtype=torch.long).to(data.device)
         self.losses = torch.zeros(BLOCK_STEPS, len(positions)).to(data.device)
-        self.graph = StepGraph(self._step, data.device)
+        self.graph = StepGraph(data.device)
         self.positions = list(positions)
         self.keep(range(len(positions)))
 
@@ -71,7 +71,7 @@ class DeviceSteps:
         """
         self.indices[:count].copy_(self.draws.take(count), non_blocking=True)
         self.position.zero_()
-        self.graph.run(count)
+        self.graph.run(self._step, count)
         self.draws.fill()  # while the device works
         return self.losses[:count].index_select(1, self.reported)
 
