@@ -61,6 +61,24 @@ def checkpointed(features: int, classes: int) -> nn.Module:
     return _Checkpointed(features, classes, repeats=True)
 
 
+class _Waiting(nn.Module):
+    """Waits for the device in its forward pass."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(features, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch.accelerator.synchronize()
+        logits: Tensor = self.fc(x.flatten(1))
+        return logits
+
+
+def waiting(features: int, classes: int) -> nn.Module:
+    """Of a kind that no CUDA graph can record."""
+    return _Waiting(features, classes)
+
+
 def half_frozen(features: int, classes: int) -> nn.Module:
     """A first layer that does not train, and a scale that does."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(features, 8), nn.ReLU(), nn.Linear(8, classes))

@@ -38,6 +38,22 @@ OUTPUT_COPIES = 3
 """Tensors of an output's size: the output, its gradient, a temporary."""
 
 
+NO_MEMORY = ("out of memory", "ALLOC_FAILED")
+"""Words of the errors of a device, or of a library on it such as cuBLAS, whose memory ran out."""
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Return whether an error says that a device's memory ran out.
+
+    Example:
+        >>> ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ..."))
+        True
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in NO_MEMORY)
+
+
 def cells_that_fit(cells: Sequence[Cell], data: Mapping[str, Dataset]) -> int:
     """Return how many of these cells a chunk on the device of ``data`` may have.
 
@@ -59,6 +75,7 @@ def _free_bytes(device: torch.device) -> int | None:
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):
         return None
+    torch.accelerator.memory.empty_cache()  # else what torch keeps for later counts as taken
     free: int = module.mem_get_info(device)[0]
     return free
 

@@ -100,6 +100,22 @@ def test_replayed_steps_have_the_bits_of_launched_ones(kind: str, device: torch.
     assert torch.equal(losses(True), losses(False))
 
 
+def test_a_step_that_cannot_be_recorded_is_launched_and_others_train_after_it(
+    device: torch.device, caplog: pytest.LogCaptureFixture
+) -> None:
+    if device.type != "cuda":
+        pytest.skip("CUDA graphs need CUDA")
+    data = datasets.load("mnist").to(device)
+    cells = ib.Grid(model="tests.networks:waiting", steps=60, seed=[0, 1]).cells
+    with caplog.at_level(logging.WARNING):
+        waiting = train_chunk(cells, data, device)
+    assert "cannot be recorded" in caplog.text
+    assert all(len(r.losses) == 60 and r.losses[-1] < r.losses[0] for r in waiting)
+    assert torch.rand(3, device=device).shape == (3,), "torch's generator draws again"
+    after = train_chunk(ib.Grid(steps=60, seed=[0, 1]).cells, data, device)
+    assert all(r.status == "ok" and len(r.losses) == 60 for r in after)
+
+
 def test_a_block_of_steps_never_waits_for_the_device(device: torch.device) -> None:
     if device.type != "cuda":
         pytest.skip("torch counts waits on CUDA alone")
@@ -141,6 +157,16 @@ def test_a_run_is_stored_with_its_device(device: torch.device, tmp_path: Path) -
     results = ib.run(grid, tmp_path, device=str(device), progress=False)
     assert set(results.cells["device"]) == {str(device)}
     assert set(results.cells["status"]) <= {"ok", "diverged"} and len(results.cells) == 4
+
+
+def test_memory_that_torch_keeps_for_later_is_free(device: torch.device) -> None:
+    if device.type != "cuda":
+        pytest.skip("memory is counted on CUDA alone")
+    cells, data = ib.Grid(width=2000, seed=[0]).cells, datasets.load("mnist").to(device)
+    before = cells_that_fit(cells, {"mnist": data})
+    kept = torch.empty(torch.cuda.mem_get_info(device)[0] // 2, dtype=torch.uint8, device=device)
+    del kept
+    assert cells_that_fit(cells, {"mnist": data}) > 0.9 * before
 
 
 def test_the_estimate_of_memory_bounds_what_a_cell_takes(device: torch.device) -> None:

@@ -17,6 +17,7 @@ from init_bench.hooks.layer_call import Row
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
 from init_bench.training.cell import Cell
+from init_bench.training.device_memory import ran_out
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
@@ -83,8 +84,8 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
 
     try:
         return _Training(cells, data).run(counted)
-    except torch.OutOfMemoryError:
-        if len(cells) == 1:
+    except RuntimeError as error:
+        if len(cells) == 1 or not ran_out(error):
             raise
     log.warning("%d cells do not fit into the memory of %s: halved", len(cells), data.device)
     progress(-done)
@@ -266,7 +267,8 @@ def _rows_of_network(
 
 
 def _is_finite(network: nn.Module) -> bool:
-    return all(bool(p.detach().isfinite().all().item()) for p in network.parameters())
+    finite = [p.detach().isfinite().all() for p in network.parameters()]
+    return bool(torch.stack(finite).all().item())
 
 
 def _accuracies(

@@ -36,6 +36,7 @@ def main() -> None:
     assert any_module(real_valued(data), model="siren", init="siren", lr=1e-4)
     assert transfers(data, width=6) == {"copy in": 2, "copy out": 2}
     assert transfers(data, model="lenet") == {"copy in": 2, "copy out": 2}
+    assert numbers_read(data) == 1 + 2, "the columns in use, and whether each cell is finite"
 
 
 def real_valued(data: Dataset) -> Dataset:
@@ -54,6 +55,16 @@ def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
         for _ in range(2):
             engine.steps(10).cpu()
     return dict(Counter(TRANSFERS))
+
+
+def numbers_read(data: Dataset) -> int:
+    """Count the numbers that the host reads one by one while it trains two cells."""
+    cells = Grid(seed=[0, 1], batch_size=16, steps=3, capture_at=[], width=6).cells
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
+        there = data.to(DEVICE)
+        TRANSFERS.clear()
+        train_chunk(cells, there, DEVICE)
+    return TRANSFERS.count("read a number")
 
 
 def any_module(data: Dataset, **axes: Any) -> bool:

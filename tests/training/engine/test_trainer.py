@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import padded_minibatches
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.stacked_mlp import StackedMLP
-from init_bench.training.engine.trainer import train_chunk
+from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.minibatch_indices import sample_indices
 from init_bench.training.networks import build
@@ -253,6 +253,41 @@ def test_weights_that_blow_up_in_the_last_update_count_as_diverged() -> None:
     result = train_chunk(cells, DATA, CPU)[0]
     assert np.isfinite(result.losses).all()
     assert result.status == "diverged"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+    ids=str,
+)
+def test_a_chunk_that_does_not_fit_is_halved_whatever_says_so(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = Grid(steps=3, seed=range(4), width=32, depth=3, batch_size=16).cells
+    fitting = train_chunk(cells, DATA, CPU)
+
+    def limited(cells: Sequence[Cell], *rest: Any) -> Any:
+        if len(cells) > 1:
+            raise error
+        return engine_of(cells, *rest)
+
+    monkeypatch.setattr("init_bench.training.engine.trainer.engine_of", limited)
+    for mine, other in zip(train_chunk(cells, DATA, CPU), fitting, strict=True):
+        assert mine.cell == other.cell and np.array_equal(mine.losses, other.losses)
+    assert "4 cells do not fit into the memory of cpu: halved" in caplog.text
+
+
+def test_another_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("init_bench.training.engine.trainer.engine_of", failing)
+    with pytest.raises(RuntimeError, match="a bug"):
+        train_chunk(Grid(steps=3, seed=[0, 1], width=32).cells, DATA, CPU)
 
 
 def test_layers_are_looked_at_where_asked() -> None:
