@@ -21,6 +21,7 @@ for name in sys.argv[1:]:
 MODULES = [
     "tests.statistics.on_emulated_accelerator",
     "tests.init.on_emulated_accelerator",
+    "tests.diagnosis.on_emulated_accelerator",
     "tests.diagnosis.evidence.on_emulated_accelerator",
     "tests.training.engine.on_emulated_accelerator",
 ]

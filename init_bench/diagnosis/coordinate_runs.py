@@ -1,7 +1,6 @@
 """Train the networks of a coordinate check and note how far each layer's output moves."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +87,8 @@ class Trainer:
         update = rated_optimizer_of(model.to(inputs.device), self.optimizer, report)
         start: dict[str, Tensor] = {}
         for step in range(steps + 1):
-            with _noise(inputs, seed), capture(model, keep=True) as record:
+            masks = drawing_from(stream(seed, "noise"))  # dropout draws the same at every step
+            with masks, capture(model, keep=True) as record:
                 loss = self.loss_fn(model(inputs), targets)
             start = start or dict(record.outputs)
             for index, (layer, output) in enumerate(record.outputs.items(), start=1):
@@ -103,9 +103,3 @@ class Trainer:
         if self.init is None:
             return None
         return initialize(model, self.init, batch=self.batch, loss_fn=self.loss_fn, seed=seed)
-
-
-def _noise(inputs: Tensor, seed: int) -> Any:
-    """Return a context in which dropout draws the same at every step, on the CPU."""
-    on_cpu = inputs.device.type == "cpu"
-    return drawing_from(stream(seed, "noise")) if on_cpu else nullcontext()

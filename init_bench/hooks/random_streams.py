@@ -72,7 +72,8 @@ class drawing_from(DispatchMode):  # type: ignore[no-untyped-call]
     stream; inside this context they draw from ours, and the global one does not move. The
     context holds for the current thread only. ``drew`` is true once anything drew, ``repeated``
     once anything drew in a backward pass, where gradient checkpointing repeats a forward pass.
-    Fused attention with dropout on an accelerator draws inside its kernel, which no context sees.
+    Fused attention and cuDNN's recurrent layers draw the masks of their dropout inside a kernel,
+    which no context sees.
 
     Example:
         >>> before = torch.get_rng_state()

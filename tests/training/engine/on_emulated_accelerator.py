@@ -41,8 +41,8 @@ def main() -> None:
 
 def real_valued(data: Dataset) -> Dataset:
     """Return the samples of ``data``, no images any more, with a real value to learn of each."""
-    values = {"targets": data.inputs[:, :1], "test_targets": data.test_inputs[:, :1]}
-    return replace(data, **values, classes=1, image=())
+    targets, test_targets = data.inputs[:, :1], data.test_inputs[:, :1]
+    return replace(data, targets=targets, test_targets=test_targets, classes=1, image=())
 
 
 def transfers(data: Dataset, **axes: Any) -> dict[str, int]:
