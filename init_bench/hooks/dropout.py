@@ -21,6 +21,10 @@ _DRAWS: dict[Any, Callable[[tuple[Any, ...]], Any]] = {
 """Operations that draw from {0, 1}, and how to read the probability of a 1 off their arguments."""
 
 
+_RECURRENT = (nn.RNN, nn.LSTM, nn.GRU)
+"""Recurrent layers in which nothing but dropout depends on the mode."""
+
+
 class BernoulliMeans(DispatchMode):  # type: ignore[no-untyped-call]
     """Replace Bernoulli draws by their mean, so that dropout masks let everything pass.
 
@@ -59,7 +63,9 @@ def dropout_disabled(model: nn.Module) -> Iterator[None]:
     """Disable dropout, stochastic depth and noise of ``model`` inside the block.
 
     Modules that hold nothing go into evaluation mode, whoever wrote them; what the others draw is
-    replaced by its mean, see ``BernoulliMeans``.
+    replaced by its mean, see ``BernoulliMeans``. Recurrent layers draw inside a kernel on CUDA, so
+    their ``dropout`` is 0. Torch's own then compute the same in both modes and go into training
+    mode, the only one in which cuDNN gives their gradients.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.AlphaDropout(0.3))
@@ -70,14 +76,21 @@ def dropout_disabled(model: nn.Module) -> Iterator[None]:
         True
     """
     modes = {module: module.training for module in model.modules() if _holds_nothing(module)}
+    recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
+    shares = {module: (module.dropout, module.training) for module in recurrent}
     for module in modes:
         module.eval()
+    for module in recurrent:
+        module.dropout = 0.0
+        module.training |= type(module) in _RECURRENT
     try:
         with BernoulliMeans():
             yield
     finally:
         for module, training in modes.items():
             module.training = training
+        for layer, (share, training) in shares.items():
+            layer.dropout, layer.training = share, training
 
 
 def _holds_nothing(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from torch.nn.attention.flex_attention import flex_attention
 from torchvision.ops import StochasticDepth
 
 import init_bench as ib
-from init_bench.hooks.dropout import BernoulliMeans
+from init_bench.hooks.dropout import BernoulliMeans, dropout_disabled
 
 WIDTH = 8
 X = torch.randn(6, 5, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -145,3 +145,18 @@ def test_noise_of_a_mask_is_no_dependence_on_the_input() -> None:
 def test_equal_samples_stay_equal() -> None:
     profile = ib.diagnose(with_dropout(nn.Linear(WIDTH, 30)), torch.ones(16, WIDTH)).profile
     assert (profile["sample_std"] < 1e-6).all()
+
+
+class OwnLSTM(nn.LSTM):
+    """A user's own, which may do anything by its mode."""
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_recurrent_layers_neither_drop_nor_lack_gradients_on_a_gpu(training: bool) -> None:
+    """On CUDA masks are drawn inside a kernel, which gives gradients in training mode alone."""
+    layers = [kind(4, 3, 2, dropout=0.5) for kind in (nn.LSTM, nn.GRU, OwnLSTM)]
+    model = nn.ModuleList(layers).train(training)
+    with dropout_disabled(model):
+        inside = [(layer.dropout, layer.training) for layer in layers]
+    assert inside == [(0.0, True), (0.0, True), (0.0, training)]
+    assert [(layer.dropout, layer.training) for layer in layers] == 3 * [(0.5, training)]

@@ -22,6 +22,7 @@ from init_bench.diagnosis.evidence.preconditions import (
     check_parameters,
     check_targets,
     dtype_hint,
+    why_no_backward,
 )
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
@@ -253,7 +254,8 @@ def _backward(
         raise
     except Exception as cause:
         raise InitBenchError(
-            f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
+            why_no_backward(model, cause)
+            or f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
     return loss.item(), of_zeros

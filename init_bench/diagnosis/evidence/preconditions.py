@@ -22,6 +22,16 @@ def dtype_hint(model: nn.Module, inputs: Any, cause: Exception) -> str:
     return f"\nits parameters are {next(iter(dtypes))}: pass inputs of that dtype"
 
 
+def why_no_backward(model: nn.Module, cause: Exception) -> str:
+    """Return what to do where a backward pass fails because of the mode of a recurrent layer."""
+    if "RNN backward can only be called in training mode" not in str(cause):
+        return ""
+    return (
+        f"{type(model).__name__} has a recurrent layer in evaluation mode, and on a GPU such a "
+        f"layer has gradients in training mode only: call .train() on it, then diagnose the model"
+    )
+
+
 def check_parameters(model: nn.Module) -> None:
     """Refuse a model without parameters, or with parameters that have no shape yet."""
     for name, parameter in model.named_parameters():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from init_bench import diagnose
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
+from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import stream
 
 SAMPLES, STEPS, WIDTH = 6, 5, 8
@@ -158,3 +159,25 @@ def test_gradients_of_inputs_are_left_alone(before: Tensor | None) -> None:
         optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
     )
     assert x.grad is before
+
+
+class InEvaluation(torch.autograd.Function):
+    """Fails backward as cuDNN's recurrent layers do in evaluation mode."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        raise RuntimeError("cudnn RNN backward can only be called in training mode")
+
+
+def test_a_recurrent_layer_that_a_gpu_cannot_differentiate_is_named() -> None:
+    class Own(nn.LSTM):
+        def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+            found: Tensor = InEvaluation.apply(super().forward(x)[0])
+            return found
+
+    with pytest.raises(InitBenchError, match=r"^Own has a recurrent layer in evaluation mode"):
+        evidence_of(Own(WIDTH, 4).eval(), sequences())
