@@ -127,8 +127,10 @@ def _moments(z: Tensor, within: Tensor, between: Tensor) -> StackStatistics:
 
 def _all_distinct(rows: Tensor, tolerance: Tensor) -> Tensor:
     """Return for each weight whether its first columns differ between any two rows."""
-    columns = rows[:, :, :FIRST_COLUMNS]
-    apart = (columns.unsqueeze(2) - columns.unsqueeze(1)).abs().amax(dim=3)
+    layers, units = rows.shape[:2]
+    apart = rows.new_zeros((layers, units, units))
+    for column in rows[:, :, :FIRST_COLUMNS].unbind(dim=2):  # all at once they take far more memory
+        torch.maximum(apart, (column.unsqueeze(2) - column.unsqueeze(1)).abs_(), out=apart)
     apart.diagonal(dim1=1, dim2=2).fill_(math.inf)
     return (apart.amin(dim=(1, 2)) > tolerance).double()
 

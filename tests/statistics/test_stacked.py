@@ -1,11 +1,14 @@
 """Many layers at once have the statistics of each alone."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_iter
 
+from init_bench.hooks.random_streams import DispatchMode
 from init_bench.statistics import STATISTICS, describe, describe_weight
 from init_bench.statistics.stacked import describe_stack, describe_weight_stack
 
@@ -48,3 +51,21 @@ def test_weights_are_described_as_one_by_one() -> None:
     for weight, found in zip(drawn, describe_weight_stack(drawn), strict=True):
         _assert_equal(found, describe_weight(weight))
     assert [layer["distinct"] for layer in describe_weight_stack(drawn)][:3] == [6.0, 5.0, 1.0]
+
+
+class _Largest(DispatchMode):  # type: ignore[no-untyped-call]
+    """Notes how many values the largest tensor has that an operation returns."""
+
+    values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_iter(found) if isinstance(leaf, Tensor)]
+        self.values = max(self.values, *sizes, 0)
+        return found
+
+
+def test_rows_are_compared_column_by_column_to_save_memory() -> None:
+    with _Largest() as largest:
+        describe_weight_stack(torch.randn(3, 200, 20))
+    assert largest.values <= 3 * 200 * 200
