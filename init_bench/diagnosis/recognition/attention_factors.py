@@ -7,6 +7,7 @@ from torch import Tensor
 
 from init_bench.diagnosis.recognition.structures import LARGEST
 from init_bench.init.whole_model.transformer_parts import Part
+from init_bench.statistics.sums.accelerator import exact
 
 CLOSE = 1e-4
 """Cosine below which two rows count as orthogonal, or 16 roundings of the values."""
@@ -44,7 +45,7 @@ def is_mimetic(part: Part | None, blocks: Sequence[Tensor]) -> bool:
 
 def _falls_in_heads(rows: Tensor) -> bool:
     """Return whether rows are orthogonal and fall in length within heads of equal size."""
-    wide = rows if rows.dtype == torch.float64 else rows.float()
+    wide = exact(rows)  # products of float32 may be rounded to TF32 or bfloat16
     eps = torch.finfo(rows.dtype).eps
     lengths = wide.norm(dim=1)
     if not lengths.all():

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from init_bench.diagnosis.recognition.repeated_patterns import is_of_sines, repeated
 from init_bench.init.tensor_inits.identity import kernel_center
+from init_bench.statistics.sums.accelerator import exact
 
 LARGEST = 2048
 """Rows or columns up to which W Wᵀ is formed to recognize an orthogonal weight."""
@@ -97,7 +98,7 @@ def _is_orthogonal(matrix: Tensor) -> bool:
 
 
 def _rows_are_orthogonal(rows: Tensor, close: float) -> bool:
-    rows = rows if rows.dtype == torch.float64 else rows.float()
+    rows = exact(rows)  # products of float32 may be rounded to TF32 or bfloat16
     gram = rows @ rows.T
     length = gram.diagonal().mean()
     off = gram - length * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)

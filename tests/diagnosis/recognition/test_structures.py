@@ -1,13 +1,16 @@
 """Structures: each is told from its neighbors, and chance does not make one."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from init_bench.diagnosis.recognition.attention_factors import is_mimetic
 from init_bench.diagnosis.recognition.structures import patterns
-from init_bench.hooks.random_streams import stream
+from init_bench.hooks.random_streams import DispatchMode, stream
 from init_bench.init import INITS
 
 
@@ -48,3 +51,20 @@ def test_every_block_must_have_the_structure() -> None:
 def test_a_relu_that_zeroed_weights_at_random_is_not_sparse() -> None:
     weight = nn.functional.relu(filled("normal", 20, 30))
     assert not list(patterns([weight]))
+
+
+class InTF32(DispatchMode):  # type: ignore[no-untyped-call]
+    """Rounds what float32 products multiply to 10 bits, as GPUs do that are so told."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+            args = [x.half().float() if x.dtype == torch.float32 else x for x in args]
+        return func(*args, **(kwargs or {}))
+
+
+def test_products_that_the_user_has_rounded_hide_no_structure() -> None:
+    weight = filled("orthogonal", 64, 64)
+    left, size, _ = torch.linalg.svd(weight - 2 * filled("he_normal", 64, 64))
+    with InTF32():
+        assert list(patterns([weight])) == ["orthogonal"]
+        assert is_mimetic("output", [left * size.sqrt()])
