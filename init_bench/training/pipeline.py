@@ -44,7 +44,8 @@ def run(
     Each chunk is stored as soon as it is trained. After Ctrl-C or a failure the same call
     continues from there. Damaged chunks are moved to ``out/damaged`` and trained again. The same
     grid on the same device gives the same bits in every column but ``train_seconds``, whatever
-    ``executor`` and ``workers`` are.
+    ``executor`` and ``workers`` are; on a GPU while as much of its memory is free, which sets how
+    many cells are trained together.
 
     Args:
         grid: what to train; several grids share the folder and the work.

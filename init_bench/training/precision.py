@@ -31,8 +31,9 @@ def check_precision(precision: str, device: torch.device) -> None:
 def float32_products(precision: str, device: torch.device) -> Iterator[None]:
     """Round float32 products and convolutions to TF32 on CUDA only if ``precision`` is tf32.
 
-    Torch's own default uses TF32 for convolutions. The setting is global: it holds for every
-    thread, and is restored when the block ends.
+    Torch's own default uses TF32 for convolutions. Of cuDNN's kernels only those are chosen that
+    give the same bits each time. The settings are global: they hold for every thread, and are
+    restored when the block ends.
     """
     if device.type != "cuda":
         yield
@@ -40,10 +41,13 @@ def float32_products(precision: str, device: torch.device) -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
     before = [backend.fp32_precision for backend in backends]
+    deterministic = cudnn.deterministic
     for backend in backends:
         backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    cudnn.deterministic = True
     try:
         yield
     finally:
         for backend, value in zip(backends, before, strict=True):
             backend.fp32_precision = value
+        cudnn.deterministic = deterministic
