@@ -47,6 +47,34 @@ def test_diagnose_gives_the_verdicts_of_the_cpu(std: float | None, device: torch
     assert here.verdicts[columns].equals(there.verdicts[columns])
 
 
+class Reader(nn.Module):
+    """Reads the rows of an image one after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(28, 40, num_layers=2, dropout=0.5, batch_first=True)
+        self.head = nn.Linear(40, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.lstm(x.view(-1, 28, 28))[0][:, -1])
+        return logits
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_lstm_is_diagnosed_as_on_the_cpu(training: bool, device: torch.device) -> None:
+    """Its dropout, which CUDA draws inside a kernel, is off."""
+    torch.manual_seed(0)
+    model = Reader().train(training)
+    here = ib.diagnose(model, X, Y, LOSS)
+    there = ib.diagnose(model.to(device), X.to(device), Y.to(device), LOSS)
+    columns = ["layer", "verdict", "severity"]
+    assert here.verdicts[columns].equals(there.verdicts[columns])
+    numbers = ["std", "sample_std", "gradient"]
+    a, b = here.profile[numbers], there.profile[numbers]
+    pd.testing.assert_frame_equal(a, b, rtol=1e-2, atol=1e-6)
+    assert model.lstm.training == training and model.lstm.dropout == 0.5
+
+
 def test_a_resnet_is_diagnosed(device: torch.device) -> None:
     torch.manual_seed(0)
     model, x = _on(device, resnet18(), torch.randn(8, 3, 64, 64))

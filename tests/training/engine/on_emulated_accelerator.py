@@ -32,6 +32,7 @@ def main() -> None:
     assert plain(data)
     assert any_module(data, norm="batch", width=6)
     assert any_module(data, model="lenet")
+    assert any_module(data, init="mup(base_width=64)", optimizer="adam", width=24)
     assert any_module(data, model="tests.networks:noisy")
     assert any_module(real_valued(data), model="siren", init="siren", lr=1e-4)
     assert transfers(data, width=6) == {"copy in": 2, "copy out": 2}
