@@ -38,22 +38,6 @@ OUTPUT_COPIES = 3
 """Tensors of an output's size: the output, its gradient, a temporary."""
 
 
-NO_MEMORY = ("out of memory", "ALLOC_FAILED")
-"""Words of the errors of a device, or of a library on it such as cuBLAS, whose memory ran out."""
-
-
-def ran_out(error: RuntimeError) -> bool:
-    """Return whether an error says that a device's memory ran out.
-
-    Example:
-        >>> ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ..."))
-        True
-    """
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in NO_MEMORY)
-
-
 def cells_that_fit(cells: Sequence[Cell], data: Mapping[str, Dataset]) -> int:
     """Return how many of these cells a chunk on the device of ``data`` may have.
 

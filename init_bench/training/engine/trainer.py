@@ -17,7 +17,6 @@ from init_bench.hooks.layer_call import Row
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
 from init_bench.training.cell import Cell
-from init_bench.training.device_memory import ran_out
 from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.device_steps import BLOCK_STEPS, DeviceSteps
 from init_bench.training.engine.host_steps import HostSteps
@@ -53,6 +52,10 @@ SHARED_UNITS = 16
 all cells of a seed; for fewer units the matrix library computes one cell otherwise than many."""
 
 
+NO_MEMORY = ("out of memory", "ALLOC_FAILED")
+"""Words of the errors of a device, or of a library on it such as cuBLAS, whose memory ran out."""
+
+
 def train_chunk(
     cells: Sequence[Cell],
     data: Dataset,
@@ -85,7 +88,7 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
     try:
         return _Training(cells, data).run(counted)
     except RuntimeError as error:
-        if len(cells) == 1 or not ran_out(error):
+        if len(cells) == 1 or not _ran_out(error):
             raise
     log.warning("%d cells do not fit into the memory of %s: halved", len(cells), data.device)
     progress(-done)
@@ -93,6 +96,12 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
     torch.accelerator.memory.empty_cache()
     half = len(cells) // 2
     return _trained(cells[:half], data, progress) + _trained(cells[half:], data, progress)
+
+
+def _ran_out(error: RuntimeError) -> bool:
+    """Return whether an error says that a device's memory ran out."""
+    lacking = any(words in str(error) for words in NO_MEMORY)
+    return lacking or isinstance(error, torch.OutOfMemoryError)
 
 
 def engine_of(
