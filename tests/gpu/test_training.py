@@ -57,9 +57,10 @@ def _both(device: torch.device, **axes: Any) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.parametrize("kind", GRIDS)
 def test_the_first_steps_are_those_of_the_cpu(kind: str, device: torch.device) -> None:
-    """To 1e-4 over 20 steps; rounding grows faster in LeNet, whose loss falls fastest."""
+    """To 1e-4 over 20 steps; rounding grows faster where the loss falls fast."""
     here, there = _both(device, steps=20, seed=[0, 1], **GRIDS[kind])
-    allowed = {"lenet": 1e-3, "lenet in bfloat16": 1e-2}.get(kind, 1e-4)
+    wide = {"lenet": 1e-3, "lenet in bfloat16": 1e-2, "rates of their own": 1e-3}
+    allowed = wide.get(kind, 1e-4)
     for a, b in zip(here, there, strict=True):
         np.testing.assert_allclose(b.losses, a.losses, atol=allowed * (1 + abs(a.losses[0])))
 
