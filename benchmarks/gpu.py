@@ -6,8 +6,10 @@ what capture adds to a ResNet-50. It runs from the source tree; ``--device cpu``
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import time
 import tomllib
@@ -17,23 +19,52 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+TESTING = ("pytest", "pytest-xdist", "hypothesis")
+"""What the tests need of the extra ``test``."""
+
+
+OF_PYDANTIC = ("pydantic-core", "annotated-types", "typing-inspection")
+"""What pydantic needs and nothing else here does."""
+
+
 def missing_packages() -> list[str]:
-    """Return the dependencies, and pytest with its plug-ins, that this Python cannot import."""
+    """Return the requirements that this Python lacks, or has in an older version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], "pytest", "pytest-xdist", "hypothesis"]
-    names = [text.split(">")[0].split("=")[0].strip() for text in wanted]
-    modules = {name: name.replace("-", "_").replace("pytest_", "") for name in names}
-    return [name for name, module in modules.items() if importlib.util.find_spec(module) is None]
+    testing = project["optional-dependencies"]["test"]
+    wanted = [*project["dependencies"], *OF_PYDANTIC]
+    wanted += [text for text in testing if text.partition(">=")[0] in TESTING]
+    return [requirement for requirement in wanted if not _is_met(requirement)]
+
+
+def _is_met(requirement: str) -> bool:
+    name, _, least = requirement.partition(">=")
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return _numbers(found) >= _numbers(least)
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the numbers of a version, without what follows ``+`` in a local one."""
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])]
+
+
+def advice(missing: list[str]) -> str:
+    """Return how to get packages onto a machine that fetches nothing."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    quoted = " ".join(f"'{requirement}'" for requirement in missing)
+    return (
+        f"missing or too old here: {', '.join(missing)}. Where nothing can be fetched, bring "
+        f"wheels: on a machine with a registry `pip download --no-deps --only-binary=:all: "
+        f"--python-version {python} -d wheels {quoted}`, and what they need (pydantic needs "
+        f"pydantic-core in the version that it names, annotated-types and typing-inspection), then "
+        f"here `pip install --no-index --no-deps --target site wheels/*.whl` and PYTHONPATH=site."
+    )
 
 
 if __name__ == "__main__" and (absent := missing_packages()):
-    sys.exit(
-        f"missing here: {', '.join(absent)}. Where nothing can be fetched, bring wheels: on a "
-        f"machine with a registry `pip download --no-deps --only-binary=:all: --python-version "
-        f"{sys.version_info[0]}.{sys.version_info[1]} -d wheels {' '.join(absent)}` (and what they "
-        f"need), then here `pip install --no-index --no-deps --target site wheels/*.whl` and "
-        f"PYTHONPATH=site."
-    )
+    sys.exit(advice(absent))
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX shares the memory
 
@@ -46,7 +77,7 @@ from torch import nn  # noqa: E402
 
 import init_bench as ib  # noqa: E402
 from benchmarks import peers  # noqa: E402
-from benchmarks.interleaved_timing import save  # noqa: E402
+from benchmarks.interleaved_timing import RESULTS, save  # noqa: E402
 from init_bench.training.precision import PRECISIONS, float32_products  # noqa: E402
 
 Rows = Iterator[dict[str, object]]
@@ -76,11 +107,15 @@ def row(
     return {"what": what, "value": value, "unit": unit, "target": target, "met": met}
 
 
+MOST_SECONDS = 180.0
+"""Of the tests, so that the measurements have time."""
+
+
 def checks(run: Run) -> Rows:
     """Run the tests marked ``gpu`` in a process of their own."""
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "gpu", "tests/gpu"]
     environment = os.environ | {"INIT_BENCH_DEVICE": str(run.device)}
-    limit = max(10.0, run.seconds_left)
+    limit = max(10.0, min(MOST_SECONDS, run.seconds_left))
     tested = subprocess.run(command, cwd=ROOT, env=environment, timeout=limit, check=False)
     passed = tested.returncode == 0
     yield row("tests marked gpu", tested.returncode, "exit status", "0", passed)
@@ -139,10 +174,20 @@ def _others(
         return
     if precision == "float32":
         yield "preloaded loop as a CUDA graph", lambda: peers.graphed_loop(500, device), 1.5
-    if importlib.util.find_spec("jax"):
+    if jax_has_gpu():
         rounding = "highest" if precision == "float32" else "default"
         name = f"JAX vmap + jit + scan, {count} models, precision {rounding}"
         yield name, peers.jax_scan(count // 10, 10, 100, rounding), 1.5
+
+
+def jax_has_gpu() -> bool:
+    """Return whether JAX is here and runs on a GPU; without its plug-in it runs on the CPU."""
+    if importlib.util.find_spec("jax") is None:
+        return False
+    backend = importlib.import_module("jax").default_backend()
+    if backend != "gpu":
+        print(f"JAX runs on {backend} here: not measured", flush=True)
+    return bool(backend == "gpu")
 
 
 def convolutional(run: Run) -> Rows:
@@ -234,33 +279,44 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     given = parser.parse_args()
     run = Run(given.device, given.minutes)
+    if run.device.index is not None:
+        torch.accelerator.set_device_index(run.device.index)  # what streams and waits are of
     card = "CPU (rehearsal)" if run.rehearsal else torch.cuda.get_device_name(run.device)
     found: list[dict[str, object]] = []
     for section, needs in SECTIONS:
-        name = section.__name__
-        if run.seconds_left < needs:
-            found.append(row(f"{name}: not measured, no time left", float("nan"), ""))
-            continue
-        started = time.monotonic()
-        try:
-            for each in section(run):
-                found.append(each | {"section": name})
-                print(f"{each['what']}: {each['value']:.4g} {each['unit']}", flush=True)
-        except Exception as error:
-            found.append(
-                row(f"{name}: {type(error).__name__}: {error}", float("nan"), "", "", False)
-            )
-            print(found[-1]["what"], flush=True)
-        print(f"-- {name}: {time.monotonic() - started:.0f} s", flush=True)
-        if not run.rehearsal:
-            torch.cuda.empty_cache()
-    table = pd.DataFrame(found).assign(card=card)
-    print(
-        card, table[["what", "value", "unit", "target", "met"]].to_string(index=False), sep="\n\n"
-    )
-    path = save(table, "gpu-rehearsal" if run.rehearsal else "gpu")
-    path.with_suffix(".md").write_text(page(table, card), "utf-8")
-    print(path)
+        for each in measured(run, section, needs):
+            found.append(each)
+            print(f"{each['what']}: {each['value']:.4g} {each['unit']}", flush=True)
+            paths = store(pd.DataFrame(found).assign(card=card), run, card)
+    print(card, pd.DataFrame(found)[COLUMNS].to_string(index=False), sep="\n\n")
+    print(*paths, sep="\n")
+
+
+def measured(run: Run, section: Callable[[Run], Rows], needs: float) -> Rows:
+    """Yield the rows of a section, and one that says why where it ends early."""
+    name, started = section.__name__, time.monotonic()
+    if run.seconds_left < needs:
+        yield row(f"{name}: not measured, no time left", float("nan"), "")
+        return
+    try:
+        for each in section(run):
+            yield each | {"section": name}
+    except Exception as error:
+        yield row(f"{name}: {type(error).__name__}: {error}", float("nan"), "", "", False)
+    print(f"-- {name}: {time.monotonic() - started:.0f} s", flush=True)
+    if not run.rehearsal:
+        torch.cuda.empty_cache()
+
+
+def store(table: pd.DataFrame, run: Run, card: str) -> list[Path]:
+    """Write what there is so far, also into the folder ``$OUT`` if that is set."""
+    paths = []
+    folders = [RESULTS, Path(os.environ["OUT"])] if os.environ.get("OUT") else [RESULTS]
+    for folder in folders:
+        path = save(table, "gpu-rehearsal" if run.rehearsal else "gpu", folder)
+        path.with_suffix(".md").write_text(page(table, card), "utf-8")
+        paths.append(path)
+    return paths
 
 
 def page(table: pd.DataFrame, card: str) -> str:

@@ -34,10 +34,10 @@ def ratios(rows: pd.DataFrame, ours: str, peer: str) -> pd.Series:
     return wide[peer] / wide[ours]
 
 
-def save(frame: pd.DataFrame, name: str) -> Path:
+def save(frame: pd.DataFrame, name: str, folder: Path = RESULTS) -> Path:
     """Write ``frame`` with machine and versions beside every row."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.csv"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.csv"
     machine = {"machine": f"{platform.machine()}, {torch.get_num_threads()} threads", **versions()}
     frame.assign(**machine).to_csv(path, index=False)
     return path

@@ -105,6 +105,7 @@ def prepared(
         networks = [network_of(cell, data).to(device) for cell in chunk]
         engine = engine_of(chunk, networks, data)
         engine.steps(READ).cpu()  # on CUDA the graph is recorded in it
+        check_recorded(engine, device)
         return engine
 
     with _one_thread():
@@ -124,6 +125,14 @@ def prepared(
         return seconds / steps / len(chosen) * 1e6
 
     return measure
+
+
+def check_recorded(engine: HostSteps | DeviceSteps, device: str) -> None:
+    """Refuse to time single launches on CUDA, where a recorded graph is what is to be measured."""
+    if torch.device(device).type != "cuda":
+        return
+    if not isinstance(engine, DeviceSteps) or engine.graph.graph is None:
+        raise RuntimeError("no CUDA graph was recorded, the warning above says why: not measured")
 
 
 def lenets(count: int) -> list[Cell]:

@@ -1,0 +1,1 @@
+"""Tests of ``benchmarks``: what a command does that is not a measurement."""
