@@ -25,6 +25,10 @@ _RECORDING = threading.Lock()
 """Held while a graph is recorded, which happens once a chunk."""
 
 
+_FAILED: list[torch.cuda.CUDAGraph] = []
+"""Recordings that failed: torch's allocator goes on asking them whether memory is for them."""
+
+
 Step = Callable[[], None]
 
 
@@ -85,6 +89,7 @@ class StepGraph:
                 for _ in range(GRAPH_STEPS):
                     step()
         except (RuntimeError, NotImplementedError) as cause:
+            _FAILED.append(graph)
             _end_draws(self.device)
             if isinstance(cause, torch.OutOfMemoryError):
                 raise

@@ -53,3 +53,34 @@ def test_no_garbage_is_collected_while_a_graph_is_recorded(
     graph.run(lambda: collects.append(gc.isenabled()), WARM_STEPS + GRAPH_STEPS)
     assert collects == WARM_STEPS * [True] + GRAPH_STEPS * [False]
     assert gc.isenabled()
+
+
+class _Generator:
+    """Stands for torch's generator of a device: it notes the state it is given."""
+
+    state = "of the recording"
+
+    def clone_state(self) -> str:
+        return "of no recording"
+
+    def graphsafe_set_state(self, state: str) -> None:
+        self.state = state
+
+
+def test_a_step_that_cannot_be_recorded_is_launched_and_torch_draws_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(nullcontext[None]):
+        def __exit__(self, *error: object) -> None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    generator, done = _Generator(), []
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", _Replayed)
+    monkeypatch.setattr(torch.cuda, "graph", lambda *args, **kwargs: Refusing())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "default_generators", {None: generator})
+    graph = StepGraph(torch.device("cpu"))
+    graph.records = True
+    graph.run(lambda: done.append(graph.graph), WARM_STEPS + 2 * GRAPH_STEPS)
+    assert done == (WARM_STEPS + 3 * GRAPH_STEPS) * [None], "those of the recording compute nothing"
+    assert generator.state == "of no recording" and "cannot be recorded" in caplog.text
