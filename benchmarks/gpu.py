@@ -279,8 +279,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     given = parser.parse_args()
     run = Run(given.device, given.minutes)
-    if run.device.index is not None:
-        torch.accelerator.set_device_index(run.device.index)  # what streams and waits are of
+    peers.choose(given.device)
     card = "CPU (rehearsal)" if run.rehearsal else torch.cuda.get_device_name(run.device)
     found: list[dict[str, object]] = []
     for section, needs in SECTIONS:

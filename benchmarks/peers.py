@@ -84,6 +84,12 @@ def image_resnet() -> nn.Sequential:
     return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), small_resnet((1, 28, 28), 10))
 
 
+def choose(device: str) -> None:
+    """Make ``device`` the current one: streams are made on it, and waits are for it."""
+    if (index := torch.device(device).index) is not None:
+        torch.accelerator.set_device_index(index)
+
+
 def wait(device: str) -> None:
     """Wait until an accelerator has done all its work, before the clock is read."""
     if torch.device(device).type != "cpu":

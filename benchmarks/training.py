@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
+    peers.choose(given.device)
     rows = with_best_loop(interleaved(contenders(given.device, given.steps), given.repeats))
     targets = against_targets(rows)
     print(summary(rows).round(0).to_string(), targets.round(2).to_string(), sep="\n\n")
