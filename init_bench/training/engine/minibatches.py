@@ -85,13 +85,12 @@ def padded_minibatches(
 
 def _padded_of_seed(data: Dataset, seed: int, batch_size: int, start: int) -> Iterator[Minibatch]:
     columns, size = data.sorted_columns, padded_size(batch_size)
-    inputs = columns.inputs.new_empty((size, data.features))
+    inputs = torch.empty((size, data.features), dtype=columns.dtype, device=data.device)
     source = itertools.islice(sample_indices(len(data.targets), seed, batch_size), start, None)
     while True:
         drawn = torch.stack([next(source) for _ in range(BLOCK)])
         drawn = torch.cat([drawn, drawn[:, :1].expand(-1, size - batch_size)], dim=1)
         used: list[int] = columns.used[drawn].amax(dim=1).tolist()
         for indices, count in zip(drawn.to(inputs.device), used, strict=True):
-            torch.index_select(columns.inputs, 0, indices, out=inputs)
             width = min(-(-count // COLUMNS) * COLUMNS, data.features)
-            yield Minibatch(inputs[:, :width], data.targets[indices])
+            yield Minibatch(columns.take(indices, width, inputs), data.targets[indices])
