@@ -1,7 +1,9 @@
 """Sort the columns of inputs by use, so that a minibatch needs only the leading ones."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +13,21 @@ PIXEL = 255.0
 
 ROWS = 256
 """Samples counted together: bounds the memory of the count."""
+
+
+@dataclass(frozen=True, eq=False)
+class NonzeroPixels:
+    """Hold images by their pixels that are not 0, one image after the other.
+
+    Attributes:
+        starts: ``(N + 1,)``: where each image begins, and the end of the last.
+        columns: int16, of each pixel.
+        pixels: bytes.
+    """
+
+    starts: np.ndarray
+    columns: np.ndarray
+    pixels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +44,13 @@ class SortedColumns:
             column j is column ``order[j]`` of the data.
         order: ``(features,)`` int64, on the device of what is stored.
         used: ``(N,)`` int64 on the CPU: leading columns that the sample needs, at least 1.
+        density: share of values that are not 0.
     """
 
     stored: Tensor
     order: Tensor
     used: Tensor
+    density: float
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,6 +76,18 @@ class SortedColumns:
             torch.index_select(self.stored, 0, samples, out=out)
             return leading
         return torch.div(self.stored.index_select(0, samples)[:, :columns], PIXEL, out=leading)
+
+    @cached_property
+    def nonzero(self) -> "NonzeroPixels":
+        """The pixels that are not 0, on the CPU; what is stored must be bytes there."""
+        parts = [piece.numpy() for piece in torch.split(self.stored, ROWS)]
+        found = [piece != 0 for piece in parts]
+        numbers = np.concatenate([one.sum(axis=1) for one in found])
+        return NonzeroPixels(
+            starts=np.concatenate([[0], np.cumsum(numbers)]),
+            columns=np.concatenate([one.nonzero()[1].astype(np.int16) for one in found]),
+            pixels=np.concatenate([piece[one] for piece, one in zip(parts, found, strict=True)]),
+        )
 
     def restored(self, rows: slice = slice(None)) -> Tensor:
         """Return the values of samples with their columns in the order of the data."""
@@ -89,4 +120,5 @@ def sort_columns(raw: Tensor) -> SortedColumns:
     for rows, target in zip(torch.split(raw, ROWS), torch.split(ordered, ROWS), strict=True):
         target.copy_(rows.index_select(1, order))
         used.append(((target != 0) * position).amax(dim=1))
-    return SortedColumns(ordered, order, torch.cat(used).cpu().long().clamp_min(1))
+    density = int(torch.as_tensor(counts).sum()) / max(raw.numel(), 1)
+    return SortedColumns(ordered, order, torch.cat(used).cpu().long().clamp_min(1), density)
