@@ -160,6 +160,22 @@ def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
     assert seen["1.weight"] == seen["2.weight"] == gradient_states.UNUSED
 
 
+def test_a_parameter_that_an_operation_in_place_reads_is_not_written() -> None:
+    class Shifted(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 4))
+            self.shift = nn.Parameter(torch.randn(20))
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = self[0](x)
+            with torch.no_grad():
+                hidden += self.shift
+            logits: Tensor = self[2](self[1](hidden))
+            return logits
+
+    assert states(ib.diagnose(Shifted(), X, Y))["shift"] == gradient_states.NONE
+
+
 def test_what_is_frozen_on_purpose_is_not_judged() -> None:
     model = Residuals("detach")
     model.blocks.requires_grad_(False)
