@@ -78,6 +78,19 @@ def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     assert waiting == {f"{k}.{name}" for k in (0, 2) for name in ("down", "up")}
 
 
+def test_a_loss_that_fails_at_other_weights_does_not_cut_the_graph() -> None:
+    model = adapted(0.0, 0.0)
+    expected = model(X).detach()
+
+    def strict(output: Tensor, targets: Tensor) -> Tensor:
+        if not torch.allclose(output, expected):
+            raise ValueError("output is out of range")
+        return F.cross_entropy(output, targets)
+
+    found = ib.diagnose(model, X, Y, strict)
+    assert states(found)["0.down"] == states(found)["0.up"] == gradient_states.STUCK
+
+
 class Modulated(nn.Module):
     """A branch whose shift, scale and gate are computed, and start as 0."""
 
