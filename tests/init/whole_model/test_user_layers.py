@@ -84,7 +84,16 @@ def test_no_constant_is_read_off_a_weight_that_is_normalized_or_has_a_learned_sc
         def forward(self, x: Tensor) -> Tensor:
             return nn.functional.linear(x, self.weight / self.weight.norm())
 
-    for module in (LearnedScale(), UnitNorm(400, 300), own.UnitRows(400, 300)):
+    class UnitMaximum(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight / self.weight.abs().max().item())
+
+    class Inverse(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, torch.div(2, self.weight))
+
+    kinds = (UnitNorm, own.UnitRows, UnitMaximum, Inverse)
+    for module in (LearnedScale(), *(kind(400, 300) for kind in kinds)):
         report = ib.initialize(module, "lecun_normal")
         assert module.get_parameter("weight").std().item() == pytest.approx(0.05, rel=0.02)
         assert "multiplied" not in notes(report)["weight"]
