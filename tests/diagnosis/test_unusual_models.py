@@ -175,7 +175,20 @@ class BoundedRows(nn.Linear):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("part", [FromFirstBatch, MovingCodes, lambda: BoundedRows(64, 64)])
+class BuiltByFirstBatch(nn.Module):
+    """Makes its layer and its parameter when it is called."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "scale"):
+            self.scale, self.mean = nn.Parameter(torch.ones(x.shape[1])), nn.Buffer(x.mean(0))
+            self.layer = nn.Linear(x.shape[1], x.shape[1])
+        out: Tensor = self.layer(x - self.mean) * self.scale
+        return out
+
+
+@pytest.mark.parametrize(
+    "part", [FromFirstBatch, MovingCodes, lambda: BoundedRows(64, 64), BuiltByFirstBatch]
+)
 def test_what_a_forward_writes_to_parameters_is_restored(part: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 64), part(), nn.Linear(64, 10))
