@@ -56,9 +56,13 @@ def _saved_attributes(module: nn.Module) -> Callable[[], None]:
 
 
 def _contents(value: Any) -> Any:
-    """Return a copy of what a container, tensor or generator holds, ``None`` of others."""
+    """Return a copy of what a container, tensor or generator holds, ``None`` of others.
+
+    Sparse and nested tensors, and those on the device ``meta``, cannot be compared.
+    """
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        is_dense = value.layout is torch.strided and not value.is_nested
+        return value.detach().clone() if is_dense and not value.is_meta else None
     if isinstance(value, torch.Generator):
         return value.get_state()
     return copy.copy(value) if type(value) in (list, dict, set) else None
@@ -66,6 +70,8 @@ def _contents(value: Any) -> Any:
 
 def _refill(value: Any, content: Any) -> None:
     """Put ``content`` back into ``value``, where it changed in place."""
+    if content is None:
+        return
     if isinstance(value, Tensor):
         if not torch.equal(value.detach(), content):
             value.data.copy_(content)

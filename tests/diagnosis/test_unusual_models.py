@@ -222,6 +222,20 @@ def test_what_a_forward_keeps_as_an_attribute_is_restored() -> None:
     assert model.state is None and model.calls == [] and random.getstate() == draws
 
 
+def test_a_graph_that_is_held_as_an_attribute_is_left_as_it_is() -> None:
+    class Convolved(nn.Linear):
+        edges: Tensor
+
+        def forward(self, x: Tensor) -> Tensor:
+            mixed: Tensor = torch.sparse.mm(self.edges, super().forward(x))
+            return mixed
+
+    model = Convolved(64, 10)
+    model.edges = edges = torch.eye(len(X)).to_sparse()
+    assert ib.diagnose(model, X[:, 0], Y).healthy
+    assert model.edges is edges
+
+
 def test_copies_and_shared_parameters_are_a_remark() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(64, 64)
