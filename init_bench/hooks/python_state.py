@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from init_bench.hooks.isolation import preserved_state, saved_places
+
 _OWN = {"_parameters", "_buffers", "_modules", "_trainer", "_fabric"}
 """Attributes that torch restores, or that belong to a trainer."""
 
@@ -38,6 +40,28 @@ def preserved_python_state(model: nn.Module) -> Iterator[None]:
         np.random.set_state(numpy)
         for restore in restores:
             restore()
+
+
+@contextmanager
+def preserved_attributes(model: nn.Module) -> Iterator[None]:
+    """Restore what ``preserved_python_state`` and ``preserved_state`` do, and which members exist.
+
+    For a forward function that runs on what is no tensor, and may keep it. The values of parameters
+    are not copied.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> with preserved_attributes(layer):
+        ...     layer.last, layer.bias = "signal", None
+        >>> hasattr(layer, "last"), layer.bias is None
+        (False, False)
+    """
+    restore_places = saved_places(model)
+    with preserved_python_state(model), preserved_state(model):
+        try:
+            yield
+        finally:
+            restore_places()
 
 
 def _saved_attributes(module: nn.Module) -> Callable[[], None]:

@@ -128,6 +128,33 @@ def test_a_weight_in_a_parameter_list_is_drawn_as_the_module_around_it_uses_it()
     assert 0.95 < std_over_root(model.weights[1], 300) < 1.05
 
 
+class Remembering(nn.Module):
+    """Keeps its input, a count and a running mean."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.calls = nn.Parameter(torch.randn(64, 10)), 0
+        self.last: Tensor | None = None
+        self.register_buffer("mean", torch.zeros(10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.last, out = x, x @ self.w
+        self.mean = 0.9 * self.mean + 0.1 * out.mean(0)
+        return out - self.mean
+
+
+@pytest.mark.parametrize("spec", ["he_normal", "lsuv"])
+def test_what_a_forward_keeps_of_a_trace_or_a_trial_is_gone(spec: str) -> None:
+    part = Remembering()
+    mean = part.mean
+    ib.initialize(nn.Sequential(part, nn.ReLU(), nn.Linear(10, 2)), spec, batch=torch.randn(8, 64))
+    assert part.mean is mean and not mean.any()
+    assert spec == "lsuv" or (part.calls == 0 and part.last is None)
+
+
 class Hidden(nn.Module):
     """Uses its weight where no trial run sees it."""
 
