@@ -80,14 +80,17 @@ class SortedColumns:
     @cached_property
     def nonzero(self) -> "NonzeroPixels":
         """The pixels that are not 0, on the CPU; what is stored must be bytes there."""
-        parts = [piece.numpy() for piece in torch.split(self.stored, ROWS)]
-        found = [piece != 0 for piece in parts]
-        numbers = np.concatenate([one.sum(axis=1) for one in found])
-        return NonzeroPixels(
-            starts=np.concatenate([[0], np.cumsum(numbers)]),
-            columns=np.concatenate([one.nonzero()[1].astype(np.int16) for one in found]),
-            pixels=np.concatenate([piece[one] for piece, one in zip(parts, found, strict=True)]),
+        stored = self.stored.numpy()
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(stored, axis=1))])
+        found = NonzeroPixels(
+            starts, np.empty(starts[-1], np.int16), np.empty(starts[-1], np.uint8)
         )
+        for first in range(0, len(stored), ROWS):
+            rows = stored[first : first + ROWS]
+            columns = rows.nonzero()
+            place = slice(starts[first], starts[first + len(rows)])
+            found.columns[place], found.pixels[place] = columns[1], rows[columns]
+        return found
 
     def restored(self, rows: slice = slice(None)) -> Tensor:
         """Return the values of samples with their columns in the order of the data."""
