@@ -1,12 +1,33 @@
 """Sort the columns of inputs by use, so that a minibatch needs only the leading ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+PIXEL = 255.0
+"""By which the bytes of pixels are divided."""
+
+
 ROWS = 256
 """Samples counted together: bounds the memory of the count."""
+
+
+@dataclass(frozen=True, eq=False)
+class NonzeroPixels:
+    """Hold images by their pixels that are not 0, one image after the other.
+
+    Attributes:
+        starts: ``(N + 1,)``: where each image begins, and the end of the last.
+        columns: int16, of each pixel.
+        pixels: bytes.
+    """
+
+    starts: np.ndarray
+    columns: np.ndarray
+    pixels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,48 +37,91 @@ class SortedColumns:
     A column that is 0 in a whole minibatch adds nothing to the first layer's product, nor to its
     gradient. Sorted by use, such columns stand together at the end and can be left out.
 
+    Bytes stay bytes, a quarter of the memory to hold and to gather from.
+
     Attributes:
-        inputs: ``(N, features)``, column j being column ``order[j]`` of the data.
-        order: ``(features,)`` int64, on the device of the inputs.
+        stored: ``(N, features)``, values, or bytes of pixels, whose values are ``stored / 255``;
+            column j is column ``order[j]`` of the data.
+        order: ``(features,)`` int64, on the device of what is stored.
         used: ``(N,)`` int64 on the CPU: leading columns that the sample needs, at least 1.
+        density: share of values that are not 0.
     """
 
-    inputs: Tensor
+    stored: Tensor
     order: Tensor
     used: Tensor
+    density: float
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the values."""
+        return self.stored.dtype if self.stored.is_floating_point() else torch.float32
+
+    def values(self, rows: slice = slice(None)) -> Tensor:
+        """Return the values of samples, ``(rows, features)``."""
+        chosen = self.stored[rows]
+        if chosen.is_floating_point():
+            return chosen
+        # By a tensor of the device: by a number CUDA multiplies with 1/255, which rounds otherwise.
+        return chosen / torch.tensor(PIXEL).to(chosen.device)
+
+    def take(self, samples: Tensor, columns: int, out: Tensor) -> Tensor:
+        """Return the leading columns of some samples, which are written into ``out``.
+
+        Shapes:
+            samples: ``(B,)``; out: ``(B, features)``; the result: ``(B, columns)``.
+        """
+        leading = out[:, :columns]
+        if self.stored.is_floating_point():
+            torch.index_select(self.stored, 0, samples, out=out)
+            return leading
+        return torch.div(self.stored.index_select(0, samples)[:, :columns], PIXEL, out=leading)
+
+    @cached_property
+    def nonzero(self) -> "NonzeroPixels":
+        """The pixels that are not 0, on the CPU; what is stored must be bytes there."""
+        stored = self.stored.numpy()
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(stored, axis=1))])
+        found = NonzeroPixels(
+            starts, np.empty(starts[-1], np.int16), np.empty(starts[-1], np.uint8)
+        )
+        for first in range(0, len(stored), ROWS):
+            rows = stored[first : first + ROWS]
+            columns = rows.nonzero()
+            place = slice(starts[first], starts[first + len(rows)])
+            found.columns[place], found.pixels[place] = columns[1], rows[columns]
+        return found
 
     def restored(self, rows: slice = slice(None)) -> Tensor:
-        """Return samples with their columns in the order of the data."""
-        return self.inputs[rows].index_select(1, self.order.argsort())
+        """Return the values of samples with their columns in the order of the data."""
+        return self.values(rows).index_select(1, self.order.argsort())
 
     def to(self, device: torch.device) -> "SortedColumns":
         """Return the same on ``device``."""
-        return SortedColumns(self.inputs.to(device), self.order.to(device), self.used)
+        return replace(self, stored=self.stored.to(device), order=self.order.to(device))
 
 
-def sort_columns(raw: Tensor, scale: float = 1.0) -> SortedColumns:
-    """Return ``raw / scale`` with columns in order of falling use.
-
-    Bytes become float32, which is made once, sorted, in pieces: an unsorted copy would be as large.
+def sort_columns(raw: Tensor) -> SortedColumns:
+    """Return ``raw`` with columns in order of falling use.
 
     Shapes:
-        raw: ``(N, features)``, bytes or floating point.
+        raw: ``(N, features)``, floating point, or bytes of pixels.
 
     Example:
-        >>> ordered = sort_columns(torch.tensor([[0.0, 5.0, 0.0], [0.0, 3.0, 1.0]]))
+        >>> ordered = sort_columns(torch.tensor([[0, 255, 0], [0, 51, 255]], dtype=torch.uint8))
         >>> ordered.order.tolist(), ordered.used.tolist()
         ([1, 2, 0], [1, 2])
         >>> ordered.restored()
-        tensor([[0., 5., 0.],
-                [0., 3., 1.]])
+        tensor([[0.0000, 1.0000, 0.0000],
+                [0.0000, 0.2000, 1.0000]])
     """
     counts = sum((rows != 0).sum(dim=0) for rows in torch.split(raw, ROWS))
     order = torch.as_tensor(counts).argsort(descending=True, stable=True)
-    dtype = raw.dtype if raw.is_floating_point() else torch.float32
-    ordered = torch.empty(raw.shape, dtype=dtype, device=raw.device)
+    ordered = torch.empty_like(raw)
     position = torch.arange(1, raw.shape[1] + 1, dtype=torch.int32, device=raw.device)
     used = []
     for rows, target in zip(torch.split(raw, ROWS), torch.split(ordered, ROWS), strict=True):
-        target.copy_(rows.index_select(1, order)).div_(scale)
+        target.copy_(rows.index_select(1, order))
         used.append(((target != 0) * position).amax(dim=1))
-    return SortedColumns(ordered, order, torch.cat(used).cpu().long().clamp_min(1))
+    density = int(torch.as_tensor(counts).sum()) / max(raw.numel(), 1)
+    return SortedColumns(ordered, order, torch.cat(used).cpu().long().clamp_min(1), density)

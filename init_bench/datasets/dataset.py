@@ -14,7 +14,7 @@ class Dataset:
     """Hold images in [0, 1], flattened, and their classes; or inputs and real-valued targets.
 
     Attributes:
-        sorted_columns: the training inputs, ``(N, features)`` float32, pixels / 255, no further
+        sorted_columns: the training inputs, ``(N, features)``, pixels / 255, no further
             normalization, the columns that are used most often first: what plain MLPs train on.
         targets: ``(N,)`` int64 classes, or ``(N, classes)`` float32 values.
         test_inputs, test_targets: the same for the test part, columns in the data's order.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from init_bench.datasets import idx
 from init_bench.datasets.bundled_mnist import cache_folder, unpacked_mnist
-from init_bench.datasets.column_order import sort_columns
+from init_bench.datasets.column_order import PIXEL, sort_columns
 from init_bench.datasets.dataset import Dataset
 from init_bench.datasets.pixel_regression import pixel_dataset
 from init_bench.errors import InitBenchError, lookup
@@ -52,7 +52,7 @@ def _dataset(raw: dict[str, Tensor]) -> Dataset:
     for part in idx.FILES:
         digest.update(raw[part].to(torch.uint8).contiguous().numpy().data)
     return Dataset(
-        sorted_columns=sort_columns(raw["train_images"].flatten(1), scale=255),
+        sorted_columns=sort_columns(raw["train_images"].flatten(1)),
         targets=raw["train_labels"].long(),
         test_inputs=_pixels(raw["test_images"]),
         test_targets=raw["test_labels"].long(),
@@ -63,7 +63,7 @@ def _dataset(raw: dict[str, Tensor]) -> Dataset:
 
 
 def _pixels(images: Tensor) -> Tensor:
-    return images.reshape(len(images), -1).to(torch.float32).div_(255)
+    return images.reshape(len(images), -1).to(torch.float32).div_(PIXEL)
 
 
 TESTED = 1000

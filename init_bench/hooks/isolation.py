@@ -139,16 +139,31 @@ def _saved_parameters(model: nn.Module) -> Callable[[], None]:
 
 
 def saved_places(model: nn.Module) -> Callable[[], None]:
-    """Return a function that undoes it where a parameter was replaced, or given other memory."""
+    """Return a function that restores which parameters and modules there are, and their memory.
+
+    A forward function may replace a parameter, give it other memory or another shape, or register
+    what it needs when it is first called.
+    """
     memories = [(parameter, parameter.data) for parameter in model.parameters()]
-    held = [(module, dict(module._parameters)) for module in _open_modules(model)]
+    restore_members = _saved_members(model, "_parameters", "_modules")
 
     def restore() -> None:
-        for module, parameters in held:
-            module._parameters.update(parameters)
+        restore_members()
         for parameter, memory in memories:
-            if address_of(parameter) != address_of(memory):
-                parameter.data = memory
+            parameter.data = memory
+
+    return restore
+
+
+def _saved_members(model: nn.Module, *registries: str) -> Callable[[], None]:
+    """Return a function that restores what these dictionaries of each module hold."""
+    found = [vars(module)[name] for module in _open_modules(model) for name in registries]
+    held = [(members, dict(members)) for members in found]
+
+    def restore() -> None:
+        for members, before in held:
+            members.clear()
+            members.update(before)
 
     return restore
 
@@ -159,14 +174,14 @@ def _open_modules(model: nn.Module) -> list[nn.Module]:
 
 
 def _saved_buffers_and_modes(model: nn.Module) -> Callable[[], None]:
-    restore_values = _saved(model.buffers())
-    modes = [(m, m.training, dict(m._buffers)) for m in _open_modules(model)]
+    restore_values, restore_members = _saved(model.buffers()), _saved_members(model, "_buffers")
+    modes = [(module, module.training) for module in _open_modules(model)]
 
     def restore() -> None:
         restore_values()
-        for module, training, buffers in modes:
+        restore_members()  # a forward function may put another tensor there
+        for module, training in modes:
             module.training = training
-            module._buffers.update(buffers)  # a forward function may put another tensor there
 
     return restore
 

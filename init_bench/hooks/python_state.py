@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from init_bench.hooks.isolation import preserved_state, saved_places
+
 _OWN = {"_parameters", "_buffers", "_modules", "_trainer", "_fabric"}
 """Attributes that torch restores, or that belong to a trainer."""
 
@@ -40,6 +42,28 @@ def preserved_python_state(model: nn.Module) -> Iterator[None]:
             restore()
 
 
+@contextmanager
+def preserved_attributes(model: nn.Module) -> Iterator[None]:
+    """Restore what ``preserved_python_state`` and ``preserved_state`` do, and which members exist.
+
+    For a forward function that runs on what is no tensor, and may keep it. The values of parameters
+    are not copied.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> with preserved_attributes(layer):
+        ...     layer.last, layer.bias = "signal", None
+        >>> hasattr(layer, "last"), layer.bias is None
+        (False, False)
+    """
+    restore_places = saved_places(model)
+    with preserved_python_state(model), preserved_state(model):
+        try:
+            yield
+        finally:
+            restore_places()
+
+
 def _saved_attributes(module: nn.Module) -> Callable[[], None]:
     values = {name: value for name, value in vars(module).items() if name not in _OWN}
     contents = {name: _contents(value) for name, value in values.items()}
@@ -56,9 +80,13 @@ def _saved_attributes(module: nn.Module) -> Callable[[], None]:
 
 
 def _contents(value: Any) -> Any:
-    """Return a copy of what a container, tensor or generator holds, ``None`` of others."""
+    """Return a copy of what a container, tensor or generator holds, ``None`` of others.
+
+    Sparse and nested tensors, and those on the device ``meta``, cannot be compared.
+    """
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        is_dense = value.layout is torch.strided and not value.is_nested
+        return value.detach().clone() if is_dense and not value.is_meta else None
     if isinstance(value, torch.Generator):
         return value.get_state()
     return copy.copy(value) if type(value) in (list, dict, set) else None
@@ -66,6 +94,8 @@ def _contents(value: Any) -> Any:
 
 def _refill(value: Any, content: Any) -> None:
     """Put ``content`` back into ``value``, where it changed in place."""
+    if content is None:
+        return
     if isinstance(value, Tensor):
         if not torch.equal(value.detach(), content):
             value.data.copy_(content)

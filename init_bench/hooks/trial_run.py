@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from init_bench.hooks.isolation import preserved_state
+from init_bench.hooks.python_state import preserved_attributes
 from init_bench.hooks.weight_uses import WeightUse, WeightUses, operands
 
 
@@ -175,7 +175,12 @@ def uses_by_trial(module: nn.Module) -> dict[str, WeightUse]:
         for kind in (UnknownSignal, _DeniedSignal):
             if parameters.keys() <= uses.found.keys():
                 break
-            with suppress(Exception), preserved_state(module), torch.no_grad(), _Observing(uses):
+            with (
+                suppress(Exception),
+                preserved_attributes(module),
+                torch.no_grad(),
+                _Observing(uses),
+            ):
                 copy.copy(module).forward(*_arguments(module, kind, every=every))
     return uses.found
 

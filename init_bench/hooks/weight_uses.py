@@ -88,6 +88,7 @@ class WeightUses:
         self.shapes = {name: value.shape for name, value in weights.items()}
         self.origins: Any = WeakIdKeyDictionary()
         self.products: Any = WeakIdKeyDictionary()
+        self.read_values = False  # numbers of Python's may then be computed from a weight
         for name, value in weights.items():
             image = WeightImage.of(name, value, learned=isinstance(value, torch.nn.Parameter))
             self.origins[value] = _Origin(image, frozenset((name,)))
@@ -124,7 +125,9 @@ class WeightUses:
         names = frozenset().union(*(origin.names for origin in origins))
         images = [origin.image for origin in origins if origin.image is not None]
         learned = sum(origin.image is None or origin.image.learned for origin in origins)
-        factor = _constant(function, args) if learned == 1 else math.nan
+        self.read_values |= isinstance(output, float) and learned > 0
+        is_constant = learned == 1 and not self.read_values
+        factor = _constant(function, args) if is_constant else math.nan
         for tensor in operands((output,)):
             if isinstance(tensor, Tensor) and tensor not in self.origins:
                 self.origins[tensor] = _Origin(image_of(tensor, images, factor), names)
@@ -208,11 +211,14 @@ def factor_of(name: str, args: Sequence[Any]) -> float | None:
     Example:
         >>> factor_of("__truediv__", (torch.ones(2), 4)), factor_of("add", (torch.ones(2), 4))
         (0.25, None)
+        >>> factor_of("mul", (2, torch.ones(2))), factor_of("div", (2, torch.ones(2)))
+        (2.0, None)
     """
     power = _TIMES.get(name.strip("_"))
     if power is None or len(args) != 2:
         return None
-    number = next((x for x in args if _is_number(x)), None)
+    factors = args if power > 0 else args[1:]  # 2 / w is no multiple of w
+    number = next((x for x in factors if _is_number(x)), None)
     if number is None or isinstance(number, torch.nn.Parameter):
         return None
     size = abs(float(number))

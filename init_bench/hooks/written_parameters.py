@@ -1,6 +1,6 @@
 """Restore parameters that a model's own forward writes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,15 +61,27 @@ class _CopiesOnWrite(DispatchMode):  # type: ignore[no-untyped-call]
         self.copied: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(getattr(func, "_schema", None), "is_mutable", False):
-            for tensor in tensors_in((args, kwargs)):
-                address = address_of(tensor)
-                if sharing := self.unwritten.pop(address, None):
-                    self.copied[address] = [(p.data, p.detach().clone()) for p in sharing]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        for tensor in tensors_in(_written_arguments(func, args, kwargs)):
+            address = address_of(tensor)
+            if sharing := self.unwritten.pop(address, None):
+                self.copied[address] = [(p.data, p.detach().clone()) for p in sharing]
+        return func(*args, **kwargs)
 
     def restore(self) -> None:
         """Write the copies back."""
         for pairs in self.copied.values():
             for memory, values in pairs:
                 memory.copy_(values)
+
+
+def _written_arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """Return the arguments that an operation writes to, as ``x`` in ``x.add_(y)``."""
+    schema = getattr(func, "_schema", None)
+    if schema is None or not schema.is_mutable:
+        return []
+    return [
+        args[place] if place < len(args) else kwargs.get(argument.name)
+        for place, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]

@@ -66,7 +66,7 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Copy the parameters, if this update is to be measured."""
         if self.monitor.is_due(state.global_step) and state.is_world_process_zero:
-            self.monitor.before_update(kwargs["model"])
+            self.monitor.before_update(state.global_step, kwargs["model"])
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure the update."""

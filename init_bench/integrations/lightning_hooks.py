@@ -58,7 +58,7 @@ class LightningHooks:
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
         """Copy the parameters, if this update is to be measured."""
         if self.monitor.is_due(trainer.global_step) and trainer.is_global_zero:
-            self.monitor.before_update(module)
+            self.monitor.before_update(trainer.global_step, module)
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int

@@ -1,7 +1,9 @@
 """Diagnose a model at chosen steps of a training, and measure its updates, changing neither."""
 
 import logging
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -24,7 +26,8 @@ class Monitor:
     """Diagnose a model before chosen updates of its training, and measure these updates.
 
     The first is that at step 0; the others come every so many steps. The size of an update is
-    ‖ΔW‖ / ‖W‖.
+    ‖ΔW‖ / ‖W‖. An error of the monitor, such as memory that runs out, is a warning: the training
+    goes on.
 
     Args:
         every: steps between two diagnoses; 0 for the first alone.
@@ -57,6 +60,7 @@ class Monitor:
         self._updates: list[tuple[int, str, float]] = []
         self._before: dict[str, Tensor] = {}
         self._waits = False
+        self._told: set[tuple[str, type[Exception]]] = set()
 
     @property
     def updates(self) -> pd.DataFrame:
@@ -82,10 +86,10 @@ class Monitor:
         if loss_fn is not None and _steps_in_backward(model):
             self.log.info("gradients are not judged: hooks of parameters run in a backward pass")
             targets, loss_fn = None, None
-        try:
+        found = None
+        with self._errors_as_warnings(step, "the model was not diagnosed"):
             found = diagnose(model, inputs, targets, loss_fn)
-        except InitBenchError as cause:
-            self.log.warning("step %d: the model was not diagnosed: %s", step, cause)
+        if found is None:
             return
         self.diagnoses[step] = found
         self._send({"init_bench/bad_findings": float(len(found.bad))}, step)
@@ -93,9 +97,10 @@ class Monitor:
             raise InitBenchError(f"{found}\n(on_bad='warn' would train all the same)")
         self.log.log(logging.INFO if found.healthy else logging.WARNING, "step %d: %s", step, found)
 
-    def before_update(self, model: nn.Module) -> None:
-        """Copy the parameters, unless a copy still waits for an update."""
-        self._before = self._before or parameter_copies(model)
+    def before_update(self, step: int, model: nn.Module) -> None:
+        """Copy the parameters after ``step`` updates, unless a copy still waits for an update."""
+        with self._errors_as_warnings(step, "the parameters were not copied"):
+            self._before = self._before or parameter_copies(model)
 
     def after_update(self, step: int, model: nn.Module) -> None:
         """Compare with the copy after ``step`` updates; report the sizes of the last one.
@@ -103,15 +108,19 @@ class Monitor:
         Where nothing moved, the copy waits for the next update: gradients were accumulated, or a
         gradient scaler skipped the step because they overflowed.
         """
-        if not self._before:
-            return
-        ratios = update_ratios(self._before, model)
+        before, self._before = self._before, {}
+        if before:
+            with self._errors_as_warnings(step, "the update was not measured"):
+                self._measure(step, model, before)
+
+    def _measure(self, step: int, model: nn.Module, before: dict[str, Tensor]) -> None:
+        ratios = update_ratios(before, model)
         if not any(ratios.values()):
             if not self._waits:
                 self.log.info("step %d: no parameter moved; the next update is measured", step)
-            self._waits = True
+            self._before, self._waits = before, True
             return
-        self._before, self._waits = {}, False
+        self._waits = False
         self._updates += [(step, name, ratio) for name, ratio in ratios.items()]
         self._report_updates(step, model, ratios)
 
@@ -138,7 +147,27 @@ class Monitor:
 
     def _send(self, numbers: Mapping[str, float], step: int) -> None:
         if self.numbers is not None:
-            self.numbers(numbers, step)
+            with self._errors_as_warnings(step, "numbers were not logged"):
+                self.numbers(numbers, step)
+
+    @contextmanager
+    def _errors_as_warnings(self, step: int, consequence: str) -> Iterator[None]:
+        """Turn an error inside the block into a warning: no training is lost to its monitor.
+
+        What is no ``InitBenchError`` may be a fault of the model, of ``numbers`` or of ours: it is
+        told with its traceback, the same kind once.
+        """
+        try:
+            yield
+        except InitBenchError as error:
+            self.log.warning("step %d: %s: %s", step, consequence, error)
+        except Exception as error:
+            kind = consequence, type(error)
+            if kind not in self._told:
+                name, text = type(error).__name__, traceback.format_exc()
+                # As text: a logger that keeps the error would keep the tensors of its frames.
+                self.log.warning("step %d: %s: %s: %s\n%s", step, consequence, name, error, text)
+            self._told.add(kind)
 
 
 def _steps_in_backward(model: nn.Module) -> bool:

@@ -77,7 +77,7 @@ class TrainingMonitor(Monitor):
         if self.is_due(self.steps):
             loss_fn = self.loss_fn or (None if targets is None else cross_entropy)
             self.diagnose(self.steps, self.model, inputs, targets, loss_fn)
-            self.before_update(self.model)
+            self.before_update(self.steps, self.model)
         yield
         self.steps += 1
         self.after_update(self.steps, self.model)

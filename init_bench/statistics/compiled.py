@@ -1,6 +1,6 @@
 """Compile loops with Numba: imported only where values are described, as Numba takes 0.4 s."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import numba
@@ -12,11 +12,19 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     What it calls must be ``inlined``. Of another compiled loop the process that compiles runs one
     copy and those that load run another, which may be rounded otherwise.
     """
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract", "nsz"},  # nan and inf keep their meaning
-    }
+    return _compiled(loop, {"reassoc", "contract", "nsz"})  # nan and inf keep their meaning
+
+
+def compiled_in_order(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile as ``compiled``, with sums in the order in which they are written.
+
+    What is computed side by side has the same bits wherever it lies in an array.
+    """
+    return _compiled(loop, {"contract"})
+
+
+def _compiled(loop: Callable[..., Any], fastmath: Set[str]) -> Callable[..., Any]:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     try:
         return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
     except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache

@@ -78,6 +78,19 @@ def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     assert waiting == {f"{k}.{name}" for k in (0, 2) for name in ("down", "up")}
 
 
+def test_a_loss_that_fails_at_other_weights_does_not_cut_the_graph() -> None:
+    model = adapted(0.0, 0.0)
+    expected = model(X).detach()
+
+    def strict(output: Tensor, targets: Tensor) -> Tensor:
+        if not torch.allclose(output, expected):
+            raise ValueError("output is out of range")
+        return F.cross_entropy(output, targets)
+
+    found = ib.diagnose(model, X, Y, strict)
+    assert states(found)["0.down"] == states(found)["0.up"] == gradient_states.STUCK
+
+
 class Modulated(nn.Module):
     """A branch whose shift, scale and gate are computed, and start as 0."""
 
@@ -158,6 +171,22 @@ def test_what_the_batch_or_the_loss_makes_no_use_of_is_no_fault() -> None:
     assert found.healthy and found.notes == (), str(found)
     seen = states(found)
     assert seen["1.weight"] == seen["2.weight"] == gradient_states.UNUSED
+
+
+def test_a_parameter_that_an_operation_in_place_reads_is_not_written() -> None:
+    class Shifted(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 4))
+            self.shift = nn.Parameter(torch.randn(20))
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = self[0](x)
+            with torch.no_grad():
+                hidden += self.shift
+            logits: Tensor = self[2](self[1](hidden))
+            return logits
+
+    assert states(ib.diagnose(Shifted(), X, Y))["shift"] == gradient_states.NONE
 
 
 def test_what_is_frozen_on_purpose_is_not_judged() -> None:

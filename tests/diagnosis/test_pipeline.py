@@ -390,9 +390,17 @@ def test_a_failed_look_leaves_no_hook() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+class OwnLinear(nn.Linear):
+    """A user's kind of it."""
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "sizes"),
-    [(nn.Linear(20, 3), (20,), "64,20"), (nn.Conv2d(3, 2, 3), (3, 8, 8), "64,3,8,8")],
+    [
+        (nn.Linear(20, 3), (20,), "64,20"),
+        (OwnLinear(20, 3), (20,), "64,20"),
+        (nn.Conv2d(3, 2, 3), (3, 8, 8), "64,3,8,8"),
+    ],
 )
 def test_inputs_without_a_batch_are_refused_with_sizes_to_give(
     layer: nn.Module, shape: tuple[int, ...], sizes: str
@@ -400,7 +408,24 @@ def test_inputs_without_a_batch_are_refused_with_sizes_to_give(
     model = nn.Sequential(layer, nn.ReLU())
     with pytest.raises(InitBenchError, match=f"batch first, as in sizes {sizes} "):
         ib.diagnose(model, torch.randn(shape))
+    with pytest.raises(InitBenchError, match="batch first"):  # and not that the loss fails
+        ib.diagnose(model, torch.randn(shape), torch.tensor([1]))
     assert ib.diagnose(model, torch.randn(4, *shape)).healthy
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_layer_that_makes_weights_says_nothing_of_the_batch(several: bool) -> None:
+    class Hypernetwork(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.code = nn.Parameter(torch.randn(3, 16) if several else torch.randn(16))
+            self.make = nn.Linear(16, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = self.make(self.code[0] if several else self.code)
+            return torch.outer(x, weight)
+
+    assert ib.diagnose(Hypernetwork(), torch.randn(64 if several else 16)).healthy
 
 
 def test_a_last_layer_is_told_a_rule_of_gain_1() -> None:

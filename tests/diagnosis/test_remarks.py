@@ -243,6 +243,15 @@ def test_probabilities_are_no_fault_of_another_loss() -> None:
     assert not floor_told(model, log_likelihood, CLASSES)
     one_hot = nn.functional.one_hot(CLASSES, 10).float()
     assert not floor_told(model, nn.functional.mse_loss, one_hot)
+    edges = one_hot.long().to_sparse()
+    assert not floor_told(model, lambda p, t: -(p.log() * t.to_dense()).sum(1).mean(), edges)
+
+
+def test_classes_of_torchs_loss_are_where_it_has_them() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softmax(-1))
+    images, labels = torch.randn(4, 1, 9, 52), torch.arange(4 * 7 * 50).view(4, 7, 50) % 3
+    said = " ".join(ib.diagnose(model, images, labels, nn.CrossEntropyLoss()).notes)
+    assert "cannot fall below 0.551" in said  # of 3 classes, not of 50 columns
 
 
 def test_what_appeared_during_training_names_the_rate_first() -> None:

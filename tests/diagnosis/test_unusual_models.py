@@ -175,7 +175,20 @@ class BoundedRows(nn.Linear):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("part", [FromFirstBatch, MovingCodes, lambda: BoundedRows(64, 64)])
+class BuiltByFirstBatch(nn.Module):
+    """Makes its layer and its parameter when it is called."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "scale"):
+            self.scale, self.mean = nn.Parameter(torch.ones(x.shape[1])), nn.Buffer(x.mean(0))
+            self.layer = nn.Linear(x.shape[1], x.shape[1])
+        out: Tensor = self.layer(x - self.mean) * self.scale
+        return out
+
+
+@pytest.mark.parametrize(
+    "part", [FromFirstBatch, MovingCodes, lambda: BoundedRows(64, 64), BuiltByFirstBatch]
+)
 def test_what_a_forward_writes_to_parameters_is_restored(part: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 64), part(), nn.Linear(64, 10))
@@ -207,6 +220,20 @@ def test_what_a_forward_keeps_as_an_attribute_is_restored() -> None:
     ib.diagnose(model, X, Y)
     ib.rate_window(model, X, Y)
     assert model.state is None and model.calls == [] and random.getstate() == draws
+
+
+def test_a_graph_that_is_held_as_an_attribute_is_left_as_it_is() -> None:
+    class Convolved(nn.Linear):
+        edges: Tensor
+
+        def forward(self, x: Tensor) -> Tensor:
+            mixed: Tensor = torch.sparse.mm(self.edges, super().forward(x))
+            return mixed
+
+    model = Convolved(64, 10)
+    model.edges = edges = torch.eye(len(X)).to_sparse()
+    assert ib.diagnose(model, X[:, 0], Y).healthy
+    assert model.edges is edges
 
 
 def test_copies_and_shared_parameters_are_a_remark() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import resnet18
 
 import init_bench as ib
@@ -80,6 +80,18 @@ def test_a_resnet_is_diagnosed(device: torch.device) -> None:
     model, x = _on(device, resnet18(), torch.randn(8, 3, 64, 64))
     found = ib.diagnose(model, x, torch.arange(8).to(device), LOSS)
     assert not (found.verdicts["severity"] == "bad").any()
+
+
+def test_labels_that_a_loss_leaves_out_do_not_end_the_work_of_the_device(
+    device: torch.device,
+) -> None:
+    def log_likelihood(output: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.nll_loss(output.log(), targets, ignore_index=255)
+
+    labels = torch.where(torch.arange(128) == 0, 255, Y)
+    model, x, y = _on(device, nn.Sequential(_net(), nn.Softmax(1)), X, labels)
+    ib.diagnose(model, x, y, log_likelihood)
+    assert torch.ones(1, device=device).item() == 1
 
 
 @pytest.mark.parametrize("init", ["he_normal", "orthogonal", "torch.default"])

@@ -75,6 +75,15 @@ def test_gradients_are_set_aside_in_an_isolated_pass(gradient: Tensor | None) ->
     assert weight.grad is gradient and x.grad is None
 
 
+@pytest.mark.parametrize("change", [Tensor.t, lambda weight: weight[1:], Tensor.flatten])
+def test_another_shape_of_the_same_memory_is_undone(change: Callable[[Tensor], Tensor]) -> None:
+    net = nn.Linear(3, 4)
+    before = net.weight.detach().clone()
+    with restored_parameters(net):
+        net.weight.data = change(net.weight.data)
+    assert torch.equal(net.weight, before) and net.weight.is_contiguous()
+
+
 def test_isolated_passes_draw_the_same() -> None:
     draws = []
     for _ in range(2):

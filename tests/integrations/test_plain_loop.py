@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from init_bench.errors import InitBenchError
 from init_bench.integrations import TrainingMonitor
+from init_bench.integrations import monitor as monitor_module
 from tests.integrations.equal_runs import Run, assert_equal, finished, seed_all
 
 
@@ -188,6 +189,56 @@ def test_a_batch_that_cannot_be_judged_is_told(caplog: pytest.LogCaptureFixture)
     with monitor.step(x[:1], y[:1]):
         pass
     assert "was not diagnosed" in caplog.text and "1 sample" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["diagnose", "parameter_copies", "update_ratios"])
+def test_no_training_is_lost_to_its_monitor(
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise torch.OutOfMemoryError("no memory left")
+
+    monkeypatch.setattr(monitor_module, part, fails)
+    model, (x, y), trained = nn.Linear(20, 3), batch(), []
+    optimizer, monitor = (
+        torch.optim.SGD(model.parameters(), lr=0.5),
+        TrainingMonitor(model, every=1),
+    )
+    for step in range(3):
+        with monitor.step(x, y):
+            nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            trained.append(step)
+    assert trained == [0, 1, 2]
+    (told,) = [one.getMessage() for one in caplog.records if "no memory left" in one.getMessage()]
+    assert told.startswith(f"step {int(part == 'update_ratios')}: ")
+    assert "OutOfMemoryError: no memory left" in told.splitlines()[0] and "Traceback" in told
+
+
+def test_a_parameter_that_changed_its_shape_is_not_measured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = nn.Linear(20, 3)
+    monitor = TrainingMonitor(model, every=1)
+    with monitor.step(*batch()):
+        model.weight = nn.Parameter(torch.randn(5, 20))
+        model.bias = nn.Parameter(torch.zeros(5))
+    with monitor.step(*batch()):
+        model.weight.data.mul_(1.5)
+    assert "step 1: the update was not measured: RuntimeError: The size of tensor" in caplog.text
+    assert monitor.updates["step"].unique().tolist() == [2]
+
+
+def test_a_bad_start_stops_the_training_where_numbers_cannot_be_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def unreachable(numbers: object, step: int) -> None:
+        raise ConnectionError("tracker is away")
+
+    monitor = TrainingMonitor(bad_model(), on_bad="raise", numbers=unreachable)
+    with pytest.raises(InitBenchError, match=r'layer "2"'), monitor.step(*batch()):
+        pass
+    assert "step 0: numbers were not logged: ConnectionError: tracker is away" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.errors import InitBenchError
 from init_bench.hooks.nested_tensors import first_tensor, map_tensors
 
 FAR = 5.0
@@ -135,18 +134,27 @@ def loss_floor(
     classes = next(sums_to_1, None)
     if classes is None:
         return math.nan
-    if not isinstance(loss_fn, nn.CrossEntropyLoss):
-        try:
-            own = cross_entropy(given, targets).item()
-        except InitBenchError:
-            return math.nan
-        uniform = math.log(given.shape[classes])
-        if not (
-            math.isclose(own, loss, rel_tol=ROUNDING)
-            and math.isclose(of_zeros, uniform, rel_tol=ROUNDING)
-        ):
-            return math.nan
+    if isinstance(loss_fn, nn.CrossEntropyLoss):
+        classes = 1
+    elif not _is_cross_entropy(given, targets, loss, of_zeros, given.shape[classes]):
+        return math.nan
     return math.log(math.e + given.shape[classes] - 1) - 1
+
+
+def _is_cross_entropy(
+    given: Tensor, targets: Any, loss: float, of_zeros: float, classes: int
+) -> bool:
+    """Return whether the losses of ``given`` and of zeros have the value of a cross-entropy.
+
+    Computed on the CPU: a label beyond the classes, which another loss may leave out, is an error
+    there, while a GPU does no more work for this process.
+    """
+    try:
+        own = cross_entropy(given.cpu(), map_tensors(Tensor.cpu, targets)).item()
+    except Exception:  # whatever targets of another loss raise
+        return False
+    pairs = ((own, loss), (of_zeros, math.log(classes)))
+    return all(math.isclose(one, other, rel_tol=ROUNDING) for one, other in pairs)
 
 
 def _zeros(tensor: Tensor) -> Tensor:

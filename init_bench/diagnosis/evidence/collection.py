@@ -178,10 +178,10 @@ def _run_tracked(
         tracker.listens = False
         output = _run(view.model, inputs, tracker)
         tracker.mark_returned(output)
+        check_layers(view.model, tracker.calls)
+        check_batch(view.modules, inputs, tracker.calls)
         if loss_fn is not None:
             loss, of_zeros = _backward(tracker, loss_fn, output, targets)
-    check_layers(view.model, tracker.calls)
-    check_batch(view.modules, inputs, tracker.calls)
     gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
     return _Pass(tracker, output, gradients, loss, of_zeros)
 

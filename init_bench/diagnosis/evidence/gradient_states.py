@@ -122,13 +122,13 @@ class _Repeat:
             return math.nan
 
     def gradients(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the gradients of the loss, without those that are absent."""
+        """Return the gradients of the loss, without those that are absent; nan as above."""
         for parameter in self.model.parameters():
             parameter.grad = None
         try:
             self.loss().backward()  # type: ignore[no-untyped-call]
         except Exception:  # as above
-            return {}
+            return dict.fromkeys(parameters, torch.tensor(math.nan))
         return {name: p.grad for name, p in parameters.items() if p.grad is not None}
 
 

@@ -56,26 +56,31 @@ def check_layers(model: nn.Module, calls: Sequence[LayerCall]) -> None:
         )
 
 
-UNBATCHED: dict[type[nn.Module], int] = {
-    nn.Linear: 1,
-    nn.Conv1d: 2,
-    nn.Conv2d: 3,
-    nn.Conv3d: 4,
+UNBATCHED: dict[object, int] = {
+    nn.Linear.forward: 1,
+    nn.Conv1d.forward: 2,
+    nn.Conv2d.forward: 3,
+    nn.Conv3d.forward: 4,
 }
-"""Dimensions of a single sample, without a batch, that a layer takes too."""
+"""Dimensions of a single sample, without a batch, that a layer with this forward takes too."""
 
 
 def check_batch(modules: Mapping[str, nn.Module], inputs: Any, calls: Sequence[LayerCall]) -> None:
-    """Refuse inputs that the first layer takes for one sample: they have no batch dimension."""
-    first, layer = first_argument(inputs), calls[0].layer
-    kind: type = type(modules.get(layer))
-    single = UNBATCHED.get(kind)
-    if isinstance(first, Tensor) and first.dim() == calls[0].input.get("dimensions") == single:
+    """Refuse inputs that the first layer takes for one sample: they have no batch dimension.
+
+    A layer that gets a parameter, or other sizes, says nothing of them: it makes weights.
+    """
+    first, call = first_argument(inputs), calls[0]
+    kind: type = type(modules.get(call.layer))
+    single = UNBATCHED.get(getattr(kind, "forward", None))
+    if not isinstance(first, Tensor) or first.dim() != single or not call.samples:
+        return
+    if call.input.get("dimensions") == single and call.input["samples"] == len(first):
         sizes = ",".join(map(str, (64, *first.shape)))
         raise InitBenchError(
             f"inputs {shapes(inputs)} are a single sample without a batch dimension for layer "
-            f'"{layer}" ({kind.__name__}), and samples are compared: put the batch first, as in '
-            f"sizes {sizes} (--input {sizes} on the command line)"
+            f'"{call.layer}" ({kind.__name__}), and samples are compared: put the batch first, as '
+            f"in sizes {sizes} (--input {sizes} on the command line)"
         )
 
 

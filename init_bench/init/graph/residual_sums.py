@@ -184,13 +184,15 @@ def _multiplies(node: fx.Node, ends: list[fx.Node], traced: Traced) -> bool:
 def branches_at(model: nn.Module, path: str, weights: Iterable[str]) -> list[Branch]:
     """Return the module of that name as a branch, or those that it adds to its own input.
 
+    Of several outputs, the first one that layers give counts.
+
     Args:
         model: that holds it.
         path: its qualified name.
         weights: qualified names of weights of the model.
 
     Returns:
-        Nothing where the module cannot be traced.
+        Nothing where the module cannot be traced, or no layer gives an output.
     """
     module, tracer, prefix = model.get_submodule(path), Tracer(), f"{path}."
     if tracer.is_leaf_module(module, path):
@@ -201,23 +203,24 @@ def branches_at(model: nn.Module, path: str, weights: Iterable[str]) -> list[Bra
         return []
     own = {name.removeprefix(prefix) for name in weights if name.startswith(prefix)}
     traced = Traced(graph, module, own, tracer.node_name_to_scope)
-    if not traced.layers:
+    sums = _Sums(traced)
+    outputs = sums.nodes[-1].all_input_nodes
+    end = next((node for node in outputs if sums.upto[node] & sums.layers), None)
+    if end is None:
         return []
-    around = ("placeholder", "output")
-    whole = _branch([n for n in graph.nodes if n.op not in around], traced, block="")
-    inner = list(residual_branches(traced)) if _adds_to_input(traced) else []
+    inside = [n for n in sums.nodes if sums.upto[end] & ~sums.inputs & traced.own[n]]
+    whole = _branch(inside, traced, block="")
+    inner = list(residual_branches(traced)) if _adds_to_input(sums, end) else []
     return [_prefixed(branch, prefix) for branch in inner or [whole]]
 
 
-def _adds_to_input(traced: Traced) -> bool:
-    """Return whether the output is the input plus branches."""
-    sums, last = _Sums(traced), list(traced.graph.nodes)[-1].all_input_nodes
-    for node in traced.graph.nodes:
+def _adds_to_input(sums: _Sums, stream: fx.Node) -> bool:
+    """Return whether ``stream`` is an input plus branches."""
+    for node in sums.nodes:
         sums.skip_and_end(node)
-    stream = last[0] if len(last) == 1 else None
     while stream in sums.skips:
         stream = sums.skips[stream]
-    return stream is not None and stream.op == "placeholder"
+    return stream.op == "placeholder"
 
 
 def _prefixed(branch: Branch, prefix: str) -> Branch:

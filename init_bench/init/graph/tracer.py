@@ -7,6 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 from init_bench.activations.recognition import is_dyt, name_of
+from init_bench.hooks.python_state import preserved_attributes
 
 _TRACING = threading.Lock()
 """Torch's tracer swaps two methods of ``nn.Module`` for all threads while it traces."""
@@ -15,12 +16,13 @@ _TRACING = threading.Lock()
 class Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
     """Torch's tracer; buffers and parameters stay proxies, so that scalar factors are seen.
 
-    Modules that other threads run meanwhile do what they would do without it.
+    Modules that other threads run meanwhile do what they would do without it. What the forward
+    function keeps of a proxy, as an attribute or a buffer, is gone when the trace ends.
     """
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         self.thread = threading.get_ident()
-        with _TRACING:
+        with _TRACING, preserved_attributes(root):
             return super().trace(root, concrete_args)
 
     def call_module(

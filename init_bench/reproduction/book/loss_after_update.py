@@ -72,7 +72,8 @@ def _train(cells: Sequence[Cell], data: Dataset, states: Mapping[str, State]) ->
     stack = StackedMLP(
         cells, [network.to(data.device) for network in networks], data.sorted_columns.order
     )
-    batches = padded_minibatches(data, [cell.seed for cell in cells], cells[0].batch_size, start)
+    seeds, size = [cell.seed for cell in cells], cells[0].batch_size
+    batches = padded_minibatches(data, seeds, size, start=start)
     before, after = [], []
     for step, batch in zip(range(start, steps), batches, strict=False):
         losses = stack.step(batch)

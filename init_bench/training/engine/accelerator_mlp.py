@@ -50,7 +50,7 @@ class AcceleratorMLP:
         """
         decays = any(cell.weight_decay for cell in self.cells)
         self.used = data.features if decays else int(data.sorted_columns.used.max())
-        samples = data.sorted_columns.inputs
+        samples = data.sorted_columns.values()
         wide = samples.new_zeros((len(samples), _aligned(self.used + 1)))
         wide[:, : self.used] = samples[:, : self.used]
         wide[:, self.used] = self.one

@@ -1,18 +1,19 @@
 """Do the steps of a stack one by one, each with a minibatch from the host."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from init_bench.training.engine.minibatches import Minibatch
+Batches = TypeVar("Batches", contravariant=True)
+"""A minibatch of each seed."""
 
 
-class HostStack(Protocol):
+class HostStack(Protocol[Batches]):
     """Step many cells side by side, on a minibatch of each seed."""
 
-    def step(self, batches: dict[int, Minibatch]) -> Tensor:
+    def step(self, batches: Batches) -> Tensor:
         """Do one update of every cell; return the losses ``(G,)`` before it."""
         ...
 
@@ -28,7 +29,7 @@ class HostStack(Protocol):
 class HostSteps:
     """Run a stack step by step."""
 
-    def __init__(self, stack: HostStack, batches: Iterator[dict[int, Minibatch]]) -> None:
+    def __init__(self, stack: HostStack[Any], batches: Iterator[Any]) -> None:
         self.stack, self.batches = stack, batches
 
     def steps(self, count: int) -> Tensor:

@@ -1,13 +1,21 @@
 """Gather a seed's minibatches: the same for every cell of that seed, data set and batch size."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from init_bench.datasets import Dataset
+from init_bench.datasets.column_order import SortedColumns
+from init_bench.training.engine.first_layer_inputs import (
+    DenseInputs,
+    FirstLayerInputs,
+    SparseInputs,
+    leaves_out_zeros,
+)
 from init_bench.training.minibatch_indices import BLOCK, sample_indices
 
 PADDING = 32
@@ -25,13 +33,22 @@ class Minibatch:
     """Hold the samples of one step and seed, on the device of the data.
 
     Shapes:
-        plain: inputs ``(batch_size, *shape)``, targets ``(batch_size,)``.
-        padded with copies of the first sample: inputs ``(padded_size, columns)``, the leading
-        columns of the sorted inputs, all others being 0 in every sample; targets
-        ``(padded_size,)``.
+        inputs ``(batch_size, *shape)``, targets ``(batch_size,)``.
     """
 
     inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class PaddedMinibatch:
+    """Hold the same for a stack of MLPs, padded with copies of the first sample.
+
+    Shapes:
+        inputs ``(padded_size, features)``, columns sorted by use; targets ``(padded_size,)``.
+    """
+
+    inputs: FirstLayerInputs
     targets: Tensor
 
 
@@ -72,26 +89,70 @@ def _on_device(source: Iterator[Tensor], device: torch.device) -> Iterator[Tenso
 
 
 def padded_minibatches(
-    data: Dataset, seeds: Iterable[int], batch_size: int, start: int = 0
-) -> Iterator[dict[int, Minibatch]]:
+    data: Dataset,
+    seeds: Iterable[int],
+    batch_size: int,
+    *,
+    start: int = 0,
+    precision: str = "float32",
+) -> Iterator[dict[int, PaddedMinibatch]]:
     """Yield the same samples as ``minibatches``, padded, with only the columns that they use.
 
-    The next step reuses the buffers. ``start`` is the first step.
+    Or, where most values are 0, with only the others. The next step reuses the buffers.
+
+    Args:
+        start: the first step.
+        precision: of the products.
     """
-    sources = {seed: _padded_of_seed(data, seed, batch_size, start) for seed in sorted(set(seeds))}
+    columns = data.sorted_columns
+    sparse = precision == "float32" and leaves_out_zeros(columns)
+    inputs_of = partial(_without_zeros if sparse else _leading_columns, columns)
+    sources = {
+        seed: _padded_of_seed(data, seed, batch_size, start, inputs_of)
+        for seed in sorted(set(seeds))
+    }
     while True:
         yield {seed: next(source) for seed, source in sources.items()}
 
 
-def _padded_of_seed(data: Dataset, seed: int, batch_size: int, start: int) -> Iterator[Minibatch]:
-    columns, size = data.sorted_columns, padded_size(batch_size)
-    inputs = columns.inputs.new_empty((size, data.features))
+Draws = Iterator[Tensor]
+"""The samples of a block of steps, ``(steps, padded_size)``, on the CPU; block after block."""
+
+
+def _padded_of_seed(
+    data: Dataset,
+    seed: int,
+    batch_size: int,
+    start: int,
+    inputs_of: Callable[[Draws], Iterator[FirstLayerInputs]],
+) -> Iterator[PaddedMinibatch]:
+    draws, same_draws = itertools.tee(_padded_draws(data, seed, batch_size, start))
+    targets = (one for drawn in same_draws for one in data.targets[drawn.to(data.device)])
+    yield from map(PaddedMinibatch, inputs_of(draws), targets)
+
+
+def _padded_draws(data: Dataset, seed: int, batch_size: int, start: int) -> Draws:
     source = itertools.islice(sample_indices(len(data.targets), seed, batch_size), start, None)
     while True:
         drawn = torch.stack([next(source) for _ in range(BLOCK)])
-        drawn = torch.cat([drawn, drawn[:, :1].expand(-1, size - batch_size)], dim=1)
+        copies = drawn[:, :1].expand(-1, padded_size(batch_size) - batch_size)
+        yield torch.cat([drawn, copies], dim=1)
+
+
+def _leading_columns(columns: SortedColumns, draws: Draws) -> Iterator[DenseInputs]:
+    features, buffer = len(columns.order), None
+    for drawn in draws:
+        if buffer is None:
+            shape = (drawn.shape[1], features)
+            buffer = torch.empty(shape, dtype=columns.dtype, device=columns.stored.device)
         used: list[int] = columns.used[drawn].amax(dim=1).tolist()
-        for indices, count in zip(drawn.to(inputs.device), used, strict=True):
-            torch.index_select(columns.inputs, 0, indices, out=inputs)
-            width = min(-(-count // COLUMNS) * COLUMNS, data.features)
-            yield Minibatch(inputs[:, :width], data.targets[indices])
+        for samples, count in zip(drawn.to(buffer.device), used, strict=True):
+            width = min(-(-count // COLUMNS) * COLUMNS, features)
+            yield DenseInputs(columns.take(samples, width, buffer))
+
+
+def _without_zeros(columns: SortedColumns, draws: Draws) -> Iterator[SparseInputs]:
+    features, buffers = len(columns.order), dict[int, Tensor]()
+    for drawn in draws:
+        for samples in drawn.numpy():
+            yield SparseInputs(columns.nonzero, samples, features, buffers)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.training.cell import Cell
 from init_bench.training.engine.equal_neighbors import run_length, runs
-from init_bench.training.engine.minibatches import Minibatch, padded_size
+from init_bench.training.engine.minibatches import PaddedMinibatch, padded_size
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
 from init_bench.training.engine.update_rule import CellFactors, factors_of
 
@@ -92,12 +92,12 @@ class StackedMLP:
         )
 
     @torch.no_grad()
-    def losses(self, batches: dict[int, Minibatch]) -> Tensor:
+    def losses(self, batches: dict[int, PaddedMinibatch]) -> Tensor:
         """Return the losses ``(G,)`` of the cells; nothing is updated."""
         return self._loss(batches)[0]
 
     @torch.no_grad()
-    def step(self, batches: dict[int, Minibatch]) -> Tensor:
+    def step(self, batches: dict[int, PaddedMinibatch]) -> Tensor:
         """Do one update of every cell; return the losses ``(G,)`` before it."""
         losses, delta = self._loss(batches)
         for i in range(len(self.weights), 0, -1):
@@ -112,8 +112,9 @@ class StackedMLP:
                 phi.backward(upstream[part], self.a[i - 1][part], self.z[i - 1][part])
             delta = upstream
         for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
-            rated = rule.rated(delta[part]).flatten(0, 1)
-            self._update_first(rule, batches[seed].inputs, rated)
+            rule.begin_step()
+            batches[seed].inputs.accumulate(rule, rule.rated(delta[part]).flatten(0, 1))
+            rule.end_step()
         self._update_bias(0, delta)
         return losses
 
@@ -147,12 +148,11 @@ class StackedMLP:
         self.first = runs
         self._allocate(chosen)
 
-    def _forward(self, batches: dict[int, Minibatch]) -> None:
+    def _forward(self, batches: dict[int, PaddedMinibatch]) -> None:
         """Fill ``a`` and ``z`` of every layer; the last ``a`` are the logits."""
         for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
-            x = batches[seed].inputs.to(self.dtype)
-            weight = rule.values[: x.shape[1]].flatten(1).to(self.dtype)
-            torch.mm(weight.mT, x.mT, out=self.a[0][part].view(weight.shape[1], -1))
+            weight, out = rule.values.flatten(1), self.a[0][part].flatten(0, 1)
+            batches[seed].inputs.multiply(weight, out)
         for i, a in enumerate(self.a):
             if i:
                 torch.bmm(self.weights[i - 1].values.to(self.dtype), self.z[i - 1], out=a)
@@ -162,7 +162,7 @@ class StackedMLP:
                 for phi, part in self.kernels:
                     phi.forward(a[part], self.z[i][part])
 
-    def _loss(self, batches: dict[int, Minibatch]) -> tuple[Tensor, Tensor]:
+    def _loss(self, batches: dict[int, PaddedMinibatch]) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropies ``(G,)`` and their gradient by the logits, scaled."""
         self._forward(batches)
         y = torch.cat([batches[seed].targets.expand(run_length(s), -1) for seed, s in self.by_seed])
@@ -180,13 +180,4 @@ class StackedMLP:
         torch.sum(delta, dim=2, keepdim=True, dtype=total.dtype, out=total)
         rule.begin_step()
         rule.accumulate(rule.rated(total))
-        rule.end_step()
-
-    def _update_first(self, rule: UpdateRule, x: Tensor, delta: Tensor) -> None:
-        """Add the product to the rows of the used columns; the others' gradient is 0."""
-        rule.begin_step()
-        rows = rule.accumulator.flatten(1)
-        accumulate(rule, rows[: x.shape[1]], x.to(self.dtype).mT, delta.mT)
-        if rule.overwrites:
-            rows[x.shape[1] :].zero_()
         rule.end_step()

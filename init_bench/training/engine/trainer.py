@@ -126,7 +126,8 @@ def engine_of(
     )
     if cells[0].is_plain_mlp and on_cpu:
         mlps = StackedMLP(cells, networks, data.sorted_columns.order, factors)
-        return HostSteps(mlps, padded_minibatches(data, seeds, size))
+        batches = padded_minibatches(data, seeds, size, precision=cells[0].precision)
+        return HostSteps(mlps, batches)
     if cells[0].is_plain_mlp and not has_rates(factors):
         return _accelerated(cells, networks, data)
     shape = input_shape(cells[0], data)

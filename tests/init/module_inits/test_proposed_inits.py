@@ -202,6 +202,39 @@ def test_a_named_branch_ends_in_the_weight_that_runs_last() -> None:
     assert ends == ["branches.0.fc2.weight", "branches.1.fc2.weight"]
 
 
+class WithGate(nn.Module):
+    """A branch that returns by how much it shall count, too."""
+
+    def __init__(self, *, adds: bool = False) -> None:
+        super().__init__()
+        self.fc1, self.fc2, self.gate = (nn.Linear(8, 8) for _ in range(3))
+        self.adds = adds
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.fc2(self.fc1(x).relu())
+        return x + y if self.adds else y, self.gate(x).sigmoid()
+
+
+class Gated(Stack):
+    """Adds the first of the two outputs of each branch, as no tracing follows."""
+
+    def forward(self, x: Tensor) -> Any:
+        for branch in self.branches if x.sum() == x.sum() else []:
+            y, gate = branch(x)
+            x = y if branch.adds else x + gate * y
+        return self.head(x)
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_a_branch_of_two_outputs_ends_in_what_gives_the_first(adds: bool) -> None:
+    model = Gated(WithGate(adds=adds), WithGate(adds=adds))
+    table = ib.initialize(model, "fixup(branches='branches.*')").table
+    notes = table.set_index("parameter")["note"]
+    ends = set(notes[notes == "last of its residual branch"].index)
+    assert ends == {"branches.0.fc2.weight", "branches.1.fc2.weight"}
+    assert notes["branches.0.gate.weight"] == ""
+
+
 class Blocks(nn.Module):
     """Blocks that add to their input, called as no tracing follows."""
 

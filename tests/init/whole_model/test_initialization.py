@@ -7,7 +7,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -592,9 +592,11 @@ def test_the_table_has_a_row_for_every_parameter() -> None:
 class BesideAThread(nn.Module):
     """While its forward function runs, another thread runs another module."""
 
+    seen: ClassVar[list[object]] = []
+
     def __init__(self) -> None:
         super().__init__()
-        self.fc, self.seen = nn.Linear(3, 2), list[object]()
+        self.fc = nn.Linear(3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         other = nn.Linear(3, 2, bias=False)

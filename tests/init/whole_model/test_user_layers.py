@@ -84,7 +84,16 @@ def test_no_constant_is_read_off_a_weight_that_is_normalized_or_has_a_learned_sc
         def forward(self, x: Tensor) -> Tensor:
             return nn.functional.linear(x, self.weight / self.weight.norm())
 
-    for module in (LearnedScale(), UnitNorm(400, 300), own.UnitRows(400, 300)):
+    class UnitMaximum(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight / self.weight.abs().max().item())
+
+    class Inverse(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, torch.div(2, self.weight))
+
+    kinds = (UnitNorm, own.UnitRows, UnitMaximum, Inverse)
+    for module in (LearnedScale(), *(kind(400, 300) for kind in kinds)):
         report = ib.initialize(module, "lecun_normal")
         assert module.get_parameter("weight").std().item() == pytest.approx(0.05, rel=0.02)
         assert "multiplied" not in notes(report)["weight"]
@@ -117,6 +126,33 @@ def test_a_weight_in_a_parameter_list_is_drawn_as_the_module_around_it_uses_it()
     ib.initialize(model, "lecun_normal")
     assert 0.95 < std_over_root(model.weights[0], 64) < 1.05
     assert 0.95 < std_over_root(model.weights[1], 300) < 1.05
+
+
+class Remembering(nn.Module):
+    """Keeps its input, a count and a running mean."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.calls = nn.Parameter(torch.randn(64, 10)), 0
+        self.last: Tensor | None = None
+        self.register_buffer("mean", torch.zeros(10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.last, out = x, x @ self.w
+        self.mean = 0.9 * self.mean + 0.1 * out.mean(0)
+        return out - self.mean
+
+
+@pytest.mark.parametrize("spec", ["he_normal", "lsuv"])
+def test_what_a_forward_keeps_of_a_trace_or_a_trial_is_gone(spec: str) -> None:
+    part = Remembering()
+    mean = part.mean
+    ib.initialize(nn.Sequential(part, nn.ReLU(), nn.Linear(10, 2)), spec, batch=torch.randn(8, 64))
+    assert part.mean is mean and not mean.any()
+    assert spec == "lsuv" or (part.calls == 0 and part.last is None)
 
 
 class Hidden(nn.Module):
