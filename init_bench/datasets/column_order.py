@@ -21,7 +21,7 @@ class NonzeroPixels:
 
     Attributes:
         starts: ``(N + 1,)``: where each image begins, and the end of the last.
-        columns: int16, of each pixel.
+        columns: uint16, of each pixel; there are no more than 65536.
         pixels: bytes.
     """
 
@@ -62,8 +62,7 @@ class SortedColumns:
         chosen = self.stored[rows]
         if chosen.is_floating_point():
             return chosen
-        # By a tensor of the device: by a number CUDA multiplies with 1/255, which rounds otherwise.
-        return chosen / torch.tensor(PIXEL).to(chosen.device)
+        return chosen / _pixel(chosen.device)
 
     def take(self, samples: Tensor, columns: int, out: Tensor) -> Tensor:
         """Return the leading columns of some samples, which are written into ``out``.
@@ -75,22 +74,24 @@ class SortedColumns:
         if self.stored.is_floating_point():
             torch.index_select(self.stored, 0, samples, out=out)
             return leading
-        return torch.div(self.stored.index_select(0, samples)[:, :columns], PIXEL, out=leading)
+        chosen = self.stored.index_select(0, samples)[:, :columns]
+        return torch.div(chosen, _pixel(chosen.device), out=leading)
 
     @cached_property
     def nonzero(self) -> "NonzeroPixels":
         """The pixels that are not 0, on the CPU; what is stored must be bytes there."""
         stored = self.stored.numpy()
-        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(stored, axis=1))])
-        found = NonzeroPixels(
-            starts, np.empty(starts[-1], np.int16), np.empty(starts[-1], np.uint8)
-        )
-        for first in range(0, len(stored), ROWS):
-            rows = stored[first : first + ROWS]
-            columns = rows.nonzero()
-            place = slice(starts[first], starts[first + len(rows)])
-            found.columns[place], found.pixels[place] = columns[1], rows[columns]
-        return found
+        starts = np.zeros(len(stored) + 1, np.int64)
+        pieces = [slice(first, first + ROWS) for first in range(0, len(stored), ROWS)]
+        for piece in pieces:
+            starts[1:][piece] = np.count_nonzero(stored[piece], axis=1)
+        np.cumsum(starts, out=starts)
+        columns, pixels = np.empty(starts[-1], np.uint16), np.empty(starts[-1], np.uint8)
+        for piece in pieces:
+            place = slice(starts[:-1][piece][0], starts[1:][piece][-1])
+            nonzero = stored[piece].nonzero()
+            columns[place], pixels[place] = nonzero[1], stored[piece][nonzero]
+        return NonzeroPixels(starts, columns, pixels)
 
     def restored(self, rows: slice = slice(None)) -> Tensor:
         """Return the values of samples with their columns in the order of the data."""
@@ -99,6 +100,11 @@ class SortedColumns:
     def to(self, device: torch.device) -> "SortedColumns":
         """Return the same on ``device``."""
         return replace(self, stored=self.stored.to(device), order=self.order.to(device))
+
+
+def _pixel(device: torch.device) -> Tensor:
+    """Return ``PIXEL`` on a device: a number CUDA multiplies by 1/255, which rounds otherwise."""
+    return torch.tensor(PIXEL, dtype=torch.float32).to(device)
 
 
 def sort_columns(raw: Tensor) -> SortedColumns:

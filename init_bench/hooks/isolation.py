@@ -3,15 +3,16 @@
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from init_bench.hooks.module_names import unwrapped
+from init_bench.hooks.module_names import child_of, unwrapped
 from init_bench.hooks.nested_tensors import tensors_in
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def saved_places(model: nn.Module) -> Callable[[], None]:
     A forward function may replace a parameter, give it other memory or another shape, or register
     what it needs when it is first called.
     """
-    memories = [(parameter, parameter.data) for parameter in model.parameters()]
+    memories = [(p, p.data) for p in model.parameters() if not is_lazy(p)]
     restore_members = _saved_members(model, "_parameters", "_modules")
 
     def restore() -> None:
@@ -162,10 +163,16 @@ def _saved_members(model: nn.Module, *registries: str) -> Callable[[], None]:
 
     def restore() -> None:
         for members, before in held:
-            members.clear()
-            members.update(before)
+            # Unchanged, it stays untouched: another thread may run the model.
+            if _identities(members) != _identities(before):
+                members.clear()
+                members.update(before)
 
     return restore
+
+
+def _identities(members: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(name, id(value)) for name, value in members.items()]
 
 
 def _open_modules(model: nn.Module) -> list[nn.Module]:
@@ -281,7 +288,7 @@ def is_compiled(model: nn.Module) -> bool:
 
 def _is_compiled(module: nn.Module) -> bool:
     return (
-        isinstance(module._modules.get("_orig_mod"), nn.Module)
+        child_of(module, "_orig_mod") is not None
         or getattr(module, "_compiled_call_impl", None) is not None
         or hasattr(module.forward, "_torchdynamo_orig_callable")
     )

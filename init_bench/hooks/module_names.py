@@ -95,6 +95,20 @@ def has_children(module: nn.Module) -> bool:
     return any(child is not None for child in module._modules.values())
 
 
+def child_of(module: nn.Module, name: str) -> nn.Module | None:
+    """Return the module that ``module`` holds under a name, ``None`` without one.
+
+    Faster than ``getattr``, which raises within where there is none. A module of TorchScript holds
+    its children in what is no dictionary.
+
+    Example:
+        >>> child_of(nn.Sequential(nn.ReLU()), "0"), child_of(nn.ReLU(), "0")
+        (ReLU(), None)
+    """
+    children = module._modules
+    return children[name] if name in children else None
+
+
 def own_name(path: str) -> str:
     """Return the qualified name of a module or parameter without what wrappers put into it.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from init_bench.hooks.module_names import child_of
 from init_bench.hooks.nested_tensors import first_tensor
 from init_bench.statistics.compared import EffectiveRanks
 from init_bench.statistics.layer_statistics import describe, describe_weight
@@ -88,8 +89,8 @@ class StatisticsCache:
 
 def parametrization_of_weight(module: nn.Module) -> nn.Module | None:
     """Return the module that computes the weight of ``module``, ``None`` without one."""
-    parametrizations = module._modules.get("parametrizations")
-    return None if parametrizations is None else parametrizations._modules.get("weight")
+    parametrizations = child_of(module, "parametrizations")
+    return None if parametrizations is None else child_of(parametrizations, "weight")
 
 
 def describe_full_precision(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import is_tensor_like
@@ -125,7 +126,7 @@ class WeightUses:
         names = frozenset().union(*(origin.names for origin in origins))
         images = [origin.image for origin in origins if origin.image is not None]
         learned = sum(origin.image is None or origin.image.learned for origin in origins)
-        self.read_values |= isinstance(output, float) and learned > 0
+        self.read_values |= isinstance(output, float | list | np.ndarray) and learned > 0
         is_constant = learned == 1 and not self.read_values
         factor = _constant(function, args) if is_constant else math.nan
         for tensor in operands((output,)):

@@ -32,7 +32,8 @@ class Monitor:
     Args:
         every: steps between two diagnoses; 0 for the first alone.
         on_bad: ``warn`` writes bad findings as warnings; ``raise`` stops the training at step 0,
-            before its first update. Later findings only warn, as limits were calibrated at step 0.
+            before its first update. Later findings only warn, as limits were calibrated at step 0,
+            and so does a diagnosis that fails.
         log: where texts go.
         numbers: where numbers go, if anywhere.
 
@@ -60,7 +61,7 @@ class Monitor:
         self._updates: list[tuple[int, str, float]] = []
         self._before: dict[str, Tensor] = {}
         self._waits = False
-        self._told: set[tuple[str, type[Exception]]] = set()
+        self._shown: set[tuple[str, type[Exception]]] = set()
 
     @property
     def updates(self) -> pd.DataFrame:
@@ -154,8 +155,8 @@ class Monitor:
     def _errors_as_warnings(self, step: int, consequence: str) -> Iterator[None]:
         """Turn an error inside the block into a warning: no training is lost to its monitor.
 
-        What is no ``InitBenchError`` may be a fault of the model, of ``numbers`` or of ours: it is
-        told with its traceback, the same kind once.
+        What is no ``InitBenchError`` may be a fault of the model, of ``numbers`` or of ours: the
+        first of its kind is shown with its traceback.
         """
         try:
             yield
@@ -163,11 +164,11 @@ class Monitor:
             self.log.warning("step %d: %s: %s", step, consequence, error)
         except Exception as error:
             kind = consequence, type(error)
-            if kind not in self._told:
-                name, text = type(error).__name__, traceback.format_exc()
-                # As text: a logger that keeps the error would keep the tensors of its frames.
-                self.log.warning("step %d: %s: %s: %s\n%s", step, consequence, name, error, text)
-            self._told.add(kind)
+            # As text: a logger that keeps the error would keep the tensors of its frames.
+            text = "" if kind in self._shown else f"\n{traceback.format_exc()}"
+            name = type(error).__name__
+            self.log.warning("step %d: %s: %s: %s%s", step, consequence, name, error, text)
+            self._shown.add(kind)
 
 
 def _steps_in_backward(model: nn.Module) -> bool:

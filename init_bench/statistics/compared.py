@@ -1,5 +1,6 @@
 """Compare samples of a layer, or rows of a weight, with each other."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +45,7 @@ class Compared:
     correlation: float
 
 
-def chosen(z: Tensor) -> tuple[int, int]:
+def compared_shape(z: Tensor) -> tuple[int, int]:
     """Return how many samples of ``z`` are compared, and at every which unit."""
     return min(len(z), COMPARED_SAMPLES), -(-z.shape[1] // COMPARED_UNITS)
 
@@ -56,7 +57,7 @@ def compared(z: Tensor, mean: float, std: float, small: Sequence[float], matrix:
         z: a layer's values, on any device.
         mean, std: of all values.
         small: as of ``power_sums``.
-        matrix: is written, as by ``loop_layer_numbers``.
+        matrix: is written, as by ``loop_statistics``.
 
     Example:
         >>> z, matrix = torch.tensor([[1.0, 2.0], [3.0, 1.0]]), np.zeros((2, 2))
@@ -66,7 +67,7 @@ def compared(z: Tensor, mean: float, std: float, small: Sequence[float], matrix:
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
     from init_bench.statistics.compared_loops import loop_compared
 
-    samples, step = chosen(z)
+    samples, step = compared_shape(z)
     values = exact(z[:samples, ::step])
     scale = power_near(max(abs(mean), std))
     products, means, powers = _transferred(values, scale, mean, std, small)
@@ -113,49 +114,50 @@ def power_sums(values: Tensor, mean: float, std: float, small: Sequence[float] =
 class EffectiveRanks:
     """Compute the effective ranks of many layers together, which costs a third of one by one.
 
+    Threads may share it.
+
     Example:
-        >>> ranks, found = EffectiveRanks(), {}
-        >>> ranks.place(3)[0] = 1.0  # the squared singular values are alike
-        >>> ranks.wait(3, found)
+        >>> ranks, statistics = EffectiveRanks(), {}
+        >>> ranks.add(np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), statistics)
         >>> ranks.fill()
-        >>> round(found["effective_rank"], 6)
+        >>> round(statistics["effective_rank"], 6)
         3.0
     """
 
     waiting: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     lanes: dict[int, Array] = field(default_factory=dict)
+    lock: Any = field(default_factory=threading.RLock)
 
     @property
     def any_wait(self) -> bool:
         """Whether some effective ranks were not written yet."""
         return any(self.waiting.values())
 
-    def place(self, size: int) -> Array:
-        """Return where to write a layer's tridiagonal matrix, ``(2, size)``.
+    def add(self, matrix: Array, statistics: dict[str, float]) -> None:
+        """Remember to write the effective rank of a tridiagonal matrix into ``statistics``.
 
-        It is a place in a buffer for many. Small arrays that outlive a layer's gradient would sit
-        in the memory it leaves, and the next gradient would need new memory.
+        The matrix, ``(2, size)``, is copied into a buffer for many. Small arrays that outlive a
+        layer's gradient would sit in the memory it leaves, and the next would need new memory.
         """
         # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
         from init_bench.statistics.eigenvalues import LANES
 
-        if size not in self.lanes:
-            self.lanes[size] = np.zeros((2, size, LANES))
-            self.waiting[size] = []
-        return self.lanes[size][:, :, len(self.waiting[size])]
-
-    def wait(self, size: int, statistics: dict[str, float]) -> None:
-        """Remember to write the effective rank of the matrix just placed into ``statistics``."""
-        waiting = self.waiting[size]
-        waiting.append(statistics)
-        if len(waiting) == self.lanes[size].shape[2]:
-            self._fill(size)
+        size = matrix.shape[1]
+        with self.lock:
+            if size not in self.lanes:
+                self.lanes[size], self.waiting[size] = np.zeros((2, size, LANES)), []
+            waiting = self.waiting[size]
+            self.lanes[size][:, :, len(waiting)] = matrix
+            waiting.append(statistics)
+            if len(waiting) == LANES:
+                self._fill(size)
 
     def fill(self) -> None:
         """Write the effective ranks that were not written yet."""
-        for size, waiting in self.waiting.items():
-            if waiting:
-                self._fill(size)
+        with self.lock:
+            for size, waiting in self.waiting.items():
+                if waiting:
+                    self._fill(size)
 
     def _fill(self, size: int) -> None:
         """Write the effective ranks of the layers of one size."""

@@ -27,7 +27,7 @@ STATISTICS = (
 
 
 NAMES = (*STATISTICS, *FORMAT_STATISTICS)
-"""Names of what ``layer_numbers`` returns, in its order."""
+"""Names of what ``statistics_from_sums`` returns; the order is its own."""
 
 
 def power_near(size: float) -> float:
@@ -63,7 +63,7 @@ def kurtosis_of(powers: Any, number: int) -> Any:
     return (fourth - first * (4 * third - first * (6 * second - 3 * first * first))) / variance**2
 
 
-def layer_numbers(
+def statistics_from_sums(
     sums: Any,
     values: int,
     units: int,

@@ -1,4 +1,4 @@
-"""Compute the numbers of a layer on the CPU, in one call of a loop compiled by Numba."""
+"""Compute the statistics of a layer on the CPU, in a loop compiled by Numba."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from init_bench.statistics.compiled import compiled, inlined
 
 _power_near = inlined(formulas.power_near)
 _kurtosis_of = inlined(formulas.kurtosis_of)
-_layer_numbers = inlined(formulas.layer_numbers)
+_statistics_from_sums = inlined(formulas.statistics_from_sums)
 
 
 @inlined
@@ -26,7 +26,7 @@ def _beyond(z: Any, size: float, large: float) -> Any:
 
 
 @compiled
-def loop_layer_numbers(
+def loop_statistics(
     z: Any,
     found: Any,
     bounded: bool,
@@ -37,7 +37,7 @@ def loop_layer_numbers(
     rounding: float,
     matrix: Any,
 ) -> Any:
-    """Return ``layer_numbers`` of values; nan for their ends where some are not finite.
+    """Return ``statistics_from_sums`` of values; nan for their ends where some are not finite.
 
     Args:
         z: the layer's values, ``(samples, units)``.
@@ -69,4 +69,4 @@ def loop_layer_numbers(
     a, b, c, d = large
     over = (_beyond(z, size, a), _beyond(z, size, b), _beyond(z, size, c), _beyond(z, size, d))
     kurtosis = _kurtosis_of(powers, compared)
-    return _layer_numbers(sums, z.size, units, powers, compared, kurtosis, correlation, over)
+    return _statistics_from_sums(sums, z.size, units, powers, compared, kurtosis, correlation, over)

@@ -5,13 +5,14 @@ Computed on the tensor's device: from an accelerator only numbers are copied, ne
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from init_bench.statistics.compared import EffectiveRanks, chosen
+from init_bench.statistics.compared import EffectiveRanks, compared_shape
 from init_bench.statistics.distinct_rows import distinct_rows
 from init_bench.statistics.formulas import NAMES
-from init_bench.statistics.layer_numbers import numbers_of
+from init_bench.statistics.row_statistics import statistics_of_rows
 
 SAME_ROWS = 1e-5
 """Rows of a weight that agree to this share of its largest entry are the same."""
@@ -112,15 +113,16 @@ def _described(
     values: Tensor, bounds: tuple[float, float] | None, ranks: EffectiveRanks | None
 ) -> tuple[Tensor, dict[str, float]]:
     """Return ``values`` as rows of samples, and their statistics."""
-    z, together = _rows(values.detach()), EffectiveRanks() if ranks is None else ranks
-    samples, _ = chosen(z)
-    numbers = numbers_of(z, saturation_ends(bounds) if bounds else None, together.place(samples))
-    if not math.isfinite(numbers[0]):
+    z = _rows(values.detach())
+    matrix = np.empty((2, compared_shape(z)[0]))
+    row = statistics_of_rows(z, saturation_ends(bounds) if bounds else None, matrix)
+    if not math.isfinite(row[0]):
         return z, _nothing_but_nonfinite(z)
-    statistics = dict(zip(NAMES, numbers, strict=True))
-    together.wait(samples, statistics)
+    statistics = dict(zip(NAMES, row, strict=True))
+    shared = EffectiveRanks() if ranks is None else ranks
+    shared.add(matrix, statistics)
     if ranks is None:
-        together.fill()
+        shared.fill()
     return z, statistics
 
 

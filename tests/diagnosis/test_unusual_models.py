@@ -267,3 +267,13 @@ def test_an_output_layer_tied_to_its_embedding_is_no_remark() -> None:
 def test_a_lazy_model_is_refused_with_what_to_call_first() -> None:
     with pytest.raises(InitBenchError, match=r"model\(inputs\)"):
         ib.diagnose(nn.Sequential(nn.LazyLinear(4)), X[:, 0])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scripted_part_of_a_model_is_passed_over() -> None:
+    scripted = torch.jit.script(nn.Linear(4, 8))
+    model = nn.Sequential(scripted, nn.ReLU(), nn.Linear(8, 3))
+    with ib.capture(model) as record:
+        model(torch.randn(16, 4))
+    assert record.table()["layer"].unique().tolist() == ["1", "2"]
+    assert ib.diagnose(model, torch.randn(16, 4)).healthy

@@ -1,6 +1,7 @@
 """Comparing samples, against NumPy's correlations and singular values."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from init_bench.statistics.compared import (
     EffectiveRanks,
 )
 from init_bench.statistics.compared import compared as compared_into
+from init_bench.statistics.layer_statistics import describe
 from init_bench.statistics.number_formats import SMALL
 
 
@@ -59,9 +61,9 @@ def test_the_first_samples_at_evenly_spaced_units_are_compared() -> None:
 
 def waiting(ranks: EffectiveRanks, z: torch.Tensor, size: float = 1.0) -> dict[str, float]:
     """Have ``ranks`` compute the effective rank of ``z``; return where it will be written."""
-    found = dict[str, float]()
-    compared(z * size, 0.0, size, ranks.place(len(z)))
-    ranks.wait(len(z), found)
+    found, matrix = dict[str, float](), np.zeros((2, len(z)))
+    compared(z * size, 0.0, size, matrix)
+    ranks.add(matrix, found)
     return found
 
 
@@ -100,3 +102,13 @@ def test_the_scale_does_not_matter(size: float) -> None:
     z = drawn(5, 7)
     assert effective_rank(z, size) == effective_rank(z)
     assert compared(z * size, 0.0, size).correlation == compared(z, 0.0, 1.0).correlation
+
+
+def test_threads_share_a_computation_of_ranks() -> None:
+    layers = [drawn(64, 2000, mean=float(k % 3), seed=k) for k in range(60)]
+    alone = [describe(z)["effective_rank"] for z in layers]
+    ranks = EffectiveRanks()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda z: describe(z, None, ranks), layers))
+    ranks.fill()
+    assert [found["effective_rank"] for found in together] == alone

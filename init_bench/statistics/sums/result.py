@@ -9,7 +9,7 @@ these, the mean of so many: one alone might lie far from all."""
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Sums over ``(samples, units)`` values, in the order in which ``layer_numbers`` takes them.
+    """Sums over ``(samples, units)`` values, in the order of ``statistics_from_sums``.
 
     Attributes:
         low, high: least and greatest value; nan or infinite where some value is.

@@ -20,7 +20,11 @@ MOST_DENSE = 0.25
 the time of the matrix library's product on a CPU with AVX-512."""
 
 
-BRIGHTNESS = (torch.arange(256) / PIXEL).numpy()
+MOST_FEATURES = 2**16
+"""More cannot be numbered by ``NonzeroPixels``."""
+
+
+BRIGHTNESS = (torch.arange(256, dtype=torch.float32) / PIXEL).numpy()
 """The value of each byte."""
 
 
@@ -61,43 +65,63 @@ class DenseInputs:
             rows[x.shape[1] :].zero_()
 
 
+@dataclass
+class Scratch:
+    """Keep memory from step to step, as much as was ever asked for at once.
+
+    Example:
+        >>> scratch = Scratch()
+        >>> scratch.of(3, 4).shape, scratch.of(2, 2).shape, scratch.memory.numel()
+        (torch.Size([3, 4]), torch.Size([2, 2]), 12)
+    """
+
+    memory: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def of(self, rows: int, columns: int) -> Tensor:
+        """Return a float32 matrix that holds anything."""
+        if self.memory.numel() < rows * columns:
+            self.memory = torch.empty(rows * columns, dtype=torch.float32)
+        return self.memory[: rows * columns].view(rows, columns)
+
+
 @dataclass(frozen=True, eq=False)
 class SparseInputs:
     """Hold the samples by their pixels that are not 0. For float32 on the CPU.
 
+    A weight that is infinite or nan reaches only the samples that use its pixel: there is no 0 · ∞.
+
     Attributes:
         data: the pixels of all images.
-        samples: ``(B,)``: those of the minibatch.
+        samples: numbers of the images of the minibatch, ``(B,)``.
         features: number of inputs.
-        buffers: by number of units, memory for products sample by sample; kept from step to step.
+        scratch: memory for products sample by sample.
     """
 
     data: NonzeroPixels
     samples: np.ndarray
     features: int
-    buffers: dict[int, Tensor] = field(default_factory=dict)
+    scratch: Scratch = field(default_factory=Scratch)
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
         """Do as ``FirstLayerInputs`` says."""
         # Imported here: Numba takes 0.4 s to load, and only some data needs it.
         from init_bench.training.engine.sparse_loops import multiply
 
-        found, data = self._by_sample(weight.shape[1]), self.data
+        by_sample, data = self.scratch.of(len(self.samples), weight.shape[1]), self.data
         multiply(
             data.starts, data.columns, data.pixels, BRIGHTNESS, self.samples,
-            weight.numpy(), found.numpy(),
+            weight.numpy(), by_sample.numpy(),
         )  # fmt: skip
-        out.copy_(found.mT)
+        out.copy_(by_sample.mT)
 
     def accumulate(self, rule: UpdateRule, delta: Tensor) -> None:
         """Do as ``FirstLayerInputs`` says."""
-        # Imported here: Numba takes 0.4 s to load, and only some data needs it.
-        from init_bench.training.engine.sparse_loops import add_products
+        from init_bench.training.engine.sparse_loops import add_products  # here, as above
 
         rows = rule.accumulator.flatten(1)
         if rule.overwrites:
             rows.zero_()
-        by_sample = self._by_sample(len(delta)).copy_(delta.mT)
+        by_sample = self.scratch.of(len(self.samples), len(delta)).copy_(delta.mT)
         scale = np.float32(rule.accumulate_scale)
         add_products(*self._by_column, scale, by_sample.numpy(), rows.numpy())
 
@@ -111,14 +135,16 @@ class SparseInputs:
         )
         return found
 
-    def _by_sample(self, units: int) -> Tensor:
-        if units not in self.buffers:
-            self.buffers[units] = torch.empty(len(self.samples), units)
-        return self.buffers[units]
-
 
 def leaves_out_zeros(columns: SortedColumns) -> bool:
-    """Return whether minibatches of this data leave zeros out: images on the CPU, mostly 0."""
+    """Return whether minibatches of this data leave zeros out: images on the CPU, mostly 0.
+
+    Example:
+        >>> from init_bench.datasets.column_order import sort_columns
+        >>> images = torch.tensor([[0, 0, 0, 0, 9]], dtype=torch.uint8)
+        >>> leaves_out_zeros(sort_columns(images)), leaves_out_zeros(sort_columns(images + 1))
+        (True, False)
+    """
     stored = columns.stored
     images = stored.dtype == torch.uint8 and stored.device.type == "cpu"
-    return images and columns.density <= MOST_DENSE
+    return images and columns.density <= MOST_DENSE and stored.shape[1] <= MOST_FEATURES

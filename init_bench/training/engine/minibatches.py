@@ -13,6 +13,7 @@ from init_bench.datasets.column_order import SortedColumns
 from init_bench.training.engine.first_layer_inputs import (
     DenseInputs,
     FirstLayerInputs,
+    Scratch,
     SparseInputs,
     leaves_out_zeros,
 )
@@ -152,7 +153,7 @@ def _leading_columns(columns: SortedColumns, draws: Draws) -> Iterator[DenseInpu
 
 
 def _without_zeros(columns: SortedColumns, draws: Draws) -> Iterator[SparseInputs]:
-    features, buffers = len(columns.order), dict[int, Tensor]()
+    features, scratch = len(columns.order), Scratch()
     for drawn in draws:
         for samples in drawn.numpy():
-            yield SparseInputs(columns.nonzero, samples, features, buffers)
+            yield SparseInputs(columns.nonzero, samples, features, scratch)

@@ -41,9 +41,9 @@ def multiply(
 
     Args:
         starts, columns, pixels: of ``NonzeroPixels``.
-        brightness: the value of each byte.
-        samples: whose product is asked for, ``(B,)``.
-        out: ``(B, units)``.
+        brightness: the value of each byte, ``(256,)`` float32.
+        samples: numbers of the images, ``(B,)``.
+        out: ``(B, units)``; ``weight`` and ``out`` are float32 and contiguous.
     """
     for begin in range(0, weight.shape[1], _UNITS):
         end = min(begin + _UNITS, weight.shape[1])
@@ -75,8 +75,15 @@ def multiply(
 def by_column(
     starts: Any, columns: Any, pixels: Any, brightness: Any, samples: Any, features: int
 ) -> Any:
-    """Return the values of some samples column by column: where each column begins, which sample
-    of these each value belongs to, and the values."""
+    """Return the values of a minibatch column by column.
+
+    Args:
+        starts, columns, pixels, brightness, samples: as of ``multiply``.
+
+    Returns:
+        Where each column begins, and the end of the last, ``(features + 1,)``; to which sample of
+        the minibatch each value belongs, and the values.
+    """
     ends = np.zeros(features + 1, np.int64)
     for sample in samples:
         for k in range(starts[sample], starts[sample + 1]):
@@ -84,7 +91,7 @@ def by_column(
     for column in range(features):
         ends[column + 1] += ends[column]
     place = ends[:-1].copy()
-    rows, values = np.empty(ends[features], np.int16), np.empty(ends[features], np.float32)
+    rows, values = np.empty(ends[features], np.int32), np.empty(ends[features], np.float32)
     for i in range(len(samples)):
         for k in range(starts[samples[i]], starts[samples[i] + 1]):
             at = place[columns[k]]
@@ -99,7 +106,8 @@ def add_products(ends: Any, rows: Any, values: Any, scale: Any, delta: Any, into
 
     Args:
         ends, rows, values: as ``by_column`` returns them.
-        scale: by which the product is multiplied.
+        scale: by which the product is multiplied, float32.
+        delta, into: float32 and contiguous.
     """
     for column in range(len(into)):
         total = into[column]

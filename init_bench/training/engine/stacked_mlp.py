@@ -151,7 +151,8 @@ class StackedMLP:
     def _forward(self, batches: dict[int, PaddedMinibatch]) -> None:
         """Fill ``a`` and ``z`` of every layer; the last ``a`` are the logits."""
         for rule, (seed, part) in zip(self.first, self.by_seed, strict=True):
-            weight, out = rule.values.flatten(1), self.a[0][part].flatten(0, 1)
+            weight = rule.values.flatten(1)
+            out = self.a[0][part].view(weight.shape[1], -1)
             batches[seed].inputs.multiply(weight, out)
         for i, a in enumerate(self.a):
             if i:

@@ -13,7 +13,11 @@ from torch import Tensor
 
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
-from init_bench.training.engine.first_layer_inputs import DenseInputs, SparseInputs
+from init_bench.training.engine.first_layer_inputs import (
+    DenseInputs,
+    SparseInputs,
+    leaves_out_zeros,
+)
 from init_bench.training.engine.minibatches import padded_minibatches
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.trainer import train_chunk
@@ -119,3 +123,35 @@ def test_a_cell_gets_the_same_bits_alone_and_beside_others() -> None:
         assert np.array_equal(result.losses, alone.losses, equal_nan=True)
         mine, other = pd.DataFrame(result.layers), pd.DataFrame(alone.layers)
         pd.testing.assert_frame_equal(mine, other, check_exact=True)
+
+
+def test_a_minibatch_of_more_samples_than_short_integers_count() -> None:
+    count = 40_000
+    inputs, x = _pair(torch.randint(0, 200, (count,), generator=torch.Generator().manual_seed(4)))
+    cells = Grid(init="he_normal", lr=0.1).cells
+    rule = OPTIMIZERS["sgd"].rule(torch.zeros(FEATURES, 1, 2), 1, cells)
+    delta = torch.arange(count, dtype=torch.float32).div(count).expand(2, -1)
+    rule.begin_step()
+    inputs.accumulate(rule, delta)
+    rule.end_step()
+    wanted = (x.double().mT @ delta.double().mT).view(FEATURES, 1, 2)
+    np.testing.assert_allclose(rule.values, -wanted, rtol=1e-3, atol=1e-2)
+
+
+def test_images_of_more_pixels_than_can_be_numbered_keep_their_zeros() -> None:
+    wide = torch.zeros((3, 2**16 + 1), dtype=torch.uint8)
+    assert not leaves_out_zeros(sort_columns(wide))
+    widest = sort_columns(wide[:, :-1].index_fill(1, torch.tensor([2**16 - 1]), 9))
+    assert leaves_out_zeros(widest)
+    assert widest.nonzero.columns.tolist() == [0, 0, 0]  # the only one that is used comes first
+
+
+def test_pixels_beyond_short_integers_are_read_and_written() -> None:
+    columns = sort_columns(torch.ones((32, 40_000), dtype=torch.uint8))
+    columns = replace(columns, stored=columns.stored.clone())
+    columns.stored[:, :39_000] = 0
+    inputs = SparseInputs(columns.nonzero, np.arange(32), 40_000)
+    weight, out = torch.arange(40_000.0).view(-1, 1), torch.empty(1, 32)
+    inputs.multiply(weight, out)
+    wanted = weight[39_000:].sum().div(255).expand(1, 32)
+    torch.testing.assert_close(out, wanted)

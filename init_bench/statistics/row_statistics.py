@@ -1,4 +1,4 @@
-"""Compute the numbers of a layer: in compiled loops on the CPU, by torch elsewhere."""
+"""Compute the statistics of rows of values: in compiled loops on the CPU, by torch elsewhere."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from dataclasses import astuple
 import torch
 from torch import Tensor
 
-from init_bench.statistics.compared import ROUNDING, Array, chosen, compared
-from init_bench.statistics.formulas import NAMES, kurtosis_of, layer_numbers, power_near
+from init_bench.statistics.compared import ROUNDING, Array, compared, compared_shape
+from init_bench.statistics.formulas import NAMES, kurtosis_of, power_near, statistics_from_sums
 from init_bench.statistics.number_formats import LARGE, SMALL
 from init_bench.statistics.sums.accelerator import tile_sums
 
@@ -23,7 +23,7 @@ _SCALED = [
 """Places of the statistics that grow as the values do."""
 
 
-def numbers_of(z: Tensor, ends: Ends, matrix: Array) -> Sequence[float]:
+def statistics_of_rows(z: Tensor, ends: Ends, matrix: Array) -> Sequence[float]:
     """Return what ``NAMES`` names of ``z``, nan where some value is not finite.
 
     Where squares may have left the range of the numbers summed in, they are those of ``z`` times a
@@ -32,13 +32,13 @@ def numbers_of(z: Tensor, ends: Ends, matrix: Array) -> Sequence[float]:
     Args:
         z: ``(samples, units)``; on the CPU contiguous, in float32 or float64.
         ends: at and beyond which a value is saturated.
-        matrix: is written, as by ``loop_layer_numbers``.
+        matrix: is written, as by ``loop_statistics``.
     """
     measure, safe = (_on_cpu, 450) if z.device.type == "cpu" else (_on_accelerator, 40)
-    numbers = measure(z, ends, SMALL, LARGE, matrix)
-    size = max(-numbers[_MIN], numbers[_MAX])
+    found = measure(z, ends, SMALL, LARGE, matrix)
+    size = max(-found[_MIN], found[_MAX])
     if 2.0**-safe < size < 2.0**safe or size == 0 or not bool(z.isfinite().all()):
-        return numbers
+        return found
     scale = power_near(z.abs().max().item())
     first = 2.0 ** (math.frexp(scale)[1] // 2)  # the whole may be too large for a float32
     scaled = (z if z.dtype == torch.float64 else z.float()) * first * (scale / first)
@@ -55,17 +55,17 @@ def _on_cpu(
 ) -> Sequence[float]:
     """Return the statistics of ``z`` on the CPU; ``small``, ``large`` end the number formats."""
     # Imported here: Numba takes 0.4 s to load, and only describing values needs it.
-    from init_bench.statistics.layer_loop import loop_layer_numbers
+    from init_bench.statistics.layer_loop import loop_statistics
     from init_bench.statistics.sums.cpu import loop_sums
 
-    samples, step = chosen(z)
+    samples, step = compared_shape(z)
     low, high = ends or (-math.inf, math.inf)
     values = z.numpy()
     sums = loop_sums(values, samples, 1 / len(z), low, high)
-    numbers: tuple[float, ...] = loop_layer_numbers(
+    found: tuple[float, ...] = loop_statistics(
         values, sums, ends is not None, samples, step, small, large, ROUNDING, matrix
     )
-    return numbers
+    return found
 
 
 def _on_accelerator(
@@ -80,10 +80,10 @@ def _on_accelerator(
     greatest = max(-sums.low, sums.high)
     over = [_beyond(z, at) / size if greatest >= at else 0.0 for at in large]
     kurtosis = kurtosis_of(some.powers, some.number)
-    numbers: tuple[float, ...] = layer_numbers(
+    found: tuple[float, ...] = statistics_from_sums(
         astuple(sums), size, z.shape[1], some.powers, some.number, kurtosis, some.correlation, over
     )
-    return numbers
+    return found
 
 
 def _beyond(z: Tensor, large: float) -> int:
