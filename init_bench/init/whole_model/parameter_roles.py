@@ -128,7 +128,7 @@ class UsesInModel:
     def _of(self, path: str) -> dict[str, WeightUse]:
         if path not in self.of_module:
             module = self.model.get_submodule(path)
-            runs = type(module).forward is not nn.Module.forward
+            runs = getattr(type(module), "forward", None) is not nn.Module.forward
             self.of_module[path] = uses_by_trial(_with_memory(module)) if runs else {}
         return self.of_module[path]
 
