@@ -278,5 +278,5 @@ def test_a_scripted_part_of_a_model_is_passed_over() -> None:
     assert record.table()["layer"].unique().tolist() == ["1", "2"]
     assert ib.diagnose(model, torch.randn(16, 4)).healthy
     report = ib.initialize(model, "he_normal").table.set_index("parameter")
-    assert "use not known" in report.loc["0.weight", "note"]
+    assert "use not known" in str(report.loc["0.weight", "note"])
     assert report.loc["2.weight", "note"] == ""
