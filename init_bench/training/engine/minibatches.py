@@ -17,7 +17,7 @@ from init_bench.training.engine.first_layer_inputs import (
     SparseInputs,
     leaves_out_zeros,
 )
-from init_bench.training.minibatch_indices import BLOCK, sample_indices
+from init_bench.training.minibatch_indices import BLOCK, index_blocks
 
 PADDING = 32
 """Minibatches are padded to a multiple of this. Torch computes the last values of a tensor, where
@@ -72,7 +72,7 @@ def minibatches(
         inputs: ``(batch_size, *shape)``; targets: ``(batch_size,)``.
     """
     sources = {
-        seed: _on_device(sample_indices(len(data.targets), seed, batch_size), data.device)
+        seed: _on_device(index_blocks(len(data.targets), seed, batch_size), data.device)
         for seed in sorted(set(seeds))
     }
     while True:
@@ -83,10 +83,10 @@ def minibatches(
         }
 
 
-def _on_device(source: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Yield the same indices on ``device``, for which the host waits once a block."""
-    while True:
-        yield from torch.stack([next(source) for _ in range(BLOCK)]).to(device)
+def _on_device(blocks: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Yield the indices of each step on ``device``, for which the host waits once a block."""
+    for block in blocks:
+        yield from block.to(device)
 
 
 def padded_minibatches(
@@ -107,7 +107,8 @@ def padded_minibatches(
     """
     columns = data.sorted_columns
     sparse = precision == "float32" and leaves_out_zeros(columns)
-    inputs_of = partial(_without_zeros if sparse else _leading_columns, columns)
+    dense = partial(_leading_columns, columns, padded_size(batch_size))
+    inputs_of = partial(_without_zeros, columns) if sparse else dense
     sources = {
         seed: _padded_of_seed(data, seed, batch_size, start, inputs_of)
         for seed in sorted(set(seeds))
@@ -133,19 +134,18 @@ def _padded_of_seed(
 
 
 def _padded_draws(data: Dataset, seed: int, batch_size: int, start: int) -> Draws:
-    source = itertools.islice(sample_indices(len(data.targets), seed, batch_size), start, None)
-    while True:
-        drawn = torch.stack([next(source) for _ in range(BLOCK)])
+    blocks = index_blocks(len(data.targets), seed, batch_size)
+    for first, block in zip(itertools.count(step=BLOCK), blocks, strict=False):
+        drawn = block[max(start - first, 0) :]
         copies = drawn[:, :1].expand(-1, padded_size(batch_size) - batch_size)
-        yield torch.cat([drawn, copies], dim=1)
+        if len(drawn):
+            yield torch.cat([drawn, copies], dim=1)
 
 
-def _leading_columns(columns: SortedColumns, draws: Draws) -> Iterator[DenseInputs]:
-    features, buffer = len(columns.order), None
+def _leading_columns(columns: SortedColumns, size: int, draws: Draws) -> Iterator[DenseInputs]:
+    features = len(columns.order)
+    buffer = torch.empty((size, features), dtype=columns.dtype, device=columns.stored.device)
     for drawn in draws:
-        if buffer is None:
-            shape = (drawn.shape[1], features)
-            buffer = torch.empty(shape, dtype=columns.dtype, device=columns.stored.device)
         used: list[int] = columns.used[drawn].amax(dim=1).tolist()
         for samples, count in zip(drawn.to(buffer.device), used, strict=True):
             width = min(-(-count // COLUMNS) * COLUMNS, features)
