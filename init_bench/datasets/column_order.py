@@ -88,9 +88,9 @@ class SortedColumns:
         np.cumsum(starts, out=starts)
         columns, pixels = np.empty(starts[-1], np.uint16), np.empty(starts[-1], np.uint8)
         for piece in pieces:
-            place = slice(starts[:-1][piece][0], starts[1:][piece][-1])
-            nonzero = stored[piece].nonzero()
-            columns[place], pixels[place] = nonzero[1], stored[piece][nonzero]
+            place, rows = slice(starts[piece.start], starts[1:][piece][-1]), stored[piece]
+            nonzero = rows.nonzero()
+            columns[place], pixels[place] = nonzero[1], rows[nonzero]
         return NonzeroPixels(starts, columns, pixels)
 
     def restored(self, rows: slice = slice(None)) -> Tensor:
@@ -121,13 +121,13 @@ def sort_columns(raw: Tensor) -> SortedColumns:
         tensor([[0.0000, 1.0000, 0.0000],
                 [0.0000, 0.2000, 1.0000]])
     """
-    counts = sum((rows != 0).sum(dim=0) for rows in torch.split(raw, ROWS))
-    order = torch.as_tensor(counts).argsort(descending=True, stable=True)
+    counts = torch.stack([(rows != 0).sum(dim=0) for rows in torch.split(raw, ROWS)]).sum(dim=0)
+    order = counts.argsort(descending=True, stable=True)
     ordered = torch.empty_like(raw)
     position = torch.arange(1, raw.shape[1] + 1, dtype=torch.int32, device=raw.device)
     used = []
     for rows, target in zip(torch.split(raw, ROWS), torch.split(ordered, ROWS), strict=True):
         target.copy_(rows.index_select(1, order))
         used.append(((target != 0) * position).amax(dim=1))
-    density = int(torch.as_tensor(counts).sum()) / max(raw.numel(), 1)
+    density = int(counts.sum()) / max(raw.numel(), 1)
     return SortedColumns(ordered, order, torch.cat(used).cpu().long().clamp_min(1), density)

@@ -24,11 +24,7 @@ from init_bench.hooks.model_code import Call, ModelCode
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import has_children, is_torchs
 from init_bench.hooks.nested_tensors import dense_tensors, first_tensor
-from init_bench.hooks.statistics_cache import (
-    Bounds,
-    StatisticsCache,
-    parametrization_of_weight,
-)
+from init_bench.hooks.statistics_cache import Bounds, StatisticsCache, parametrization_of_weight
 from init_bench.statistics.histogram import relative_histogram
 
 

@@ -63,7 +63,17 @@ def dense_tensors(value: Any) -> Iterator[Tensor]:
         >>> [len(x) for x in dense_tensors((torch.ones(2), {"edges": torch.eye(3).to_sparse()}))]
         [2]
     """
-    return (x for x in tensors_in(value) if x.layout is torch.strided and not x.is_nested)
+    return filter(is_dense, tensors_in(value))
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Return whether ``tensor`` is neither sparse nor nested.
+
+    Example:
+        >>> is_dense(torch.eye(3)), is_dense(torch.eye(3).to_sparse())
+        (True, False)
+    """
+    return tensor.layout is torch.strided and not tensor.is_nested
 
 
 def nonfinite_in(value: Any) -> int:
@@ -88,6 +98,5 @@ def first_tensor(value: object) -> Tensor | None:
 
 
 def _has_statistics(tensor: Tensor) -> bool:
-    dense = tensor.layout is torch.strided and not tensor.is_nested
     real = tensor.is_floating_point() or tensor.is_complex()
-    return dense and real and tensor.dim() > 0 and tensor.numel() > 0
+    return is_dense(tensor) and real and tensor.dim() > 0 and tensor.numel() > 0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.hooks.isolation import preserved_state, saved_places
+from init_bench.hooks.nested_tensors import is_dense
 
 _OWN = {"_parameters", "_buffers", "_modules", "_trainer", "_fabric"}
 """Attributes that torch restores, or that belong to a trainer."""
@@ -85,8 +86,7 @@ def _contents(value: Any) -> Any:
     Sparse and nested tensors, and those on the device ``meta``, cannot be compared.
     """
     if isinstance(value, Tensor):
-        is_dense = value.layout is torch.strided and not value.is_nested
-        return value.detach().clone() if is_dense and not value.is_meta else None
+        return value.detach().clone() if is_dense(value) and not value.is_meta else None
     if isinstance(value, torch.Generator):
         return value.get_state()
     return copy.copy(value) if type(value) in (list, dict, set) else None

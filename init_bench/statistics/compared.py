@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from init_bench.statistics.formulas import power_near
-from init_bench.statistics.number_formats import SMALL
 from init_bench.statistics.sums.accelerator import exact
 
 COMPARED_SAMPLES = 64
@@ -60,6 +59,7 @@ def compared(z: Tensor, mean: float, std: float, small: Sequence[float], matrix:
         matrix: is written, as by ``loop_statistics``.
 
     Example:
+        >>> from init_bench.statistics.number_formats import SMALL
         >>> z, matrix = torch.tensor([[1.0, 2.0], [3.0, 1.0]]), np.zeros((2, 2))
         >>> round(compared(z, 0.0, 1.0, SMALL, matrix).correlation, 6)
         1.0
@@ -91,14 +91,14 @@ def _transferred(
     return products.reshape(len(values), -1), found, sums.tolist()
 
 
-def power_sums(values: Tensor, mean: float, std: float, small: Sequence[float] = SMALL) -> Tensor:
+def power_sums(values: Tensor, mean: float, std: float, small: Sequence[float]) -> Tensor:
     """Return Σy, Σy², Σy³, Σy⁴, the number of zeros and those of values up to each of ``small``.
 
     y is (value − ``mean``) / ``std``: its powers stay in range whatever the scale. The sums stay on
     the values' device.
 
     Example:
-        >>> power_sums(torch.tensor([[0.0, 2.0]]), 1.0, 1.0)[:5].tolist()
+        >>> power_sums(torch.tensor([[0.0, 2.0]]), 1.0, 1.0, (0.5,))[:5].tolist()
         [0.0, 2.0, 0.0, 2.0, 1.0]
     """
     inverse, flat = 1 / std if std else 0.0, values.reshape(-1)

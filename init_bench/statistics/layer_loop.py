@@ -29,7 +29,6 @@ def _beyond(z: Any, size: float, large: float) -> Any:
 def loop_statistics(
     z: Any,
     found: Any,
-    bounded: bool,
     few: int,
     step: int,
     small: Any,
@@ -42,20 +41,18 @@ def loop_statistics(
     Args:
         z: the layer's values, ``(samples, units)``.
         found: what ``loop_sums`` returns of them.
-        bounded: whether there are ends that a value can be near.
         few, step: the first ``few`` samples and every ``step``-th unit are compared.
         small, large: the ends of the number formats.
         rounding: as ``compare`` takes it.
         matrix: is written where all is finite, ``(2, few)``: its eigenvalues are the squared
             singular values of the compared samples over their sum, as of ``tridiagonal``.
     """
-    least, greatest, constant, common, unit, unit_square, squares, zeros, near = found
+    least, greatest, constant, common, unit, unit_square, squares, zeros, near_ends = found
     low, high, units = float(least), float(greatest), z.shape[1]
     center = unit / units
     mean = common + center
     within = 0.0 if constant == units else max(squares / z.size, 0.0)
     between = max(unit_square / units - center * center, 0.0)
-    near_ends = near if bounded else np.nan
     sums = (low, high, constant, mean, within, between, zeros, near_ends)
     std, size = math.sqrt(within + between), max(abs(low), abs(high))
     powers = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

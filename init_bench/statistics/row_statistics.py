@@ -63,7 +63,7 @@ def _on_cpu(
     values = z.numpy()
     sums = loop_sums(values, samples, 1 / len(z), low, high)
     found: tuple[float, ...] = loop_statistics(
-        values, sums, ends is not None, samples, step, small, large, ROUNDING, matrix
+        values, sums, samples, step, small, large, ROUNDING, matrix
     )
     return found
 

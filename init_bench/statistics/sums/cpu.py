@@ -87,8 +87,9 @@ def _add_one(
 @compiled
 def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
     """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
-    values beyond the ends of ``z`` (samples, units); a value is D + U + c as in ``tiles``, s being
-    of the first ``few`` samples. ``share`` is 1 / samples: LLVM would divide by one it computed."""
+    values beyond the ends (nan without) of ``z`` (samples, units); a value is D + U + c as in
+    ``accelerator``, s being of the first ``few`` samples. ``share`` is 1 / samples: LLVM would
+    divide by one it computed."""
     samples, units = z.shape
     bounded = low_end > -np.inf
     low, high = z[0, 0], z[0, 0]
@@ -143,4 +144,5 @@ def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -
         near += beyond[j]
     if not np.isfinite(unit_total):
         low = high = unit_total
-    return low, high, constant, common, unit_total, unit_square, within, zeros, near
+    near_ends = near if bounded else np.nan
+    return low, high, constant, common, unit_total, unit_square, within, zeros, near_ends

@@ -33,6 +33,12 @@ def _add_eight(factors: Any, rows: Any, total: Any) -> None:
         total[j] = value
 
 
+@inlined
+def _add_one(factor: Any, row: Any, total: Any) -> None:
+    for j in range(len(total)):
+        total[j] += factor * row[j]
+
+
 @compiled_in_order
 def multiply(
     starts: Any, columns: Any, pixels: Any, brightness: Any, samples: Any, weight: Any, out: Any
@@ -65,9 +71,7 @@ def multiply(
                 _add_eight(factors, rows, total)
                 k += 8
             while k < last:
-                row, factor = weight[columns[k], begin:end], brightness[pixels[k]]
-                for j in range(len(total)):
-                    total[j] += factor * row[j]
+                _add_one(brightness[pixels[k]], weight[columns[k], begin:end], total)
                 k += 1
 
 
@@ -127,7 +131,5 @@ def add_products(ends: Any, rows: Any, values: Any, scale: Any, delta: Any, into
             )  # fmt: skip
             k += 8
         while k < last:
-            row, factor = delta[rows[k]], scale * values[k]
-            for j in range(len(total)):
-                total[j] += factor * row[j]
+            _add_one(scale * values[k], delta[rows[k]], total)
             k += 1
