@@ -1,9 +1,14 @@
 """Compile loops with Numba: imported only where values are described, as Numba takes 0.4 s."""
 
 from collections.abc import Callable, Set
+from functools import partial
 from typing import Any
 
 import numba
+from numba import types
+
+_UNORDERED = {"reassoc", "contract", "nsz"}
+"""Sums in any order; nan and inf keep their meaning."""
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
@@ -12,7 +17,7 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     What it calls must be ``inlined``. Of another compiled loop the process that compiles runs one
     copy and those that load run another, which may be rounded otherwise.
     """
-    return _compiled(loop, {"reassoc", "contract", "nsz"})  # nan and inf keep their meaning
+    return _compiled(loop, _UNORDERED)
 
 
 def compiled_in_order(loop: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,12 +28,22 @@ def compiled_in_order(loop: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(loop, {"contract"})
 
 
+def compiled_for_c(loop: Callable[..., None]) -> Any:
+    """Compile as ``compiled``, for a C library to call with an array of addresses."""
+    addresses: Any = types.CPointer(types.voidptr)  # type: ignore[no-untyped-call]
+    return _kept(partial(numba.cfunc, types.void(addresses)), loop, fastmath=_UNORDERED)
+
+
 def _compiled(loop: Callable[..., Any], fastmath: Set[str]) -> Callable[..., Any]:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    return _kept(numba.njit, loop, nogil=True, fastmath=fastmath)  # type: ignore[no-any-return]
+
+
+def _kept(compiler: Callable[..., Any], loop: Callable[..., Any], **options: Any) -> Any:
+    """Compile ``loop`` and keep it for other processes, where it can be kept."""
     try:
-        return numba.njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep it: neither beside this file nor in the user's cache
-        return numba.njit(**options)(loop)  # type: ignore[no-any-return]
+        return compiler(cache=True, error_model="numpy", **options)(loop)
+    except RuntimeError:  # neither beside this file nor in the user's cache
+        return compiler(error_model="numpy", **options)(loop)
 
 
 def inlined(loop: Callable[..., Any]) -> Callable[..., Any]:

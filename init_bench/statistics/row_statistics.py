@@ -11,9 +11,14 @@ from init_bench.statistics.compared import ROUNDING, Array, compared, compared_s
 from init_bench.statistics.formulas import NAMES, kurtosis_of, power_near, statistics_from_sums
 from init_bench.statistics.number_formats import LARGE, SMALL
 from init_bench.statistics.sums.accelerator import tile_sums
+from init_bench.statistics.sums.openmp import openmp
 
 Ends = tuple[float, float] | None
 """Of the range inside which a value is not saturated."""
+
+
+LARGE_LAYER = 2**17
+"""Values above which threads save more time than calling them takes."""
 
 
 _MIN, _MAX = NAMES.index("min"), NAMES.index("max")
@@ -61,7 +66,10 @@ def _on_cpu(
     samples, step = compared_shape(z)
     low, high = ends or (-math.inf, math.inf)
     values = z.numpy()
-    sums = loop_sums(values, samples, 1 / len(z), low, high)
+    sums_of = loop_sums
+    if z.numel() > LARGE_LAYER and z.dtype == torch.float32 and openmp():
+        from init_bench.statistics.sums.torch_threads import threaded_sums as sums_of
+    sums = sums_of(values, samples, 1 / len(z), low, high)
     found: tuple[float, ...] = loop_statistics(
         values, sums, samples, step, small, large, ROUNDING, matrix
     )

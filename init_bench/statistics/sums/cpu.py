@@ -1,7 +1,6 @@
 """Sum a layer's values on the CPU, in a loop compiled by Numba that reads each value once.
 
-Torch would take eight operations and as many readings. The loop runs on the calling thread: a
-pool of its own would meet the threads that torch's operations leave spinning on the same cores.
+Torch would take eight operations and as many readings.
 """
 
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from init_bench.statistics.compiled import compiled, inlined
 
-_BLOCK = 320
+BLOCK = 320
 """Units summed at a time: their sums stay in the first cache."""
 
 
@@ -84,25 +83,24 @@ def _add_one(
         zero[j] += np.float32(value == 0)
 
 
-@compiled
-def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
-    """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
-    values beyond the ends (nan without) of ``z`` (samples, units); a value is D + U + c as in
-    ``accelerator``, s being of the first ``few`` samples. ``share`` is 1 / samples: LLVM would
-    divide by one it computed."""
-    samples, units = z.shape
+@inlined
+def sums_of_units(
+    z: Any, few: int, share: float, low_end: float, high_end: float, first: int, last: int
+) -> Any:
+    """Return the sums over the units from ``first`` to before ``last``, as ``loop_sums``."""
+    samples = len(z)
     bounded = low_end > -np.inf
-    low, high = z[0, 0], z[0, 0]
+    low = high = z[0, first]
     common, unit_total, unit_square, within = 0.0, 0.0, 0.0, 0.0
-    shift, total, square = np.empty((3, _BLOCK))
-    lows, highs = np.empty((2, _BLOCK), z.dtype)
-    zero, beyond, same = np.zeros((3, _BLOCK), np.float32)
-    least, most = np.full((2, _BLOCK), z[0, 0], z.dtype)
-    for start in range(0, units, _BLOCK):
-        width = min(_BLOCK, units - start)  # LLVM sees the bound: a third faster than stop - start
+    shift, total, square = np.empty((3, BLOCK))
+    lows, highs = np.empty((2, BLOCK), z.dtype)
+    zero, beyond, same = np.zeros((3, BLOCK), np.float32)
+    least, most = np.full((2, BLOCK), z[0, first], z.dtype)
+    for start in range(first, last, BLOCK):
+        width = min(BLOCK, last - start)  # LLVM sees the bound: a third faster than stop - start
         stop = start + width
         _shift(z, few, start, width, shift)
-        if start == 0:
+        if start == first:
             common = shift[:width].mean()
         i = 0
         if samples >= 4:
@@ -137,7 +135,7 @@ def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -
         for j in range(width):
             most[j] = highs[j] if highs[j] > most[j] else most[j]
     constant, zeros, near = 0.0, 0.0, 0.0
-    for j in range(min(units, _BLOCK)):
+    for j in range(min(last - first, BLOCK)):
         low, high = min(low, least[j]), max(high, most[j])
         constant += same[j]
         zeros += zero[j]
@@ -146,3 +144,12 @@ def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -
         low = high = unit_total
     near_ends = near if bounded else np.nan
     return low, high, constant, common, unit_total, unit_square, within, zeros, near_ends
+
+
+@compiled
+def loop_sums(z: Any, few: int, share: float, low_end: float, high_end: float) -> Any:
+    """Return least, greatest, number of constant units, c, ΣU, ΣU², Σ(D - mean D)², zeros and
+    values beyond the ends (nan without) of ``z`` (samples, units); a value is D + U + c as in
+    ``accelerator``, s being of the first ``few`` samples. ``share`` is 1 / samples: LLVM would
+    divide by one it computed."""
+    return sums_of_units(z, few, share, low_end, high_end, 0, z.shape[1])
