@@ -174,20 +174,22 @@ def _others(
         return
     if precision == "float32":
         yield "preloaded loop as a CUDA graph", lambda: peers.graphed_loop(500, device), 1.5
-    if jax_has_gpu():
+    if jax_runs_on(run.device):
         rounding = "highest" if precision == "float32" else "default"
         name = f"JAX vmap + jit + scan, {count} models, precision {rounding}"
         yield name, peers.jax_scan(count // 10, 10, 100, rounding), 1.5
 
 
-def jax_has_gpu() -> bool:
-    """Return whether JAX is here and runs on a GPU; without its plug-in it runs on the CPU."""
+def jax_runs_on(device: torch.device) -> bool:
+    """Let JAX use the same GPU; return whether it is here and can: a plug-in of its own must be."""
     if importlib.util.find_spec("jax") is None:
         return False
-    backend = importlib.import_module("jax").default_backend()
-    if backend != "gpu":
+    jax = importlib.import_module("jax")
+    if (backend := jax.default_backend()) != "gpu":
         print(f"JAX runs on {backend} here: not measured", flush=True)
-    return bool(backend == "gpu")
+        return False
+    jax.config.update("jax_default_device", jax.devices()[device.index or 0])
+    return True
 
 
 def convolutional(run: Run) -> Rows:

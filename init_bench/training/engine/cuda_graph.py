@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from init_bench.errors import first_line
+from init_bench.training.engine.out_of_memory import ran_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class StepGraph:
         except (RuntimeError, NotImplementedError) as cause:
             _FAILED.append(graph)
             _end_draws(self.device)
-            if isinstance(cause, torch.OutOfMemoryError):
+            if ran_out_of_memory(cause):
                 raise
             log.warning(
                 "This step cannot be recorded as a CUDA graph: %s. Its kernels are launched one by "

@@ -20,6 +20,7 @@ from init_bench.training.engine.kept_weights import wanted_of
 from init_bench.training.engine.minibatches import minibatches, padded_minibatches
 from init_bench.training.engine.modules import StackedModules, stack_modules
 from init_bench.training.engine.network_measures import captured_rows, tested_accuracies
+from init_bench.training.engine.out_of_memory import ran_out_of_memory
 from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.update_rule import CellFactors, has_rates
 from init_bench.training.networks import input_shape, starts_of
@@ -32,10 +33,6 @@ log = logging.getLogger(__name__)
 SHARED_UNITS = 16
 """Fewest units of the first layer for which cells share a stack. The first layer is one product for
 all cells of a seed; for fewer units the matrix library computes one cell otherwise than many."""
-
-
-NO_MEMORY = ("out of memory", "ALLOC_FAILED")
-"""Words of the errors of a device, or of a library on it such as cuBLAS, whose memory ran out."""
 
 
 def train_chunk(
@@ -70,7 +67,7 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
     try:
         return _Training(cells, data).run(counted)
     except RuntimeError as error:
-        if len(cells) == 1 or not _ran_out(error):
+        if len(cells) == 1 or not ran_out_of_memory(error):
             raise
     log.warning("%d cells do not fit into the memory of %s: halved", len(cells), data.device)
     progress(-done)
@@ -78,12 +75,6 @@ def _trained(cells: Sequence[Cell], data: Dataset, progress: ProgressCallback) -
     torch.accelerator.memory.empty_cache()
     half = len(cells) // 2
     return _trained(cells[:half], data, progress) + _trained(cells[half:], data, progress)
-
-
-def _ran_out(error: RuntimeError) -> bool:
-    """Return whether an error says that a device's memory ran out."""
-    lacking = any(words in str(error) for words in NO_MEMORY)
-    return lacking or isinstance(error, torch.OutOfMemoryError)
 
 
 def engine_of(
