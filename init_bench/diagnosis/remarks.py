@@ -163,7 +163,8 @@ def remarks_on_steps(
     worst = max(evidence, key=lambda step: evidence[step].loss)
     if not with_loss:
         yield "there is no loss: gradients and the first loss are not judged"
-    yield from _probabilities(evidence[0].loss_floor)
+    yield from _no_logits(evidence[0].loss_floor)
+    yield from _no_log_probabilities(evidence[0].log_mass)
     yield from _faults(evidence[0].weights)
     if (verdicts[0]["severity"] == "bad").any():
         yield from _far_from_recommended(evidence[0].weights)
@@ -185,16 +186,24 @@ def remarks_on_steps(
         yield AFTER_TRAINING
 
 
-def _probabilities(loss_floor: float) -> Iterator[str]:
-    """Say that a cross-entropy gets probabilities, where it does.
-
-    Logarithms of probabilities are no fault: a second log-softmax leaves them as they are.
-    """
+def _no_logits(loss_floor: float) -> Iterator[str]:
+    """Say that a cross-entropy gets probabilities, where it does."""
     if loss_floor > 0:
         yield (
             f"the loss gets probabilities (values from 0 that sum to 1), and a cross-entropy "
-            f"expects logits: it cannot fall below {loss_floor:.3g}; leave out the softmax at the "
-            f"end of the model"
+            f"expects logits: it cannot fall below {loss_floor:.3g}; leave out the softmax in "
+            f"front of it"
+        )
+
+
+def _no_log_probabilities(log_mass: float) -> Iterator[str]:
+    """Say that a negative log-likelihood gets other values, such as logits, where it does."""
+    if log_mass > 0:
+        yield (
+            f"the loss gets values whose exponentials sum to {log_mass:.3g} (median over samples), "
+            f"and a negative log-likelihood expects log-probabilities, of which they sum to 1: it "
+            f"falls below 0 as far as these values rise, without end for logits; end the model "
+            f"with log_softmax, or give logits to a cross-entropy"
         )
 
 

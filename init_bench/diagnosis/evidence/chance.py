@@ -8,15 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.hooks.nested_tensors import first_tensor, map_tensors
+from init_bench.hooks.nested_tensors import map_tensors
 
 FAR = 5.0
 """A loss this many times that of constant outputs is far above chance."""
-
-
-ROUNDING = 1e-3
-"""How far sums of probabilities, and equal losses, may be apart."""
 
 
 def loss_of_zeros(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> float:
@@ -95,66 +90,6 @@ def chance_loss(
         except Exception:  # whatever the user's model raises without a signal
             silenced = math.nan
     return max((value for value in (of_zeros, silenced) if 0 < value < math.inf), default=math.nan)
-
-
-def loss_floor(
-    loss_fn: Callable[[Any, Any], Tensor] | None,
-    output: Any,
-    targets: Any,
-    loss: float,
-    of_zeros: float = math.nan,
-) -> float:
-    """Return what a cross-entropy of probabilities cannot fall below; nan of any other loss.
-
-    Probabilities are values from 0 whose sum over the classes is 1. The loss takes them for logits:
-    it is a cross-entropy if it is ``nn.CrossEntropyLoss`` or has the value of that one, also
-    where the output is 0 (``of_zeros``): near 1/K each, -log p has the same value at first.
-
-    Formula:
-        log(e + K - 1) - 1, reached where one of K classes has probability 1.
-
-    Example:
-        >>> probabilities, targets = torch.full((2, 10), 0.1), torch.tensor([0, 1])
-        >>> round(loss_floor(nn.CrossEntropyLoss(), probabilities, targets, 2.3026), 4)
-        1.4612
-        >>> loss_floor(nn.CrossEntropyLoss(), torch.zeros(2, 10), targets, 2.3026)
-        nan
-    """
-    given = first_tensor(output)
-    if loss_fn is None or given is None or given.dim() < 2 or not given.is_floating_point():
-        return math.nan
-    if bool((given < 0).any()):
-        return math.nan
-    given = given.detach().float()
-    sums_to_1 = (
-        dim
-        for dim in (1, given.dim() - 1)
-        if given.shape[dim] > 1 and bool(((given.sum(dim) - 1).abs() < ROUNDING).all())
-    )
-    classes = next(sums_to_1, None)
-    if classes is None:
-        return math.nan
-    if isinstance(loss_fn, nn.CrossEntropyLoss):
-        classes = 1
-    elif not _is_cross_entropy(given, targets, loss, of_zeros, given.shape[classes]):
-        return math.nan
-    return math.log(math.e + given.shape[classes] - 1) - 1
-
-
-def _is_cross_entropy(
-    given: Tensor, targets: Any, loss: float, of_zeros: float, classes: int
-) -> bool:
-    """Return whether the losses of ``given`` and of zeros have the value of a cross-entropy.
-
-    Computed on the CPU: a label beyond the classes, which another loss may leave out, is an error
-    there, while a GPU does no more work for this process.
-    """
-    try:
-        own = cross_entropy(given.cpu(), map_tensors(Tensor.cpu, targets)).item()
-    except Exception:  # whatever targets of another loss raise
-        return False
-    pairs = ((own, loss), (of_zeros, math.log(classes)))
-    return all(math.isclose(one, other, rel_tol=ROUNDING) for one, other in pairs)
 
 
 def _zeros(tensor: Tensor) -> Tensor:

@@ -10,9 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.chance import chance_loss, loss_floor, loss_of_zeros
-from init_bench.diagnosis.evidence.gradient_states import gradient_states
+from init_bench.diagnosis.evidence.chance import chance_loss, loss_of_zeros
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
+from init_bench.diagnosis.evidence.loss_use import (
+    IGNORED,
+    NO_GRADIENT,
+    LossUse,
+    depends_on_output,
+)
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
     check_attached,
@@ -32,7 +38,7 @@ from init_bench.hooks.isolation import isolated_pass, seed_rng
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.nested_tensors import is_dense, tensors_in
 from init_bench.hooks.record import Record
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.hooks.written_parameters import restored_writes
@@ -74,8 +80,11 @@ class Evidence:
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
-        loss_floor: what the loss cannot fall below because it gets probabilities, see
-            ``chance.loss_floor``; nan where it does not.
+        loss_floor, log_mass: what is wrong with the values that a cross-entropy or a negative
+            log-likelihood gets, see ``loss_use.LossUse``; nan where nothing is.
+        output_used: ``arrives`` where the gradient of the loss arrives at the output, or at some
+            layer; else ``no gradient`` where the loss depends on the output, and ``ignored`` where
+            it does not.
         measured: what measures returned of it, by measure: several rules may judge one.
     """
 
@@ -89,6 +98,8 @@ class Evidence:
     products: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PRODUCTS)))
     chance: float = math.nan
     loss_floor: float = math.nan
+    log_mass: float = math.nan
+    output_used: str = ARRIVES
     measured: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -131,14 +142,15 @@ def _collect(
                 ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
             if again is not None:
                 states = gradient_states(view, ran.gradients, again, written)
-        tracker, chance = ran.tracker, ran.loss_of_zeros
+        tracker, chance = ran.tracker, ran.loss.of_zeros
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
         if again is not None:
             heads = [view.modules[name] for name in heads_of(profile)]
             with dropout_disabled(model), restored_writes(model):
-                chance = chance_loss(ran.loss, chance, heads, again)
+                chance = chance_loss(ran.loss.value, chance, heads, again)
+        output_used = _use_of_output(ran, profile, loss_fn, targets)
     record = Record(tracker.calls)
     signal = describe_signal(ran.output, view.batch_dims[""])
     return Evidence(
@@ -147,29 +159,40 @@ def _collect(
         histograms=record.histograms(),
         weights=weights,
         output=signal | {"tensors": len(list(tensors_in(ran.output)))},
-        loss=ran.loss,
+        loss=ran.loss.value,
         attention=_attention_table(tracker),
         products=_product_table(tracker),
         chance=chance,
-        loss_floor=loss_floor(loss_fn, ran.output, targets, ran.loss, ran.loss_of_zeros),
+        loss_floor=ran.loss.floor,
+        log_mass=ran.loss.log_mass,
+        output_used=output_used,
     )
 
 
 class _Pass(NamedTuple):
-    """What one tracked pass yields; losses are nan where none was asked for."""
+    """What one tracked pass yields."""
 
     tracker: LayerTracker
     output: Any
     gradients: dict[str, Tensor]
-    loss: float
-    loss_of_zeros: float
+    loss: "_Loss"
+
+
+class _Loss(NamedTuple):
+    """What the loss of a pass yields: ``arrives``, whether its gradient arrives at the output."""
+
+    value: float = math.nan
+    of_zeros: float = math.nan
+    floor: float = math.nan
+    log_mass: float = math.nan
+    arrives: bool = True
 
 
 def _run_tracked(
     view: ModelView, inputs: Any, targets: Any, loss_fn: Loss | None, *, with_graph: bool
 ) -> _Pass:
     """Run the model forward, and backward where there is a loss, while its layers are tracked."""
-    loss = of_zeros = math.nan
+    loss = _Loss()
     with (
         track(view, histogram=True, inputs=True) as tracker,
         parametrized_gradients(view, tracker.counts) as gradients,
@@ -181,9 +204,9 @@ def _run_tracked(
         check_layers(view.model, tracker.calls)
         check_batch(view.modules, inputs, tracker.calls)
         if loss_fn is not None:
-            loss, of_zeros = _backward(tracker, loss_fn, output, targets)
+            loss = _backward(tracker, loss_fn, output, targets)
     gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
-    return _Pass(tracker, output, gradients, loss, of_zeros)
+    return _Pass(tracker, output, gradients, loss)
 
 
 def _uses(tracker: LayerTracker) -> dict[str, WeightUse]:
@@ -229,27 +252,32 @@ def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> T
     return loss_fn(call(model, inputs), targets)
 
 
-def _backward(
-    tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any
-) -> tuple[float, float]:
-    """Run the backward pass of the loss alone; return the loss, and that of an output of zeros."""
+def _backward(tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any) -> _Loss:
+    """Run the backward pass of the loss alone."""
     model = tracker.view.model
+    attached = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
+    arrived: list[bool] = []
+
+    def arrive(gradient: Tensor) -> None:
+        arrived.append(not is_dense(gradient) or bool(gradient.any()))
+
+    for tensor in attached:
+        handle = tensor.register_hook(arrive)  # type: ignore[no-untyped-call]
+        tracker.hooks.callback(handle.remove)
     try:
-        loss = loss_fn(output, targets)
+        with LossUse() as use:
+            loss = loss_fn(output, targets)
         check_scalar(loss)
         if not loss.requires_grad:
-            check_attached(model, output)
-            raise InitBenchError(
-                f"no gradient leads from the loss back to the output {shapes(output)}: loss_fn "
-                f"cuts it off, as a threshold, argmax, detach() and torch.no_grad() do; fix that, "
-                f"or leave out targets and loss_fn to judge the signal alone"
-            )
+            raise _no_path(model, loss_fn, output, targets, loss, use)
         check_targets(loss, output, targets)
         of_zeros = loss_of_zeros(loss_fn, output, targets)
         for parameter in model.parameters():
             parameter.grad = None  # of a derivative that the model or the loss took on the way
         tracker.listens = True
         loss.backward()  # type: ignore[no-untyped-call]
+        if not arrived and all(parameter.grad is None for parameter in model.parameters()):
+            raise _no_path(model, loss_fn, output, targets, loss, use)
     except InitBenchError:
         raise
     except Exception as cause:
@@ -258,4 +286,28 @@ def _backward(
             or f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
             f"{type(cause).__name__}: {cause}"
         ) from cause
-    return loss.item(), of_zeros
+    arrives = any(arrived) or not attached
+    return _Loss(loss.item(), of_zeros, use.floor, use.mass, arrives)
+
+
+def _no_path(
+    model: nn.Module, loss_fn: Loss, output: Any, targets: Any, loss: Tensor, use: LossUse
+) -> InitBenchError:
+    """Return the error that says why no gradient leads from the loss to the model."""
+    check_attached(model, output)
+    by = f" by {', '.join(use.cuts)}" if use.cuts else ""
+    why = f"cuts it off{by or ', as a threshold, argmax, detach() and torch.no_grad() do'}"
+    if not depends_on_output(loss_fn, output, targets, loss.item()):
+        why = "has the same value for other outputs, so it makes no use of this one"
+    return InitBenchError(
+        f"no gradient leads from the loss back to the output {shapes(output)}: loss_fn {why}; fix "
+        f"that, or leave out targets and loss_fn to judge the signal alone"
+    )
+
+
+def _use_of_output(ran: _Pass, profile: pd.DataFrame, loss_fn: Loss | None, targets: Any) -> str:
+    """Return ``Evidence.output_used``; a loss may also use what layers return, or differentiate."""
+    if loss_fn is None or ran.loss.arrives or (profile["gradient"] > 0).any():
+        return ARRIVES
+    depends = depends_on_output(loss_fn, ran.output, targets, ran.loss.value)
+    return NO_GRADIENT if depends else IGNORED

@@ -7,16 +7,26 @@ import pandas as pd
 from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.layers import heads_of
+from init_bench.diagnosis.evidence.loss_use import IGNORED, NO_GRADIENT
 from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, indices_of
 
 
 def nothing_learns(evidence: Evidence) -> pd.DataFrame:
     """Return 1 at the last layer of the output where no gradient enters it, nor any parameter."""
-    heads = heads_of(evidence.profile)[-1:]
-    rows = evidence.profile[evidence.profile["layer"].isin(heads)]
+    rows = _last_layer(evidence)
     if rows.empty or _something_learns(evidence) or not (rows["gradient"] == 0).all():
         return NO_ROWS
     return as_rows(rows, 1.0).assign(layer=rows["layer"])
+
+
+def ignored_output(evidence: Evidence) -> pd.DataFrame:
+    """Return 1 at the last layer of the output where the loss does not depend on the output."""
+    return _where_used(evidence, IGNORED)
+
+
+def output_without_gradient(evidence: Evidence) -> pd.DataFrame:
+    """Return 1 at the last layer of the output where the loss has no gradient at the output."""
+    return _where_used(evidence, NO_GRADIENT)
 
 
 def cut_off(evidence: Evidence) -> pd.DataFrame:
@@ -59,6 +69,19 @@ def loss_over_chance(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     index = indices_of(evidence)[heads[-1]]
     return pd.DataFrame({"layer": heads[-1:], "index": [index], "value": [ratio]})
+
+
+def _last_layer(evidence: Evidence) -> pd.DataFrame:
+    """Return the calls of the last layer that makes the output."""
+    heads = heads_of(evidence.profile)[-1:]
+    return evidence.profile[evidence.profile["layer"].isin(heads)]
+
+
+def _where_used(evidence: Evidence, use: str) -> pd.DataFrame:
+    if evidence.output_used != use:
+        return NO_ROWS
+    rows = _last_layer(evidence)
+    return as_rows(rows, 1.0).assign(layer=rows["layer"])
 
 
 def _are_ignored(evidence: Evidence, stuck_layers: pd.DataFrame) -> bool:

@@ -4,9 +4,11 @@ from init_bench.diagnosis.evidence.chance import FAR
 from init_bench.diagnosis.measures.gradient_states import (
     cut_off,
     ignored,
+    ignored_output,
     loss_over_chance,
     nonfinite_weight_gradient,
     nothing_learns,
+    output_without_gradient,
     stuck,
 )
 from init_bench.diagnosis.rules.rule import too_large
@@ -25,14 +27,36 @@ GRADIENT_STATE_RULES = (
     ),
     too_large(
         "vanishing_gradient",
+        "share of the samples whose output gets no gradient from the loss, which has the same "
+        "value for other outputs",
+        ignored_output,
+        0.0,
+        backward=True,
+        meaning="the loss does not depend on the output of the model",
+        advice="compute the loss from what the model returns: this one is that of a single class, "
+        "of targets that it ignores, of a product with 0, or of the weights alone",
+    ),
+    too_large(
+        "vanishing_gradient",
+        "share of the samples whose output gets no gradient from the loss, which has other values "
+        "for other outputs",
+        output_without_gradient,
+        0.0,
+        backward=True,
+        meaning="the loss depends on the output of the model but has no gradient there",
+        advice="look in the loss for detach(), .data or torch.no_grad(), for a step such as "
+        "argmax, sign, round or a comparison, and for a clamp or margin that shuts out every "
+        "sample; a perfect fit has no gradient either",
+    ),
+    too_large(
+        "vanishing_gradient",
         "share of all trainable parameters whose gradient is exactly 0 or absent",
         nothing_learns,
         0.0,
         backward=True,
         meaning="no gradient comes back from the loss, so nothing learns",
         advice="what comes after this layer is flat: a softmax over a single value (sigmoid is "
-        "its like), a ReLU or clamp that is shut for every sample, a rounding; or a loss over a "
-        "single class, or of targets that it ignores",
+        "its like), a ReLU or clamp that is shut for every sample, a rounding",
     ),
     too_large(
         "vanishing_gradient",
