@@ -682,3 +682,17 @@ def test_a_layer_that_amplifies_later_is_no_way_around_a_small_one() -> None:
     found = diagnose(model, torch.randn(64, 30), torch.randint(4, (64,)))
     bad = found.verdicts[found.verdicts["severity"] == "bad"]
     assert {"2", "4"} <= set(bad["layer"]), str(found)
+
+
+@pytest.mark.parametrize("init", ["torch.default", "lecun_normal", "he_normal", "normal(std=0.01)"])
+def test_few_layers_that_lose_most_of_the_signal_are_to_be_watched(init: str) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 10),
+    )  # fmt: skip
+    initialize(model, init)
+    found = diagnose(model, torch.rand(32, 1, 28, 28), torch.arange(32) % 10)
+    watched = found.verdicts[found.verdicts["severity"] == "watch"]
+    loses = init == "normal(std=0.01)"
+    assert list(watched["verdict"]) == ["vanishing_signal"] * loses and found.healthy

@@ -99,6 +99,15 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
     return as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
 
 
+def left_by_few_layers(evidence: Evidence) -> pd.DataFrame:
+    """Return sample_std of the last hidden layer over the first's, of too few for a trend."""
+    rows = hidden_layers(evidence)
+    if not 1 < len(rows) < FEWEST_LAYERS:
+        return NO_ROWS
+    left = _over_first(rows)
+    return as_rows(rows.tail(1), left[left > 0].tail(1))
+
+
 def _over_first(rows: pd.DataFrame) -> pd.Series:
     spread = rows["sample_std"]
     first = spread.iloc[0] if len(rows) else 0.0

@@ -2,6 +2,7 @@
 
 from init_bench.diagnosis.measures.signal import (
     factor_per_layer,
+    left_by_few_layers,
     least_signal_left,
     most_signal_left,
     nonlinearity_factor,
@@ -100,6 +101,16 @@ DEPTH_SIGNAL_RULES = (
 
 
 SHRINKING_SIGNAL_RULES = (
+    too_small(
+        "vanishing_signal",
+        "sample_std of the last of two or three hidden layers divided by that of the first",
+        left_by_few_layers,
+        0.05,  # lecun_normal with ReLU has 0.4, torch.default 0.3
+        severity="watch",
+        meaning="few layers lose most of the signal",
+        advice="it learns slowly, and at few rates: draw all weights with std = gain/√fan_in "
+        "(he_normal for ReLU)",
+    ),
     too_small(
         "vanishing_signal",
         "factor by which sample_std changes per layer, geometric mean",
