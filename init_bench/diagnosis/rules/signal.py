@@ -2,8 +2,8 @@
 
 from init_bench.diagnosis.measures.signal import (
     factor_per_layer,
-    left_by_few_layers,
     least_signal_left,
+    left_by_few_layers,
     most_signal_left,
     nonlinearity_factor,
     norm_scale,
