@@ -33,7 +33,7 @@ TIME_MARGIN = 0.1
 
 
 _PAIRED = (
-    "a - b, mean over the seeds that diverged on neither side; 95 % bootstrap interval and "
+    "a - b, mean over the seeds that diverged on neither side; Student's 95 % interval and "
     "sign-flip p over seeds, paired"
 )
 

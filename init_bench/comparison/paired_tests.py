@@ -1,55 +1,15 @@
-"""Test differences paired over seeds: bootstrap interval, sign-flip p-value."""
+"""Test differences paired over seeds: sign-flip p-value, seeds that a verdict needs."""
 
 import itertools
 import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from init_bench.hooks.random_streams import stream
-from init_bench.statistics.intervals import CONFIDENCE
-
-RESAMPLES = 20_000
-
 
 EXACT_SEEDS = 16
 """With at most this many seeds all 2ⁿ signs are tried; with more, random ones."""
-
-
-def bootstrap_interval(differences: ArrayLike) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean of ``differences``, nan for fewer than two.
-
-    Seeds are drawn with replacement from a fixed stream, so the same numbers give the same
-    interval. The quantiles are moved outwards because seeds are few: plain ones would cover too
-    rarely (for normal data and 10 seeds about 90 % of the time).
-
-    Formula:
-        quantiles α' and 1 − α' of the resampled means, α' = Φ(−√(n/(n − 1)) t(0.975, n − 1)).
-
-    Source:
-        Hesterberg, What Teachers Should Know About the Bootstrap, 2015 (expanded percentile
-        interval).
-
-    Example:
-        >>> low, high = bootstrap_interval([1.0, 2.0, 3.0, 2.5, 1.5])
-        >>> low < 2.0 < high
-        True
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    n = len(values)
-    if n < 2:
-        return math.nan, math.nan
-    tail = stats.norm.cdf(-math.sqrt(n / (n - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
-    interval = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=1 - 2 * tail,
-        method="percentile",
-        random_state=np.random.default_rng(stream(0, "compare/bootstrap").initial_seed()),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
 
 
 def sign_flip_p(differences: ArrayLike) -> float:

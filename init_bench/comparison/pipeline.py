@@ -39,8 +39,8 @@ def compare(
     *Draws*: bits from the same generator; entries by two-sample Kolmogorov-Smirnov; standard
     deviation and spectrum of whole weights; moments against the distribution that each states, on
     square, tall, wide and convolutional weights. *Training*: final loss and mean loss (the area
-    under the curve over its steps), paired over seeds that see the same minibatches, with 95 %
-    bootstrap intervals and sign-flip tests; diverged seeds are counted and reported. *Speed*:
+    under the curve over its steps), paired over seeds that see the same minibatches, with Student's
+    95 % intervals and sign-flip tests; diverged seeds are counted and reported. *Speed*:
     time of a fill, both sides in alternation; one side is called faster only where the whole
     interval of the ratio is beyond 10 %. Holm's adjustment keeps the chance of any false
     "differs" below 0.001 among all tests of draws and below 0.05 among all tests of training. An

@@ -17,11 +17,12 @@ from scipy import stats
 from init_bench import datasets
 from init_bench.comparison.measurements import LOSSES, Row
 from init_bench.comparison.pair_verdicts import decided, judge
-from init_bench.comparison.paired_tests import bootstrap_interval, sign_flip_p
+from init_bench.comparison.paired_tests import sign_flip_p
 from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.training_setting import RunOptions, cell_of, setting_of
 from init_bench.errors import InitBenchError
 from init_bench.init import InitSpec
+from init_bench.statistics.intervals import t_interval
 from init_bench.training.cell import Cell
 from init_bench.training.grid import Grid
 from init_bench.training.networks import network_of
@@ -217,10 +218,10 @@ def _paired_rows(row: MakeRow, pair: Pair, outcomes: pd.DataFrame) -> Iterator[R
     for name in LOSSES:
         column = name.replace(" ", "_")
         differences = (a[column] - b[column]).dropna()
-        low, high = bootstrap_interval(differences)
+        value, low, high = t_interval(differences)
         yield row(
             quantity=name,
-            value=float(differences.mean()),
+            value=value,
             low=low,
             high=high,
             p=sign_flip_p(differences),

@@ -64,7 +64,7 @@ def pair_comparison(
     trained = (
         f" Loss: mean over {seeds_of(curves)}, smoothed; faint: not smoothed; band: ±1 "
         "standard deviation; seeds that diverged are left out. Dots: a - b of one seed; "
-        "diamond and bar: their mean and its 95 % bootstrap interval."
+        "diamond and bar: their mean and its 95 % interval (Student's t)."
         if len(curves)
         else ""
     )

@@ -10,7 +10,6 @@ from scipy import stats
 
 from init_bench.comparison.paired_tests import (
     EXACT_SEEDS,
-    bootstrap_interval,
     least_p,
     seeds_for,
     sign_flip_p,
@@ -56,30 +55,6 @@ def test_beyond_the_exact_number_of_seeds_the_signs_are_drawn_and_p_stays_above_
 def test_nothing_to_test_is_nan_and_no_difference_is_1() -> None:
     assert math.isnan(sign_flip_p([]))
     assert sign_flip_p([0.0, 0.0]) == 1
-
-
-@given(differences, st.integers(-5, 5), st.sampled_from([0.5, 2.0, 8.0]))
-def test_the_interval_moves_and_stretches_with_the_differences(
-    values: list[float], shift: int, scale: float
-) -> None:
-    low, high = bootstrap_interval(values)
-    moved = bootstrap_interval([scale * v + shift for v in values])
-    assert moved == pytest.approx((scale * low + shift, scale * high + shift), abs=1e-9)
-    assert low <= np.mean(values) + 1e-12 and np.mean(values) - 1e-12 <= high
-
-
-@pytest.mark.parametrize("values", [[], [1.0]])
-def test_fewer_than_two_seeds_have_no_interval(values: list[float]) -> None:
-    assert all(math.isnan(end) for end in bootstrap_interval(values))
-
-
-def test_the_interval_covers_the_mean_of_normal_differences_95_percent_of_the_time() -> None:
-    """200 fresh sets of 10 seeds; a true 95 % falls below the bound once in a million."""
-    random = np.random.default_rng(0)
-    intervals = [bootstrap_interval(random.normal(size=10)) for _ in range(200)]
-    covered = sum(low <= 0 <= high for low, high in intervals)
-    assert covered >= stats.binom.ppf(1e-6, 200, 0.95)
-    assert covered < 200, "wider than it need be"
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -39,7 +39,8 @@ def test_differences_are_paired_over_seeds(tmp_path: Path) -> None:
     for name, loss in losses.items():
         differences = loss["he_normal"] - loss["lecun_normal"]
         assert rows[name].value == pytest.approx(differences.mean(), rel=1e-12)
-        assert rows[name].low < rows[name].value < rows[name].high
+        interval = stats.ttest_1samp(differences, 0).confidence_interval()
+        assert (rows[name].low, rows[name].high) == pytest.approx(tuple(interval), rel=1e-9)
         assert rows[name].n == 4
     assert rows["same start"].value == 0
     assert math.isnan(rows["diverged"].p), "nothing diverged, so nothing is tested"
