@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from init_bench.comparison.pairs_from_names import Pair
 from init_bench.comparison.training import SKIPPED, Trained, same_start, start_of, train
