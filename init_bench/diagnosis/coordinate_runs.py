@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
+from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
 from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import drawing_from, stream
@@ -89,7 +90,7 @@ class Trainer:
         for step in range(steps + 1):
             masks = drawing_from(stream(seed, "noise"))  # dropout draws the same at every step
             with masks, capture(model, keep=True) as record:
-                loss = self.loss_fn(model(inputs), targets)
+                loss = loss_or_nan(self.loss_fn, model(inputs), targets)
             start = start or dict(record.outputs)
             for index, (layer, output) in enumerate(record.outputs.items(), start=1):
                 scale, change = rms(output), rms(output - start[layer])

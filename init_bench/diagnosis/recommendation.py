@@ -14,6 +14,7 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge
+from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
@@ -189,7 +190,7 @@ class _Learner:
         return initialize(self.model, spec, batch=batch, loss_fn=self.loss_fn, seed=seed)
 
     def _measured(self) -> Tensor:
-        return self.loss_fn(call(self.model, self.inputs), self.targets)
+        return loss_or_nan(self.loss_fn, call(self.model, self.inputs), self.targets)
 
 
 def _table(

@@ -10,6 +10,7 @@ from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
 from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
+from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
@@ -146,7 +147,7 @@ def _update(
 ) -> bool:
     """Do one update if the loss is finite; return whether it is."""
     update.zero_grad()
-    loss = loss_fn(call(model, inputs), targets)
+    loss = loss_or_nan(loss_fn, call(model, inputs), targets)
     if not loss.isfinite():
         return False
     loss.backward()  # type: ignore[no-untyped-call]

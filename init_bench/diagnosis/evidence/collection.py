@@ -30,6 +30,7 @@ from init_bench.diagnosis.evidence.preconditions import (
     dtype_hint,
     why_no_backward,
 )
+from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.forward_hooks import LayerTracker, track
@@ -249,7 +250,7 @@ def _run(model: nn.Module, inputs: Any, tracker: LayerTracker) -> Any:
 def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> Tensor:
     """Run the model and return its loss, with the draws of the first run."""
     seed_rng(model, 0)
-    return loss_fn(call(model, inputs), targets)
+    return loss_or_nan(loss_fn, call(model, inputs), targets)
 
 
 def _backward(tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any) -> _Loss:
@@ -266,7 +267,7 @@ def _backward(tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any) -
         tracker.hooks.callback(handle.remove)
     try:
         with LossUse() as use:
-            loss = loss_fn(output, targets)
+            loss = loss_or_nan(loss_fn, output, targets)
         check_scalar(loss)
         if not loss.requires_grad:
             raise _no_path(model, loss_fn, output, targets, loss, use)

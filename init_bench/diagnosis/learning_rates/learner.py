@@ -16,6 +16,7 @@ from init_bench.diagnosis.learning_rates.curvature import largest_curvature, sca
 from init_bench.diagnosis.learning_rates.minibatches import Minibatches
 from init_bench.diagnosis.learning_rates.optimizers import RatedOptimizer
 from init_bench.diagnosis.learning_rates.trials import Levels, Trial, TrialRunner
+from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
@@ -96,7 +97,7 @@ class Learner:
 
     def _loss(self, step: int) -> Tensor:
         inputs, targets = self.batches[step]
-        return self.loss_fn(call(self.model, inputs), targets).reshape(())
+        return loss_or_nan(self.loss_fn, call(self.model, inputs), targets).reshape(())
 
     def _squares(self) -> Tensor:
         """Return another loss, the square of every output: the scale-free weights are the same."""

@@ -1,0 +1,29 @@
+"""Compute a loss of an output that may have diverged: that is a result, not an error."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from init_bench.hooks.nested_tensors import tensors_in
+
+
+def loss_or_nan(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> Tensor:
+    """Return the loss; nan, of the output's graph, where it refuses an output with nan or ±inf.
+
+    The binary cross-entropy of probabilities does, and a distribution that checks its arguments.
+
+    Example:
+        >>> diverged = torch.tensor([math.nan])
+        >>> loss_or_nan(torch.nn.functional.binary_cross_entropy, diverged, torch.ones(1))
+        tensor(nan)
+    """
+    try:
+        return loss_fn(output, targets)
+    except Exception:  # whatever the user's loss raises
+        sums = [tensor.sum().float() for tensor in tensors_in(output)]
+        if not sums or all(bool(total.isfinite()) for total in sums):
+            raise
+        return math.nan * torch.stack(sums).sum()
