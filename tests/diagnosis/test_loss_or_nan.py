@@ -55,7 +55,7 @@ def test_widths_that_diverge_are_recorded() -> None:
 
 def test_a_weight_that_is_not_finite_is_named_though_the_loss_refuses_it() -> None:
     model = network()
-    model[2].weight.data[0, 0] = math.nan
+    model.get_parameter("2.weight").data[0, 0] = math.nan
     found = diagnose(model, X, X, loss_fn=refusing)
     assert found.bad[["layer", "verdict"]].to_numpy().tolist()[0] == ["2", "nonfinite"]
 
