@@ -360,6 +360,12 @@ def test_the_old_name_of_capture_at_warns() -> None:
         assert "Step 1: " in _cli(*words, cwd=Path(SOURCE)).stdout
 
 
+def test_recommend_says_that_the_data_are_random() -> None:
+    words = ("--input", "16,30", "--init", "zeros", "--seeds", "3")
+    done = _cli("recommend", A_MODEL, *words, cwd=Path(SOURCE))
+    assert done.stdout.splitlines()[-1].startswith("Measured on random inputs and random classes;")
+
+
 @pytest.mark.slow
 def test_recommend_ranks_and_writes(tmp_path: Path) -> None:
     words = ("recommend", A_MODEL, "--input", "16,30", "--init", "zeros", "--init", "he_normal")

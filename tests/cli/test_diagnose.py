@@ -119,6 +119,19 @@ def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(tmp_path: Path)
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((f"{HERE}:sound", "--input", "16,30"), "random inputs and random classes; in Python"),
+        ((f"{HERE}:sound", "--input", "4,4,30"), "random inputs; in Python"),
+    ],
+    ids=["logits", "no logits"],
+)
+def test_the_answer_says_that_the_data_are_random(words: tuple[str, ...], said: str) -> None:
+    assert f"Measured on {said}, init_bench.diagnose takes" in diagnose(*words).stdout
+    assert "Measured on" not in diagnose(*words, "--json").stdout
+
+
 def test_rates_print_the_window_and_as_json_a_row_per_rate() -> None:
     words = (f"{HERE}:sound", "--input", "16,30", "--rates")
     assert "indow of rates" in diagnose(*words).stdout
