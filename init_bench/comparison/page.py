@@ -131,9 +131,10 @@ def _measured(table: pd.DataFrame, pair: str) -> list[str]:
 
 
 def _severity(verdict: str) -> str:
+    """Return the mark of a verdict: a difference is no fault."""
     if verdict.startswith("the same"):
         return "ok"
-    return "fails" if verdict.startswith("differs") else "watch"
+    return "differs" if verdict.startswith("differs") else "watch"
 
 
 def _answer(verdicts: Mapping[str, str], lines: Mapping[str, str]) -> str:
