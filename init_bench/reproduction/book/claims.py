@@ -14,7 +14,7 @@ from init_bench.reproduction.book.quantities import (
     most_distinct_rows,
 )
 from init_bench.reproduction.book.result import STEPS
-from init_bench.reproduction.claim_verdicts import SHARES, SIGNED, Claim, Second
+from init_bench.reproduction.claim_verdicts import NOT_IN_BOOK, SHARES, SIGNED, Claim, Second
 
 RATES = (0.01, 0.1, 1.0)
 """Learning rates of the claims about sigmoid; the first is the book's."""
@@ -141,7 +141,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _gradients(
         "lecun-sigmoid-gradients-vanish",
-        "1/√n and sigmoid, though well spread, make gradients vanish (not in the book)",
+        f"1/√n and sigmoid, though well spread, make gradients vanish {NOT_IN_BOOK}",
         _GRADIENT,
         gradient_ratio("lecun_normal"),
         note="φ' is at most 1/4, and weights of std 1/√n do not make up for it",
@@ -170,7 +170,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     _at_start(
         "lecun-sigmoid-spread-is-empty",
-        "but with sigmoid that spread hardly depends on the input (not in the book)",
+        f"but with sigmoid that spread hardly depends on the input {NOT_IN_BOOK}",
         _SAMPLE_STD5,
         last_layer("lecun_normal", "sigmoid", "sample_std"),
         figure="6-13",
@@ -241,7 +241,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "sigmoid-none-learns",
-        "with sigmoid none of the three learns in this time (not in the book)",
+        f"with sigmoid none of the three learns in this time {NOT_IN_BOOK}",
         f"least over the three initializers: {_LOSS}",
         least_sigmoid_loss,
         figure="6-15",
