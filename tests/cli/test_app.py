@@ -440,6 +440,16 @@ def of_width(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, 3))
 
 
+def test_compare_says_which_comparison_of_the_folder_it_replaces(tmp_path: Path) -> None:
+    small = ("--steps", "2", "--width", "8", "--depth", "2", "--seeds", "2", "--out", "run")
+    said = [
+        _cli("compare", "he_normal", other, *small, cwd=tmp_path).stderr
+        for other in ("zeros", "zeros", "ones")
+    ]
+    assert ["replaced" in text for text in said] == [False, False, True]
+    assert "replaced the comparison that run held (he_normal vs zeros: mnist mlp" in said[2]
+
+
 def test_compare_names_all_unknown_initializers_at_once() -> None:
     done = _cli("compare", "he", "xavier")
     assert done.returncode == 2
