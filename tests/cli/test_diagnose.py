@@ -110,7 +110,7 @@ def test_the_rate_of_the_updates_is_the_one_asked_for() -> None:
 def test_indices_for_an_embedding_are_described_by_their_type() -> None:
     done = diagnose("user_words:net", "--input", "8,12:int64")
     assert done.returncode == 0
-    assert done.stdout.startswith("as built\n") and "Sequential: 2 layers" in done.stdout
+    assert done.stdout.startswith("as built\n") and "Sequential: 2 layer calls" in done.stdout
 
 
 def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(tmp_path: Path) -> None:
