@@ -54,9 +54,9 @@ INSIDE: dict[str, tuple[set[str], ...]] = {
             "__init__",
         }
         | {"folder_locks", "folder_format"},
-        {"run_facts", "networks", "chunks", "tables", "intra_op", "chunk_timeout"},
+        {"networks", "chunks", "tables", "intra_op", "chunk_timeout"},
         {"init_check", "device_memory", "engine", "chunk_files", "shards", "histogram_bins"},
-        {"axes", "executors", "chunk_tables", "chunk_trainer"},
+        {"run_facts", "axes", "executors", "chunk_tables", "chunk_trainer"},
         {"grid", "store", "chunk_timing"},
         {"run_page", "compaction"},
         {"results"},

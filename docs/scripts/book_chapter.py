@@ -10,6 +10,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from init_bench.reproduction.result import summary_of
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results" / "book"
 CHAPTER = HERE.parent / "book.md"
@@ -33,7 +35,7 @@ def chapter() -> str:
         verdict=lambda name: row(name)["verdict"],
         second=second,
         claims=claims.to_dict("records"),
-        held=int((claims["verdict"] == "holds").sum()),
+        summary=summary_of(claims),
         seeds=int(claims["seeds"].max()),
         steps=int(claims["steps"].max()),
         chance=f"{math.log(CLASSES):.3g}",

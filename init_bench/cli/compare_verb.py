@@ -10,6 +10,7 @@ from init_bench.cli import completion
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import AsJson, Device, seed_count
 from init_bench.cli.verb_output import end_if_failed, print_text, say, stoppable
+from init_bench.words import counted
 
 
 def compare(
@@ -25,7 +26,10 @@ def compare(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the runs, the table and the figure. Default: none is kept."),
+        typer.Option(
+            help="Folder for the runs, the table and the figure; a comparison that is there is "
+            "replaced, its runs are kept. Default: nothing is kept."
+        ),
     ] = None,
     seeds: Annotated[
         str | None,
@@ -52,17 +56,27 @@ def compare(
     """
     check_inits(names or ())
     chosen = None if seeds is None else seed_count(seeds)
+    from init_bench.comparison.page import trained_by, trained_in
     from init_bench.comparison.pipeline import compare as compare_inits
 
+    earlier = trained_in(out) if out else {}
     axes: dict[str, Any] = {"activation": activation, "lr": lr, "width": width, "depth": depth}
     with stoppable() if out else nullcontext():
         result = compare_inits(
             *(names or ()), out=out, seeds=chosen, device=device, steps=steps, **axes
         )
     print(result.to_json()) if as_json else print_text(str(result))
+    if earlier and earlier != trained_by(result.table):
+        say(f"replaced the comparison that {out} held ({_listed(earlier)}); its runs are kept")
     if out:
         say(f"Tables and figures: {out}")
     end_if_failed(result.failures)
     if result.errors:
         say("failed:\n  " + "\n  ".join(result.errors))
         raise typer.Exit(1)
+
+
+def _listed(trained: dict[str, str]) -> str:
+    """Return the first pair with what it trained, and how many more there are."""
+    (pair, setting), *others = trained.items()
+    return f"{pair}: {setting}" + f", and {counted(len(others), 'more pair')}" * bool(others)

@@ -1,6 +1,7 @@
 """Run the verbs about a model of the user's: diagnose, recommend, coord-check."""
 
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,6 +87,9 @@ def diagnose(
             print_text(f"{name}\n{one}\n")
         for path in one.save(out, name) if out else ():
             say(f"wrote {path}")
+    if not as_json:
+        has_classes = not any(math.isnan(one.loss) for one in results.values())
+        print_text(_random_data("diagnose", has_classes=has_classes))
     if strict and not all(one.healthy for one in results.values()):
         raise typer.Exit(1)
 
@@ -193,7 +197,13 @@ def _print_ranking(result: "Recommendation") -> None:
 
     print(result.summary)
     print_frame(result.ranking)
-    print("\n".join([MEANING, *result.notes]))
+    print("\n".join([MEANING, *result.notes, _random_data("recommend")]))
+
+
+def _random_data(function: str, *, has_classes: bool = True) -> str:
+    """Say that no data of the user's were measured, and which function takes them."""
+    drawn = "random inputs and random classes" if has_classes else "random inputs"
+    return f"Measured on {drawn}; in Python, init_bench.{function} takes your data."
 
 
 def _tables(diagnosis: "Diagnosis") -> "list[pd.DataFrame]":

@@ -21,7 +21,7 @@ from init_bench.cli.verb_output import end_if_failed, print_frame, print_json, r
 from init_bench.errors import InitBenchError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from init_bench.training.results import Results
 
 MANY_CELLS = 1_000_000
 """A grid of more cells is run only if the caller says so."""
@@ -80,21 +80,20 @@ def run(
     if as_json:
         print_json(records(results.table))
     else:
-        _print_run(results.table, folder)
+        _print_run(results, folder)
     say_page(folder)
     end_if_failed(results.failures)
 
 
-def _print_run(summary: "pd.DataFrame", folder: Path) -> None:
+def _print_run(results: "Results", folder: Path) -> None:
     """Print the summary of a run and where its tables are."""
     from init_bench.training.chunks import CHUNK_CELLS
-    from init_bench.training.results import MEANING
 
-    if summary.empty:
+    if results.cells.empty:
         print(
             f"this share is empty: the grid has fewer chunks (of up to {CHUNK_CELLS} cells) than "
             f"shares; use fewer shares. Tables: {folder}"
         )
         return
-    print_frame(summary)
-    print(f"{MEANING}\nTables: {folder}")
+    print_frame(results.table)
+    print(f"{results.meaning}\nTables: {folder}")

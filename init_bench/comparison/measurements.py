@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from init_bench.comparison.pairs_from_names import Pair
+from init_bench.training.tables import LAST_STEPS
 
 DRAWS = 20
 """Weights drawn from each initializer and shape; tests of weights as units have this n."""
@@ -63,7 +64,7 @@ DEFINITIONS = {
     "mean of a": f"(mean - stated mean) / stated std, {_AGAINST}",
     "variance of a": f"variance about the stated mean / the stated, {_AGAINST}",
     "same start": "share of seeds whose networks start from the same bits in every parameter",
-    "final loss": f"mean loss of the last 50 steps, {_PAIRED}",
+    "final loss": f"mean loss of the last {LAST_STEPS} steps, of all if there are fewer; {_PAIRED}",
     "mean loss": f"area under the loss curve / steps, {_PAIRED}",
     "diverged": "share of seeds that diverged, a - b; p: exact McNemar test over seeds",
     "time": f"median time of a fill, a / b, median over {TURNS} rounds of {FILLS} fills of each "

@@ -88,6 +88,18 @@ def report_of_folder(folder: Path) -> str:
     return report(table, verdicts, curves, run.cells[run.cells["key"].isin(keys)], run.manifest)
 
 
+def trained_in(folder: Path) -> dict[str, str]:
+    """Return what the comparison stored in ``folder`` trained, as ``trained_by``; empty if none."""
+    path = folder / TABLE
+    return trained_by(pd.read_parquet(path)) if path.is_file() else {}
+
+
+def trained_by(table: pd.DataFrame) -> dict[str, str]:
+    """Return the network, steps and seeds of each pair, in words."""
+    rows = table[table["question"] == "training"]
+    return dict(zip(rows["pair"], rows["setting"], strict=True))
+
+
 def _keys(folder: Path, table: pd.DataFrame, cells: pd.DataFrame) -> set[str]:
     """Return the keys of the comparison's cells; an older folder names its initializers alone."""
     if (folder / RUNS).is_file():
@@ -131,9 +143,10 @@ def _measured(table: pd.DataFrame, pair: str) -> list[str]:
 
 
 def _severity(verdict: str) -> str:
+    """Return the mark of a verdict: a difference is no fault."""
     if verdict.startswith("the same"):
         return "ok"
-    return "fails" if verdict.startswith("differs") else "watch"
+    return "differs" if verdict.startswith("differs") else "watch"
 
 
 def _answer(verdicts: Mapping[str, str], lines: Mapping[str, str]) -> str:

@@ -50,7 +50,8 @@ def compare(
         names: specs of initializers. Several: every two of them are compared; one: it is
             compared with its counterpart in torch; none: all that have a counterpart are.
         out: folder for the runs and for what ``Comparison.save`` writes; a second call there
-            trains only what is missing. ``None``: nothing is kept.
+            trains only what is missing, and replaces an earlier comparison. ``None``: nothing is
+            kept.
         seeds: a count, for seeds 0 … count - 1, or the seeds themselves. A sign-flip test of n
             seeds has no p below 2/2ⁿ, so 5 seeds can never show a difference at 0.05; ``None``
             is 10, or as many as Holm's adjustment needs for the number of pairs. ``"auto"`` begins

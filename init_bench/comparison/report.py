@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from init_bench.comparison.measurements import DRAW_ALPHA, TRAIN_ALPHA, TURNS
 from init_bench.comparison.pair_verdicts import Record, records, unit_of
 from init_bench.figures.export import scrolled_svg_of
+from init_bench.training.tables import LAST_STEPS
 
 _CONFIDENCE = "95 % for training, 96 % for speed, 99.9 % for draws."
 
@@ -23,8 +24,8 @@ LEGEND = {
     f"below {DRAW_ALPHA:g} for draws, below {TRAIN_ALPHA:g} for training.",
     ", look ": "Look k of K: seeds were added where no difference showed; each look takes 1/K of "
     "that limit.",
-    "loss": "Final loss: mean of the last 50 steps. Mean loss: mean of all steps. Both: mean over "
-    "seeds.",
+    "loss": f"Final loss: mean of the last {LAST_STEPS} steps, of all if there are fewer. Mean "
+    "loss: mean of all steps. Both: mean over seeds.",
     "shape": "Shapes: weights with outputs x inputs [x kernel], such as 256x64: 256 outputs, 64 "
     "inputs.",
 }

@@ -59,13 +59,13 @@ def answer(verdicts: pd.DataFrame, weights: pd.DataFrame) -> str:
 
 
 def size(name: str, profile: pd.DataFrame, weights: pd.DataFrame) -> str:
-    """Return the model's class and how many layers were measured."""
-    layers = profile["layer"].drop_duplicates()
+    """Return the model's class, how many layer calls were measured, and of how many matrices."""
+    calls = profile.loc[profile["step"] == profile["step"].min(), "layer"]
     matrices = weights[weights["shape"].map(len) > 1]
-    number = layers.isin(matrices["layer"]).sum()
+    number = calls.drop_duplicates().isin(matrices["layer"]).sum()
     return (
-        f"{name}: {counted(len(layers), 'layer')} (normalizations and nonlinearities included), "
-        f"{number} with a weight matrix."
+        f"{name}: {counted(len(calls), 'layer call')} (normalizations and nonlinearities "
+        f"included), {counted(number, 'layer')} with a weight matrix."
     )
 
 

@@ -111,9 +111,7 @@ def symmetry(
         left, right = canvas.subplots(1, 2)
         for position, (init, part) in enumerate(mean.groupby("init", sort=False)):
             line = line_of(str(init), position)
-            # Two inits that both stay at 1 would hide each other: the sizes differ.
-            size = 10 if line["linestyle"] == (0, (4, 2)) else 5
-            left.plot(part["step"], part["distinct"], label=label_of(str(init)), ms=size, **line)
+            left.plot(part["step"], part["distinct"], label=label_of(str(init)), ms=6, **line)
         left.set(yscale="log", xlabel="step", ylabel="distinct units (most of any hidden layer)")
         left.set_title("how many hidden units differ", fontsize=10)
         left.set_ylim(0.8, 1.5 * mean["distinct"].max())

@@ -110,7 +110,10 @@ def _legend_of(steps_drawn: list[pd.DataFrame], verdicts: pd.DataFrame) -> str:
     if (shown["severity"] == "watch").any():
         said += " Filled marker, not shaded: a layer to watch."
     if drawn["layer"].str.contains(":").any():
-        said += " Names with a colon, as in fc1:relu, are functions called after that layer."
+        said += (
+            " A name with a colon, as in block:relu or :relu, is a function called in the forward "
+            "of the module before the colon, or of the model."
+        )
     if bool((drawn[["sample_std", "gradient"]] < FLOOR).any(axis=None)):
         said += f" What is below {FLOOR:g}, 0 too, is drawn there."
     return said

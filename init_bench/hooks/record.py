@@ -4,10 +4,10 @@ import html
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -196,8 +196,28 @@ class Record:
         )
 
 
-@contextmanager
-def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) -> Iterator[Record]:
+class CaptureBlock(AbstractContextManager[Record]):
+    """What ``with capture(model) as record:`` enters; it has no ``Record`` of its own to ask."""
+
+    def __init__(self, block: AbstractContextManager[Record]) -> None:
+        self._block = block
+
+    def __enter__(self) -> Record:
+        return self._block.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._block.__exit__(*error)
+
+    if not TYPE_CHECKING:  # a type checker says by itself that there is no such name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"capture(model) has no {name!r}: write 'with ib.capture(model) as record:', run "
+                "the model in the block, and ask record"
+            )
+
+
+def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) -> CaptureBlock:
     """Record the statistics of every layer of ``model`` that runs inside the block.
 
     A layer is a module inside which no other ran: one without children, or one that does its
@@ -234,6 +254,11 @@ def capture(model: nn.Module, *, keep: bool = False, histogram: bool = False) ->
         >>> record.table()["kind"].tolist()
         ['pre_activation', 'weight', 'gradient', 'activation', 'gradient']
     """
+    return CaptureBlock(_capture(model, keep=keep, histogram=histogram))
+
+
+@contextmanager
+def _capture(model: nn.Module, *, keep: bool, histogram: bool) -> Iterator[Record]:
     check_is_module(model)
     view = ModelView(model)
     with track(view, keep=keep, histogram=histogram) as tracker:

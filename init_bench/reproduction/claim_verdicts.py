@@ -22,8 +22,8 @@ COLUMNS = (
 )
 
 
-NOT_IN_PAPER = "(not in the paper)"
-"""Ends the statement of a claim that is ours: it is counted apart."""
+NOT_IN_PAPER, NOT_IN_BOOK = "(not in the paper)", "(not in the book)"
+"""End the statement of a claim that is ours: it is counted apart."""
 
 
 @dataclass(frozen=True)

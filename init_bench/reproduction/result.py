@@ -13,7 +13,7 @@ from init_bench.figures import claim_verdicts
 from init_bench.figures.claim_list import number_of
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
-from init_bench.reproduction.claim_verdicts import NOT_IN_PAPER
+from init_bench.reproduction.claim_verdicts import NOT_IN_BOOK, NOT_IN_PAPER
 from init_bench.words import counted
 
 SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "threshold", "note")
@@ -23,7 +23,7 @@ SHOWN = ("verdict", "figure", "statement", "value", "ci_low", "ci_high", "thresh
 def summary_of(claims: pd.DataFrame) -> str:
     """Return how many claims hold, how many do not, and how many are undecided.
 
-    Those that are not in the paper are counted apart.
+    Those that are not in the paper or book are counted apart.
 
     Example:
         >>> claims = pd.DataFrame({
@@ -34,10 +34,13 @@ def summary_of(claims: pd.DataFrame) -> str:
     """
     if claims.empty:
         return _counted([], "claims ")
-    is_ours = claims["statement"].str.endswith(NOT_IN_PAPER)
+    is_ours = claims["statement"].str.endswith((NOT_IN_PAPER, NOT_IN_BOOK))
     own, ours = (list(claims.loc[rows, "verdict"]) for rows in (~is_ours, is_ours))
     said = _counted(own, "claims ")
-    return f"{said} Not in the paper: {_counted(ours)}" if ours else said
+    if not ours:
+        return said
+    source = "book" if claims["statement"].str.endswith(NOT_IN_BOOK).any() else "paper"
+    return f"{said} Not in the {source}: {_counted(ours)}"
 
 
 def _counted(verdicts: list[str], what: str = "") -> str:

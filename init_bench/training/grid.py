@@ -18,7 +18,7 @@ from init_bench.models import SHAPING, factory_of, takes
 from init_bench.training import axes as axis
 from init_bench.training.axes import Axis, GridAxes, OneOrMany
 from init_bench.training.cell import AXES, Cell
-from init_bench.training.engine.optimizers import OPTIMIZERS
+from init_bench.training.engine.optimizers import unread_settings
 
 __all__ = ["Grid", "GridAxes", "OneOrMany", "read_grid"]
 
@@ -154,9 +154,7 @@ class Grid(BaseModel):
 
 def _idle_axes(model: str, optimizer: str) -> dict[str, Any]:
     """Return the defaults of the axes that cannot change a cell of this model and optimizer."""
-    read_by_some = {name for each in OPTIMIZERS.values() for name in each.reads}
-    idle = set(SHAPING) - takes(factory_of(model))
-    idle |= read_by_some - set(OPTIMIZERS[optimizer].reads)
+    idle = set(SHAPING) - takes(factory_of(model)) | unread_settings(optimizer)
     return {f.name: f.default for f in fields(Cell) if f.name in idle}
 
 

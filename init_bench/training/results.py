@@ -28,19 +28,11 @@ from init_bench.training.folder_format import folder_of_run
 from init_bench.training.histogram_bins import bins_of
 from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
 from init_bench.training.store import Store
-from init_bench.training.tables import LAST_STEPS, TABLES
+from init_bench.training.tables import TABLES, averaged_steps
 from init_bench.words import counted
 
 ALWAYS_SHOWN = ("init", "activation", "lr")
 """Axes that the summary table names even if they have one value."""
-
-
-MEANING = (
-    "cells: training runs of the row, one per seed; diverged: how many of them diverged; "
-    f"final_loss: mean of the last\n{LAST_STEPS} steps and of the seeds; loss_sd: its standard "
-    "deviation over seeds; test_accuracy: mean over seeds."
-)
-"""Explanation below the printed table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,6 +181,15 @@ class Results:
             test_accuracy=("test_accuracy", "mean"),
         ).reset_index()
 
+    @property
+    def meaning(self) -> str:
+        """Say what the columns of ``table`` are."""
+        return (
+            "cells: training runs of the row, one per seed; diverged: how many of them diverged; "
+            f"final_loss: mean of the last\n{averaged_steps(self.cells['steps'])} steps and of the "
+            "seeds; loss_sd: its standard deviation over seeds; test_accuracy: mean over seeds."
+        )
+
     def figure(self, *, classes: int | None = None) -> Figure:
         """Draw the loss over steps: a line per combination of axes, the mean over seeds.
 
@@ -243,11 +244,12 @@ class Results:
         if self.cells.empty:
             return self.summary
         table = self.table.to_string(index=False, float_format="{:.4g}".format)
-        return f"{self.summary}\n{table}\n{MEANING}\nTables: .cells, .curves, .layers, .histograms"
+        tables = "Tables: .cells, .curves, .layers, .histograms"
+        return f"{self.summary}\n{table}\n{self.meaning}\n{tables}"
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, float_format="{:.4g}".format)
-        return f"<p>{html.escape(self.summary)}</p>{table}<p>{html.escape(MEANING)}</p>"
+        return f"<p>{html.escape(self.summary)}</p>{table}<p>{html.escape(self.meaning)}</p>"
 
     def _frame(self, table: str) -> pd.DataFrame:
         """Return a table sorted by cells as ``cells`` is, then by step and layer."""

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from init_bench.training.cell import AXES
+from init_bench.training.engine.optimizers import unread_settings
 
 
 def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -21,7 +22,8 @@ def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]
         )
         facts["seeds"] = ", ".join(map(str, seeds[:20])) + (" …" if len(seeds) > 20 else "")
         facts |= {f"{name}": _values(cells[name]) for name in several}
-        fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in (*several, "seed")]
+        unread = set.intersection(*map(unread_settings, cells["optimizer"].unique()))
+        fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in {*several, "seed", *unread}]
         facts["the same in all"] = ", ".join(fixed)
     sums = manifest.get("dataset_sha256", {})
     facts |= {f"data {name}": f"SHA-256 {value}" for name, value in sums.items()}

@@ -17,6 +17,16 @@ LAST_STEPS = 50
 """``final_loss`` is the mean loss of this many last steps: one minibatch alone is noise."""
 
 
+def averaged_steps(steps: Iterable[int]) -> str:
+    """Return how many last steps ``final_loss`` averages in runs of so many steps.
+
+    Example:
+        >>> averaged_steps([2000]), averaged_steps([20, 500, 2000])
+        ('50', '20 or 50')
+    """
+    return " or ".join(map(str, sorted({min(LAST_STEPS, count) for count in steps})))
+
+
 _NAMES = {
     **dict.fromkeys(AXES, pa.string()),
     **dict.fromkeys(("width", "depth", "batch_size", "steps", "seed"), pa.int64()),

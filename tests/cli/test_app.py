@@ -360,6 +360,12 @@ def test_the_old_name_of_capture_at_warns() -> None:
         assert "Step 1: " in _cli(*words, cwd=Path(SOURCE)).stdout
 
 
+def test_recommend_says_that_the_data_are_random() -> None:
+    words = ("--input", "16,30", "--init", "zeros", "--seeds", "3")
+    done = _cli("recommend", A_MODEL, *words, cwd=Path(SOURCE))
+    assert done.stdout.splitlines()[-1].startswith("Measured on random inputs and random classes;")
+
+
 @pytest.mark.slow
 def test_recommend_ranks_and_writes(tmp_path: Path) -> None:
     words = ("recommend", A_MODEL, "--input", "16,30", "--init", "zeros", "--init", "he_normal")
@@ -432,6 +438,16 @@ def of_nothing() -> nn.Module:
 def of_width(width: int) -> nn.Module:
     """Return a classifier of 5 inputs and 3 classes."""
     return nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, 3))
+
+
+def test_compare_says_which_comparison_of_the_folder_it_replaces(tmp_path: Path) -> None:
+    small = ("--steps", "2", "--width", "8", "--depth", "2", "--seeds", "2", "--out", "run")
+    said = [
+        _cli("compare", "he_normal", other, *small, cwd=tmp_path).stderr
+        for other in ("zeros", "zeros", "ones")
+    ]
+    assert ["replaced" in text for text in said] == [False, False, True]
+    assert "replaced the comparison that run held (he_normal vs zeros: mnist mlp" in said[2]
 
 
 def test_compare_names_all_unknown_initializers_at_once() -> None:

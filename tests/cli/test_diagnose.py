@@ -110,13 +110,26 @@ def test_the_rate_of_the_updates_is_the_one_asked_for() -> None:
 def test_indices_for_an_embedding_are_described_by_their_type() -> None:
     done = diagnose("user_words:net", "--input", "8,12:int64")
     assert done.returncode == 0
-    assert done.stdout.startswith("as built\n") and "Sequential: 2 layers" in done.stdout
+    assert done.stdout.startswith("as built\n") and "Sequential: 2 layer calls" in done.stdout
 
 
 def test_a_model_that_does_not_run_on_its_input_leaves_no_folder(tmp_path: Path) -> None:
     out = tmp_path / "new"
     assert diagnose(f"{HERE}:sound", "--input", "16,7", "--out", str(out)).returncode == 2
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((f"{HERE}:sound", "--input", "16,30"), "random inputs and random classes; in Python"),
+        ((f"{HERE}:sound", "--input", "4,4,30"), "random inputs; in Python"),
+    ],
+    ids=["logits", "no logits"],
+)
+def test_the_answer_says_that_the_data_are_random(words: tuple[str, ...], said: str) -> None:
+    assert f"Measured on {said}, init_bench.diagnose takes" in diagnose(*words).stdout
+    assert "Measured on" not in diagnose(*words, "--json").stdout
 
 
 def test_rates_print_the_window_and_as_json_a_row_per_rate() -> None:

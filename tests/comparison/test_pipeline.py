@@ -151,6 +151,11 @@ def test_each_part_of_the_page_explains_the_words_that_it_shows(differing: ib.Co
     assert "\ntraining: final loss a: " in verdicts
 
 
+def test_a_difference_is_not_marked_as_a_failure(differing: ib.Comparison) -> None:
+    page = page_of(differing.table, differing.verdicts, pd.DataFrame(), pd.DataFrame(), {})
+    assert '<li class="differs">' in page
+
+
 def test_seeds_may_be_named_one_by_one() -> None:
     found = ib.compare("he_normal", "zeros", **SMALL, **QUIET, seeds=[3, 8])
     assert set(found.outcomes["seed"]) == {3, 8}

@@ -155,15 +155,41 @@ def test_a_parameter_of_the_model_itself_has_a_place_in_words() -> None:
         assert_healthy(Scaled(), *batch(), allow="dead_units")
 
 
-def test_the_headline_counts_layers_and_those_with_weights() -> None:
+def test_the_headline_counts_layer_calls_and_layers_with_weights() -> None:
     said = (
-        "Sequential: 11 layers (normalizations and nonlinearities included), "
-        "6 with a weight matrix."
+        "Sequential: 11 layer calls (normalizations and nonlinearities included), "
+        "6 layers with a weight matrix."
     )
     found = ib.diagnose(sound(), *batch())
     assert str(found).splitlines()[0] == f"{found.summary} {said} Loss: {found.loss:#.3g}."
     without = ib.diagnose(sound(), batch()[0])
     assert str(without).splitlines()[0] == f"{without.summary} {said}"
+
+
+class Reusing(nn.Module):
+    """Calls one function and one module several times, as residual blocks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2, self.relu = nn.Linear(30, 30), nn.Linear(30, 4), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(2):
+            x = nn.functional.tanh(self.relu(self.fc1(x)))
+        out: Tensor = self.fc2(x)
+        return out
+
+
+def test_each_call_of_a_layer_that_is_reused_counts_once_however_many_steps() -> None:
+    found = ib.diagnose(
+        Reusing(),
+        *batch(),
+        capture_at=(0, 2),
+        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
+    )
+    assert (found.profile["step"] == 0).sum() == 7
+    assert "Reusing: 7 layer calls" in found.headline
+    assert "2 layers with a weight matrix" in found.headline
 
 
 def test_json_is_json_without_nan() -> None:

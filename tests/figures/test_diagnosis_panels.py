@@ -66,6 +66,13 @@ def test_a_zero_is_drawn_at_the_foot_and_that_is_said() -> None:
     assert "below 1e-12, 0 too, is drawn there" in said_below(drawn(zero))
 
 
+def test_a_function_is_said_to_be_called_by_the_module_before_the_colon() -> None:
+    words = "called in the forward of the module before the colon, or of the model"
+    profile = profile_frame()
+    assert words not in said_below(drawn(profile))
+    assert words in said_below(drawn(profile.replace({"layer": {"act1": ":relu"}})))
+
+
 def said_below(figure: Figure) -> str:
     return figure.get_supxlabel().replace("\n", " ")
 

@@ -504,6 +504,11 @@ def test_symmetry_draws_the_most_distinct_units_of_any_layer() -> None:
     assert_lines_are(figure.axes[0], most.groupby(["init", "step"]).mean())
 
 
+def test_markers_of_symmetry_are_of_one_size() -> None:
+    figure = figures.symmetry(distinct_frame(), loss_frame(), caption="")
+    assert len({line.get_markersize() for line in figure.axes[0].lines}) == 1
+
+
 @pytest.mark.parametrize(("position", "activation"), [(0, "relu"), (1, "tanh")])
 @pytest.mark.parametrize(
     ("draw", "make_frame", "depth", "column"),

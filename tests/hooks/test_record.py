@@ -307,3 +307,8 @@ def test_ranks_of_gradients_are_known_after_each_backward_pass_inside_the_block(
             model(torch.randn(8, 5)).square().sum().backward()
             table = record.table()
             assert table.loc[table["kind"] == "gradient", "effective_rank"].notna().all()
+
+
+def test_a_capture_without_its_block_says_how_to_write_one() -> None:
+    with pytest.raises(AttributeError, match=r"no 'table': write 'with ib\.capture\(model\) as"):
+        capture(nn.Linear(2, 3)).table()  # type: ignore[attr-defined]

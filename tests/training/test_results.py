@@ -36,6 +36,12 @@ def test_results_print_a_summary_and_no_keys(results: ib.Results) -> None:
     assert "cells: " in printed and "loss_sd: " in results._repr_html_()
 
 
+def test_the_final_loss_is_said_to_average_as_many_steps_as_were_run(results: ib.Results) -> None:
+    assert f"mean of the last\n{AXES['steps']} steps" in repr(results)
+    more = results.cells.assign(steps=2000)
+    assert "mean of the last\n50 steps" in ib.Results(more, results.store).meaning
+
+
 def test_the_table_has_a_row_per_combination_and_averages_seeds(results: ib.Results) -> None:
     table = results.table
     assert table["cells"].tolist() == [2, 2, 2, 2]

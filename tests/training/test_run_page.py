@@ -106,6 +106,17 @@ def test_seeds_versions_and_the_command_are_told(several: ib.Results) -> None:
     assert command_of({}) == ""
 
 
+@pytest.mark.parametrize(
+    ("optimizers", "is_listed"), [(["sgd", "adam"], False), (["sgd", "momentum"], True)]
+)
+def test_only_settings_that_an_optimizer_reads_are_listed(
+    tmp_path: Path, optimizers: list[str], is_listed: bool
+) -> None:
+    results = trained(tmp_path / "run", optimizer=optimizers)
+    fixed = facts_of(results.cells, results.manifest)["the same in all"]
+    assert ("momentum" in fixed) == is_listed and "lr 0.01" in fixed
+
+
 def test_theory_stands_beside_the_measurement_where_it_covers_the_network(
     several: ib.Results,
 ) -> None:

@@ -131,11 +131,13 @@ class RateWindow:
         if self.low == self.high:
             where = f"of {self.low:.2g}{lower}{higher}"
         narrow = self.decades <= NEXT_TO_NONE and not lower and not higher
-        head = "Next to no window of rates:" if narrow else "Window of rates:"
+        head = "Next to no window of rates" if narrow else "Window of rates"
+        inside = tried[self.trials.loc[tried.index, "in_window"]].map("{:.2g}".format)
         return (
-            f"{head} {self.optimizer} learns within {self.horizon} steps at rates {where} "
-            f"({self.decades:.1f} of the {math.log10(most / least):.1f} decades from {least:.2g} "
-            f"to {most:.2g}). {self._tried()}"
+            f"{head}: judging by short trials at {' and '.join(inside)}, {self.optimizer} learns "
+            f"within {self.horizon} steps at rates {where} ({self.decades:.1f} of the "
+            f"{math.log10(most / least):.1f} decades from {least:.2g} to {most:.2g}). "
+            f"{self._tried()}"
         )
 
     def _tried(self) -> str:

@@ -76,6 +76,9 @@ def _cell(value: Any) -> tuple[str, str]:
 
 
 def list_section(items: Sequence[tuple[str, str, str]], *, title: str, lead: str = "") -> Section:
-    """Return a list of findings: severity (``bad``, ``watch``, ``ok``), head and text of each."""
+    """Return a list of findings: severity, head and text of each.
+
+    Severities ``bad``, ``watch`` and ``ok`` have a mark of their own, all others a neutral one.
+    """
     entries = [{"severity": severity, "head": head, "text": text} for severity, head, text in items]
     return Section(kind="list", title=title, lead=lead, content={"findings": entries})

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from init_bench import figures
 from init_bench.reproduction.book.quantities import gradient_profile, rows_of
-from init_bench.training.tables import LAST_STEPS
+from init_bench.training.tables import averaged_steps
 
 Frames = dict[str, pd.DataFrame]
 """Tables by name; see ``pipeline``."""
@@ -57,7 +57,8 @@ def _after_update(frames: Frames) -> str:
         rows = rows_of(frames["loss_after"], init, "relu")
         before, after = rows["before"].mean(), rows["after"].mean()
         parts.append(f"{init} has {before:.3f} before and {after:.3f} after")
-    return f"Over the last {LAST_STEPS} steps {', '.join(parts)}."
+    steps = averaged_steps([frames["curves"]["step"].max() + 1])
+    return f"Over the last {steps} steps {', '.join(parts)}."
 
 
 def _draw_symmetry(frames: Frames) -> Figure:

@@ -64,7 +64,7 @@ def _failures(claims: pd.DataFrame) -> str:
     failed = claims.loc[claims["verdict"] == "does not hold", "statement"]
     if not 0 < len(failed) <= NAMED_FAILURES:
         return ""
-    return f" {'These do' if len(failed) > 1 else 'This does'} not: {'; '.join(failed)}."
+    return f" Not so: {'; '.join(failed)}."
 
 
 def _histograms(path: Path) -> list[Section]:

@@ -14,7 +14,7 @@ from init_bench.figures.export import images_of
 from init_bench.files import write_atomic, write_files
 from init_bench.hooks.record import capture
 from init_bench.models import mlp
-from init_bench.reproduction.book.claims import CLAIMS, RATES
+from init_bench.reproduction.book.claims import CLAIMS, RATE_SEEDS, RATES
 from init_bench.reproduction.book.figures import EQUAL, FIGURES, THREE, BookFigure, Frames
 from init_bench.reproduction.book.initial_activations import measure_initial_activations
 from init_bench.reproduction.book.loss_after_update import first_noted, losses_around_updates
@@ -31,10 +31,6 @@ from init_bench.training.store import Store
 
 NOTED = ("lecun_normal", "he_normal")
 """Initializers whose losses after the update are noted as well, with ReLU."""
-
-
-RATE_SEEDS = 3
-"""Seeds of the runs at other learning rates than the book's, at most."""
 
 
 FILES = {"histograms": "histograms", "initial_layers": "look", "loss_after": "loss_after_update"}

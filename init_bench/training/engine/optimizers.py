@@ -18,7 +18,7 @@ from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.training.cell import Cell
 from init_bench.training.engine.update_rule import Axis, UpdateRule, accumulate
 
-__all__ = ["OPTIMIZERS", "Axis", "Optimizer", "UpdateRule", "accumulate"]
+__all__ = ["OPTIMIZERS", "Axis", "Optimizer", "UpdateRule", "accumulate", "unread_settings"]
 
 
 class SGD(UpdateRule):
@@ -220,3 +220,16 @@ OPTIMIZERS: dict[str, Optimizer] = {
     ),
 }
 """Optimizers by the name that a grid gives them."""
+
+
+def unread_settings(name: str) -> set[str]:
+    """Return the settings that other optimizers read and this one does not; none if it is unknown.
+
+    Example:
+        >>> unread_settings("sgd"), unread_settings("momentum")
+        ({'momentum'}, set())
+    """
+    if name not in OPTIMIZERS:
+        return set()
+    read_by_some = {setting for each in OPTIMIZERS.values() for setting in each.reads}
+    return read_by_some - set(OPTIMIZERS[name].reads)

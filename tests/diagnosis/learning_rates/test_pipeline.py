@@ -92,6 +92,8 @@ def test_the_answer_tells_what_was_tried_from_what_is_inferred() -> None:
     assert inferred and not tried.all()
     said = f"{tried.sum()} of {len(tried)} rates were tried. {inferred} more in the window"
     assert said in window.summary
+    below, top = window.trials.loc[tried & window.trials["in_window"], "lr"]
+    assert f"judging by short trials at {below:.2g} and {top:.2g}, sgd learns" in window.summary
     all_tried = replace(window, trials=window.trials.assign(steps=5))
     assert f"{len(tried)} of {len(tried)} rates were tried." in all_tried.summary
     assert "inferred" not in all_tried.summary

@@ -299,6 +299,19 @@ def test_a_table_is_sorted_filtered_and_downloaded(run: Opened) -> None:
     assert lines[0].startswith("init,activation,lr,seed") and len(lines) == 5
 
 
+def test_the_toolbar_of_a_figure_covers_its_title_only_while_it_is_used(
+    browser: Any, run_page: Path
+) -> None:
+    touch = browser.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT}, has_touch=True)
+    touch.goto(run_page.as_uri())
+    plot = touch.locator("#loss-curves .plot")
+    toolbar = plot.locator(".modebar-container")
+    assert toolbar.evaluate("(bar) => getComputedStyle(bar).opacity") == "0"
+    plot.hover()
+    assert toolbar.evaluate("(bar) => getComputedStyle(bar).opacity") == "1"
+    touch.close()
+
+
 def test_the_theme_follows_the_system_and_the_button(run: Opened) -> None:
     found = run
     ground = "getComputedStyle(document.body).backgroundColor"

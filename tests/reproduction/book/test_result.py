@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from init_bench.errors import InitBenchError
@@ -23,6 +24,14 @@ def test_the_summary_counts_the_claims_that_hold(book: Book) -> None:
     text = str(book)
     assert text.count("HOLDS") == 2 and "(threshold 0.315 to 0.325; 1 seed)" in text
     assert text.endswith(f"2 of 2 claims hold. Tables and figures: {book.folder}")
+
+
+def test_claims_that_are_not_in_the_book_are_counted_apart(book: Book) -> None:
+    ours = book.claims.assign(statement="it is 3 (not in the book)", verdict="does not hold")
+    both = Book(pd.concat([book.claims, ours], ignore_index=True), book.folder)
+    counted = "2 of 2 claims hold. Not in the book: 0 of 2 hold, 2 do not."
+    assert both.summary == counted
+    assert f"{counted} Not so: it is 3 (not in the book)" in both.report()
 
 
 def test_the_figure_has_a_row_per_claim_with_its_number(book: Book) -> None:
