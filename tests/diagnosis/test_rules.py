@@ -63,7 +63,7 @@ def test_every_rule_says_what_it_measures_and_what_helps(rule: Rule) -> None:
 def test_the_names_are_those_of_the_contract() -> None:
     assert set(verdict_names()) == {
         "vanishing_signal", "exploding_signal", "saturated", "dead_units", "collapsed",
-        "symmetric", "vanishing_gradient", "exploding_gradient", "nonfinite",
+        "symmetric", "vanishing_gradient", "exploding_gradient", "nonfinite", "one_sided",
     }  # fmt: skip
 
 
@@ -101,6 +101,35 @@ def test_a_bias_that_kills_is_found_at_its_layer(layer: str) -> None:
     model = sound()
     model.get_submodule(layer).bias.data.fill_(-10)  # type: ignore[operator]
     assert starts(looked_at(model))[0] == (layer, "dead_units")
+
+
+def kinked(activation: nn.Module, *, units: int = 64, bias: float = 0.0) -> nn.Sequential:
+    """Return two hidden layers of he_normal, this the bias of the first."""
+    hidden = nn.Linear(30, units), activation, nn.Linear(units, units), activation
+    model = nn.Sequential(*hidden, nn.Linear(units, 4))
+    initialize(model, "he_normal")
+    nn.init.constant_(hidden[0].bias, bias)
+    return model
+
+
+def one_sided(found: Diagnosis) -> list[str]:
+    return found.verdicts.query("verdict == 'one_sided'")["layer"].to_list()
+
+
+@pytest.mark.parametrize("bias", [-10.0, 4.0, 10.0])
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU(), nn.ReLU(inplace=True), nn.LeakyReLU(), nn.PReLU()]
+)
+def test_a_layer_on_one_side_of_the_kink_is_to_be_watched(
+    activation: nn.Module, bias: float
+) -> None:
+    found = looked_at(kinked(activation, bias=bias))
+    if isinstance(activation, nn.ReLU) and bias < 0:
+        assert starts(found)[0] == ("0", "dead_units")
+        return
+    watched = found.verdicts.iloc[1]
+    assert found.healthy and watched["verdict"] == "one_sided", str(found)
+    assert watched["layer"] == "0" and watched["value"] > 0.99 and "bias 0" in watched["advice"]
 
 
 @pytest.mark.parametrize("layer", ["fc1", "fc3", "fc5"])
@@ -218,6 +247,45 @@ def test_a_nonlinearity_called_as_a_function_is_judged_as_a_module_is(
     pd.testing.assert_frame_equal(found[["verdict", "value"]], expected[["verdict", "value"]])
     in_front = [f"layers.{layer.replace('act', 'fc')}" for layer in expected["layer"]]
     assert found["layer"].tolist() == in_front
+
+
+def test_a_function_on_one_side_of_its_kink_is_judged_as_a_module_is() -> None:
+    twin = sound()
+    twin.get_submodule("fc1").bias.data.fill_(10)  # type: ignore[operator]
+    assert one_sided(looked_at(Called(twin, "relu"))) == ["layers.fc1"]
+
+
+class Positive(nn.Module):
+    """Two ReLUs in a row, one behind a pooling, one behind a shortcut whose branch is 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.branch = nn.Conv2d(1, 32, 3, padding=1), nn.Conv2d(32, 32, 3, padding=1)
+        self.head = nn.Linear(32, 4)
+        initialize(self, "he_normal")
+        nn.init.zeros_(self.branch.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = torch.relu(torch.relu(self.stem(x)))
+        z = torch.relu(functional.max_pool2d(z, 5))
+        z = torch.relu(z + self.branch(z))
+        logits: Tensor = self.head(z.mean(dim=(2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize("samples", [2, 16])
+def test_values_that_are_positive_by_design_are_no_fault(samples: int) -> None:
+    x = torch.randn(samples, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    assert one_sided(diagnose(Positive(), x)) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_units_or_samples_on_one_side_by_chance_are_no_fault(seed: int) -> None:
+    x = 1 + 0.01 * torch.randn(2, 30, generator=torch.Generator().manual_seed(seed))
+    for units in (1, 3, 64):
+        model = kinked(nn.LeakyReLU(), units=units)
+        initialize(model, "he_normal", seed=seed)
+        assert one_sided(diagnose(model, x)) == []
 
 
 @pytest.mark.parametrize("learned", ["queries", "positions"])

@@ -1,5 +1,6 @@
 """Measure the units of a layer: how many are distinct, dead, saturated."""
 
+import numpy as np
 import pandas as pd
 
 from init_bench.diagnosis.evidence.collection import Evidence
@@ -9,6 +10,15 @@ from init_bench.diagnosis.measures.rows import (
     as_rows,
     normalizations,
 )
+
+PIECEWISE_LINEAR = ("relu", "leakyrelu", "prelu", "rrelu")
+"""Nonlinearities that are linear on either side of 0. Not hardtanh and relu6, which are linear
+between their kinks: small inputs are meant to be there."""
+
+
+FEWEST_UNITS = 16
+"""All of fewer units may lie on the same side by chance: those of one layer in 2^15 of 16."""
+
 
 SATURATED = 0.5
 """Share of a layer's activations above which it is to be watched: of 3 networks with no other
@@ -39,6 +49,25 @@ def dead_share(evidence: Evidence) -> pd.DataFrame:
     named = profile[["place", "index"]]
     named = named.where(called, named.shift(1)).rename(columns={"place": "layer"})
     return named.assign(value=died).dropna()
+
+
+def one_sided_share(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of a piecewise linear φ's values on one side of 0, at the layer before it.
+
+    It is the larger of the two sides, over units and samples. On neither side is what lies within
+    0.1 RMS of 0, the middle bin of the histogram, as all that a ReLU cuts. Judged is a φ whose
+    input is just what weights or a normalization return: after another ReLU, a pooling or a
+    shortcut it may be on one side by design.
+    """
+    profile, bins = evidence.profile, evidence.histograms
+    before = profile[profile["weight_gain"].notna() | normalizations(evidence)]
+    before = before[(before["sample_std"] > 0) & ~(before["units"] < FEWEST_UNITS)]
+    rows = activations_of(evidence)
+    kinked = rows[rows["module"].str.lower().str.replace("_", "").isin(PIECEWISE_LINEAR)]
+    taken, returned = ["input_std", "input_sample_std"], ["std", "sample_std"]
+    rows = kinked.merge(before, left_on=taken, right_on=returned, suffixes=("_of_kinked", ""))
+    sides = bins.groupby(["index", np.sign(bins["centre"])])["share"].sum().unstack()
+    return as_rows(rows, rows["index_of_kinked"].map(sides.reindex(columns=[-1, 1]).max(axis=1)))
 
 
 def saturated_share(evidence: Evidence) -> pd.DataFrame:

@@ -21,6 +21,7 @@ MARKS = {
     "collapsed": ("#56B4E9", "D"),
     "symmetric": ("#CC79A7", "P"),
     "dead_units": ("#000000", "X"),
+    "one_sided": ("#999933", "h"),
     "saturated": ("#E69F00", "s"),
 }
 """Color and marker of each verdict of ours in the figure, as matplotlib names them."""

@@ -1,10 +1,14 @@
-"""List the verdict rules about units: equal, dead, saturated; and attention that picks one key."""
+"""List the verdict rules about units: equal, dead, all on one side of 0, saturated.
+
+And about attention that picks one key.
+"""
 
 from init_bench.diagnosis.measures.units import (
     SATURATED,
     THROUGHOUT,
     dead_share,
     distinct_share,
+    one_sided_share,
     saturated_share,
     saturated_throughout,
 )
@@ -37,6 +41,16 @@ UNIT_RULES = (
         local=True,
         meaning="its units are constant over the samples",
         advice="the units are below 0 for every sample: bias 0, or a leaky nonlinearity",
+    ),
+    too_large(
+        "one_sided",
+        "share of the values on one side of 0, in a nonlinearity that is linear on either side",
+        one_sided_share,
+        0.99,  # a Gaussian input has it where its mean is 2.3 times its std
+        severity="watch",
+        meaning="the nonlinearity behind it is linear: nearly all its values are on one side of 0",
+        advice="two layers are then no more than one: bias 0, inputs centered at 0, weights drawn "
+        "around 0",
     ),
     too_large(
         "saturated",
