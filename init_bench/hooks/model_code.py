@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
 from init_bench.hooks.contraction import Contraction
+from init_bench.hooks.gates import GateCalls
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.layer_call import (
     LayerCall,
@@ -32,12 +33,14 @@ class ModelCode:
         uses: of the parameters and buffers.
         factors: constants by which signals are multiplied.
         attention: the attentions computed.
+        gates: inside a GLU, LSTM or GRU.
         products: with weights, of modules that have child modules.
     """
 
     def __init__(self, view: ModelView) -> None:
         self.uses = WeightUses({**dict(view.model.named_buffers()), **view.parameters})
         self.factors, self.attention = ConstantFactors(), AttentionCalls()
+        self.gates = GateCalls()
         self.scale_free: dict[nn.Module, bool] = {}
         self.view = view
         self.products: list[OwnProduct] = []
@@ -63,6 +66,7 @@ class ModelCode:
         self.factors.observe(function, args, output)
         name = getattr(function, "__name__", "")
         self.attention.observe(layer, name, args, kwargs, output)
+        self.gates.observe(name, args, kwargs, after=after)
         if found is None:
             return []
         if has_children(self.view.modules[layer]):
@@ -81,6 +85,9 @@ class ModelCode:
         if isinstance(module, nn.MultiheadAttention):
             with preserved_state(module):
                 self.attention.note_module(call.layer, module, *arguments)
+        if isinstance(module, nn.GLU | nn.LSTM | nn.GRU):
+            with preserved_state(module):
+                self.gates.note_module(call.index, module, *arguments)
         if module not in self.scale_free:
             self.scale_free[module] = self._normalizes(call, module, arguments, output)
         call.normalizes = self.scale_free[module]

@@ -52,6 +52,10 @@ ATTENTION = ("layer", "index", "largest", "entropy")
 """Columns of ``Evidence.attention``."""
 
 
+GATES = ("layer", "index", "gate", "bias", "opening")
+"""Columns of ``Evidence.gates``."""
+
+
 PRODUCTS = ("layer", "index", "gain", "input_sample_std")
 """Columns of ``Evidence.products``."""
 
@@ -78,6 +82,8 @@ class Evidence:
         loss: the loss, nan where none was asked for.
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
+        gates: a row per gate inside a GLU, LSTM or GRU: ``layer`` and ``index`` of the layer call
+            that makes it, ``gate``, ``bias`` and ``opening``, see ``hooks.gates.GateCall``.
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
@@ -96,6 +102,7 @@ class Evidence:
     output: dict[str, float]
     loss: float
     attention: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ATTENTION)))
+    gates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(GATES)))
     products: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PRODUCTS)))
     chance: float = math.nan
     loss_floor: float = math.nan
@@ -162,6 +169,7 @@ def _collect(
         output=signal | {"tensors": len(list(tensors_in(ran.output)))},
         loss=ran.loss.value,
         attention=_attention_table(tracker),
+        gates=_gate_table(tracker),
         products=_product_table(tracker),
         chance=chance,
         loss_floor=ran.loss.floor,
@@ -218,6 +226,13 @@ def _attention_table(tracker: LayerTracker) -> pd.DataFrame:
     calls = [] if tracker.model_code is None else tracker.model_code.attention.calls
     rows = [{**vars(call), "index": _last_index(tracker, call.layer)} for call in calls]
     return pd.DataFrame(rows, columns=list(ATTENTION))
+
+
+def _gate_table(tracker: LayerTracker) -> pd.DataFrame:
+    gates = [] if tracker.model_code is None else tracker.model_code.gates.calls
+    layers = ["", *(call.layer for call in tracker.calls)]
+    rows = [{**vars(gate), "layer": layers[gate.index]} for gate in gates]
+    return pd.DataFrame(rows, columns=list(GATES))
 
 
 def _product_table(tracker: LayerTracker) -> pd.DataFrame:

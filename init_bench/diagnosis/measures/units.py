@@ -83,3 +83,12 @@ def saturated_throughout(evidence: Evidence) -> pd.DataFrame:
     """
     mean = activations_of(evidence)["saturated"].fillna(0.0).mean()
     return saturated_share(evidence) if mean > THROUGHOUT else NO_ROWS
+
+
+def gate_opening(evidence: Evidence) -> pd.DataFrame:
+    """Return by gate inside a layer how far it is open, the one most shut first."""
+    gates = evidence.gates.sort_values("opening", kind="stable")
+    remedies = "its " + gates["gate"] + " is shut: fill " + gates["bias"] + " with 0"
+    return gates[["layer", "index"]].assign(
+        value=gates["opening"].astype(float), remedy=remedies.astype(str)
+    )

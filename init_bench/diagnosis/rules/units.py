@@ -8,6 +8,7 @@ from init_bench.diagnosis.measures.units import (
     THROUGHOUT,
     dead_share,
     distinct_share,
+    gate_opening,
     one_sided_share,
     saturated_share,
     saturated_throughout,
@@ -20,6 +21,15 @@ LESS_SATURATED = (
     "xavier_normal, for sigmoid not below the recommended std"
 )
 """Advice: with Xavier's weights a deep network of sigmoids learns at no rate."""
+
+
+OPENING = (
+    "share of a constant signal that a gate of an LSTM, GRU or GLU lets through, mean over units"
+)
+
+
+OPEN_GATE = "the slope of the gate is near 0 as well: bias 0"
+"""Advice; a finding names gate and bias."""
 
 
 UNIT_RULES = (
@@ -70,6 +80,25 @@ UNIT_RULES = (
         meaning="its values lie at the ends of the nonlinearity's range; most of the bounded "
         "layers' do not",
         advice=LESS_SATURATED,
+    ),
+    too_small(
+        "vanishing_signal",
+        OPENING,
+        gate_opening,
+        0.005,  # as of a gate that is written out
+        local=True,
+        meaning="a gate inside it is shut",
+        advice=OPEN_GATE,
+    ),
+    too_small(
+        "saturated",
+        OPENING,
+        gate_opening,
+        0.05,  # as of a gate that is written out
+        local=True,
+        severity="watch",
+        meaning="a gate inside it is nearly shut",
+        advice=OPEN_GATE,
     ),
     too_large(
         "saturated",
