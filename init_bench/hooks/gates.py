@@ -87,12 +87,12 @@ def recurrent_gates(
         Tallec & Ollivier, Can recurrent neural networks warp time?, 2018, for such biases.
 
     Example:
-        >>> lstm = nn.LSTM(3, 2)
-        >>> _ = nn.init.constant_(lstm.bias_ih_l0[4:], -20.0)
-        >>> for gate, bias, opening in recurrent_gates(lstm, torch.ones(5, 1, 3)):
-        ...     print(gate, bias, round(opening.mean().item(), 1))
-        input gate bias_ih_l0[0:2] and bias_hh_l0[0:2] 1.0
-        output gate bias_ih_l0[6:8] and bias_hh_l0[6:8] 0.0
+        >>> gru = nn.GRU(3, 2)
+        >>> for parameter in gru.parameters():
+        ...     _ = nn.init.zeros_(parameter)
+        >>> for gate, bias, opening in recurrent_gates(gru, torch.ones(2, 1, 3)):
+        ...     print(gate, bias, opening.mean().item())
+        update gate bias_ih_l0[2:4] and bias_hh_l0[2:4] 0.75
     """
     x, steps = _positions(module, given)
     for layer in range(module.num_layers):
