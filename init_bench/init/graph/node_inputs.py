@@ -26,6 +26,13 @@ _FIRST_ALONE = frozenset(
 """Steps that carry their first input: the others say where to look or how to lay it out."""
 
 
+SUMMING = frozenset(
+    "linear matmul mm mv bmm addmm einsum tensordot embedding conv1d conv2d conv3d "
+    "conv_transpose1d conv_transpose2d conv_transpose3d".split()
+)
+"""Functions whose outputs sum over a weight."""
+
+
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 
 

@@ -14,7 +14,6 @@ from init_bench.init.graph.ends import (
     plain_attention,
     scale_behind,
 )
-from init_bench.init.graph.node_inputs import carried
 from init_bench.init.graph.residual_sums import residual_branches
 from init_bench.init.graph.torch_transformers import (
     attention_modules,
@@ -33,7 +32,8 @@ class Structure:
 
     Attributes:
         order: qualified names of the modules in order of execution.
-        follows: the nonlinearity after each of them, by qualified name.
+        follows: the nonlinearity after each layer, by the name of its module, of a weight that is
+            used as it is by that of the weight.
         branches: residual branches.
         how: ``fx`` (the forward function was traced), ``order`` (modules stand in a
             ``Sequential``, the forward function could not be traced).
@@ -55,15 +55,15 @@ class Structure:
     output_scale: float = 1.0
     attention: tuple[str, ...] = ()
 
-    def nonlinearity_after(self, path: str) -> str | None:
-        """Return the nonlinearity after the layer at ``path``, ``None`` if it is not known.
+    def nonlinearity_after(self, name: str) -> str | None:
+        """Return the nonlinearity after the weight ``name``, ``None`` if it is not known.
 
-        Where a module of torch's around the layer is what runs, as an attention's, it is that
-        one's.
+        It is that of the module that runs: the weight's own, or one of torch's around it, such as
+        an attention.
         """
-        while path and path not in self.follows:
-            path = path.rpartition(".")[0]
-        return self.follows.get(path)
+        while name and name not in self.follows:
+            name = name.rpartition(".")[0]
+        return self.follows.get(name)
 
 
 def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
@@ -102,8 +102,7 @@ def trace(model: nn.Module, weights: Iterable[str]) -> Structure:
     behind = _nonlinearities_behind(traced)
     return Structure(
         order=tuple(dict.fromkeys(layer_of(n) for n in graph.nodes if names_module(n, runs))),
-        follows={name: behind.get(node, "identity") for node, name in traced.layers.items()}
-        | known,
+        follows={name: behind.get(node, "identity") for node, name in names.items()} | known,
         branches=(*residual_branches(traced), *transformer_branches(model)),
         how="fx",
         first=first,
@@ -230,7 +229,7 @@ def _nonlinearities_behind(traced: Traced) -> dict[fx.Node, str]:
             steps, name = nearest[user][0] + 1, nearest[user][1]
         if not name:
             continue
-        for source in carried(user, traced.model):
+        for source in traced.same_layer(user):
             if source not in nearest or steps <= nearest[source][0]:  # of equal ones the first
                 nearest[source] = steps, name
     return {node: name for node, (_, name) in nearest.items()}

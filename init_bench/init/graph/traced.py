@@ -1,11 +1,18 @@
 """Hold a traced graph: which nodes run layers, and what values each carries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import fx, nn
 
 from init_bench.activations.recognition import FUNCTION_NAMES, name_of
-from init_bench.init.graph.node_inputs import function_name, signals
+from init_bench.init.graph.node_inputs import (
+    SUMMING,
+    carried,
+    function_name,
+    is_lookup,
+    signals,
+    union,
+)
 
 
 class Traced:
@@ -24,6 +31,26 @@ class Traced:
         self.layers = {node: layer_of(node) for node in graph.nodes if runs_layer(node, self.runs)}
         self.signal = signals(graph, model, set(self.layers))
         self.own = {node: 1 << place for place, node in enumerate(graph.nodes)}
+        self.weights = self._all(lambda node: node.op == "get_attr" and node in self.layers)
+        self.starts = self._all(
+            lambda node: node.op in ("placeholder", "call_module") or is_lookup(node, model)
+        )
+
+    def _all(self, wanted: Callable[[fx.Node], bool]) -> int:
+        return union(own for node, own in self.own.items() if wanted(node))
+
+    def same_layer(self, node: fx.Node) -> list[fx.Node]:
+        """Return the inputs of ``node`` whose layer goes on in it.
+
+        Of a product with a weight that is the weight, of any other step all that it carries.
+        """
+        sources = carried(node, self.model)
+        if function_name(node) not in SUMMING:
+            return sources
+        return [source for source in sources if self._is_weight(source)] or sources
+
+    def _is_weight(self, node: fx.Node) -> bool:
+        return bool(self.signal[node] & self.weights) and not self.signal[node] & self.starts
 
     def owner_of(self, node: fx.Node) -> str:
         """Return the name of the module whose forward function does this step."""

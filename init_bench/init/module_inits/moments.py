@@ -6,13 +6,11 @@ from typing import Any
 from torch import fx, nn
 
 from init_bench.errors import InitBenchError, check_finite
+from init_bench.init.graph.node_inputs import SUMMING
 from init_bench.init.graph.signals import Signal, after_function, after_module
 from init_bench.init.graph.tracer import Tracer
 from init_bench.init.whole_model.network_editor import Network
 from init_bench.init.whole_model.parameters import NamedParameter
-
-_SUMMING = frozenset("linear matmul mm bmm einsum conv1d conv2d conv3d addmm embedding".split())
-"""Functions whose outputs sum over a weight."""
 
 
 def moments_(network: Network, *, start: str = "orthogonal", variance: float = 1.0) -> None:
@@ -118,7 +116,7 @@ class _Walk:
             return after_function(node, inputs)
         if name == "embedding":
             return self._table(used[0])
-        if str(name).rstrip("_") in _SUMMING:
+        if str(name).rstrip("_") in SUMMING:
             return self._layer(used[0], inputs[0] if inputs else Signal())
         self.signals[node] = Signal()
         source = next(s for s in node.all_input_nodes if s in self.weights)

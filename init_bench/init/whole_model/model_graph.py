@@ -75,7 +75,7 @@ class ModelGraph:
         """Return what follows the layer of a weight, and how that was found."""
         if parameter.role != "weight":
             return "", ""
-        if (found := self.structure.nonlinearity_after(parameter.path)) is not None:
+        if (found := self.structure.nonlinearity_after(parameter.name)) is not None:
             return found, self.structure.how
         return self.activation, "activation=" if self.activation else "unknown"
 

@@ -37,7 +37,7 @@ def nonlinearities(
         return lambda parameter: ""
     names = all_names(model, [parameter.name for parameter in found if parameter.role == "weight"])
     structure = trace(model, [name for each in names.values() for name in each])
-    return lambda parameter: structure.nonlinearity_after(parameter.path) or ""
+    return lambda parameter: structure.nonlinearity_after(parameter.name) or ""
 
 
 def asks_for_nonlinearity(init: InitSpec) -> bool:

@@ -1,6 +1,7 @@
 """``initialize`` on modules of the user's own: true fans, what stays, what the report says."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -238,3 +239,50 @@ def test_torch_default_is_claimed_only_where_reset_parameters_wrote() -> None:
 
     report = ib.initialize(nn.Sequential(HalfReset(), nn.LayerNorm(8)), "torch.default")
     assert list(report.left) == ["0.forgotten"]
+
+
+class RawBlock(nn.Module):
+    """relu(x @ up) @ down of plain parameters, the product written by ``multiply``."""
+
+    def __init__(self, multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.up, self.down = nn.Parameter(torch.ones(8, 16)), nn.Parameter(torch.ones(16, 8))
+        self.multiply = multiply
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.multiply(self.multiply(x, self.up).relu(), self.down)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RawBlock(torch.matmul),
+        lambda: RawBlock(lambda x, weight: torch.einsum("bi,io->bo", x, weight)),
+        lambda: RawBlock(lambda x, weight: nn.functional.linear(x, (weight / 2).T)),
+    ],
+    ids=["matmul", "einsum", "linear"],
+)
+def test_each_plain_parameter_has_the_nonlinearity_behind_its_own_product(
+    make: Callable[[], nn.Module],
+) -> None:
+    model = nn.Sequential(make(), make(), nn.Linear(8, 2))
+    table = ib.initialize(model, "critical_normal").table.set_index("parameter")
+    gains = {"up": ("relu", math.sqrt(2)), "down": ("identity", 1.0)}
+    for block in ("0", "1"):
+        for name, (nonlinearity, gain) in gains.items():
+            row = table.loc[f"{block}.{name}"]
+            assert (row.nonlinearity, row.gain) == (nonlinearity, pytest.approx(gain))
+
+
+def test_a_row_that_is_looked_up_ends_its_layer_at_the_next_product() -> None:
+    class LookedUp(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = nn.Parameter(torch.ones(9, 8))
+            self.weight = nn.Parameter(torch.ones(8, 4))
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return (self.rows[tokens] @ self.weight).relu()
+
+    table = ib.initialize(LookedUp(), "he_normal").table.set_index("parameter")
+    assert table.nonlinearity.to_dict() == {"rows": "identity", "weight": "relu"}
