@@ -60,7 +60,10 @@ def critical_line(activation: Phi, *, sigma_b2: float = 0.0) -> float:
 
 def _at_the_origin(phi: GaussianMoments) -> float | None:
     """Return 1 / E[φ'²] as q → 0, or ``None`` if q grows from there."""
-    sigma_w2 = 1 / float(phi.slope_moment(1e-20))
+    slope = float(phi.slope_moment(1e-20))
+    if slope == 0:
+        return None
+    sigma_w2 = 1 / slope
     return sigma_w2 if sigma_w2 * phi.second_moment(_SMALL) <= _SMALL * _NEUTRAL else None
 
 
@@ -79,8 +82,9 @@ def _at_a_length(phi: GaussianMoments, sigma_b2: float) -> float | None:
 
 
 def _bias_variance(phi: GaussianMoments, q: Array) -> Array:
-    """Return the σ_b² for which q is critical; what is rounding of q counts as 0."""
-    found = q - phi.second_moment(q) / phi.slope_moment(q)
+    """Return the σ_b² for which q is critical, -inf where φ is flat; rounding of q counts as 0."""
+    length, slope = phi.second_moment(q), phi.slope_moment(q)
+    found = q - np.divide(length, slope, out=np.full_like(slope, np.inf), where=slope > 0)
     return np.where(np.abs(found) < 1e-12 * q, 0.0, found)
 
 

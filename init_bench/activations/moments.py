@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from init_bench.activations.menu import ACTIVATIONS, Activation
 from init_bench.activations.quadrature import Array, gaussian_mean
+from init_bench.activations.torch_others import FUNCTIONS_ALONE, TORCH_OTHERS
 from init_bench.errors import InitBenchError, lookup
 
 Phi = str | Activation | Callable[[Any], Any]
-"""A nonlinearity: a name on the menu, an ``Activation``, an ``nn.Module`` or an elementwise
-function of a tensor. A function may have a kink at 0; one with others is an ``Activation``."""
+"""A nonlinearity: a name on the menu or of a function of torch's, an ``Activation``, an
+``nn.Module`` or an elementwise function of a tensor. A function may have a kink at 0; one with
+others is an ``Activation``."""
 
 
 SMALLEST = 1e-280
@@ -30,12 +32,13 @@ class GaussianMoments:
     """Compute expectations of one φ and of its slope φ', in float64.
 
     Raises:
-        InitBenchError: the name is unknown, or ``activation`` is no elementwise function.
+        InitBenchError: the name is unknown or that of no elementwise function, or ``activation`` is
+            none.
     """
 
     def __init__(self, activation: Phi) -> None:
         if isinstance(activation, str):
-            activation = lookup(ACTIVATIONS, activation, kind="activation")
+            activation = _named(activation)
         kinks = activation.kinks if isinstance(activation, Activation) else ()
         self._phi = _function_of(activation)
         self._kinks = (0.0, *kinks)
@@ -163,6 +166,17 @@ class GaussianMoments:
                 finest=min(1.0, own),
             )
         )
+
+
+def _named(name: str) -> Activation | Callable[[Tensor], Tensor]:
+    """Return the elementwise function of that name, of the menu or of torch."""
+    if name in FUNCTIONS_ALONE and name not in ACTIVATIONS:
+        return FUNCTIONS_ALONE[name]
+    if name not in TORCH_OTHERS or name in ACTIVATIONS:
+        return lookup(ACTIVATIONS, name, kind="activation")
+    if not TORCH_OTHERS[name].elementwise:
+        raise InitBenchError(f"{name} depends on several pre-activations and has no moments of one")
+    return TORCH_OTHERS[name]
 
 
 def _function_of(activation: Activation | Callable[[Any], Any]) -> Callable[[Any], Any]:

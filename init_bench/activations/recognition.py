@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from init_bench.activations.menu import ACTIVATIONS, Activation
-from init_bench.activations.torch_others import TORCH_OTHERS
+from init_bench.activations.torch_others import FUNCTIONS_ALONE, TORCH_OTHERS
 
 TABLES = (nn.Embedding, nn.EmbeddingBag)
 """Modules whose weight is looked up, multiplies nothing and wants no gain."""
@@ -86,7 +86,7 @@ def menu_name_of(module: nn.Module) -> str | None:
 
 def known_names() -> list[str]:
     """Return the names that a nonlinearity after a layer can have, sorted."""
-    return sorted({*ACTIVATIONS, *TORCH_OTHERS, *_POSITIONS})
+    return sorted({*ACTIVATIONS, *TORCH_OTHERS, *FUNCTIONS_ALONE})
 
 
 Entry = tuple[str, Activation]
@@ -133,11 +133,6 @@ def _is_alike(module: nn.Module, activation: Activation) -> bool:
     """Return whether ``activation`` builds a module as ``module``, but for ``inplace``."""
     described = repr(module).replace("inplace=True", "").replace(", )", ")")
     return repr(activation.module()) == described
-
-
-_POSITIONS = ("sin", "cos")
-"""Functions that are nonlinearities after a layer; capture leaves them out, as attention computes
-positions with them."""
 
 
 def _functions() -> dict[object, str]:

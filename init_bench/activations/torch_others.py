@@ -1,12 +1,15 @@
 """List torch's nonlinearities beyond the menu, which capture and diagnose recognize too."""
 
-from torch import nn
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
 
 from init_bench.activations.menu import Activation
 
 TORCH_OTHERS: dict[str, Activation] = {
     # without bounds: at 0 it rests as relu does, which is no saturation
-    "relu6": Activation("min(6, max(0, a))", "Krizhevsky, 2010", nn.ReLU6),
+    "relu6": Activation("min(6, max(0, a))", "Krizhevsky, 2010", nn.ReLU6, kinks=(6.0,)),
     "prelu": Activation("max(0, a) + w min(0, a), w learned", "He et al., 2015", nn.PReLU),
     "rrelu": Activation(
         "max(0, a) + u min(0, a), u drawn in training", "Xu et al., 2015", nn.RReLU
@@ -46,3 +49,8 @@ TORCH_OTHERS: dict[str, Activation] = {
     ),
 }
 """By the name of torch's function. Where torch takes arguments, formulas state its defaults."""
+
+
+FUNCTIONS_ALONE: Mapping[str, Callable[[Tensor], Tensor]] = {"sin": torch.sin, "cos": torch.cos}
+"""Elementwise functions that no module of torch's computes. They are nonlinearities after a layer;
+capture leaves them out, as attention computes positions with them."""

@@ -106,7 +106,8 @@ def test_scaling_the_activation_scales_the_line() -> None:
     [
         *((name, 0.05, r"it has one at sigma_b2=0 \(sigma_w2=\d") for name in HOMOGENEOUS),
         *((name, 0.0, r"it has one at sigma_b2=0\.\d+ ") for name in ("gelu", "silu", "mish")),
-        ("softplus", 0.0, "it has none at any sigma_b2: keep its signal level"),
+        *((name, 0.0, "it has none at any sigma_b2: keep") for name in ("softplus", "hardshrink")),
+        ("glu", 0.0, "glu depends on several pre-activations and has no moments of one"),
         ("tanh", -1.0, "sigma_b2 must be a finite number >= 0, got -1.0"),
         ("tahn", 0.0, "unknown activation 'tahn': did you mean 'tanh'"),
     ],

@@ -34,8 +34,9 @@ def critical_normal_(
         tensor: ``(n_out, n_in, *kernel)``, or ``(n_out,)`` for a bias.
 
     Raises:
-        InitBenchError: ``nonlinearity`` is unknown, or has no critical point at ``sigma_b2``
-            (softplus at none; gelu, silu and mish at small ones; relu at any but 0).
+        InitBenchError: ``nonlinearity`` is unknown, depends on several pre-activations (glu), or
+            has no critical point at ``sigma_b2`` (softplus at none; gelu, silu and mish at small
+            ones; relu at any but 0).
 
     Source:
         Schoenholz et al., Deep information propagation, 2017; Hayou et al., On the impact of the

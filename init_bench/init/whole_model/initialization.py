@@ -63,7 +63,8 @@ def initialize(
         spec: an initializer of any kind; its own arguments win over whatever is found.
         activation: nonlinearity after the layers where tracing finds none. Which one follows is
             said in the report and given to initializers that are made for it
-            (``critical_normal``); others use the gain that they prescribe.
+            (``critical_normal``), a softmax as ``identity``: the layer before it gives scores;
+            others use the gain that they prescribe.
         batch: for initializers that see data: a tensor, keyword arguments of the model as a
             mapping, or (inputs, targets), where inputs may be a tuple of several arguments.
         loss_fn: for initializers that see a loss: ``loss_fn(output, targets)``,

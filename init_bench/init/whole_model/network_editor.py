@@ -117,7 +117,7 @@ class Network(ModelGraph):
             raise InitBenchError(f"a start is an initializer of one tensor, not {str(init)!r}")
         found = list(self.parameters.values())
         with self._kept_as_they_are():
-            fill_all(self.model, found, init, self.seed, lambda p: self.nonlinearity(p)[0])
+            fill_all(self.model, found, init, self.seed, self._nonlinearity_to_fill_for)
         for parameter in found:
             self.filled[parameter.name] = self._started(parameter, init)
         self._fill_overrides()
@@ -158,6 +158,10 @@ class Network(ModelGraph):
         why = self.kept.get(parameter.name)
         return None if why is None else Filled(initializer=UNCHANGED, note=why)
 
+    def _nonlinearity_to_fill_for(self, parameter: NamedParameter) -> str:
+        """Return what follows a weight, of one that gets other values afterwards nothing."""
+        return "" if self.has_override(parameter) else self.nonlinearity(parameter)[0]
+
     def _started(self, parameter: NamedParameter, init: InitSpec) -> Filled:
         if kept := self._kept_entry(parameter):
             return kept
@@ -166,7 +170,7 @@ class Network(ModelGraph):
         if parameter.role == "reset":
             kind = type(parameter.module).__name__
             return Filled(initializer=DEFAULT, note=f"as {kind} starts")
-        nominal = nominal_std_of(parameter, init, self.nonlinearity(parameter)[0])
+        nominal = nominal_std_of(parameter, init, self._nonlinearity_to_fill_for(parameter))
         name = "zeros" if parameter.role == "bias" and nominal.std == 0 else str(init)
         return Filled(initializer=name, nominal=nominal)
 

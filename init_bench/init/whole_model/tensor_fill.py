@@ -25,6 +25,10 @@ from init_bench.init.whole_model.parameter_names import all_names
 from init_bench.init.whole_model.parameter_roles import can_reset
 from init_bench.init.whole_model.parameters import NamedParameter
 
+_OF_SCORES = ("softmax", "log_softmax")
+"""What turns scores into probabilities: the layer that gives the scores counts as linear."""
+
+
 Nonlinearity = Callable[[NamedParameter], str]
 """What follows the layer of a parameter, empty where that is not known."""
 
@@ -83,7 +87,16 @@ def fill_parameter(
             torch.zeros_like(parameter.values)
         ) if parameter.parametrized else parameter.values.zero_()
         return
-    draw_parameter(parameter, _with_nonlinearity(init, nonlinearity), seed)
+    told = _with_nonlinearity(init, nonlinearity)
+    try:
+        draw_parameter(parameter, told, seed)
+    except InitBenchError as cause:
+        if told is init:
+            raise
+        raise InitBenchError(
+            f"{init.name} cannot fill {parameter.name!r}, in front of {nonlinearity}: {cause}. Or "
+            f"give this layer another rule: overrides={{{parameter.name!r}: 'lecun_normal'}}"
+        ) from cause
 
 
 def draw_parameter(parameter: NamedParameter, init: InitSpec, seed: int) -> None:
@@ -179,7 +192,8 @@ def _with_nonlinearity(init: InitSpec, nonlinearity: str) -> InitSpec:
     """Return ``init`` with the nonlinearity that follows, if it was waiting for one."""
     if not nonlinearity or not asks_for_nonlinearity(init):
         return init
-    return InitSpec(init.name, (("nonlinearity", nonlinearity), *init.arguments))
+    stated = "identity" if nonlinearity in _OF_SCORES else nonlinearity
+    return InitSpec(init.name, (("nonlinearity", stated), *init.arguments))
 
 
 def _size(parameter: NamedParameter, counted: tuple[int, int] | None) -> Size:

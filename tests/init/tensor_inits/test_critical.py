@@ -78,3 +78,53 @@ def test_where_there_is_no_critical_point_nothing_is_filled(spec: str, message: 
     with pytest.raises(InitBenchError, match=message):
         parse(spec)(weight)
     assert (weight == 9).all()
+
+
+@pytest.mark.parametrize(
+    ("behind", "sigma_w2"),
+    [
+        (nn.ReLU6(), 2.0),
+        (nn.PReLU(), 2 / (1 + 0.25**2)),
+        (nn.Softmax(-1), 1.0),
+        (nn.LogSoftmax(-1), 1.0),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_torchs_other_nonlinearities_have_their_gain_and_scores_that_of_a_linear_layer(
+    behind: nn.Module, sigma_w2: float
+) -> None:
+    row = initialize(nn.Sequential(nn.Linear(20, 5), behind), "critical_normal").table.iloc[0]
+    assert row["gain"] == pytest.approx(math.sqrt(sigma_w2))
+    assert row["std_nominal"] == pytest.approx(math.sqrt(sigma_w2 / 20))
+
+
+def test_sines_are_critical_where_they_are_linear() -> None:
+    class Sines(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(20, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sin(self.layer(x))
+
+    row = initialize(Sines(), "critical_normal").table.iloc[0]
+    assert (row["nonlinearity"], row["gain"]) == ("sin", pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    ("behind", "message"),
+    [
+        (nn.GLU(), r"'2.weight', in front of glu: glu depends on several pre-activations"),
+        (nn.Hardswish(), r"'2.weight', in front of hardswish: .* it has one at sigma_b2=0.916"),
+    ],
+    ids=["glu", "hardswish"],
+)
+def test_an_error_names_the_layer_and_the_way_out_works(behind: nn.Module, message: str) -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 8), behind)
+    with pytest.raises(InitBenchError, match=message) as caught:
+        initialize(model, "critical_normal")
+    assert str(caught.value).endswith("overrides={'2.weight': 'lecun_normal'}")
+    report = initialize(model, "critical_normal", overrides={"2.weight": "lecun_normal"})
+    gains = report.table.set_index("parameter").gain
+    assert gains["0.weight"] == pytest.approx(math.sqrt(2)) and gains["2.weight"] == 1
+    initialize(model, "critical_normal", keep=["2"])
