@@ -68,9 +68,10 @@ def parameter_table(
     the product that the pass saw; 0 of what is no weight or is used in an unknown way;
     ``mean`` and ``std`` (divided by n) of the values found; ``recommended_std`` =
     gain(φ) / √fan_in with gain(φ) = 1 / √E[φ'(a)²], a ~ N(0, 1), for the nonlinearity φ that
-    runs next (1 for the last layer), divided by the factor by which the layer rescales its weight
-    when it uses it, if any (see ``rescaling``); ``nonfinite`` (share of nan and ±inf); ``gain`` =
-    √(fan_in · mean W²), by which the weight as it is used multiplies an incoherent signal, and
+    runs next (1 for the last layer, before a sigmoid or tanh too), divided by the factor by which
+    the layer rescales its weight when it uses it, if any (see ``rescaling``); ``nonfinite`` (share
+    of nan and ±inf); ``gain`` = √(fan_in · mean W²), by which the weight as it is used multiplies
+    an incoherent signal, and
     ``stored_gain`` the same of the stored values; ``used_as`` (``matrix``, ``table``, ``scale`` or
     ``unknown``); ``gradient_ratio`` = ‖∂loss/∂W‖ / ‖W‖; ``gradient_state``, empty where there is
     no loss and of what is frozen, see ``gradient_states``; ``looks_like`` (the rules that
