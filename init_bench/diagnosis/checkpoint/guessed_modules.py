@@ -21,6 +21,23 @@ _CELLS = {1: nn.RNNCell, 3: nn.GRUCell, 4: nn.LSTMCell}
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh)(.*)")
 
 
+_ORIGINAL = re.compile(r"(?:(.*)\.)?parametrizations\.(\w+)\.original1?")
+"""What ``torch.nn.utils.parametrize`` calls a weight as it was drawn; ``weight_norm`` adds a 1."""
+
+
+def home_of(name: str) -> tuple[str, str]:
+    """Return the path of the module that a tensor belongs to, and the tensor's name there.
+
+    Example:
+        >>> home_of("fc.weight"), home_of("fc.parametrizations.weight.original")
+        (('fc', 'weight'), ('fc', 'weight'))
+    """
+    if match := _ORIGINAL.fullmatch(name):
+        return match[1] or "", match[2]
+    path, _, attribute = name.rpartition(".")
+    return path, attribute
+
+
 def stand_ins(shapes: Mapping[str, Shape]) -> dict[str, nn.Module]:
     """Return for each tensor a module on the meta device that could hold it.
 
@@ -32,14 +49,10 @@ def stand_ins(shapes: Mapping[str, Shape]) -> dict[str, nn.Module]:
         Linear(in_features=2, out_features=3, bias=True)
     """
     layers: dict[str, dict[str, Shape]] = {}
-    for name, shape in shapes.items():
-        path, _, attribute = name.rpartition(".")
-        layers.setdefault(path, {})[attribute] = shape
-    return {
-        f"{path}.{attribute}" if path else attribute: _stand_in(attribute, beside)
-        for path, beside in layers.items()
-        for attribute in beside
-    }
+    homes = {name: home_of(name) for name in shapes}
+    for name, (path, attribute) in homes.items():
+        layers.setdefault(path, {})[attribute] = shapes[name]
+    return {name: _stand_in(attribute, layers[path]) for name, (path, attribute) in homes.items()}
 
 
 def _stand_in(attribute: str, beside: Mapping[str, Shape]) -> nn.Module:

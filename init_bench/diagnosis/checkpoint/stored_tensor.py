@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from init_bench.diagnosis.checkpoint import checkpoint_file
-from init_bench.diagnosis.checkpoint.guessed_modules import stand_ins
+from init_bench.diagnosis.checkpoint.guessed_modules import home_of, stand_ins
 from init_bench.errors import InitBenchError
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.module_names import own_name, unwrapped
@@ -110,37 +111,41 @@ def _called(source: Source) -> str:
 def _of_model(model: nn.Module) -> dict[str, StoredTensor]:
     modules = ModelView(model).modules_by_every_name
     everything = dict(unwrapped(model).named_modules(remove_duplicate=False))
+    state = unwrapped(model).state_dict(keep_vars=True)
+    tensors = {path: value for path, value in state.items() if isinstance(value, Tensor)}
+    guessed = stand_ins({own_name(path): _shape(value) for path, value in tensors.items()})
     found = {}
-    for path, value in unwrapped(model).state_dict(keep_vars=True).items():
-        if isinstance(value, Tensor):
-            name = own_name(path)
-            layer, _, attribute = name.rpartition(".")
-            module = modules.get(layer) or everything[path.rpartition(".")[0]]
-            found[name] = _in_memory(name, value, module, attribute, of_model=True)
+    for path, value in tensors.items():
+        name = own_name(path)
+        module = modules.get(home_of(name)[0]) or everything[path.rpartition(".")[0]]
+        if parametrize.is_parametrized(module):
+            module = guessed[name]  # to read a weight of the model's own would compute it
+        found[name] = _in_memory(name, value, module, of_model=True)
     return found
 
 
 def _of_state_dict(values: Mapping[str, Any], source: str) -> dict[str, StoredTensor]:
     tensors = checkpoint_file.state_dict_of(values, source)
     modules = stand_ins({name: tuple(value.shape) for name, value in tensors.items()})
-    return {
-        name: _in_memory(name, value, modules[name], name.rpartition(".")[2])
-        for name, value in tensors.items()
-    }
+    return {name: _in_memory(name, value, modules[name]) for name, value in tensors.items()}
+
+
+def _shape(value: Tensor) -> tuple[int, ...]:
+    return () if is_lazy(value) else tuple(value.shape)
 
 
 def _in_memory(
-    name: str, value: Tensor, module: nn.Module, attribute: str, *, of_model: bool = False
+    name: str, value: Tensor, module: nn.Module, *, of_model: bool = False
 ) -> StoredTensor:
     missing = "it is lazy and has no shape yet" if is_lazy(value) else ""
     missing = missing or ("it is on the meta device" if value.is_meta else "")
-    shape = () if is_lazy(value) else tuple(value.shape)
+    shape = _shape(value)
     held = None if missing or not value.numel() else _memory(value)
     return StoredTensor(
         name=name,
         shape=shape,
         dtype=value.dtype,
-        parameter=_named(name, module, attribute, shape),
+        parameter=_named(name, module, shape),
         of_model=of_model,
         rows=lambda start, stop: value.detach()[start:stop] if shape else value.detach(),
         memory=held,
@@ -167,7 +172,7 @@ def _of_path(path: Path) -> dict[str, StoredTensor]:
             name=name,
             shape=header.shape,
             dtype=header.dtype,
-            parameter=_named(name, modules[name], name.rpartition(".")[2], header.shape),
+            parameter=_named(name, modules[name], header.shape),
             of_model=False,
             rows=header.rows,
         )
@@ -175,11 +180,12 @@ def _of_path(path: Path) -> dict[str, StoredTensor]:
     }
 
 
-def _named(name: str, module: nn.Module, attribute: str, shape: tuple[int, ...]) -> NamedParameter:
+def _named(name: str, module: nn.Module, shape: tuple[int, ...]) -> NamedParameter:
+    path, attribute = home_of(name)
     weight = is_weight(module, attribute, torch.empty(shape, device="meta"))
     return NamedParameter(
         name=name,
-        path=name.rpartition(".")[0],
+        path=path,
         module=module,
         attribute=attribute,
         role="weight" if weight else "left",

@@ -1,12 +1,14 @@
 """What an audit says of single parameters: fresh, constant, copied, tied, broken, unfilled."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 import init_bench as ib
 from init_bench.diagnosis.checkpoint import origin
@@ -156,6 +158,21 @@ def test_auditing_changes_nothing() -> None:
     ib.audit(net, reference=before)
     assert torch.equal(stream_before, torch.get_rng_state())
     assert set(ib.diff(before, net).table["state"]) == {"equal"}
+
+
+@pytest.mark.parametrize("wrap", [parametrizations.spectral_norm, parametrizations.weight_norm])
+def test_a_parametrized_layer_is_read_not_computed(wrap: Callable[..., nn.Module]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(wrap(nn.Linear(40, 64)), nn.ReLU(), wrap(nn.Conv2d(8, 16, 3)))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    for source in (net, before):
+        table = ib.audit(source).table.set_index("parameter")
+        drawn = [name for name in before if re.search(r"original1?$|bias$", name)]
+        assert len(drawn) == 4
+        assert set(table.loc[drawn, "looks_like"].str.split(" or ").str[0]) == {"torch.default"}
+        assert set(table.loc[drawn[1::2], "state"]) == {"fresh"}
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 @pytest.mark.slow
