@@ -62,11 +62,11 @@ def replayed(losses: np.ndarray, net: Net, part: str) -> dict[str, object]:
     first = float(losses[0, 0]) if math.isfinite(losses[0, 0]) else CHANCE
     levels = Levels(first=first, chance=CHANCE, goal=GOAL * min(first, CHANCE))
 
-    def run(lr: float, longest: int, until: float) -> Trial:
+    def run(lr: float, longest: int, until: float, held: int) -> Trial:
         trial = Trial(lr=lr)
         for loss in losses[RATES.index(lr)][:longest]:
             trial.losses.append(float(loss))
-            if trial.decide(levels, until):
+            if trial.decide(levels, until, held):
                 break
         return trial
 

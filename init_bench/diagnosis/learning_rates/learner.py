@@ -70,7 +70,7 @@ class Learner:
     def trial(self, levels: Levels, done: Callable[[int], None]) -> TrialRunner:
         """Return the function that runs a trial."""
 
-        def run(lr: float, longest: int, until: float) -> Trial:
+        def run(lr: float, longest: int, until: float, held: int) -> Trial:
             trial = Trial(lr=lr)
             with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
                 update = self.rated(self.model, lr)
@@ -78,7 +78,7 @@ class Learner:
                     loss = self._loss(step)
                     trial.losses.append(loss.item())
                     done(1)
-                    if trial.decide(levels, until):
+                    if trial.decide(levels, until, held):
                         break
                     update.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]

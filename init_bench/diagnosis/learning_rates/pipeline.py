@@ -45,10 +45,11 @@ def rate_window(
 
     Short trials start from these weights, each with the same minibatches and the same dropout:
     at most 280 steps in all. From the highest rate down, the first at which the loss clearly falls
-    is the upper end. A trial a decade lower counts the steps to the goal. A lower rate takes more
-    of them, in inverse proportion; the lower end is the least rate that needs no more than
-    ``steps``. A loss that diverges is a result. Weights, gradients, buffers, mode and global random
-    streams are restored, with the same bits.
+    and does not diverge in the 20 steps after is the upper end; later steps are not tried. A
+    trial a decade lower counts the steps to the goal. A lower rate takes more of them, in inverse
+    proportion; the lower end is the least rate that needs no more than ``steps``. A loss that
+    diverges is a result. Weights, gradients, buffers, mode and global random streams are restored,
+    with the same bits.
 
     Beside the window stands what the curvature says: 2/λ_max of the Hessian at the start, by 8
     Hessian-vector products, and 1/‖W‖² for each weight whose size does not matter because a

@@ -123,7 +123,8 @@ class RateWindow:
             return (
                 f"No window of rates found for {self.optimizer}: at none of the rates tried, "
                 f"{tried.min():.2g} to {tried.max():.2g}, did the loss fall clearly below "
-                f"{min(self.first_loss, self.chance_loss):.3g} within {LONGEST} steps."
+                f"{min(self.first_loss, self.chance_loss):.3g} within {LONGEST} steps and "
+                f"not diverge."
             )
         lower = " or lower" if self.low == least else ""
         higher = " or higher" if self.high == most else ""

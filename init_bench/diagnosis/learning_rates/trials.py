@@ -25,6 +25,11 @@ FALLEN, BLOWN_UP, HOPELESS = 0.2, 30.0, 2.5
 part of ``benchmarks.rate_window``."""
 
 
+HELD = 20
+"""Steps for which a trial that looks for the upper end goes on after its loss has fallen: a rate a
+little too high makes it fall first."""
+
+
 EARLIEST, PATIENCE = 10, 25
 """Steps before a trial is given up because the loss blew up, and because it stays high."""
 
@@ -109,23 +114,23 @@ class Trial:
         steps = range(SMOOTH, len(self.losses) + 1)
         return next((step for step in steps if self.mean_at(step) < level), None)
 
-    def decide(self, levels: Levels, goal: float) -> bool:
-        """Set the outcome if it is decided; return whether it is."""
-        step = len(self.losses)
-        if not math.isfinite(self.losses[-1]):
+    def decide(self, levels: Levels, goal: float, held: int) -> bool:
+        """Set the outcome so far; return whether the trial ends, ``held`` steps after a fall."""
+        step, fallen = len(self.losses), self.steps_to(goal)
+        blown_up = step >= EARLIEST and self.mean > levels.blown_up
+        if blown_up or not math.isfinite(self.losses[-1]):
             self.outcome = "diverges"
-        elif self.mean < goal:
+            return True
+        if fallen:
             self.outcome = "falls"
-        elif step >= EARLIEST and self.mean > levels.blown_up:
-            self.outcome = "diverges"
-        else:
-            high = step >= PATIENCE and self.mean > levels.hopeless
-            return high and self.mean > LEVELING * self.mean_at(step // 2 + 1)
-        return True
+            return step >= fallen + held
+        high = step >= PATIENCE and self.mean > levels.hopeless
+        return high and self.mean > LEVELING * self.mean_at(step // 2 + 1)
 
 
-TrialRunner = Callable[[float, int, float], Trial]
-"""Runs a trial at a rate, for at most so many steps, until the loss is below a level."""
+TrialRunner = Callable[[float, int, float, int], Trial]
+"""Runs a trial at a rate, for at most so many steps, until the loss is below a level, and for so
+many steps more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +155,10 @@ class Search:
 def search(run: TrialRunner, rates: list[float], levels: Levels, horizon: int) -> Search:
     """Return the trials and the window of ``rates`` in which ``horizon`` steps reach the goal.
 
-    From the highest rate down, the first at which the loss falls is the upper end. A trial a decade
-    below counts the steps to the goal. A lower rate takes more of them, in inverse proportion; the
-    lower end is the least rate that takes no more than ``horizon``.
+    From the highest rate down, the first at which the loss falls, and does not diverge in the
+    ``HELD`` steps after, is the upper end. A trial a decade below counts the steps to the goal. A
+    lower rate takes more of them, in inverse proportion; the lower end is the least rate that takes
+    no more than ``horizon``.
     """
     trials: list[Trial] = []
     for lr in reversed(rates):
@@ -160,7 +166,7 @@ def search(run: TrialRunner, rates: list[float], levels: Levels, horizon: int) -
         if left < SMOOTH:
             break
         longest = left - RESERVE if left >= RESERVE + SMOOTH else left
-        trials.append(run(lr, min(LONGEST, longest), levels.fallen))
+        trials.append(run(lr, min(LONGEST, longest), levels.fallen, HELD))
         if trials[-1].outcome == "falls":
             break
     if not trials or trials[-1].outcome != "falls":
@@ -169,7 +175,7 @@ def search(run: TrialRunner, rates: list[float], levels: Levels, horizon: int) -
     left = BUDGET - sum(len(trial.losses) for trial in trials)
     below = min(rates, key=lambda rate: abs(math.log(rate / (top.lr / 10))))
     if left >= SMOOTH:
-        trials.append(run(below, min(LONGEST_BELOW, left), levels.goal))
+        trials.append(run(below, min(LONGEST_BELOW, left), levels.goal, 0))
     least = ECONOMY * _rate_steps(top, trials[-1], levels) / horizon
     inside = (rate for rate in rates if least <= rate <= top.lr)
     return Search(trials=trials, low=min(inside, default=top.lr), high=top.lr)
@@ -181,4 +187,4 @@ def _rate_steps(top: Trial, below: Trial, levels: Levels) -> float:
         return below.lr * (steps - SMOOTH / 2)
     if steps := below.steps_to(levels.fallen):
         return below.lr * FURTHER * steps
-    return AT_THE_EDGE * top.lr * FURTHER * len(top.losses)
+    return AT_THE_EDGE * top.lr * FURTHER * (top.steps_to(levels.fallen) or len(top.losses))

@@ -49,6 +49,22 @@ def test_the_window_of_a_quadratic_is_the_exact_one() -> None:
     assert abs(math.log10(window.low / exact.min())) < 0.75  # within a step of the grid
 
 
+def test_a_rate_at_which_the_loss_falls_and_then_diverges_is_no_end() -> None:
+    """Two directions of curvature 1 and 10: at 0.3 the first falls, the second doubles its error.
+
+    A thousandth of the loss is in the second, so that the whole of it falls at first.
+    """
+    curvatures, shares = torch.tensor([1.0, 10.0]), torch.tensor([1.0, 0.001])
+    x = torch.cat([torch.diag(curvatures.sqrt()), -torch.diag(curvatures.sqrt())])
+    y = x @ (2 * shares / curvatures).sqrt()[:, None]
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    window = ib.rate_window(model, x, y, nn.functional.mse_loss, rates=[0.01, 0.03, 0.1, 0.3])
+    losses = window.curves.query("lr == 0.3")["loss"]
+    assert losses.min() < window.goal < window.first_loss < losses.iloc[-1]
+    assert window.trials["outcome"].tolist()[-1] == "diverges" and window.high == 0.1
+
+
 def test_the_model_is_given_back_bit_for_bit() -> None:
     model, (x, y) = perceptron(nn.BatchNorm1d(32)), data()
     model(x).sum().backward()
