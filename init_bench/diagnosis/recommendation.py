@@ -14,11 +14,10 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
 from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
+from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
-from init_bench.hooks.model_call import call
 from init_bench.init import Report, initialize, parse
 from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
@@ -175,22 +174,23 @@ class _Learner:
         with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
             report = self._fill(spec, seed)
             update = torch.optim.SGD(report.param_groups(lr=rate, optimizer="sgd"))
-            for _ in range(STEPS):
+            where = f"{spec} at rate {rate:g}, seed {seed}, step "
+            for step in range(STEPS):
                 update.zero_grad()
-                loss = self._measured()
+                loss = self._measured(f"{where}{step}")
                 if not loss.isfinite():
                     return math.inf
                 loss.backward()  # type: ignore[no-untyped-call]
                 update.step()
-            last = self._measured().item()
+            last = self._measured(f"{where}{STEPS}").item()
         return last if math.isfinite(last) else math.inf
 
     def _fill(self, spec: str, seed: int) -> Report:
         batch = (self.inputs, self.targets)
         return initialize(self.model, spec, batch=batch, loss_fn=self.loss_fn, seed=seed)
 
-    def _measured(self) -> Tensor:
-        return loss_or_nan(self.loss_fn, call(self.model, self.inputs), self.targets)
+    def _measured(self, where: str) -> Tensor:
+        return trial_loss(self.model, self.inputs, self.targets, self.loss_fn, where)
 
 
 def _table(

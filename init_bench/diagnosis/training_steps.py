@@ -10,10 +10,9 @@ from torch import nn
 
 from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
 from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
+from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
-from init_bench.hooks.model_call import call
 from init_bench.init import Report
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -60,7 +59,7 @@ def collect_evidence_by_step(
     with restored_parameters(model), isolated_pass(model, inputs), torch.enable_grad():
         update, before = rated_optimizer_of(model, optimizer, report), parameter_copies(model)
         for step in range(1, max(last, 1) + 1):
-            if not _update(model, update, inputs, targets, loss_fn):
+            if not _update(model, update, inputs, targets, loss_fn, step - 1):
                 if last:
                     evidence[step - 1] = collect_evidence(model, inputs, targets, loss_fn)
                 break
@@ -143,11 +142,17 @@ def _checked(steps: Sequence[int]) -> tuple[int, ...]:
 
 
 def _update(
-    model: nn.Module, update: torch.optim.Optimizer, inputs: Any, targets: Any, loss_fn: Loss
+    model: nn.Module,
+    update: torch.optim.Optimizer,
+    inputs: Any,
+    targets: Any,
+    loss_fn: Loss,
+    step: int,
 ) -> bool:
     """Do one update if the loss is finite; return whether it is."""
     update.zero_grad()
-    loss = loss_or_nan(loss_fn, call(model, inputs), targets)
+    where = f"at rate {update.param_groups[0]['lr']:g}, step {step}"
+    loss = trial_loss(model, inputs, targets, loss_fn, where)
     if not loss.isfinite():
         return False
     loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from init_bench.diagnosis.learning_rates.curvature import largest_curvature, sca
 from init_bench.diagnosis.learning_rates.minibatches import Minibatches
 from init_bench.diagnosis.learning_rates.optimizers import RatedOptimizer
 from init_bench.diagnosis.learning_rates.trials import Levels, Trial, TrialRunner
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
+from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import call
@@ -75,7 +75,7 @@ class Learner:
             with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
                 update = self.rated(self.model, lr)
                 for step in range(longest):
-                    loss = self._loss(step)
+                    loss = self._loss(step, lr)
                     trial.losses.append(loss.item())
                     done(1)
                     if trial.decide(levels, until, held):
@@ -95,9 +95,10 @@ class Learner:
             losses = (lambda: self._loss(0), self._squares)
             return largest, scale_free_weights(self.model, losses)
 
-    def _loss(self, step: int) -> Tensor:
+    def _loss(self, step: int, lr: float = 0.0) -> Tensor:
         inputs, targets = self.batches[step]
-        return loss_or_nan(self.loss_fn, call(self.model, inputs), targets).reshape(())
+        where = f"at rate {lr:g}, step {step}"
+        return trial_loss(self.model, inputs, targets, self.loss_fn, where).reshape(())
 
     def _squares(self) -> Tensor:
         """Return another loss, the square of every output: the scale-free weights are the same."""

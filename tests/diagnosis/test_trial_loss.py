@@ -1,0 +1,67 @@
+"""A model that refuses nan ends a trial as nan does; an error of finite numbers says where."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import init_bench as ib
+from init_bench.diagnosis.training_steps import Optimizer
+
+X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+Y = (X[:, :2] > 0).float()
+
+
+def model(*more: nn.Module) -> nn.Module:
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2), *more)
+    ib.initialize(net, "he_normal", seed=0)
+    return net
+
+
+def likelihood(output: Tensor, targets: Tensor) -> Tensor:
+    """Return a loss that diverges with the output, and that refuses an output of nan."""
+    entropy = nn.functional.binary_cross_entropy(torch.sigmoid(output), targets)
+    return entropy + output.square().mean()
+
+
+class Checked(nn.Module):
+    """Refuses nan in its own forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0 * nn.functional.binary_cross_entropy(torch.sigmoid(x), torch.ones_like(x))
+
+
+class FailsLater:
+    """Fails at a later call, whatever it gets."""
+
+    def __init__(self, call: int) -> None:
+        self.left = call
+
+    def __call__(self, output: Tensor, targets: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("out of range")
+        return nn.functional.mse_loss(output, targets)
+
+
+def sgd(lr: float) -> Optimizer:
+    return lambda net: torch.optim.SGD(net.parameters(), lr=lr)
+
+
+@pytest.mark.parametrize("more", [[], [Checked()]], ids=["in the loss", "in the model"])
+def test_a_rate_that_diverges_has_its_row(more: list[nn.Module]) -> None:
+    rates = [1e-30, 1e-25, 1e30]  # the last makes weights infinite at once
+    window = ib.rate_window(model(*more), 1e10 * X, Y, likelihood, rates=rates)
+    assert window.trials["outcome"].tolist()[-1] == "diverges"
+    assert math.isnan(window.trials["last_loss"].tolist()[-1])
+
+
+def test_an_error_of_finite_numbers_says_where_it_happened() -> None:
+    said = "raised in a short training: "
+    with pytest.raises(RuntimeError, match=said + r"he_normal at rate 0.01, seed \d+, step \d+"):
+        ib.recommend(model(), X, Y, FailsLater(30), inits=["he_normal"], seeds=3)
+    with pytest.raises(RuntimeError, match=said + r"at rate 0.01, step \d+"):
+        ib.rate_window(model(), X, Y, FailsLater(60), rates=[0.01, 0.1, 0.25], goal=1e-6)
+    with pytest.raises(RuntimeError, match=said + r"at rate 0.25, step \d+"):
+        ib.diagnose(model(), X, Y, FailsLater(12), capture_at=50, optimizer=sgd(0.25))
