@@ -28,7 +28,7 @@ from init_bench.init.tensor_inits.torch_builtin import DEFAULT
 from init_bench.init.whole_model.transformer_parts import part_named
 
 LIKELY = 0.05
-"""Largest chance of being wrong at which a tensor is called fresh."""
+"""Largest chance of an accidental match at which a tensor is called fresh."""
 
 
 MOST_VALUES = 8 * LARGEST**2

@@ -55,9 +55,9 @@ def audit(model: Source, *, reference: Source | None = None) -> Audit:
     origin would come so near to that rule with a chance of at most 5 %. A rule's own draws fail
     its tests with a chance of at most 1e-5.
 
-    A small change does not show. Noise added to n normal values is noticed from a relative size
-    of about (48 / n)^(1/4), which is 10 % for a matrix of 768 × 768. Training is noticed sooner,
-    because it moves rows and columns as a whole.
+    A small change does not show, and this chance does not speak of it. Noise added to n normal
+    values is noticed from a relative size of about (48 / n)^(1/4), which is 10 % for a matrix of
+    768 × 768. Training is noticed sooner, because it moves rows and columns as a whole.
 
     Args:
         model: a module, a state dict, or the path of a file: ``.safetensors`` (or a folder of

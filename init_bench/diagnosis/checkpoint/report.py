@@ -81,7 +81,7 @@ def shown_findings(table: pd.DataFrame) -> pd.DataFrame:
             "shape": [" × ".join(map(str, shape)) or "scalar" for shape in rows["shape"]],
             "std": rows["std"].map("{:.4g}".format),
             "looks like": rows["looks_like"],
-            "chance of being wrong": rows["chance"].map(_percent),
+            "chance of an accidental match": rows["chance"].map(_percent),
             "same as": rows["tied_to"].where(rows["tied_to"] != "", rows["copy_of"]),
         }
     )

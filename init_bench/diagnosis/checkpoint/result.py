@@ -87,12 +87,13 @@ class Audit:
             names are known), ``shape``, ``dtype``, ``mean``, ``std`` (divided by n), ``largest``
             (of the absolute values), ``zero`` and ``nonfinite`` (shares), ``looks_like`` (the
             rules that could have written it, the likeliest first; ``other`` where none could),
-            ``chance`` (that values of another origin would come as near to the first rule),
-            ``state``, ``tied_to`` (the first name of the same memory) and ``copy_of`` (the first
-            with the same bits). States, the worst first: ``non-finite``, ``never filled``,
-            ``all zero`` and ``all equal`` (of a weight), ``fresh`` (as initialized), ``copy``,
-            ``unsure`` (a rule fits, but so would many values), ``tied``, ``other`` (no rule fits,
-            as after training), ``not judged`` (integers, empty tensors).
+            ``chance`` (that values of an unrelated scale would come as near to the first rule; not
+            the chance that the parameter was trained), ``state``, ``tied_to`` (the first name of
+            the same memory) and ``copy_of`` (the first with the same bits). States, the worst
+            first: ``non-finite``, ``never filled``, ``all zero`` and ``all equal`` (of a weight),
+            ``fresh`` (as initialized), ``copy``, ``unsure`` (a rule fits, but so would many
+            values), ``tied``, ``other`` (no rule fits, as after training), ``not judged``
+            (integers, empty tensors).
         difference: what changed from the reference; ``None`` without one.
     """
 

@@ -160,6 +160,15 @@ def test_auditing_changes_nothing() -> None:
     assert set(ib.diff(before, net).table["state"]) == {"equal"}
 
 
+def test_the_printed_chance_is_not_that_of_being_trained() -> None:
+    """A drawn weight that moves by a tenth still looks fresh: only its match is no accident."""
+    drawn = normal(200, 300, std=0.02)
+    moved = drawn + 0.1 * normal(200, 300, std=0.02, seed=1)
+    found = ib.audit({"fc.weight": moved})
+    assert found.fresh == ["fc.weight"]
+    assert "chance of an accidental match" in str(found) and "being wrong" not in str(found)
+
+
 @pytest.mark.parametrize("wrap", [parametrizations.spectral_norm, parametrizations.weight_norm])
 def test_a_parametrized_layer_is_read_not_computed(wrap: Callable[..., nn.Module]) -> None:
     with torch.random.fork_rng():
