@@ -283,7 +283,7 @@ def test_one_weight_and_one_layer_are_told_in_the_singular() -> None:
     assert "1 of 6 weights is more than 3× smaller than its recommended std" in said
     alone = nn.Linear(8, 4)
     inputs = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
-    assert "1 layer (normalizations" in ib.diagnose(alone, inputs).headline
+    assert "1 layer call (normalizations" in ib.diagnose(alone, inputs).headline
     with ib.capture(alone) as record:
         alone(inputs)
     assert record.summary == "1 call of 1 layer"
