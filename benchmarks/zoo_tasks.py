@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchvision import models
 
 from init_bench.cli.model_arguments import make
-from init_bench.diagnosis.evidence.collection import Loss
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.hooks.random_streams import stream
 
 BATCH, SIDE = 2, 224

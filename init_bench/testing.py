@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.judgment import named
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.rules.menu import verdict_names
 from init_bench.errors import InitBenchError, lookup

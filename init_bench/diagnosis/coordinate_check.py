@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.coordinate_result import CoordCheck, sweep_of
 from init_bench.diagnosis.coordinate_runs import SUCH_AS, Size, Trainer
-from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_finite
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.diagnosis.width_slopes import slopes_of
 from init_bench.errors import InitBenchError, as_ints, check_int

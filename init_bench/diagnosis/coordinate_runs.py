@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
+from init_bench.diagnosis.evidence.collection import collect_evidence
+from init_bench.diagnosis.loss_or_nan import Loss, loss_or_nan
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
 from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import drawing_from, stream

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from init_bench.hooks.nested_tensors import tensors_in
 
+Loss = Callable[[Any, Any], Tensor]
+"""Takes the model's output and the targets, returns a scalar."""
 
-def loss_or_nan(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> Tensor:
+
+def loss_or_nan(loss_fn: Loss, output: Any, targets: Any) -> Tensor:
     """Return the loss; nan, of the output's graph, where it refuses an output with nan or ±inf.
 
     The binary cross-entropy of probabilities does, and a distribution that checks its arguments.

@@ -8,10 +8,10 @@ import pandas as pd
 from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge, rate_first
 from init_bench.diagnosis.learning_rates.pipeline import rate_window
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.remarks import (
     remark_on_training,
     remarks_on_frozen,

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
+from init_bench.diagnosis.evidence.collection import collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
 from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError

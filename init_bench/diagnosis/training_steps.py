@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from init_bench.diagnosis.evidence.collection import Evidence, Loss, collect_evidence
+from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError, as_ints, misfit
 from init_bench.hooks.isolation import isolated_pass, restored_parameters

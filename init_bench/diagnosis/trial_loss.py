@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.collection import Loss
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
+from init_bench.diagnosis.loss_or_nan import Loss, loss_or_nan
 from init_bench.hooks.model_call import call
 from init_bench.hooks.nested_tensors import nonfinite_in
 

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.evidence.updates import parameter_copies, update_ratios
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.pipeline import diagnose
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.errors import InitBenchError, check_int

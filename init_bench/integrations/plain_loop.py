@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.evidence.collection import Loss
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.hooks.model_call import check_is_module
 from init_bench.integrations.monitor import Monitor, NumberSink
 

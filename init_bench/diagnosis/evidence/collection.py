@@ -1,7 +1,6 @@
 """Run a model once, forward and backward, collect statistics, restore all state."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,43 +9,36 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.chance import chance_loss, loss_of_zeros
+from init_bench.diagnosis.evidence.backward_pass import PassedLoss, backward_pass
+from init_bench.diagnosis.evidence.chance import chance_loss
 from init_bench.diagnosis.evidence.gradient_states import ARRIVES, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.loss_use import (
     IGNORED,
     NO_GRADIENT,
-    LossUse,
     depends_on_output,
 )
 from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
-    check_attached,
     check_batch,
     check_layers,
     check_loss_fn,
     check_parameters,
-    check_targets,
     dtype_hint,
-    why_no_backward,
 )
-from init_bench.diagnosis.loss_or_nan import loss_or_nan
+from init_bench.diagnosis.loss_or_nan import Loss, loss_or_nan
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
 from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass, seed_rng
 from init_bench.hooks.layer_call import describe_signal
-from init_bench.hooks.model_call import call, check_scalar, needs_graph, shapes
+from init_bench.hooks.model_call import call, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
-from init_bench.hooks.nested_tensors import is_dense, tensors_in
+from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record
 from init_bench.hooks.weight_uses import WeightUse
 from init_bench.hooks.written_parameters import restored_writes
-
-Loss = Callable[[Any, Any], Tensor]
-"""Takes the model's output and the targets, returns a scalar."""
-
 
 ATTENTION = ("layer", "index", "largest", "entropy")
 """Columns of ``Evidence.attention``."""
@@ -184,24 +176,14 @@ class _Pass(NamedTuple):
     tracker: LayerTracker
     output: Any
     gradients: dict[str, Tensor]
-    loss: "_Loss"
-
-
-class _Loss(NamedTuple):
-    """What the loss of a pass yields: ``arrives``, whether its gradient arrives at the output."""
-
-    value: float = math.nan
-    of_zeros: float = math.nan
-    floor: float = math.nan
-    log_mass: float = math.nan
-    arrives: bool = True
+    loss: PassedLoss
 
 
 def _run_tracked(
     view: ModelView, inputs: Any, targets: Any, loss_fn: Loss | None, *, with_graph: bool
 ) -> _Pass:
     """Run the model forward, and backward where there is a loss, while its layers are tracked."""
-    loss = _Loss()
+    loss = PassedLoss()
     with (
         track(view, histogram=True, inputs=True) as tracker,
         parametrized_gradients(view, tracker.counts) as gradients,
@@ -213,7 +195,7 @@ def _run_tracked(
         check_layers(view.model, tracker.calls)
         check_batch(view.modules, inputs, tracker.calls)
         if loss_fn is not None:
-            loss = _backward(tracker, loss_fn, output, targets)
+            loss = backward_pass(tracker, loss_fn, output, targets)
     gradients |= {name: p.grad for name, p in view.parameters.items() if p.grad is not None}
     return _Pass(tracker, output, gradients, loss)
 
@@ -266,59 +248,6 @@ def _loss_again(model: nn.Module, inputs: Any, targets: Any, loss_fn: Loss) -> T
     """Run the model and return its loss, with the draws of the first run."""
     seed_rng(model, 0)
     return loss_or_nan(loss_fn, call(model, inputs), targets)
-
-
-def _backward(tracker: LayerTracker, loss_fn: Loss, output: Any, targets: Any) -> _Loss:
-    """Run the backward pass of the loss alone."""
-    model = tracker.view.model
-    attached = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
-    arrived: list[bool] = []
-
-    def arrive(gradient: Tensor) -> None:
-        arrived.append(not is_dense(gradient) or bool(gradient.any()))
-
-    for tensor in attached:
-        handle = tensor.register_hook(arrive)  # type: ignore[no-untyped-call]
-        tracker.hooks.callback(handle.remove)
-    try:
-        with LossUse() as use:
-            loss = loss_or_nan(loss_fn, output, targets)
-        check_scalar(loss)
-        if not loss.requires_grad:
-            raise _no_path(model, loss_fn, output, targets, loss, use)
-        check_targets(loss, output, targets)
-        of_zeros = loss_of_zeros(loss_fn, output, targets)
-        for parameter in model.parameters():
-            parameter.grad = None  # of a derivative that the model or the loss took on the way
-        tracker.listens = True
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not arrived and all(parameter.grad is None for parameter in model.parameters()):
-            raise _no_path(model, loss_fn, output, targets, loss, use)
-    except InitBenchError:
-        raise
-    except Exception as cause:
-        raise InitBenchError(
-            why_no_backward(model, cause)
-            or f"loss_fn does not take the output {shapes(output)} with targets {shapes(targets)}: "
-            f"{type(cause).__name__}: {cause}"
-        ) from cause
-    arrives = any(arrived) or not attached
-    return _Loss(loss.item(), of_zeros, use.floor, use.mass, arrives)
-
-
-def _no_path(
-    model: nn.Module, loss_fn: Loss, output: Any, targets: Any, loss: Tensor, use: LossUse
-) -> InitBenchError:
-    """Return the error that says why no gradient leads from the loss to the model."""
-    check_attached(model, output)
-    by = f" by {', '.join(use.cuts)}" if use.cuts else ""
-    why = f"cuts it off{by or ', as a threshold, argmax, detach() and torch.no_grad() do'}"
-    if not depends_on_output(loss_fn, output, targets, loss.item()):
-        why = "has the same value for other outputs, so it makes no use of this one"
-    return InitBenchError(
-        f"no gradient leads from the loss back to the output {shapes(output)}: loss_fn {why}; fix "
-        f"that, or leave out targets and loss_fn to judge the signal alone"
-    )
 
 
 def _use_of_output(ran: _Pass, profile: pd.DataFrame, loss_fn: Loss | None, targets: Any) -> str:

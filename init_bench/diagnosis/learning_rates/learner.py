@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.chance import best_constant_loss, loss_of_zeros
-from init_bench.diagnosis.evidence.collection import Loss, collect_evidence
+from init_bench.diagnosis.evidence.collection import collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.learning_rates.curvature import largest_curvature, scale_free_weights
 from init_bench.diagnosis.learning_rates.minibatches import Minibatches
 from init_bench.diagnosis.learning_rates.optimizers import RatedOptimizer
 from init_bench.diagnosis.learning_rates.trials import Levels, Trial, TrialRunner
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError, check_finite
 from init_bench.hooks.isolation import isolated_pass, restored_parameters

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
-from init_bench.diagnosis.evidence.collection import Loss
 from init_bench.diagnosis.learning_rates.learner import Learner
 from init_bench.diagnosis.learning_rates.minibatches import Minibatches, is_loader
 from init_bench.diagnosis.learning_rates.optimizers import optimizer_and_rates
 from init_bench.diagnosis.learning_rates.result import RateWindow
 from init_bench.diagnosis.learning_rates.trials import BUDGET, SMOOTH, Search, Trial, search
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.errors import InitBenchError, check_int
 from init_bench.hooks.isolation import preserved_state
