@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.nested_tensors import dense_tensors, nonfinite_in
 
 Loss = Callable[[Any, Any], Tensor]
 """Takes the model's output and the targets, returns a scalar."""
@@ -26,7 +26,6 @@ def loss_or_nan(loss_fn: Loss, output: Any, targets: Any) -> Tensor:
     try:
         return loss_fn(output, targets)
     except Exception:  # whatever the user's loss raises
-        sums = [tensor.sum().float() for tensor in tensors_in(output)]
-        if not sums or all(bool(total.isfinite()) for total in sums):
+        if not nonfinite_in(output):
             raise
-        return math.nan * torch.stack(sums).sum()
+        return math.nan * torch.stack([x.sum().float() for x in dense_tensors(output)]).sum()
