@@ -24,6 +24,10 @@ MOST_FEATURES = 2**16
 """More cannot be numbered by ``NonzeroPixels``."""
 
 
+CACHE_LINE = 16
+"""Float32 values of a cache line."""
+
+
 BRIGHTNESS = (torch.arange(256, dtype=torch.float32) / PIXEL).numpy()
 """The value of each byte."""
 
@@ -65,23 +69,51 @@ class DenseInputs:
             rows[x.shape[1] :].zero_()
 
 
+def padded_rows(rows: int, units: int, *, like: Tensor) -> Tensor:
+    """Return a matrix of 0, of type and device of ``like``, whose rows are an odd number of cache lines apart.
+
+    A row that begins within a line takes half as long again to read, and rows an even number apart
+    push each other out of the cache.
+
+    Example:
+        >>> matrix = padded_rows(3, 20, like=torch.empty(0))
+        >>> matrix.shape, matrix.stride()
+        (torch.Size([3, 20]), (48, 1))
+    """
+    lines = -(-units // CACHE_LINE) | 1
+    return like.new_zeros(rows, lines * CACHE_LINE)[:, :units]
+
+
+def _with_padding(rows: Tensor) -> np.ndarray:
+    """Return a matrix with the padding behind its rows, if it is one of ``padded_rows``."""
+    width, memory = rows.stride(0), rows.untyped_storage()
+    padded = width % CACHE_LINE == 0 and width - rows.shape[1] < 2 * CACHE_LINE
+    if padded and len(rows) * width * rows.itemsize == memory.nbytes():
+        return rows.as_strided((len(rows), width), (width, 1)).numpy()
+    return rows.numpy()
+
+
 @dataclass
 class Scratch:
-    """Keep memory from step to step, as much as was ever asked for at once.
+    """Keep a matrix from step to step, for as long as one of its shape is asked for.
 
     Example:
         >>> scratch = Scratch()
-        >>> scratch.of(3, 4).shape, scratch.of(2, 2).shape, scratch.memory.numel()
-        (torch.Size([3, 4]), torch.Size([2, 2]), 12)
+        >>> scratch.of(3, 4) is scratch.of(3, 4)
+        True
     """
 
-    memory: Tensor = field(default_factory=lambda: torch.empty(0))
+    matrix: Tensor = field(default_factory=lambda: torch.empty(0))
 
-    def of(self, rows: int, columns: int) -> Tensor:
+    def of(self, rows: int, units: int) -> Tensor:
         """Return a float32 matrix that holds anything."""
-        if self.memory.numel() < rows * columns:
-            self.memory = torch.empty(rows * columns, dtype=torch.float32)
-        return self.memory[: rows * columns].view(rows, columns)
+        if self.matrix.shape != (rows, units):
+            self.matrix = padded_rows(rows, units, like=self.matrix)
+        return self.matrix
+
+
+ByRow = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A sparse matrix: where each row begins, the column of each entry, and its value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,36 +136,41 @@ class SparseInputs:
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
         """Do as ``FirstLayerInputs`` says."""
-        # Imported here: Numba takes 0.4 s to load, and only some data needs it.
-        from init_bench.training.engine.sparse_loops import multiply
-
-        by_sample, data = self.scratch.of(len(self.samples), weight.shape[1]), self.data
-        multiply(
-            data.starts, data.columns, data.pixels, BRIGHTNESS, self.samples,
-            weight.numpy(), by_sample.numpy(),
-        )  # fmt: skip
+        by_sample = self.scratch.of(len(self.samples), weight.shape[1]).zero_()
+        _add_products(self._by_sample, 1, weight, by_sample)
         out.copy_(by_sample.mT)
 
     def accumulate(self, rule: UpdateRule, delta: Tensor) -> None:
         """Do as ``FirstLayerInputs`` says."""
-        from init_bench.training.engine.sparse_loops import add_products  # here, as above
-
         rows = rule.accumulator.flatten(1)
         if rule.overwrites:
             rows.zero_()
         by_sample = self.scratch.of(len(self.samples), len(delta)).copy_(delta.mT)
-        scale = np.float32(rule.accumulate_scale)
-        add_products(*self._by_column, scale, by_sample.numpy(), rows.numpy())
+        _add_products(self._by_column, rule.accumulate_scale, by_sample, rows)
 
     @cached_property
-    def _by_column(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from init_bench.training.engine.sparse_loops import by_column
+    def _by_sample(self) -> ByRow:
+        # Imported here, as below: Numba takes 0.4 s to load, and only some data needs it.
+        from init_bench.training.engine.sparse_loops import by_sample
 
         data = self.data
-        found: tuple[np.ndarray, np.ndarray, np.ndarray] = by_column(
-            data.starts, data.columns, data.pixels, BRIGHTNESS, self.samples, self.features
-        )
+        found: ByRow = by_sample(data.starts, data.columns, data.pixels, BRIGHTNESS, self.samples)
         return found
+
+    @cached_property
+    def _by_column(self) -> ByRow:
+        from init_bench.training.engine.sparse_loops import by_column
+
+        found: ByRow = by_column(*self._by_sample, self.features)
+        return found
+
+
+def _add_products(sparse: ByRow, scale: int, matrix: Tensor, into: Tensor) -> None:
+    """Add ``sparse`` times ``matrix``, scaled, to ``into``."""
+    from init_bench.training.engine.sparse_loops import add_products
+
+    arrays = _with_padding(matrix), _with_padding(into)
+    add_products(*sparse, np.float32(scale), *arrays, matrix.shape[1])
 
 
 def leaves_out_zeros(columns: SortedColumns) -> bool:

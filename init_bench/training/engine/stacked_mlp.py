@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.training.cell import Cell
 from init_bench.training.engine.equal_neighbors import run_length, runs
+from init_bench.training.engine.first_layer_inputs import padded_rows
 from init_bench.training.engine.minibatches import PaddedMinibatch, padded_size
 from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
 from init_bench.training.engine.update_rule import CellFactors, factors_of
@@ -41,18 +42,13 @@ class StackedMLP:
             return torch.stack([state[name] for state in states[part]]).to(order.device)
 
         def own(name: str, values: Tensor, axis: int, part: slice = slice(None)) -> UpdateRule:
-            made = rule(values.contiguous(), axis, cells[part])
+            made = rule(values, axis, cells[part])
             made.use_factors(factors_of(name, factors[part]))
             return made
 
         everything = slice(None)
         self.first = [
-            own(
-                "fc1.weight",
-                stacked("fc1.weight", part).permute(2, 0, 1).index_select(0, order),
-                1,
-                part,
-            )
+            own("fc1.weight", _first_layer(stacked("fc1.weight", part), order), 1, part)
             for _, part in runs([cell.seed for cell in cells])
         ]
         layers = range(1, depth + 1)
@@ -182,3 +178,10 @@ class StackedMLP:
         rule.begin_step()
         rule.accumulate(rule.rated(total))
         rule.end_step()
+
+
+def _first_layer(weights: Tensor, order: Tensor) -> Tensor:
+    """Return ``(g, units, features)`` as ``(features, g, units)``, features in ``order``."""
+    g, units, features = weights.shape
+    rows = padded_rows(features, g * units, like=weights)
+    return rows.view(features, g, units).copy_(weights.permute(2, 0, 1).index_select(0, order))

@@ -17,6 +17,7 @@ from init_bench.training.engine.first_layer_inputs import (
     DenseInputs,
     SparseInputs,
     leaves_out_zeros,
+    padded_rows,
 )
 from init_bench.training.engine.minibatches import padded_minibatches
 from init_bench.training.engine.optimizers import OPTIMIZERS
@@ -88,6 +89,30 @@ def test_a_column_of_units_has_the_same_bits_beside_any_others() -> None:
         part = torch.empty(end - begin, 32)
         inputs.multiply(weight[:, begin:end].contiguous(), part)
         assert torch.equal(part, whole[begin:end])
+
+
+@pytest.mark.parametrize("units", [1, 16, 33, 112, 300, 500])
+def test_padding_changes_no_bit(units: int) -> None:
+    g = torch.Generator().manual_seed(5)
+    inputs, _ = _pair(torch.randint(0, 200, (32,), generator=g))
+    delta, dense = torch.randn(units, 32, generator=g), torch.randn(FEATURES, units, generator=g)
+    found = []
+    for weight in (dense, padded_rows(FEATURES, units, like=dense).copy_(dense)):
+        rule = OPTIMIZERS["sgd"].rule(weight.unsqueeze(1), 1, Grid(lr=0.1).cells)
+        inputs.accumulate(rule, delta)
+        out = torch.empty(units, 32)
+        inputs.multiply(weight, out)
+        found.append((weight, out))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+def test_padded_rows_begin_cache_lines_that_differ_in_their_place() -> None:
+    for units in (1, 16, 100, 500, 512):
+        matrix = padded_rows(4, units, like=torch.empty(0))
+        lines, rest = divmod(matrix.stride(0), 16)
+        assert matrix.shape == (4, units)
+        assert (lines % 2, rest) == (1, 0)
 
 
 def _kind(data: Dataset, precision: str = "float32") -> type:
