@@ -70,10 +70,10 @@ class DenseInputs:
 
 
 def padded_rows(rows: int, units: int, *, like: Tensor) -> Tensor:
-    """Return a matrix of 0, of type and device of ``like``, whose rows are an odd number of cache lines apart.
+    """Return a matrix of 0 whose rows are an odd number of cache lines apart.
 
     A row that begins within a line takes half as long again to read, and rows an even number apart
-    push each other out of the cache.
+    push each other out of the cache. Type and device are those of ``like``.
 
     Example:
         >>> matrix = padded_rows(3, 20, like=torch.empty(0))
