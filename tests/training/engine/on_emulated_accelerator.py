@@ -12,6 +12,8 @@ import torch
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
 from init_bench.statistics.histogram import Histogram
+from init_bench.training.engine.minibatches import padded_minibatches
+from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.networks import network_of
@@ -35,9 +37,26 @@ def main() -> None:
     assert any_module(data, init="mup(base_width=64)", optimizer="adam", width=24)
     assert any_module(data, model="tests.networks:noisy")
     assert any_module(real_valued(data), model="siren", init="siren", lr=1e-4)
+    assert losses_around_an_update(data)
     assert transfers(data, width=6) == {"copy in": 2, "copy out": 2}
     assert transfers(data, model="lenet") == {"copy in": 2, "copy out": 2}
     assert numbers_read(data) == 1 + 2, "the columns in use, and whether each cell is finite"
+
+
+def losses_around_an_update(data: Dataset) -> bool:
+    """Compare the stack of the CPU, which the book's losses after an update come from."""
+    cells = Grid(seed=[0, 1], width=6, batch_size=16).cells
+
+    def losses(device: torch.device) -> torch.Tensor:
+        there = data.to(device)
+        networks = [network_of(cell, there).to(device) for cell in cells]
+        stack = StackedMLP(cells, networks, there.sorted_columns.order)
+        batch = next(padded_minibatches(there, [0, 1], 16))
+        return torch.stack([stack.step(batch), stack.losses(batch)]).cpu()
+
+    with EmulatedAccelerator():  # type: ignore[no-untyped-call]
+        found = losses(DEVICE)
+    return torch.allclose(found, losses(torch.device("cpu")), rtol=1e-5)
 
 
 def real_valued(data: Dataset) -> Dataset:
