@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from init_bench.statistics.compiled import compiled, inlined
+from init_bench.statistics.compiled import inlined
 from init_bench.statistics.eigenvalues import tridiagonal
 
 
@@ -33,7 +33,10 @@ def centered(
 
 @inlined
 def _power_sums(values: Any, mean: float, inverse: float, small: Any) -> Any:
-    """Return what ``compared.power_sums`` does, of a vector of values."""
+    """Return Σy, Σy², Σy³, Σy⁴, the number of zeros and those of values up to each of ``small``.
+
+    y is (value − ``mean``) · ``inverse``: its powers stay in range whatever the scale.
+    """
     a, b, c, d = small
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
     zeros, under_a, under_b = np.int64(0), np.int64(0), np.int64(0)
@@ -120,9 +123,3 @@ def compare(products: Any, means: Any, units: int, rounding: float, matrix: Any)
             products[i, j] = (products[i, j] + units * means[i] * means[j]) * inverse
     tridiagonal(products, matrix)
     return 2 * total / (number * (number - 1)) if number > 1 else np.nan
-
-
-@compiled
-def loop_compared(products: Any, means: Any, units: int, rounding: float, matrix: Any) -> Any:
-    """Do what ``compare`` does, of products that an accelerator computed."""
-    return compare(products, means, units, rounding, matrix)

@@ -1,6 +1,6 @@
 """Compute the statistics of a layer from sums over its values.
 
-Plain arithmetic, which compiled loops inline and layers on an accelerator call.
+Plain arithmetic, which compiled loops inline.
 """
 
 import math
@@ -81,7 +81,8 @@ def statistics_from_sums(
         sums: least and greatest value, how many units are constant, mean, variance within and
             between units, how many values are 0, and near an end of the range.
         values, units: how many there are.
-        powers: the power sums of the compared values, as ``power_sums`` returns them.
+        powers: of the compared values y, standardized: Σy, Σy², Σy³, Σy⁴, the number of zeros and
+            those of values that round to 0 in each format.
         compared: how many these are.
         kurtosis, correlation: of the compared values and samples.
         over: share of values beyond each format's greatest number.

@@ -1,6 +1,7 @@
 """Compute the statistics of a layer's output or weight. All variances divide by n.
 
-Computed on the tensor's device: from an accelerator only numbers are copied, never a layer.
+Values are summed on their device: from an accelerator come the sums and the few values that are
+compared, in one transfer.
 """
 
 import math

@@ -11,17 +11,13 @@ from init_bench.statistics.compared import (
     COMPARED_SAMPLES,
     COMPARED_UNITS,
     Array,
-    Compared,
     EffectiveRanks,
 )
-from init_bench.statistics.compared import compared as compared_into
 from init_bench.statistics.layer_statistics import describe
-from init_bench.statistics.number_formats import SMALL
 
 
-def compared(z: torch.Tensor, mean: float, std: float, matrix: Array | None = None) -> Compared:
-    few = min(len(z), COMPARED_SAMPLES)
-    return compared_into(z, mean, std, SMALL, np.zeros((2, few)) if matrix is None else matrix)
+def correlation(z: torch.Tensor) -> float:
+    return describe(z)["correlation"]
 
 
 def drawn(samples: int, units: int, *, mean: float = 0.0, seed: int = 0) -> torch.Tensor:
@@ -40,31 +36,30 @@ def rank_by_singular_values(z: Array) -> float:
 def test_the_correlation_is_that_of_all_pairs(shape: tuple[int, int], mean: float) -> None:
     z = drawn(*shape, mean=mean)
     pairs = np.abs(np.corrcoef(z.numpy()))[np.triu_indices(shape[0], k=1)]
-    assert compared(z, mean, 1.0).correlation == pytest.approx(pairs.mean(), rel=1e-9)
+    assert correlation(z) == pytest.approx(pairs.mean(), rel=1e-9)
 
 
 def test_samples_that_do_not_vary_over_units_are_left_out() -> None:
     z = torch.cat([drawn(3, 20), torch.full((2, 20), 0.3).double()])
-    expected = compared(z[:3], 0.0, 1.0).correlation
-    assert compared(z, 0.0, 1.0).correlation == pytest.approx(expected, rel=1e-12)
-    assert math.isnan(compared(z[2:], 0.0, 1.0).correlation)
+    assert correlation(z) == pytest.approx(correlation(z[:3]), rel=1e-12)
+    assert math.isnan(correlation(z[2:]))
 
 
 def test_the_first_samples_at_evenly_spaced_units_are_compared() -> None:
     z = drawn(COMPARED_SAMPLES + 5, 2 * COMPARED_UNITS - 1)
     chosen = z[:COMPARED_SAMPLES, ::2]
-    found, expected = compared(z, 0.0, 1.0), compared(chosen.contiguous(), 0.0, 1.0)
-    assert found.number == expected.number == chosen.numel()
-    assert found.powers == expected.powers
-    assert found.correlation == expected.correlation
+    found, expected = describe(z), describe(chosen)
+    for name in ("correlation", "effective_rank"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-12)
+    z[COMPARED_SAMPLES:] += 5
+    z[:, 1::2] -= 5
+    changed = describe(z)
+    for name in ("correlation", "effective_rank"):
+        assert changed[name] == pytest.approx(found[name], rel=1e-12)
 
 
-def waiting(ranks: EffectiveRanks, z: torch.Tensor, size: float = 1.0) -> dict[str, float]:
-    """Have ``ranks`` compute the effective rank of ``z``; return where it will be written."""
-    found, matrix = dict[str, float](), np.zeros((2, len(z)))
-    compared(z * size, 0.0, size, matrix)
-    ranks.add(matrix, found)
-    return found
+def effective_rank(z: torch.Tensor) -> float:
+    return describe(z)["effective_rank"]
 
 
 SHAPES = [(1, 4), (2, 2), (5, 3), (8, 100), (64, 10), (64, 100)] * 6
@@ -75,22 +70,12 @@ def test_effective_ranks_are_those_of_singular_values_and_do_not_depend_on_compa
     ranks, together, alone = EffectiveRanks(), [], []
     for seed, shape in enumerate(SHAPES):
         z = drawn(*shape, mean=float(seed % 3), seed=seed)
-        together.append(waiting(ranks, z))
-        one = EffectiveRanks()
-        found = waiting(one, z)
-        one.fill()
-        alone.append(found["effective_rank"])
+        together.append(describe(z, None, ranks))
+        alone.append(effective_rank(z))
         assert alone[-1] == pytest.approx(rank_by_singular_values(z.numpy()), rel=1e-9)
-    assert together[0] == {}
+    assert math.isnan(together[-1]["effective_rank"])
     ranks.fill()
     assert [found["effective_rank"] for found in together] == alone
-
-
-def effective_rank(z: torch.Tensor, size: float = 1.0) -> float:
-    ranks = EffectiveRanks()
-    found = waiting(ranks, z, size)
-    ranks.fill()
-    return found["effective_rank"]
 
 
 def test_a_layer_of_zeros_has_rank_0() -> None:
@@ -100,13 +85,13 @@ def test_a_layer_of_zeros_has_rank_0() -> None:
 @pytest.mark.parametrize("size", [2.0**-1000, 2.0**-400, 2.0**400, 2.0**1000])
 def test_the_scale_does_not_matter(size: float) -> None:
     z = drawn(5, 7)
-    assert effective_rank(z, size) == effective_rank(z)
-    assert compared(z * size, 0.0, size).correlation == compared(z, 0.0, 1.0).correlation
+    assert effective_rank(z * size) == effective_rank(z)
+    assert correlation(z * size) == correlation(z)
 
 
 def test_threads_share_a_computation_of_ranks() -> None:
     layers = [drawn(64, 2000, mean=float(k % 3), seed=k) for k in range(60)]
-    alone = [describe(z)["effective_rank"] for z in layers]
+    alone = [effective_rank(z) for z in layers]
     ranks = EffectiveRanks()
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda z: describe(z, None, ranks), layers))

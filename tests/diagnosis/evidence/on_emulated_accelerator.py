@@ -11,7 +11,6 @@ from torch.utils._pytree import tree_iter
 
 from init_bench.diagnosis.evidence.collection import Evidence, collect_evidence
 from init_bench.diagnosis.recognition import structures
-from init_bench.statistics import compared
 from init_bench.statistics.sums import accelerator as tiles
 from tests.emulated_accelerator import DEVICE, EmulatedAccelerator, EmulatedTensor
 
@@ -59,7 +58,6 @@ def main() -> None:
     here = evidence("cpu")
     with (
         mock.patch.object(tiles, "exact", Tensor.float),
-        mock.patch.object(compared, "exact", Tensor.float),
         mock.patch.object(structures, "exact", Tensor.float),
         EmulatedAccelerator(),  # type: ignore[no-untyped-call]
         NoFloat64(),  # type: ignore[no-untyped-call]

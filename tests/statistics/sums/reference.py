@@ -12,7 +12,7 @@ def drawn(*shape: int) -> Tensor:
 
 
 def expected(z: Tensor, ends: tuple[float, float] | None) -> dict[str, float]:
-    """Return the fields of ``Sums``."""
+    """Return what the statistics of a layer are made of."""
     exact = z.double()
     near = int((z <= ends[0]).sum() + (z >= ends[1]).sum()) if ends else math.nan
     return {
