@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
 from init_bench.hooks.contraction import Contraction
-from init_bench.hooks.gates import GateCalls
+from init_bench.hooks.gates import GATED, GateCalls
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.layer_call import (
     LayerCall,
@@ -33,7 +33,7 @@ class ModelCode:
         uses: of the parameters and buffers.
         factors: constants by which signals are multiplied.
         attention: the attentions computed.
-        gates: inside a GLU, LSTM or GRU.
+        gates: inside a GLU, LSTM, GRU or a cell of these.
         products: with weights, of modules that have child modules.
     """
 
@@ -85,9 +85,9 @@ class ModelCode:
         if isinstance(module, nn.MultiheadAttention):
             with preserved_state(module):
                 self.attention.note_module(call.layer, module, *arguments)
-        if isinstance(module, nn.GLU | nn.LSTM | nn.GRU):
+        if isinstance(module, GATED):
             with preserved_state(module):
-                self.gates.note_module(call.index, module, *arguments)
+                self.gates.note_module(call, module, *arguments)
         if module not in self.scale_free:
             self.scale_free[module] = self._normalizes(call, module, arguments, output)
         call.normalizes = self.scale_free[module]

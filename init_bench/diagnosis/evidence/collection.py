@@ -74,8 +74,9 @@ class Evidence:
         loss: the loss, nan where none was asked for.
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
-        gates: a row per gate inside a GLU, LSTM or GRU: ``layer`` and ``index`` of the layer call
-            that makes it, ``gate``, ``bias`` and ``opening``, see ``hooks.gates.GateCall``.
+        gates: a row per gate inside a GLU, LSTM, GRU or a cell of these: ``layer`` and ``index`` of
+            the first layer call that makes it, ``gate``, ``bias`` and ``opening``, see
+            ``hooks.gates.GateCall``; of several calls the one at which it is most open.
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
@@ -214,7 +215,8 @@ def _gate_table(tracker: LayerTracker) -> pd.DataFrame:
     gates = [] if tracker.model_code is None else tracker.model_code.gates.calls
     layers = ["", *(call.layer for call in tracker.calls)]
     rows = [{**vars(gate), "layer": layers[gate.index]} for gate in gates]
-    return pd.DataFrame(rows, columns=list(GATES))
+    by_gate = pd.DataFrame(rows, columns=list(GATES)).groupby(["layer", "gate", "bias"], sort=False)
+    return by_gate.agg({"index": "min", "opening": "max"}).reset_index()[list(GATES)]
 
 
 def _product_table(tracker: LayerTracker) -> pd.DataFrame:
