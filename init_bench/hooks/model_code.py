@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
-from init_bench.hooks.contraction import Contraction
 from init_bench.hooks.gates import GATED, GateCalls
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.layer_call import (
@@ -69,14 +68,16 @@ class ModelCode:
         self.gates.observe(name, args, kwargs, after=after)
         if found is None:
             return []
+        contraction, gain = found
+        used = used_weight(contraction, gain, learned=self.uses.is_learned(contraction.weight))
         if has_children(self.view.modules[layer]):
-            self._note_product(layer, after, *found)
-        return [used_weight(*found)]
+            self._note_product(layer, after, contraction.signal, used)
+        return [used]
 
-    def _note_product(self, layer: str, after: int, found: Contraction, gain: float) -> None:
-        signal = describe_signal(found.signal, self.view.batch_dims[layer])
+    def _note_product(self, layer: str, after: int, given: object, used: UsedWeight) -> None:
+        signal = describe_signal(given, self.view.batch_dims[layer])
         spread = signal.get("sample_std", math.nan)
-        product = OwnProduct(layer=layer, index=after, gain=gain, input_sample_std=spread)
+        product = OwnProduct(layer=layer, index=after, input_sample_std=spread, **vars(used))
         self.products.append(product)
 
     def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:

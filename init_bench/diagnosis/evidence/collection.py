@@ -48,7 +48,7 @@ GATES = ("layer", "index", "gate", "bias", "opening")
 """Columns of ``Evidence.gates``."""
 
 
-PRODUCTS = ("layer", "index", "gain", "input_sample_std")
+PRODUCTS = ("layer", "index", "input_sample_std", "gain", "units", "distinct")
 """Columns of ``Evidence.products``."""
 
 
