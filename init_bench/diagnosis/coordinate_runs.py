@@ -1,5 +1,6 @@
 """Train the networks of a coordinate check and note how far each layer's output moves."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.collection import collect_evidence
-from init_bench.diagnosis.loss_or_nan import Loss, loss_or_nan
+from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
+from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError
 from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.hooks.record import capture
@@ -70,9 +72,8 @@ class Trainer:
                 f"factory={factory!r} cannot be called with {words}: {why}; it must be a function "
                 f"of {words.replace('a ', 'the ')}, {SUCH_AS}"
             )
-        name = ", ".join(f"{n} {s}" for n, s in zip(("width", "depth"), size, strict=False))
         try:
-            with drawing_from(stream(seed, name)):
+            with drawing_from(stream(seed, _named(size))):
                 model = factory(*size)
         except Exception as cause:
             called = ", ".join(map(str, size))
@@ -90,17 +91,27 @@ class Trainer:
         for step in range(steps + 1):
             masks = drawing_from(stream(seed, "noise"))  # dropout draws the same at every step
             with masks, capture(model, keep=True) as record:
-                loss = loss_or_nan(self.loss_fn, model(inputs), targets)
-            start = start or dict(record.outputs)
-            for index, (layer, output) in enumerate(record.outputs.items(), start=1):
+                where = f"at {_named(size)}, seed {seed}, step {step}"
+                loss = trial_loss(model, inputs, targets, self.loss_fn, where)
+            outputs = record.outputs
+            start = start or dict(outputs)
+            diverged = not loss.requires_grad  # and the model or the loss refused it
+            if diverged:
+                outputs = {name: outputs.get(name, math.nan * z) for name, z in start.items()}
+            for index, (layer, output) in enumerate(outputs.items(), start=1):
                 scale, change = rms(output), rms(output - start[layer])
                 row = {"layer": layer, "index": index, "size": scale, "change": change}
                 yield {"step": step, **row}
-            update.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            update.step()
+            if not diverged:
+                update.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                update.step()
 
     def _initialized(self, model: nn.Module, seed: int) -> Report | None:
         if self.init is None:
             return None
         return initialize(model, self.init, batch=self.batch, loss_fn=self.loss_fn, seed=seed)
+
+
+def _named(size: Size) -> str:
+    return ", ".join(f"{n} {s}" for n, s in zip(("width", "depth"), size, strict=False))

@@ -50,9 +50,13 @@ class GradientHook:
             handle = base.register_hook(self.on_base_gradient)  # type: ignore[no-untyped-call]
             handles.callback(handle.remove)
 
-    def on_gradient(self, gradient: Tensor) -> None:
-        """Describe the gradient with respect to the output."""
-        if not self.counts():
+    def on_gradient(self, gradient: Tensor | None) -> None:
+        """Describe the gradient with respect to the output.
+
+        It is ``None`` where only another output of the same function has one, as the state of an
+        LSTM.
+        """
+        if gradient is None or not self.counts():
             return
         self.described = True
         if not self.ranks.any_wait:
@@ -63,7 +67,7 @@ class GradientHook:
             samples = gradient.reshape(self.shape).transpose(0, self.batch_dim)
             self.call.gradients.append(describe_full_precision(samples, None, self.ranks))
 
-    def on_base_gradient(self, gradient: Tensor) -> None:
+    def on_base_gradient(self, gradient: Tensor | None) -> None:
         """Describe the gradient with respect to the base, if that of the output did not come."""
         if not self.described:
             self.on_gradient(gradient)

@@ -23,7 +23,7 @@ class UsedWeight:
     Attributes:
         gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
         units: number of outputs.
-        distinct: how many of them have different weights.
+        distinct: how many of them have different weights; nan of what is no parameter.
     """
 
     gain: float
@@ -38,14 +38,16 @@ class OwnProduct:
     Attributes:
         layer: qualified name of the module.
         index: of the last layer call before it, 0 where there is none.
-        gain: √(fan_in · mean \\|w\\|²), by which it multiplies an incoherent signal.
         input_sample_std: of the signal; nan where unknown.
+        gain, units, distinct: of the weight, see ``UsedWeight``.
     """
 
     layer: str
     index: int
-    gain: float
     input_sample_std: float
+    gain: float
+    units: int
+    distinct: float
 
 
 @dataclass(kw_only=True)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.activations.recognition import NORMS, is_dyt
 from init_bench.hooks.attention import AttentionCalls
-from init_bench.hooks.contraction import Contraction
-from init_bench.hooks.gates import GateCalls
+from init_bench.hooks.gates import GATED, GateCalls
 from init_bench.hooks.isolation import preserved_state
 from init_bench.hooks.layer_call import (
     LayerCall,
@@ -33,7 +32,7 @@ class ModelCode:
         uses: of the parameters and buffers.
         factors: constants by which signals are multiplied.
         attention: the attentions computed.
-        gates: inside a GLU, LSTM or GRU.
+        gates: inside a GLU, LSTM, GRU or a cell of these.
         products: with weights, of modules that have child modules.
     """
 
@@ -69,14 +68,16 @@ class ModelCode:
         self.gates.observe(name, args, kwargs, after=after)
         if found is None:
             return []
+        contraction, gain = found
+        used = used_weight(contraction, gain, learned=self.uses.is_learned(contraction.weight))
         if has_children(self.view.modules[layer]):
-            self._note_product(layer, after, *found)
-        return [used_weight(*found)]
+            self._note_product(layer, after, contraction.signal, used)
+        return [used]
 
-    def _note_product(self, layer: str, after: int, found: Contraction, gain: float) -> None:
-        signal = describe_signal(found.signal, self.view.batch_dims[layer])
+    def _note_product(self, layer: str, after: int, given: object, used: UsedWeight) -> None:
+        signal = describe_signal(given, self.view.batch_dims[layer])
         spread = signal.get("sample_std", math.nan)
-        product = OwnProduct(layer=layer, index=after, gain=gain, input_sample_std=spread)
+        product = OwnProduct(layer=layer, index=after, input_sample_std=spread, **vars(used))
         self.products.append(product)
 
     def end_call(self, call: LayerCall, module: nn.Module, arguments: Call, output: Tensor) -> None:
@@ -85,9 +86,9 @@ class ModelCode:
         if isinstance(module, nn.MultiheadAttention):
             with preserved_state(module):
                 self.attention.note_module(call.layer, module, *arguments)
-        if isinstance(module, nn.GLU | nn.LSTM | nn.GRU):
+        if isinstance(module, GATED):
             with preserved_state(module):
-                self.gates.note_module(call.index, module, *arguments)
+                self.gates.note_module(call, module, *arguments)
         if module not in self.scale_free:
             self.scale_free[module] = self._normalizes(call, module, arguments, output)
         call.normalizes = self.scale_free[module]

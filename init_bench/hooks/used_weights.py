@@ -24,20 +24,22 @@ CLOSE = 0.02
 """Relative difference that the ε of a normalization may make."""
 
 
-def used_weight(found: Contraction, gain: float) -> UsedWeight:
+def used_weight(found: Contraction, gain: float, *, learned: bool) -> UsedWeight:
     """Return what a contraction multiplies by: its gain, and how many of its units differ.
 
-    Of a stack of matrices, the one of which the smallest share of units differ.
+    Of a stack of matrices, as of experts, heads or groups, the one of which the smallest share of
+    units differ: equal matrices are no fault, as a router or what follows tells them apart.
     """
     by_axis = [[i for i, a in enumerate(found.axes) if a == kind] for kind in ("stack", "out")]
+    stack, outputs = by_axis[0] + by_axis[1][:-1], by_axis[1][-1:]  # heads or experts: one each
     rest = [i for i, axis in enumerate(found.axes) if axis in ("in", "kernel")]
     weight = found.weight.detach()
     real = weight if weight.is_floating_point() else weight.abs().float()
-    units = math.prod(weight.shape[i] for i in by_axis[1])
+    units = math.prod(weight.shape[i] for i in outputs) // found.groups
     terms = math.prod(weight.shape[i] for i in rest)
-    if not units or not terms:
+    if not units or not terms or not learned:
         return UsedWeight(gain, units, math.nan)
-    matrices = real.permute(*by_axis[0], *by_axis[1], *rest).reshape(-1, units, terms)
+    matrices = real.permute(*stack, *outputs, *rest).reshape(-1, units, terms)
     unasked = EffectiveRanks()  # never filled
     some = matrices[:MOST_OF_A_STACK]
     distinct = [describe_weight(matrix, unasked)["distinct"] for matrix in some]

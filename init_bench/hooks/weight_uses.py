@@ -115,6 +115,10 @@ class WeightUses:
             self._note_parts(frozenset().union(*(self.origins[x].names for x in known)), name)
         return None
 
+    def is_learned(self, weight: Tensor) -> bool:
+        """Return whether a weight is a parameter, or computed from one."""
+        return _is_learned(self.origins[weight].image)
+
     def _is_weight(self, operand: object) -> bool:
         return isinstance(operand, Tensor) and operand in self.origins
 
@@ -125,7 +129,7 @@ class WeightUses:
         origins = [self.origins[source] for source in sources]
         names = frozenset().union(*(origin.names for origin in origins))
         images = [origin.image for origin in origins if origin.image is not None]
-        learned = sum(origin.image is None or origin.image.learned for origin in origins)
+        learned = sum(_is_learned(origin.image) for origin in origins)
         self.read_values |= isinstance(output, float | list | np.ndarray) and learned > 0
         is_constant = learned == 1 and not self.read_values
         factor = _constant(function, args) if is_constant else math.nan
@@ -197,6 +201,10 @@ class WeightUses:
             axes = (*use.axes[:stack], "stack", *use.axes[stack + 1 :])
             gain = use.gain * factor
             self.found[parameter] = replace(use, axes=axes, fan_in=use.fan_in // number, gain=gain)
+
+
+def _is_learned(image: WeightImage | None) -> bool:
+    return image is None or image.learned
 
 
 def gain_of(found: Contraction) -> float:

@@ -432,3 +432,58 @@ def test_a_model_that_turns_gradients_on_itself_is_scaled_by_a_batch() -> None:
 def test_recommend_takes_a_model_and_a_loss_that_differentiate() -> None:
     result = ib.recommend(Forces(), X, None, on_forces, inits=["lecun_normal"], seeds=3)
     assert result.table["loss"].notna().all()
+
+
+class TwoHeads(nn.Module):
+    """Classes, and counts that a function keeps from falling below 0; zeros start a third head."""
+
+    def __init__(self, counting: Callable[[Tensor], Tensor], bias: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.counting = nn.Sequential(nn.Linear(30, 40), nn.ReLU()), counting
+        self.classes, self.counts, self.third = (nn.Linear(40, n) for n in (4, 2, 2))
+        nn.init.constant_(self.counts.bias, bias)
+        nn.init.zeros_(self.third.weight)
+        nn.init.zeros_(self.third.bias)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        z = self.body(x)
+        out = {"third": self.third(z), "classes": self.classes(z)}
+        return {**out, "counts": self.counting(self.counts(z))}
+
+
+def classes_alone(out: dict[str, Tensor], targets: Tensor) -> Tensor:
+    return F.cross_entropy(out["classes"], targets) + (out["third"] - 1).square().mean()
+
+
+def classes_and_counts(out: dict[str, Tensor], targets: Tensor) -> Tensor:
+    return classes_alone(out, targets) + (out["counts"] - 1).square().mean()
+
+
+def classes_and_absent_counts(out: dict[str, Tensor], targets: Tensor) -> Tensor:
+    """Leave the counts out where there are more than 3 of them: never, at the start."""
+    counts = out["counts"]
+    return classes_alone(out, targets) + ((counts - 3) * (counts > 3)).mean()
+
+
+COUNTING: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "clamp": lambda z: z.clamp(min=0),
+    "module": nn.ReLU(),
+}
+
+
+@pytest.mark.parametrize("counting", COUNTING)
+def test_an_output_that_is_shut_for_every_sample_never_learns(counting: str) -> None:
+    found = ib.diagnose(TwoHeads(COUNTING[counting], -9.0), X, Y, classes_and_counts)
+    assert found.bad["layer"].tolist() == ["counts"]
+    assert states(found)["counts.weight"] == gradient_states.STUCK
+    assert ib.diagnose(TwoHeads(COUNTING[counting], 1.0), X, Y, classes_and_counts).healthy
+
+
+@pytest.mark.parametrize("bias", [-9.0, 1.0])
+@pytest.mark.parametrize("loss", [classes_alone, classes_and_absent_counts])
+def test_a_head_that_the_loss_leaves_out_is_no_fault(
+    loss: Callable[..., Tensor], bias: float
+) -> None:
+    assert ib.diagnose(TwoHeads(torch.relu, bias), X, Y, loss).healthy

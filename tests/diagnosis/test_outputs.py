@@ -296,3 +296,23 @@ def test_rows_of_outputs_are_marked() -> None:
     profile = ib.diagnose(Heatmaps(0.1), IMAGES).profile
     marked = pd.Series(profile["is_output"].to_numpy(), profile["layer"])
     assert marked[marked].index.tolist() == ["classes", "act", "box"]
+
+
+@pytest.mark.parametrize("factor", [1e-2, 1e-5, 1e-12, 0.0])
+def test_a_last_layer_that_starts_small_is_a_choice_as_one_of_zeros_is(factor: float) -> None:
+    # On 4096 images of MNIST five networks (MLPs of 3 and 6 layers, ReLU and tanh, a convolutional
+    # and a residual one) reach the same loss from a factor of 1e-12 as from 0: after 300 steps of
+    # SGD at the best of three rates 0.108, 0.161, 0.167, 0.120 and 0.120 from both.
+    model = sound()
+    with torch.no_grad():
+        for parameter in list(model.parameters())[-2:]:
+            parameter.mul_(factor)
+    assert ib.diagnose(model, X, Y).healthy
+
+
+def test_an_output_that_vanished_before_a_small_last_layer_is_found() -> None:
+    model = sound("sigmoid", "normal(std=0.01)")
+    with torch.no_grad():
+        list(model.parameters())[-2].mul_(0.1)
+    said = ib.diagnose(model, X, Y).bad
+    assert "the output is almost the same for all samples" in set(said["meaning"])

@@ -50,11 +50,24 @@ def sgd(lr: float) -> Optimizer:
 
 
 @pytest.mark.parametrize("more", [[], [Checked()]], ids=["in the loss", "in the model"])
-def test_a_rate_that_diverges_has_its_row(more: list[nn.Module]) -> None:
-    rates = [1e-30, 1e-25, 1e30]  # the last makes weights infinite at once
+@pytest.mark.parametrize("highest", [1e30, 1.0], ids=["weights", "outputs"])
+def test_a_rate_that_diverges_has_its_row(more: list[nn.Module], highest: float) -> None:
+    rates = [1e-30, 1e-25, highest]  # the last makes weights infinite at once, or outputs alone
     window = ib.rate_window(model(*more), 1e10 * X, Y, likelihood, rates=rates)
     assert window.trials["outcome"].tolist()[-1] == "diverges"
     assert math.isnan(window.trials["last_loss"].tolist()[-1])
+
+
+@pytest.mark.parametrize("rate", [1e2, 1e8, 1e30])
+def test_a_coordinate_check_notes_that_networks_which_refuse_nan_diverge(rate: float) -> None:
+    def network(width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 2), Checked())
+
+    check = ib.coord_check(
+        network, [16, 32], (X, Y), loss_fn=nn.functional.mse_loss, optimizer=sgd(rate), steps=6
+    )
+    assert check.worst == "diverges"
+    assert len(check.changes) == 2 * 5 * 7 * 5  # widths, seeds, steps, layers
 
 
 def test_an_error_of_finite_numbers_says_where_it_happened() -> None:
@@ -63,5 +76,10 @@ def test_an_error_of_finite_numbers_says_where_it_happened() -> None:
         ib.recommend(model(), X, Y, FailsLater(30), inits=["he_normal"], seeds=3)
     with pytest.raises(RuntimeError, match=said + r"at rate 0.01, step \d+"):
         ib.rate_window(model(), X, Y, FailsLater(60), rates=[0.01, 0.1, 0.25], goal=1e-6)
+    with pytest.raises(RuntimeError, match=said + r"at width 8, seed 0, step 1"):
+        ib.coord_check(
+            lambda width: nn.Sequential(nn.Linear(8, width), nn.Linear(width, 2)),
+            [8, 16], (X, Y), loss_fn=FailsLater(5), optimizer=sgd(0.01),
+        )  # fmt: skip
     with pytest.raises(RuntimeError, match=said + r"at rate 0.25, step \d+"):
         ib.diagnose(model(), X, Y, FailsLater(12), capture_at=50, optimizer=sgd(0.25))

@@ -1,5 +1,6 @@
 """The gates that are read out of torch's recurrent layers are those that it computes with."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -25,3 +26,17 @@ def test_the_last_update_gate_of_a_gru_is_that_of_torch() -> None:
     nn.init.constant_(gru.get_parameter("bias_ih_l1")[8:], 100.0)
     *_, last = (opening for _, _, opening in recurrent_gates(gru, X))
     torch.testing.assert_close(last, gru(X)[1][-1])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_gates_of_a_cell_are_those_of_the_layer(kind: str, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, cell = getattr(nn, kind)(3, 4, bias=bias), getattr(nn, f"{kind}Cell")(3, 4, bias=bias)
+    cell.load_state_dict({name[:-3]: value for name, value in layer.state_dict().items()})
+    x = X.transpose(0, 1)
+    of_layer = list(recurrent_gates(layer, x.expand(5, -1, -1)))
+    of_cell = list(recurrent_gates(cell, x[0], calls=5))
+    for (gate, rows, opening), (of, its_rows, its) in zip(of_layer, of_cell, strict=True):
+        assert (gate, rows.replace("_l0", "")) == (of, its_rows)
+        torch.testing.assert_close(opening, its.repeat(5, 1))

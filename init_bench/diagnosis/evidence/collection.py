@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.backward_pass import PassedLoss, backward_pass
 from init_bench.diagnosis.evidence.chance import chance_loss
-from init_bench.diagnosis.evidence.gradient_states import ARRIVES, gradient_states
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, UNUSED, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.loss_use import (
     IGNORED,
@@ -26,6 +26,7 @@ from init_bench.diagnosis.evidence.preconditions import (
     check_parameters,
     dtype_hint,
 )
+from init_bench.diagnosis.evidence.shut_output import shut_off
 from init_bench.diagnosis.loss_or_nan import Loss, loss_or_nan
 from init_bench.errors import InitBenchError
 from init_bench.hooks.dropout import dropout_disabled
@@ -48,7 +49,7 @@ GATES = ("layer", "index", "gate", "bias", "opening")
 """Columns of ``Evidence.gates``."""
 
 
-PRODUCTS = ("layer", "index", "gain", "input_sample_std")
+PRODUCTS = ("layer", "index", "input_sample_std", "gain", "units", "distinct")
 """Columns of ``Evidence.products``."""
 
 
@@ -74,8 +75,9 @@ class Evidence:
         loss: the loss, nan where none was asked for.
         attention: a row per attention: ``layer``, ``index`` of the layer call before it,
             ``largest`` and ``entropy``, see ``hooks.attention.AttentionCall``.
-        gates: a row per gate inside a GLU, LSTM or GRU: ``layer`` and ``index`` of the layer call
-            that makes it, ``gate``, ``bias`` and ``opening``, see ``hooks.gates.GateCall``.
+        gates: a row per gate inside a GLU, LSTM, GRU or a cell of these: ``layer`` and ``index`` of
+            the first layer call that makes it, ``gate``, ``bias`` and ``opening``, see
+            ``hooks.gates.GateCall``; of several calls the one at which it is most open.
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
@@ -84,6 +86,8 @@ class Evidence:
         output_used: ``arrives`` where the gradient of the loss arrives at the output, or at some
             layer; else ``no gradient`` where the loss depends on the output, and ``ignored`` where
             it does not.
+        output_shut: whether an output that is the same for all samples lets no gradient back, see
+            ``shut_output``; asked only where a parameter's gradient is stuck at zero.
         measured: what measures returned of it, by measure: several rules may judge one.
     """
 
@@ -100,6 +104,7 @@ class Evidence:
     loss_floor: float = math.nan
     log_mass: float = math.nan
     output_used: str = ARRIVES
+    output_shut: bool = False
     measured: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -136,12 +141,20 @@ def _collect(
     view = ModelView(model)
     again = None if loss_fn is None else partial(_loss_again, model, inputs, targets, loss_fn)
     states: dict[str, str] = {}
+    shut: set[str] = set()
     with isolated_pass(model, inputs):
         with dropout_disabled(model):
             with restored_writes(model) as written:
                 ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
             if again is not None:
                 states = gradient_states(view, ran.gradients, again, written)
+            silent = {name for name, state in states.items() if state in (STUCK, UNUSED)}
+            if loss_fn is not None and silent:
+                with restored_writes(model):
+                    seed_rng(model, 0)
+                    behind = {name: view.parameters[name] for name in states}
+                    shut = silent & shut_off(model, behind, inputs, targets, loss_fn)
+            states |= dict.fromkeys(shut, STUCK)
         tracker, chance = ran.tracker, ran.loss.of_zeros
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
@@ -167,6 +180,7 @@ def _collect(
         loss_floor=ran.loss.floor,
         log_mass=ran.loss.log_mass,
         output_used=output_used,
+        output_shut=bool(shut),
     )
 
 
@@ -214,7 +228,8 @@ def _gate_table(tracker: LayerTracker) -> pd.DataFrame:
     gates = [] if tracker.model_code is None else tracker.model_code.gates.calls
     layers = ["", *(call.layer for call in tracker.calls)]
     rows = [{**vars(gate), "layer": layers[gate.index]} for gate in gates]
-    return pd.DataFrame(rows, columns=list(GATES))
+    by_gate = pd.DataFrame(rows, columns=list(GATES)).groupby(["layer", "gate", "bias"], sort=False)
+    return by_gate.agg({"index": "min", "opening": "max"}).reset_index()[list(GATES)]
 
 
 def _product_table(tracker: LayerTracker) -> pd.DataFrame:

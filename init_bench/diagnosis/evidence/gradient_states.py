@@ -78,7 +78,7 @@ def gradient_states(
     """
     learned = {name for name in view.parameters if name in gradients or name not in written}
     trainable = {n: p for n, p in view.parameters.items() if p.requires_grad and n in learned}
-    states = {name: _state(gradients.get(name)) for name in trainable}
+    states = {name: state_of(gradients.get(name)) for name in trainable}
     silent = {name for name, state in states.items() if state in (STUCK, NONE)}
     if NONFINITE in states.values():
         return {name: state for name, state in states.items() if name not in silent}
@@ -132,7 +132,8 @@ class _Repeat:
         return {name: p.grad for name, p in parameters.items() if p.grad is not None}
 
 
-def _state(gradient: Tensor | None) -> str:
+def state_of(gradient: Tensor | None) -> str:
+    """Return the state that a gradient by itself has, ``stuck at zero`` where all of it is 0."""
     if gradient is None:
         return NONE
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
@@ -156,7 +157,7 @@ def _woken(
             if name in parameters:
                 _descend(parameters[name].data, gradient)
         gradients = again.gradients(parameters)
-        woken = {name for name in waiting if _state(gradients.get(name)) == ARRIVES}
+        woken = {name for name in waiting if state_of(gradients.get(name)) == ARRIVES}
         if not woken:
             break
         waiting -= woken
@@ -192,7 +193,7 @@ def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> tuple[set[str], s
     else:
         return set(), set()
     gradients = again.gradients(parameters)
-    flat = {name for name in parameters if _state(gradients.get(name)) in (STUCK, NONE)}
+    flat = {name for name in parameters if state_of(gradients.get(name)) in (STUCK, NONE)}
     layers: defaultdict[str, list[str]] = defaultdict(list)
     for name in parameters:
         layers[name.rpartition(".")[0]].append(name)

@@ -136,7 +136,8 @@ def _as_used(
     if used:
         worst = max((weight.gain for weight in used), key=distance_from_1)
         gain = min(worst, _ratio(row), key=distance_from_1)
-        drawn = [weight for weight in used if weight.gain > 0] or used  # zeros may be one factor
+        learned = [weight for weight in used if not math.isnan(weight.distinct)] or used
+        drawn = [weight for weight in learned if weight.gain > 0] or learned  # zeros: one factor
         fewest = min(drawn, key=lambda weight: weight.distinct / max(weight.units, 1))
         own = {"weight_gain": gain, "units": fewest.units, "distinct": fewest.distinct}
     elif module is not None and _product_unseen(module, row["layer"], weights):

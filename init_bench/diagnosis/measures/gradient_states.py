@@ -85,11 +85,11 @@ def _where_used(evidence: Evidence, use: str) -> pd.DataFrame:
 
 
 def _are_ignored(evidence: Evidence, stuck_layers: pd.DataFrame) -> bool:
-    """Return whether no layer or gate is shut, so that the loss itself leaves these layers out.
+    """Return whether no layer, gate or output is shut, so that the loss itself leaves these out.
 
     Then each of them responds to its input, no gradient enters its output, and others learn.
     """
-    if not _something_learns(evidence):
+    if evidence.output_shut or not _something_learns(evidence):
         return False
     profile = evidence.profile.drop_duplicates("layer").set_index("layer")
     own = profile.reindex(stuck_layers["layer"])

@@ -16,7 +16,11 @@ from init_bench.diagnosis.measures.rows import (
 
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
-    """Return the gradient's norm at the first hidden layer divided by that at the last."""
+    """Return the gradient's norm at the first hidden layer divided by that at the last.
+
+    Of a layer that runs several times, as a cell in a loop over time, the call with the largest
+    counts: its weights learn from all of them.
+    """
     for rows in (hidden_layers(evidence), hidden_weighted(evidence)):
         rows = _on_gradient_path(rows, evidence).dropna(subset=["gradient"])
         if len(rows) >= 2:
@@ -24,8 +28,17 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     else:
         return NO_ROWS
     size = rows["gradient"] * rows["outputs"] ** 0.5
-    ratio = size.iloc[0] / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
+    layers = _layers_with_weights(evidence)[rows.index]
+    first = size[layers == layers.iloc[0]].max()
+    ratio = first / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
     return as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+
+
+def _layers_with_weights(evidence: Evidence) -> pd.Series:
+    """Return for each row the layer with weights that it follows or is, else the row's own."""
+    profile = evidence.profile
+    weighted = profile["layer"].where(profile["weight_gain"].notna())
+    return weighted.ffill().fillna(profile["layer"])
 
 
 def _on_gradient_path(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:

@@ -89,6 +89,16 @@ def output_spread(evidence: Evidence) -> pd.DataFrame:
     return as_rows(rows, pd.Series([spread], index=rows.index))
 
 
+def output_spread_at_gain_1(evidence: Evidence) -> pd.DataFrame:
+    """Return the same divided by the gain of the last layer with weights, where it is below 1.
+
+    A small last layer is a choice, as one of zeros is: it learns first, then those before it.
+    """
+    rows = output_spread(evidence)
+    gain = multiplying(evidence)["weight_gain"].tail(1).clip(upper=1.0).min()
+    return rows.assign(value=rows["value"] / gain)
+
+
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
     """Return the geometric mean of the factor by which sample_std changes from layer to layer."""
     rows = hidden_layers(evidence)

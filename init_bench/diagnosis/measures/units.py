@@ -31,8 +31,15 @@ that has most."""
 
 
 def distinct_share(evidence: Evidence) -> pd.DataFrame:
-    """Return the share of units whose weights are distinct; layers of zeros are left out."""
-    rows = evidence.profile[evidence.profile["distinct"].notna() & ~normalizations(evidence)]
+    """Return the share of units whose weights are distinct; layers of zeros are left out.
+
+    Products that a module computes itself beside its child modules count as layers. Of a stack of
+    matrices, as of experts, the one with the least share counts.
+    """
+    products = evidence.products.rename(columns={"gain": "weight_gain"})
+    products = products.assign(place=products["layer"])
+    rows = pd.concat([evidence.profile[~normalizations(evidence)], products], ignore_index=True)
+    rows = rows[rows["distinct"].notna()]
     share = rows["distinct"] / rows["units"]
     return as_rows(rows, share.where((rows["units"] > 1) & (rows["weight_gain"] > 0)))
 

@@ -8,6 +8,7 @@ from init_bench.diagnosis.measures.signal import (
     nonlinearity_factor,
     norm_scale,
     output_spread,
+    output_spread_at_gain_1,
     sample_share,
 )
 from init_bench.diagnosis.rules.rule import too_large, too_small
@@ -78,9 +79,9 @@ DEPTH_SIGNAL_RULES = (
     ),
     too_small(
         "vanishing_signal",
-        OUTPUT_SPREAD,
-        output_spread,
-        10**-5.40,  # calibration: fitted, widened to 1 % false alarms
+        f"{OUTPUT_SPREAD}, divided by the gain of the last layer where that is below 1",
+        output_spread_at_gain_1,
+        10**-5.40,  # calibration: fitted to the output itself, widened to 1 % false alarms
         meaning="the output is almost the same for all samples",
         advice="all samples get the same answer, and the gradient of the layers before is as "
         "small: draw the weights of every layer with std = gain/√fan_in (he_normal for ReLU), the "

@@ -1,4 +1,6 @@
-"""Gates inside LSTM, GRU and GLU are judged as gates that are written out."""
+"""Gates inside LSTM, GRU, their cells and GLU are judged as gates that are written out."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -95,4 +97,62 @@ def test_gates_that_forget_or_remember_are_no_fault(kind: str, gate: int, bias: 
 def test_gates_that_are_meant_for_long_sequences_are_no_fault(kind: str) -> None:
     x, model = X.repeat(1, 70, 1), Recurrent(kind)
     ib.initialize(model, "recurrent(longest=400)")
+    assert "saturated" not in set(ib.diagnose(model, x, Y).verdicts["verdict"])
+
+
+class Looped(nn.Module):
+    """A loop over the steps of a sequence: a cell, or a layer that sees one step at a time."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.cell = getattr(nn, kind)(8, 10)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state: Any = None
+        for step in x.unbind(1):
+            if isinstance(self.cell, nn.RNNBase):
+                state = self.cell(step.unsqueeze(0), state)[1]
+            else:
+                state = self.cell(step, state)
+        last = state[0] if isinstance(state, tuple) else state
+        logits: Tensor = self.head(last.flatten(0, -2))
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate", "bias", "name"),
+    [
+        ("LSTMCell", 0, -1.0, "input"),
+        ("LSTMCell", 3, -1.0, "output"),
+        ("GRUCell", 1, 1.0, "update"),
+    ],
+)
+def test_a_shut_gate_of_a_cell_is_found_with_its_bias(
+    kind: str, gate: int, bias: float, name: str
+) -> None:
+    rows = f"[{10 * gate}:{10 * gate + 10}]"
+    advice = f"its {name} gate is shut: fill bias_ih{rows} and bias_hh{rows} with 0"
+    for factor, expected in {
+        0: [],
+        5: ["watch", "saturated"],
+        10: ["bad", "vanishing_signal"],
+    }.items():
+        torch.manual_seed(0)
+        model = Looped(kind)
+        nn.init.constant_(model.cell.bias_ih[10 * gate : 10 * gate + 10], factor * bias)
+        row = ib.diagnose(model, X, Y).verdicts.query("severity != 'ok'").head(1)
+        found = row[["severity", "verdict", "layer", "advice"]].to_numpy().flatten().tolist()
+        assert found == [*expected, "cell", advice] if expected else not found
+
+
+@pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell", "LSTM", "GRU"])
+def test_gates_of_a_loop_that_are_meant_for_long_sequences_are_no_fault(kind: str) -> None:
+    x, model = X.repeat(1, 20, 1), Looped(kind)
+    memory = torch.full((10,), 4.8)  # log(T - 1): a state that is kept for the T = 120 steps
+    with torch.no_grad():
+        bias = next(value for name, value in model.cell.named_parameters() if "bias_hh" in name)
+        bias[10:20] = memory  # of the forget gate, or the update gate
+        if "LSTM" in kind:
+            bias[:10] = -memory
     assert "saturated" not in set(ib.diagnose(model, x, Y).verdicts["verdict"])
