@@ -1,6 +1,7 @@
 """List the verdict rules about the signal: it vanishes, explodes, or is alike for all samples."""
 
 from init_bench.diagnosis.measures.signal import (
+    SMALL_HEAD,
     factor_per_layer,
     least_signal_left,
     left_by_few_layers,
@@ -8,7 +9,7 @@ from init_bench.diagnosis.measures.signal import (
     nonlinearity_factor,
     norm_scale,
     output_spread,
-    output_spread_at_gain_1,
+    output_spread_without_small_head,
     sample_share,
 )
 from init_bench.diagnosis.rules.rule import too_large, too_small
@@ -79,8 +80,9 @@ DEPTH_SIGNAL_RULES = (
     ),
     too_small(
         "vanishing_signal",
-        f"{OUTPUT_SPREAD}, divided by the gain of the last layer where that is below 1",
-        output_spread_at_gain_1,
+        f"{OUTPUT_SPREAD}, divided by the gain of the last layer over the median of the others', "
+        f"where that is below {SMALL_HEAD:g}",
+        output_spread_without_small_head,
         10**-5.40,  # calibration: fitted to the output itself, widened to 1 % false alarms
         meaning="the output is almost the same for all samples",
         advice="all samples get the same answer, and the gradient of the layers before is as "
