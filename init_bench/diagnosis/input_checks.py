@@ -1,5 +1,6 @@
 """Check the inputs of a diagnosis: dense tensors of two samples or more, all finite."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ def check_inputs(inputs: Any) -> None:
         inputs: a tensor, a tuple of arguments or a mapping of keyword arguments.
 
     Raises:
-        InitBenchError: the first of them is an array, a loader or a tensor that is not dense, or
-            they hold a single sample or a value that is not finite.
+        InitBenchError: the first of them is an array, a loader or a tensor that is not dense or
+            has no values, or they hold a single sample or a value that is not finite.
 
     Example:
         >>> import torch
@@ -59,8 +60,10 @@ def _no_dense_tensor(first: Any) -> str:
     """Return how to make a dense tensor of ``first``, where it is none."""
     if isinstance(first, np.ndarray):
         return "torch.from_numpy makes a tensor of it"
-    if isinstance(first, DataLoader):
-        return "next(iter(loader)) is its first batch, such as (inputs, targets)"
+    if isinstance(first, DataLoader | Iterator):
+        return "pass its first batch, such as inputs, targets = next(iter(loader))"
+    if isinstance(first, Tensor) and first.is_meta:
+        return "on the meta device it has no values; torch.randn_like(x, device='cpu') has"
     if isinstance(first, Tensor) and next(dense_tensors(first), None) is None:
         return "sparse and nested ones have no statistics; to_dense() or a padded one has"
     return ""

@@ -158,7 +158,7 @@ def _idle_axes(model: str, optimizer: str) -> dict[str, Any]:
     return {f.name: f.default for f in fields(Cell) if f.name in idle}
 
 
-def read_grid(path: Path) -> Grid:
+def read_grid(path: str | Path) -> Grid:
     """Return the grid that a TOML file describes: a line per axis.
 
     Args:
@@ -176,7 +176,7 @@ def read_grid(path: Path) -> Grid:
         ('zeros',)
     """
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             values = tomllib.load(file)
     except OSError as cause:
         raise InitBenchError(f"cannot read grid file {path}: {cause.strerror}") from None

@@ -84,7 +84,8 @@ def run(
     ) as trainer:
         store.open(manifest(grids, trainer.device, trainer.train.sums))
         for path in store.set_aside_damaged():
-            log.warning("%s is damaged: moved to %s, trained again", path, store.folder / "damaged")
+            text = "%s is damaged: moved to %s; the run of the grid it is of trains it again"
+            log.warning(text, path, store.folder / "damaged")
         _say_stored(cells, store, logged=progress)
         if trainer.executor.stores:
             job = ShareDriver(

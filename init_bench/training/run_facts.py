@@ -1,7 +1,7 @@
 """Say what a reader needs to repeat a run or to trust its numbers."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,9 @@ import pandas as pd
 
 from init_bench.training.cell import AXES
 from init_bench.training.engine.optimizers import unread_settings
+
+MOST_GRIDS = 20
+"""Grids of a run that are described one by one."""
 
 
 def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -25,6 +28,7 @@ def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]
         unread = set.intersection(*map(unread_settings, cells["optimizer"].unique()))
         fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in {*several, "seed", *unread}]
         facts["the same in all"] = ", ".join(fixed)
+    facts |= _grids(manifest.get("grid", ()))
     sums = manifest.get("dataset_sha256", {})
     facts |= {f"data {name}": f"SHA-256 {value}" for name, value in sums.items()}
     facts |= {
@@ -36,9 +40,38 @@ def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]
     return facts
 
 
+def _grids(grids: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what each of several grids holds: the values of all do not tell which go together."""
+    if len(grids) < 2:
+        return {}
+    several = [n for n in AXES if len({v for grid in grids for v in grid.get(n, ())}) > 1]
+    facts = {
+        f"grid {number}": "; ".join(f"{name} {_listed(grid.get(name, ()))}" for name in several)
+        for number, grid in enumerate(grids[:MOST_GRIDS], 1)
+    }
+    left_out = len(grids) - len(facts)
+    return facts | ({"more grids": f"{left_out}, in manifest.json"} if left_out else {})
+
+
 def _values(column: pd.Series) -> str:
-    values = [str(value) for value in column.unique()]
-    return ", ".join(values[:30]) + (f" … ({len(values)})" if len(values) > 30 else "")
+    return _listed(column.unique())
+
+
+def _listed(values: Iterable[Any]) -> str:
+    texts = [str(value) for value in values]
+    return ", ".join(texts[:30]) + (f" … ({len(texts)})" if len(texts) > 30 else "")
+
+
+def commands_of(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the command lines that gave a run its grids, the first one first.
+
+    Example:
+        >>> commands_of({"earlier_commands": [["init-bench", "run", "a.toml"]]})
+        ['init-bench run a.toml']
+    """
+    arguments = [*manifest.get("earlier_commands", ()), manifest.get("command")]
+    commands = (command_of({"command": command}) for command in arguments)
+    return list(dict.fromkeys(filter(None, commands)))
 
 
 def command_of(manifest: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from init_bench.figures.page.runs import drawn_steps
 from init_bench.figures.page.signal import hidden_layers
 from init_bench.figures.style import label_of
 from init_bench.training.grid import Grid
-from init_bench.training.run_facts import command_of, facts_of
+from init_bench.training.run_facts import commands_of, facts_of
 
 COUNTED_CELLS = 200_000
 """Grids of more cells are not multiplied out to say how many are missing."""
@@ -120,7 +120,7 @@ def page_of_run(
         notes=[] if run.manifest else [NO_MANIFEST],
         sections=sections,
         facts=facts_of(run.cells, run.manifest),
-        command=command_of(run.manifest),
+        command="\n".join(commands_of(run.manifest)),
     )
 
 

@@ -23,7 +23,7 @@ from init_bench.training.chunk_tables import dataset_of, read_cells
 from init_bench.training.chunks import chunk_name, name_of_keys
 from init_bench.training.folder_format import MANIFEST, check_format
 from init_bench.training.folder_locks import CLAIMS, locked
-from init_bench.training.run_facts import command_of
+from init_bench.training.run_facts import commands_of
 from init_bench.training.tables import SCHEMAS, TABLES, CellResult, to_tables
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Store:
             )
 
     def open(self, manifest: dict[str, Any]) -> None:
-        """Make the folders and write the manifest; an earlier one's grids and data stay in it.
+        """Make the folders and write the manifest; an earlier one's grids, data, commands stay.
 
         Raises:
             InitBenchError: the folder's results are of other data of the same name, or of another
@@ -78,7 +78,7 @@ class Store:
                 write_atomic(self.folder / MANIFEST, lambda path: path.write_text(text + "\n"))
 
     def _merged(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Return ``manifest`` with the grids and data of the stored one; raise on other data."""
+        """Return ``manifest`` with what the stored one holds; raise on other data."""
         old = self.manifest()
         if old is None:
             return manifest
@@ -90,7 +90,11 @@ class Store:
                 f"the data set have changed since. Give a new folder"
             )
         grids = [*old["grid"], *(grid for grid in manifest["grid"] if grid not in old["grid"])]
-        return manifest | {"grid": grids, "dataset_sha256": stored | sums}
+        earlier = old.get("earlier_commands", [])
+        if (last := old.get("command", [])) not in earlier:
+            earlier = [*earlier, last]
+        sums = stored | sums
+        return manifest | {"grid": grids, "dataset_sha256": sums, "earlier_commands": earlier}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -117,7 +121,7 @@ class Store:
         except FileNotFoundError:
             return None
         except (ValueError, AttributeError):
-            log.warning("%s is damaged; it is written again", path)
+            log.warning("%s is damaged; a run writes it again", path)
             return None
 
     def write(
@@ -230,9 +234,13 @@ class Store:
         bad = [path for name in sorted(self._look()) for path in self._chunk(name).expected_tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
-            command = command_of(self.manifest() or {})
-            ours = command.startswith("init-bench ")
-            again = f"run {command} again" if ours else "repeat the call that wrote this folder"
+            commands = commands_of(self.manifest() or {})
+            ours = commands and all(command.startswith("init-bench ") for command in commands)
+            again = (
+                f"run {' and '.join(commands)} again"
+                if ours
+                else "repeat the call that wrote this folder"
+            )
             raise InitBenchError(
                 f"a stored chunk is damaged or incomplete:\n  {listed}\n"
                 f"{again}: it moves the damaged chunk to damaged/ and trains it once more"

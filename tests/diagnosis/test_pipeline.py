@@ -303,8 +303,11 @@ BAD_INPUT: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "a loader": (
         sound(),
         (DataLoader(TensorDataset(X)),),
-        r"begin with a DataLoader: next",
+        r"begin with a DataLoader: pass its first batch, such as inputs, targets = next",
     ),
+    "minibatches": (sound(), (iter([X]),), "begin with a list_iterator: pass its first batch"),
+    "inputs on meta": (sound(), (X.to("meta"),), "on the meta device it has no values; torch"),
+    "a model on meta": (sound().to("meta"), (X,), "'.*weight' is on the meta device .*to_empty"),
     "a sparse tensor": (sound(), (X.to_sparse(),), "sparse and nested ones have no statistics"),
     "another type": (sound(), (X.double(),), "its parameters are torch.float32: pass inputs of"),
     "floats for an embedding": (nn.Embedding(9, 3), (X,), "Embedding does not run on float32"),

@@ -296,6 +296,7 @@ def test_a_grid_file_is_a_grid(tmp_path: Path) -> None:
     text = 'init = ["he_normal", "normal(std=0.01)"]\nseed = [0, 1]\nlr = 0.1\n'
     expected = Grid(init=["he_normal", "normal(std=0.01)"], seed=[0, 1], lr=0.1)
     assert read_grid(grid_file(tmp_path, text)) == expected
+    assert read_grid(str(tmp_path / "grid.toml")) == expected
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# init = 'zeros'\n"], ids=["empty", "line", "comment"])

@@ -143,3 +143,22 @@ def test_a_run_too_large_for_a_page_is_refused_with_a_way_out(
     monkeypatch.setattr("init_bench.training.run_page.MOST_CELLS", 7)
     with pytest.raises(InitBenchError, match=r"8 cells are too many.*load\(folder"):
         several.report()
+
+
+def test_every_grid_of_a_folder_and_the_command_of_each_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, axes in (("a", {"lr": 0.1, "seed": [0, 1]}), ("b", {"lr": 0.2}), ("a", {"lr": 0.3})):
+        monkeypatch.setattr("sys.argv", ["init-bench", "run", f"{name}.toml"])
+        results = trained(tmp_path / "run", **axes)
+    page = page_of_run(results)
+    assert page.command == "init-bench run a.toml\ninit-bench run b.toml"
+    grids = [page.facts[f"grid {number}"] for number in (1, 2, 3)]
+    assert grids == ["lr 0.1; seed 0, 1", "lr 0.2; seed 0", "lr 0.3; seed 0"]
+
+
+def test_many_grids_are_counted(several: ib.Results) -> None:
+    grids = [{"lr": [rate]} for rate in range(23)]
+    facts = facts_of(several.cells, {"grid": grids})
+    assert (facts["grid 20"], facts["more grids"]) == ("lr 19", "3, in manifest.json")
+    assert "grid 1" not in facts_of(several.cells, several.manifest)

@@ -33,12 +33,17 @@ def why_no_backward(model: nn.Module, cause: Exception) -> str:
 
 
 def check_parameters(model: nn.Module) -> None:
-    """Refuse a model without parameters, or with parameters that have no shape yet."""
+    """Refuse a model without parameters, or with parameters that have no shape or values yet."""
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
             raise InitBenchError(
                 f"parameter {name!r} is lazy and has no values yet: run one batch through the "
                 f"model, model(inputs), under your own seed, then diagnose it"
+            )
+        if parameter.is_meta:
+            raise InitBenchError(
+                f"parameter {name!r} is on the meta device and has no values: build the model on a "
+                f"real one, or call model.to_empty(device='cpu') and initialize it"
             )
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
