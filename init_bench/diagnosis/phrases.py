@@ -25,3 +25,13 @@ def factor_span(factors: pd.Series) -> str:
     """
     low, high = f"{factors.min():.0f}×", f"{factors.max():.0f}×"
     return low if low == high else f"{low} to {high}"
+
+
+def three_digits(number: float) -> str:
+    """Return ``number`` to three digits, without a point behind the last.
+
+    Example:
+        >>> three_digits(2.3), three_digits(286.4)
+        ('2.30', '286')
+    """
+    return f"{number:#.3g}".removesuffix(".")

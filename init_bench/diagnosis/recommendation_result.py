@@ -5,9 +5,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from init_bench.diagnosis.phrases import three_digits
 from init_bench.figures import ranked_losses
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
@@ -101,13 +103,19 @@ class Recommendation:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each thing to mind: rates at the edge, initializers that do not fit."""
+        """A sentence for each that diverged, was best at an edge of the rates, or does not fit."""
+        diverged = [
+            f"{row['init']} diverged for {row['diverged']} of {row['seeds']} seeds at its best "
+            f"rate, {row['lr']:g}"
+            for row in self.table.to_dict("records")
+            if not math.isfinite(row["loss"])
+        ]
         unfit = [f"{name} does not fit: {why}" for name, why in self.refused.items()]
-        return [*self._at_the_edge(), *unfit]
+        return [*diverged, *self._at_the_edge(), *unfit]
 
     def _at_the_edge(self) -> list[str]:
         """Name the initializers whose best rate is the least or the largest that was tried."""
-        best = self.table[["init", "lr"]].to_numpy()
+        best = self.table.loc[np.isfinite(self.table["loss"]), ["init", "lr"]].to_numpy()
         return [
             f"best at the {end} rate tried, {rate:g}: {', '.join(names)}; a rate beyond it may be "
             "better still"
@@ -136,4 +144,5 @@ class Recommendation:
 
 
 def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
-    return [f"[{a:#.3g}, {b:#.3g}]" for a, b in zip(table[low], table[high], strict=True)]
+    ends = zip(table[low], table[high], strict=True)
+    return [f"[{three_digits(a)}, {three_digits(b)}]" for a, b in ends]

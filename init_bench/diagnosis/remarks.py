@@ -12,7 +12,7 @@ from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.gradient_states import ARRIVES
 from init_bench.diagnosis.evidence.layers import heads_of
-from init_bench.diagnosis.phrases import factor_span, listed
+from init_bench.diagnosis.phrases import factor_span, listed, three_digits
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -173,7 +173,8 @@ def remarks_on_steps(
         yield from _tiny_gradients(evidence[0].weights)
     yield from _copies(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
-        yield f"the loss rose from {first:#.3g} to {evidence[worst].loss:#.3g} at step {worst}"
+        highest = three_digits(evidence[worst].loss)
+        yield f"the loss rose from {three_digits(first)} to {highest} at step {worst}"
     if end < last:
         yield f"the loss is not finite at step {end}: training ended there"
     ill = [step for step, table in verdicts.items() if (table["severity"] == "bad").any()]
@@ -227,8 +228,8 @@ def _far_above_chance(evidence: Evidence) -> Iterator[str]:
     times = evidence.loss / evidence.chance
     if FAR_ABOVE_CHANCE < times < math.inf:
         yield (
-            f"the loss starts at {evidence.loss:#.3g}, {times:.2g} times that of constant outputs, "
-            f"which is chance ({evidence.chance:#.3g}); {heads_of(evidence.profile)[-1]} makes "
+            f"the loss starts at {three_digits(evidence.loss)}, {times:.2g} times that of constant "
+            f"outputs ({three_digits(evidence.chance)}); {heads_of(evidence.profile)[-1]} makes "
             f"this output"
         )
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from init_bench.diagnosis import page, report
 from init_bench.diagnosis.learning_rates.result import RateWindow
+from init_bench.diagnosis.phrases import three_digits
 from init_bench.diagnosis.rules.menu import verdict_marks
 from init_bench.figures import diagnosis as draw
 from init_bench.figures.export import files_of, svg_of
@@ -78,8 +79,10 @@ class Diagnosis:
         """The model's size and its loss."""
         size = report.size(self.name, self.profile, self.weights)
         if len(self.losses) == 1:
-            return size if math.isnan(self.loss) else f"{size} Loss: {self.loss:#.3g}."
-        by_step = ", ".join(f"{loss:#.3g} (step {step})" for step, loss in self.losses.items())
+            return size if math.isnan(self.loss) else f"{size} Loss: {three_digits(self.loss)}."
+        by_step = ", ".join(
+            f"{three_digits(loss)} (step {step})" for step, loss in self.losses.items()
+        )
         return f"{size} Loss: {by_step}."
 
     def figure(self) -> Figure:

@@ -87,6 +87,11 @@ def test_where_all_diverge_there_is_nothing_to_rank() -> None:
     found = ib.recommend(model(), *batch(), overflows, inits=["he_normal", "zeros"], seeds=3)
     assert found.summary == "nothing to rank: each diverged for 3 or more of 3 seeds"
     assert not found.table["differs"].any()
+    notes = {note for note in found.notes if "seeds" in note}
+    assert {note.partition(" at")[0] for note in notes} == {
+        f"{init} diverged for 3 of 3 seeds" for init in ("he_normal", "zeros")
+    }
+    assert "may be better still" not in " ".join(found.notes)
 
 
 class Scaled(nn.Module):

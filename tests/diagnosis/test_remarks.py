@@ -297,3 +297,10 @@ def test_the_logarithm_of_uniform_probabilities_is_no_fault() -> None:
         model, inputs, targets, loss_fn=lambda p, t: nn.functional.nll_loss(p.log(), t)
     )
     assert "probabilities" not in str(own)
+
+
+@pytest.mark.parametrize("size", [0.1, 17.0, 170.0])
+def test_a_loss_ends_its_sentence_with_one_full_stop(size: float) -> None:
+    targets = size * torch.randn(len(X), 1, generator=torch.Generator().manual_seed(0))
+    found = ib.diagnose(nn.Sequential(nn.Linear(30, 1)), X, targets, nn.functional.mse_loss)
+    assert found.headline.endswith(".") and ".." not in found.headline
