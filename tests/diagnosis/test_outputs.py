@@ -68,7 +68,7 @@ def test_a_loss_far_above_chance_is_told_at_the_head(name: str) -> None:
     found = ib.diagnose(Tagger(1.5, wrap), IDS, IDS.flip(0), loss_fn)
     assert found.loss > FAR * math.log(300)
     assert watched(found) == {("head", "exploding_signal")}, str(found)
-    assert [f"chance ({math.log(300):#.3g}); head" in note for note in found.notes] == [True]
+    assert [f"constant outputs ({math.log(300):#.3g}); head" in note for note in found.notes] == [True]
     quiet = ib.diagnose(Tagger(0.02, wrap), IDS, IDS.flip(0), loss_fn)
     assert quiet.healthy and quiet.notes == () and not watched(quiet), str(quiet)
 
