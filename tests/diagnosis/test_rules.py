@@ -764,3 +764,28 @@ def test_few_layers_that_lose_most_of_the_signal_are_to_be_watched(init: str) ->
     watched = found.verdicts[found.verdicts["severity"] == "watch"]
     loses = init == "normal(std=0.01)"
     assert list(watched["verdict"]) == ["vanishing_signal"] * loses and found.healthy
+
+
+class Siren(nn.Module):
+    """Sines whose factor 30 stands in front of the nonlinearity, outside the layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(64 if i else 2, 64) for i in range(5))
+        self.head = nn.Linear(64, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = torch.sin(30 * layer(x))
+        out: Tensor = self.head(x)
+        return out
+
+
+def test_one_step_down_is_no_rate_per_layer() -> None:
+    torch.manual_seed(0)
+    model = Siren()
+    initialize(model, "siren")
+    inputs = 2 * torch.rand(256, 2) - 1
+    targets = torch.sin(8 * inputs[:, :1])
+    found = diagnose(model, inputs, targets, nn.MSELoss()).verdicts
+    assert "vanishing_signal" not in set(found["verdict"])

@@ -105,12 +105,15 @@ def output_spread_without_small_head(evidence: Evidence) -> pd.DataFrame:
 
 
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
-    """Return the geometric mean of the factor by which sample_std changes from layer to layer."""
+    """Return the geometric mean of the factor by which sample_std changes from layer to layer.
+
+    The smallest is left out: one step down, as by a constant outside the layers, is no rate.
+    """
     rows = hidden_layers(evidence)
     if len(rows) < FEWEST_LAYERS or not (rows["sample_std"] > 0).all():
         return NO_ROWS
     spread = rows["sample_std"].to_numpy()
-    factor = (spread[-1] / spread[0]) ** (1 / (len(spread) - 1))
+    factor = np.exp(np.sort(np.diff(np.log(spread)))[1:].mean())
     return as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
 
 

@@ -116,13 +116,13 @@ SHRINKING_SIGNAL_RULES = (
     ),
     too_small(
         "vanishing_signal",
-        "factor by which sample_std changes per layer, geometric mean",
+        "factor by which sample_std changes per layer, geometric mean of all but the smallest",
         factor_per_layer,
         0.8,  # he_normal with ReLU has 0.9 to 1.1, lecun_normal 0.6 to 0.75
         severity="watch",
         meaning="the signal shrinks from layer to layer",
         advice="the activations shrink from layer to layer: it works at this depth, twice the "
-        "depth may not; he_normal before a ReLU keeps them level",
+        "depth may not; weights with std = gain/√fan_in keep them level",
     ),
 )
 """Apart, as it comes after the rules about gradients: the signal shrinks but is still enough."""
