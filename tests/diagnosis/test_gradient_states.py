@@ -63,6 +63,15 @@ def test_two_factors_of_zeros_never_learn() -> None:
     assert "stays so" in found.headline
 
 
+def test_two_factors_of_zeros_are_found_behind_an_output_layer_of_zeros() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(0.0, 0.0), nn.ReLU(), nn.Linear(30, 10))
+    assert isinstance(model[2], nn.Linear)
+    nn.init.zeros_(model[2].weight)
+    found = states(ib.diagnose(model, X, Y))
+    assert found["0.down"] == found["0.up"] == gradient_states.STUCK
+
+
 def test_two_factors_of_zeros_are_named_where_nothing_else_is_trained() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(Adapted(0.0, 0.0), nn.Tanh(), nn.Linear(30, 4).requires_grad_(False))

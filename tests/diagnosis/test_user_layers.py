@@ -328,3 +328,13 @@ def test_equal_rows_that_are_not_learned_are_no_fault(child: bool) -> None:
         nn.ReLU(), nn.Flatten(), nn.Linear(64, 10),
     )  # fmt: skip
     assert found(model) == []
+
+
+def test_a_weight_norm_of_zero_is_told_as_a_layer_of_zeros() -> None:
+    torch.manual_seed(0)
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(30, 30))
+    nn.init.zeros_(normed.parametrizations.weight.original0)
+    found = ib.diagnose(
+        nn.Sequential(nn.Linear(64, 30), nn.ReLU(), normed, nn.ReLU(), nn.Linear(30, 10)), X, Y
+    )
+    assert 'layer "2" first: its weights are all 0' in found.headline

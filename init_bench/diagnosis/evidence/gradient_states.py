@@ -93,6 +93,8 @@ def gradient_states(
         silent -= woken
     if silent:
         with again.restored():
+            # Zeros that learn, as of an output layer, hide what the loss will depend on.
+            _redraw({n: p for n, p in trainable.items() if n not in silent and not p.any()}, 1)
             used, flat = _used({n: p for n, p in trainable.items() if n in silent}, again)
         states |= dict.fromkeys(used & flat, NONE) | dict.fromkeys(silent - used, UNUSED)
     return states

@@ -132,7 +132,9 @@ def _as_used(
 ) -> dict[str, float]:
     """Return gain, units and distinct units of one call, by how it used its weights."""
     own = {name: row[name] for name in ("weight_gain", "units", "distinct")}
-    used: list[UsedWeight] = row["used"]
+    # A parametrized layer counts as torch's: its weight is computed, what it does with it is known.
+    torchs = module is not None and is_torchs(module)
+    used: list[UsedWeight] = [] if torchs else row["used"]
     if used:
         worst = max((weight.gain for weight in used), key=distance_from_1)
         gain = min(worst, _ratio(row), key=distance_from_1)
