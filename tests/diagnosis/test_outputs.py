@@ -68,7 +68,9 @@ def test_a_loss_far_above_chance_is_told_at_the_head(name: str) -> None:
     found = ib.diagnose(Tagger(1.5, wrap), IDS, IDS.flip(0), loss_fn)
     assert found.loss > FAR * math.log(300)
     assert watched(found) == {("head", "exploding_signal")}, str(found)
-    assert [f"constant outputs ({math.log(300):#.3g}); head" in note for note in found.notes] == [True]
+    assert [f"constant outputs ({math.log(300):#.3g}); head" in note for note in found.notes] == [
+        True
+    ]
     quiet = ib.diagnose(Tagger(0.02, wrap), IDS, IDS.flip(0), loss_fn)
     assert quiet.healthy and quiet.notes == () and not watched(quiet), str(quiet)
 
@@ -316,3 +318,15 @@ def test_an_output_that_vanished_before_a_small_last_layer_is_found() -> None:
         list(model.parameters())[-2].mul_(0.1)
     said = ib.diagnose(model, X, Y).bad
     assert "the output is almost the same for all samples" in set(said["meaning"])
+
+
+def test_a_first_loss_of_probabilities_is_compared_with_that_of_equal_ones() -> None:
+    """Zeros as probabilities are certain of one class: a binary cross-entropy of about 50."""
+    x = torch.randn(256, 10, generator=torch.Generator().manual_seed(0))
+    layers = [nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 1), nn.Sigmoid()]
+    model, targets = nn.Sequential(*layers), (x[:, :1] > 0).float()
+    ib.initialize(model, "he_normal", seed=0)
+    assert watched(ib.diagnose(model, x, targets, F.binary_cross_entropy)) == set()
+    nn.init.normal_(layers[2].weight, std=1.3)  # type: ignore[arg-type]
+    found = ib.diagnose(model, x, targets, F.binary_cross_entropy)
+    assert ("2", "exploding_signal") in watched(found), str(found)

@@ -14,6 +14,10 @@ FAR = 5.0
 """A loss this many times that of constant outputs is far above chance."""
 
 
+WORSE = 1.5
+"""An output of zeros whose loss is this many times the first loss is no neutral one."""
+
+
 def loss_of_zeros(loss_fn: Callable[[Any, Any], Tensor], output: Any, targets: Any) -> float:
     """Return the loss of an output of zeros, however nested it is; nan where there is none.
 
@@ -70,9 +74,10 @@ def chance_loss(
     """Return the loss of constant outputs; nan where neither way leads to a positive one.
 
     That is the loss of zeros where the first loss is near it. Where it is not, zeros may be no
-    neutral output: as log-probabilities they mean certainty, and of a model that returns its loss
-    they are a loss of 0. So the model runs again with zeros after its last weights, and the larger
-    of the two losses counts.
+    neutral output: as log-probabilities they mean certainty, as probabilities the certainty of the
+    other class, and of a model that returns its loss they are a loss of 0. So the model runs again
+    with zeros after its last weights. That loss counts where an output of zeros is worse than the
+    first one; else the larger of the two.
 
     Args:
         loss: the first loss.
@@ -80,8 +85,9 @@ def chance_loss(
         heads: the layers that make the output.
         again: runs the model and returns its loss.
     """
-    if not 0 < loss < math.inf or (0 < of_zeros and loss <= FAR * of_zeros):
-        return of_zeros if of_zeros > 0 else math.nan
+    known = of_zeros if of_zeros > 0 else math.nan
+    if not 0 < loss < math.inf or loss / FAR <= known <= WORSE * loss:
+        return known
     with ExitStack() as hooks:
         for head in heads:
             hooks.callback(head.register_forward_hook(_silence).remove)
@@ -89,7 +95,8 @@ def chance_loss(
             silenced = again().item()
         except Exception:  # whatever the user's model raises without a signal
             silenced = math.nan
-    return max((value for value in (of_zeros, silenced) if 0 < value < math.inf), default=math.nan)
+    found = [silenced] if known > WORSE * loss else [known, silenced]
+    return max((value for value in found if 0 < value < math.inf), default=known)
 
 
 def _zeros(tensor: Tensor) -> Tensor:
