@@ -48,7 +48,8 @@ def shut_off(
             entering = _gradients(loss_fn(output, targets), tensors) if tensors else ()
             for tensor, gradient in zip(tensors, entering, strict=True):
                 if state_of(gradient) == ARRIVES:
-                    left = _gradients(tensor, parameters.values(), gradient)
+                    # A product, as torch would load its compiler for a gradient that is given.
+                    left = _gradients((tensor * gradient).sum(), parameters.values())
                     if all(state_of(part) != ARRIVES for part in left):
                         named = zip(parameters, left, strict=True)
                         shut |= {name for name, part in named if part is not None}
@@ -62,8 +63,6 @@ def _is_same(tensor: Tensor, samples: int | None) -> bool:
     return several and bool((tensor == tensor[:1]).all())
 
 
-def _gradients(
-    of: Tensor, to: Collection[Tensor], entering: Tensor | None = None
-) -> tuple[Tensor | None, ...]:
-    """Return the gradients of ``of`` with respect to ``to``, ``None`` where no way leads."""
-    return torch.autograd.grad(of, tuple(to), entering, retain_graph=True, allow_unused=True)
+def _gradients(of: Tensor, to: Collection[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return the gradients of a number with respect to ``to``, ``None`` where no way leads."""
+    return torch.autograd.grad(of, tuple(to), retain_graph=True, allow_unused=True)
