@@ -47,7 +47,7 @@ def shut_off(
             tensors = [x for x in tensors_in(output) if x.requires_grad and _is_same(x, samples)]
             entering = _gradients(loss_fn(output, targets), tensors) if tensors else ()
             for tensor, gradient in zip(tensors, entering, strict=True):
-                if state_of(gradient) == ARRIVES:
+                if gradient is not None and state_of(gradient) == ARRIVES:
                     # A product, as torch would load its compiler for a gradient that is given.
                     left = _gradients((tensor * gradient).sum(), parameters.values())
                     if all(state_of(part) != ARRIVES for part in left):
