@@ -68,7 +68,8 @@ def _measured(
     else:
         sums, some = bring_over(z, ends, few, step)
         step = 1
-    over = _shares_beyond(z, max(-sums[0], sums[1]), large)
+    size = max(-sums[0], sums[1])
+    over = tuple(_beyond(z, at) / z.numel() if size >= at else 0.0 for at in large)
     found: tuple[float, ...] = loop_statistics(
         some, sums, *z.shape, step, small, over, ROUNDING, matrix
     )
@@ -83,13 +84,6 @@ def _sums_on_cpu(z: Tensor, ends: Ends, few: int) -> Any:
     if z.numel() > LARGE_LAYER and z.dtype == torch.float32 and openmp():
         from init_bench.statistics.sums.torch_threads import threaded_sums as sums_of
     return sums_of(z.numpy(), few, 1 / len(z), low, high)
-
-
-def _shares_beyond(z: Tensor, size: float, large: Sequence[float]) -> tuple[float, ...]:
-    """Return the share of values of at least each size; ``size`` is the greatest there is."""
-    if not size >= min(large):
-        return (0.0,) * len(large)
-    return tuple(_beyond(z, at) / z.numel() if size >= at else 0.0 for at in large)
 
 
 def _beyond(z: Tensor, large: float) -> int:

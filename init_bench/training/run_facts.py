@@ -24,7 +24,7 @@ def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]
             f"{len(cells)}, of which {int((cells['status'] == 'diverged').sum())} diverged"
         )
         facts["seeds"] = ", ".join(map(str, seeds[:20])) + (" …" if len(seeds) > 20 else "")
-        facts |= {f"{name}": _values(cells[name]) for name in several}
+        facts |= {f"{name}": _listed(cells[name].unique()) for name in several}
         unread = set.intersection(*map(unread_settings, cells["optimizer"].unique()))
         fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in {*several, "seed", *unread}]
         facts["the same in all"] = ", ".join(fixed)
@@ -51,10 +51,6 @@ def _grids(grids: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
     left_out = len(grids) - len(facts)
     return facts | ({"more grids": f"{left_out}, in manifest.json"} if left_out else {})
-
-
-def _values(column: pd.Series) -> str:
-    return _listed(column.unique())
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.backward_pass import PassedLoss, backward_pass
 from init_bench.diagnosis.evidence.chance import chance_loss
-from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, UNUSED, gradient_states
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.loss_use import (
     IGNORED,
@@ -146,15 +146,10 @@ def _collect(
         with dropout_disabled(model):
             with restored_writes(model) as written:
                 ran = _run_tracked(view, inputs, targets, loss_fn, with_graph=with_graph)
-            if again is not None:
+            if loss_fn is not None and again is not None:
                 states = gradient_states(view, ran.gradients, again, written)
-            silent = {name for name, state in states.items() if state in (STUCK, UNUSED)}
-            if loss_fn is not None and silent:
-                with restored_writes(model):
-                    seed_rng(model, 0)
-                    behind = {name: view.parameters[name] for name in states}
-                    shut = silent & shut_off(model, behind, inputs, targets, loss_fn)
-            states |= dict.fromkeys(shut, STUCK)
+                shut = shut_off(view, states, inputs, targets, loss_fn)
+                states |= dict.fromkeys(shut, STUCK)
         tracker, chance = ran.tracker, ran.loss.of_zeros
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)

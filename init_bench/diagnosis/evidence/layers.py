@@ -142,7 +142,7 @@ def _as_used(
         drawn = [weight for weight in learned if weight.gain > 0] or learned  # zeros: one factor
         fewest = min(drawn, key=lambda weight: weight.distinct / max(weight.units, 1))
         own = {"weight_gain": gain, "units": fewest.units, "distinct": fewest.distinct}
-    elif module is not None and _product_unseen(module, row["layer"], weights):
+    elif module is not None and not torchs and _product_unseen(row["layer"], weights):
         own |= {"weight_gain": _ratio(row), "distinct": math.nan}
     return own | {"weight_gain": _nearest_to_1(own["weight_gain"], *row["factors"])}
 
@@ -153,10 +153,8 @@ def _ratio(row: Mapping[Any, Any]) -> float:
     return math.hypot(row["mean"], row["std"]) / before if before > 0 else math.nan
 
 
-def _product_unseen(module: nn.Module, layer: str, weights: pd.DataFrame) -> bool:
+def _product_unseen(layer: str, weights: pd.DataFrame) -> bool:
     """Return whether a user's layer holds a matrix of which nothing shows how it is used."""
-    if is_torchs(module):
-        return False
     inside = weights[(weights["layer"] == layer) & (weights["used_as"] == "unknown")]
     return len(inside) > 0
 

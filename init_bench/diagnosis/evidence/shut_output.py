@@ -6,40 +6,57 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from init_bench.diagnosis.evidence.gradient_states import ARRIVES, state_of
+from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, UNUSED, state_of
 from init_bench.diagnosis.loss_or_nan import Loss
-from init_bench.hooks.isolation import without_compiler
+from init_bench.hooks.isolation import seed_rng, without_compiler
 from init_bench.hooks.model_call import call, number_of_samples
+from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
+from init_bench.hooks.written_parameters import restored_writes
 
 
 def shut_off(
-    model: nn.Module,
-    parameters: Mapping[str, Tensor],
+    view: ModelView,
+    states: Mapping[str, str],
     inputs: Any,
     targets: Any,
     loss_fn: Loss,
 ) -> set[str]:
-    """Return the parameters behind a shut output, as one of a ReLU that is 0 for every sample.
+    """Return the silent parameters behind a shut output, as one of a ReLU that is 0 throughout.
 
     Its values are the same for all samples, and the gradient of the loss arrives at it, but from
-    there it reaches no parameter. A tensor without samples, such as a loss, is no output.
+    there it reaches no parameter. A tensor without samples, such as a loss, is no output. Where no
+    parameter is silent the model does not run.
 
     Args:
-        model: runs with a graph.
-        parameters: its trainable parameters, by name.
+        view: of the model, which runs with a graph.
+        states: as ``gradient_states`` returns them.
         inputs, targets, loss_fn: as ``diagnose`` takes them.
 
     Example:
         >>> def loss(output, targets):
         ...     return (output - targets).square().mean()
         >>> x, model = torch.ones(4, 1), nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+        >>> states = {"0.weight": "stuck at zero", "0.bias": "stuck at zero"}
         >>> for bias in (-9.0, 9.0):
         ...     _ = nn.init.constant_(model[0].bias, bias)
-        ...     sorted(shut_off(model, dict(model.named_parameters()), x, x, loss))
+        ...     sorted(shut_off(ModelView(model), states, x, x, loss))
         ['0.bias', '0.weight']
         []
     """
+    silent = {name for name, state in states.items() if state in (STUCK, UNUSED)}
+    if not silent:
+        return set()
+    with restored_writes(view.model):
+        seed_rng(view.model, 0)
+        parameters = {name: view.parameters[name] for name in states}
+        return silent & _behind_shut_outputs(view.model, parameters, inputs, targets, loss_fn)
+
+
+def _behind_shut_outputs(
+    model: nn.Module, parameters: Mapping[str, Tensor], inputs: Any, targets: Any, loss_fn: Loss
+) -> set[str]:
+    """Return all parameters behind a shut output."""
     samples, shut = number_of_samples(inputs), set[str]()
     try:
         with torch.enable_grad(), without_compiler():

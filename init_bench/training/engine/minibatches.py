@@ -11,6 +11,7 @@ from torch import Tensor
 from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import SortedColumns
 from init_bench.training.engine.first_layer_inputs import (
+    CACHE_LINE,
     DenseInputs,
     FirstLayerInputs,
     Scratch,
@@ -23,10 +24,6 @@ PADDING = 32
 """Minibatches are padded to a multiple of this. Torch computes the last values of a tensor, where
 they do not fill a vector register, by another formula; padding keeps a cell's bits from depending
 on its place in the stack."""
-
-
-COLUMNS = 16
-"""The used columns are rounded up to a multiple of this, a cache line of float32."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ def _leading_columns(columns: SortedColumns, size: int, draws: Draws) -> Iterato
     for drawn in draws:
         used: list[int] = columns.used[drawn].amax(dim=1).tolist()
         for samples, count in zip(drawn.to(buffer.device), used, strict=True):
-            width = min(-(-count // COLUMNS) * COLUMNS, features)
+            width = min(-(-count // CACHE_LINE) * CACHE_LINE, features)
             yield DenseInputs(columns.take(samples, width, buffer))
 
 
