@@ -254,6 +254,17 @@ def look(run: Run) -> Rows:
     added = median(mine / plain - 1 for plain, mine in pairs)
     name = f"capture on top of {make.__name__}, {batch} × 3 × {size} × {size}"
     yield row(name, 100 * added, "%", "≤ 30", added <= 0.3)
+    (plain, busy), (launched, busy_too) = map(on_device, (one_pass, captured))
+    yield row("operations on the device that capture adds", launched - plain, "")
+    yield row("time on the device that capture adds", (busy_too - busy) / 1000, "ms")
+
+
+def on_device(work: Callable[[], object]) -> tuple[int, float]:
+    """Return how many operations the device did, and for how many microseconds."""
+    with torch.profiler.profile() as profiler:
+        work()
+    done = [event for event in profiler.events() or () if event.device_type.name != "CPU"]
+    return len(done), sum(event.time_range.elapsed_us() for event in done)
 
 
 def median(values: Iterator[float]) -> float:
