@@ -107,6 +107,7 @@ def recommendation(
     inits: Sequence[str] | None,
     *,
     seeds: int | Literal["auto"],
+    optimizer: str,
     out: Path | None,
 ) -> "Recommendation":
     """Return ``recommend`` of the model that ``text`` names, on random inputs and classes.
@@ -123,7 +124,8 @@ def recommendation(
     _check_logits(text, targets, "on random classes", "recommend")
     if out:
         make_folder(out)
-    return recommend(model, drawn, targets, inits=[*map(str, specs)] or CANDIDATES, seeds=seeds)
+    candidates = [*map(str, specs)] or CANDIDATES
+    return recommend(model, drawn, targets, inits=candidates, seeds=seeds, optimizer=optimizer)
 
 
 class CoordTraining(TypedDict):

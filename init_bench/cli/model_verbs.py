@@ -108,20 +108,23 @@ def recommend(
             "auto: more seeds where no difference shows yet."
         ),
     ] = AUTO,
+    optimizer: Annotated[
+        str,
+        typer.Option(help="Optimizer of these runs: sgd, momentum, adagrad, adam or adamw."),
+    ] = "sgd",
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank initializers for a model by short training runs.
 
     The model must return logits, (samples, classes) or a row of classes for each token: it is
-    trained on random inputs and classes, for a few steps of SGD from each initializer and seed.
+    trained on random inputs and classes, for a few steps from each initializer and seed.
     """
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
 
-    result = recommendation(
-        model, inputs, init, seeds=seed_count(seeds, minimum=FEWEST_TO_RANK), out=out
-    )
+    count = seed_count(seeds, minimum=FEWEST_TO_RANK)
+    result = recommendation(model, inputs, init, seeds=count, optimizer=optimizer, out=out)
     rows = records(result.table)
     print_json(rows) if as_json else _print_ranking(result)
     if out:
@@ -193,11 +196,9 @@ def coord_check(
 
 def _print_ranking(result: "Recommendation") -> None:
     """Print a recommendation, its table as wide as the terminal."""
-    from init_bench.diagnosis.recommendation_result import MEANING
-
     print(result.summary)
     print_frame(result.ranking)
-    print("\n".join([MEANING, *result.notes, _random_data("recommend")]))
+    print("\n".join([result.meaning, *result.notes, _random_data("recommend")]))
 
 
 def _random_data(function: str, *, has_classes: bool = True) -> str:

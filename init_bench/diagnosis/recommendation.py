@@ -14,8 +14,10 @@ from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.evidence.collection import collect_evidence
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge
+from init_bench.diagnosis.learning_rates.optimizers import RatedOptimizer, optimizer_and_rates
 from init_bench.diagnosis.loss_or_nan import Loss
-from init_bench.diagnosis.recommendation_result import RATES, STEPS, Recommendation
+from init_bench.diagnosis.recommendation_result import STEPS, Recommendation
+from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
@@ -49,6 +51,10 @@ RATE_SEEDS = 2
 """Further seeds on which the learning rate is chosen; one alone may choose a rate that diverges."""
 
 
+RATES_OF_SGD = (0.01, 0.1, 1.0)
+"""Rates that are tried of plain SGD; of other optimizers the middle one and a decade around it."""
+
+
 OLD_COLUMNS = {
     "low": "ci_low",
     "high": "ci_high",
@@ -67,13 +73,15 @@ def recommend(
     *,
     inits: Sequence[str] = CANDIDATES,
     seeds: int | Iterable[int] | Literal["auto"] = AUTO,
+    optimizer: str | Optimizer = "sgd",
 ) -> Recommendation:
     """Try initializers on ``model`` for a short, fixed budget and rank them by the loss reached.
 
-    Each initializer takes 40 steps of SGD on the whole of ``inputs`` from each seed, at that of
-    the rates 0.01, 0.1 and 1 at which the worse of two seeds more does best. Every training begins
-    from the model as it was given: parameters that no initializer fills have its values. An
-    initializer that gives parameters rates of their own (``mup``) is tried with these.
+    Each initializer takes 40 steps of the optimizer on the whole of ``inputs`` from each seed, at
+    that of three rates (of SGD 0.01, 0.1 and 1) at which the worse of two seeds more does best. The
+    answer holds for that optimizer. Every training begins from the model as it was given:
+    parameters that no initializer fills have its values. An initializer that gives parameters rates
+    of their own (``mup``) is tried with these.
     Differences are taken seed by seed and given with a t interval of 95 % over all pairs and looks
     together (Bonferroni): who is not set apart by it is not said to be better, and ten candidates
     take more seeds than two. Who is worse at 5 seeds is out; the others go on to 10 and to 20
@@ -85,11 +93,16 @@ def recommend(
         inits: specs to try; those that must see a batch or a loss see ``inputs`` and
             ``loss_fn``.
         seeds: ``"auto"``, or 3 or more for all alike, as a count or an iterable.
+        optimizer: ``sgd``, ``momentum``, ``adagrad``, ``adam`` or ``adamw``, or a function that
+            builds one of the model, as in ``lambda model: torch.optim.AdamW(model.parameters(),
+            lr=3e-4)``. Beside its own rate a tenth and ten times of it are tried; of ``adam`` and
+            ``adamw`` 0.0001, 0.001 and 0.01.
 
     Raises:
         InitBenchError: there is nothing to learn from, the inputs are not finite or a single
             sample, seeds is no number from 3, no spec is given or one is unknown, the model does
-            not run on the inputs or the loss on what it returns, or no initializer fits the model.
+            not run on the inputs or the loss on what it returns, the optimizer is none, or no
+            initializer fits the model.
 
     Example:
         >>> import init_bench as ib
@@ -104,8 +117,11 @@ def recommend(
     looks = _looks(seeds)
     specs = _specs(inits)
     check_inputs(inputs)
-    learn = _Learner(model, inputs, targets, loss_fn or cross_entropy)
-    collect_evidence(model, inputs, targets, learn.loss_fn)  # refuses what does not fit, first
+    loss_fn = loss_fn or cross_entropy
+    collect_evidence(model, inputs, targets, loss_fn)  # refuses what does not fit, first
+    name, rated, rates = optimizer_and_rates(model, optimizer, None)
+    tried = RATES_OF_SGD if optimizer == "sgd" else tuple(rates[2:-2:2])
+    learn = _Learner(model, inputs, targets, loss_fn, rated, tried)
     starts: dict[str, _Start] = {}
     refused: dict[str, str] = {}
     with progress_bar(len(specs), "rates chosen", "initializer") as done:
@@ -118,7 +134,10 @@ def recommend(
     if not starts:
         raise InitBenchError(f"no initializer fits this model: {next(iter(refused.values()))}")
     table = _table(learn, starts, looks)
-    return Recommendation(table=table, refused=refused, seeds=int(table["seeds"].max()))
+    seeds_taken = int(table["seeds"].max())
+    return Recommendation(
+        table=table, refused=refused, seeds=seeds_taken, optimizer=name, rates=tried
+    )
 
 
 def _looks(seeds: int | Iterable[int] | Literal["auto"]) -> tuple[tuple[int, ...], ...]:
@@ -153,6 +172,8 @@ class _Learner:
     inputs: Any
     targets: Any
     loss_fn: Loss
+    rated: RatedOptimizer
+    rates: tuple[float, ...]
 
     def start(self, spec: str, *, beyond: int) -> _Start:
         """Return the verdicts at seed 0, and the best rate on seeds ``beyond`` those of trials."""
@@ -164,7 +185,7 @@ class _Learner:
             self._fill(spec, 0)
             found = judge(collect_evidence(self.model, self.inputs, self.targets, self.loss_fn))
         names = found.loc[found["severity"] != "watch", "verdict"].unique()
-        return _Start(verdicts=", ".join(names), rate=min(RATES, key=worst))
+        return _Start(verdicts=", ".join(names), rate=min(self.rates, key=worst))
 
     def losses(self, spec: str, rate: float, seeds: Sequence[int]) -> np.ndarray:
         """Return the loss reached from each seed."""
@@ -174,7 +195,7 @@ class _Learner:
         """Return the loss after the last step; inf where it diverged."""
         with restored_parameters(self.model), isolated_pass(self.model), torch.enable_grad():
             report = self._fill(spec, seed)
-            update = torch.optim.SGD(report.param_groups(lr=rate, optimizer="sgd"))
+            update = report.scale_rates(self.rated(self.model, rate))
             where = f"{spec} at rate {rate:g}, seed {seed}, step "
             for step in range(STEPS):
                 update.zero_grad()

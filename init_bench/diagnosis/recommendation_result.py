@@ -14,19 +14,8 @@ from init_bench.figures import ranked_losses
 from init_bench.figures.export import files_of, page_of
 from init_bench.files import json_records, write_files
 
-STEPS, RATES = 40, (0.01, 0.1, 1.0)
-"""Training steps of each initializer, and the rates among which its best is chosen."""
-
-
-MEANING = (
-    f"loss: after {STEPS} steps of SGD, mean over seeds, with its 95 % interval; lr: the best for "
-    "this initializer.\n"
-    "worse than first by: interval of the difference to the first, seed by seed; it covers all "
-    "comparisons and looks together.\n"
-    "differs: whether that interval excludes 0; diverged: number of seeds; seeds: how many it took "
-    "until it differs; verdicts: of diagnose, before training."
-)
-"""Explanation below a printed table."""
+STEPS = 40
+"""Training steps of each initializer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +32,15 @@ class Recommendation:
             Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
         refused: initializers that cannot fill this model, and why.
         seeds: the largest number of seeds that one of them took.
+        optimizer: its name, or that of its class.
+        rates: the learning rates among which the best of each was chosen.
     """
 
     table: pd.DataFrame
     refused: dict[str, str]
     seeds: int
+    optimizer: str
+    rates: tuple[float, ...]
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -75,18 +68,31 @@ class Recommendation:
             "seeds"
         )
 
+    @property
+    def meaning(self) -> str:
+        """What the columns of the printed table mean."""
+        return (
+            f"loss: after {STEPS} steps of {self.optimizer}, mean over seeds, with its 95 % "
+            "interval; lr: the best for this initializer.\n"
+            "worse than first by: interval of the difference to the first, seed by seed; it covers "
+            "all comparisons and looks together.\n"
+            "differs: whether that interval excludes 0; diverged: number of seeds; seeds: how many "
+            "it took until it differs; verdicts: of diagnose, before training."
+        )
+
     def figure(self) -> Figure:
         """Draw the loss of each initializer with its 95 % interval, best first."""
         caption = (
-            f"{self.summary}. {STEPS} steps of SGD; 95 % intervals over up to {self.seeds} seeds."
+            f"{self.summary}. {STEPS} steps of {self.optimizer}; 95 % intervals over up to "
+            f"{self.seeds} seeds."
         )
         return ranked_losses(self.table, caption=caption)
 
     def to_json(self) -> str:
-        """Return summary, table and refused initializers as JSON."""
+        """Return summary, optimizer, table and refused initializers as JSON."""
         table = json_records(self.table)
         head = {"summary": self.summary, "best": self.best, "refused": self.refused}
-        return json.dumps({**head, "table": table}, ensure_ascii=False)
+        return json.dumps({**head, "optimizer": self.optimizer, "table": table}, ensure_ascii=False)
 
     def save(self, folder: str | Path, name: str = "recommendation") -> list[Path]:
         """Write figure, HTML and JSON into ``folder``; return the paths."""
@@ -99,7 +105,7 @@ class Recommendation:
     def __str__(self) -> str:
         """Return summary, table and refused initializers as text."""
         table = self.ranking.to_string(index=False)
-        return "\n".join([self.summary, table, MEANING, *self.notes])
+        return "\n".join([self.summary, table, self.meaning, *self.notes])
 
     @property
     def notes(self) -> list[str]:
@@ -119,7 +125,7 @@ class Recommendation:
         return [
             f"best at the {end} rate tried, {rate:g}: {', '.join(names)}; a rate beyond it may be "
             "better still"
-            for end, rate in (("lowest", min(RATES)), ("highest", max(RATES)))
+            for end, rate in (("lowest", min(self.rates)), ("highest", max(self.rates)))
             if (names := [str(name) for name, lr in best if lr == rate])
         ]
 

@@ -117,6 +117,30 @@ def test_every_trial_begins_from_the_model_as_it_was_given() -> None:
     assert alone["loss"] == after["loss"]
 
 
+def test_adam_trains_from_weights_that_sgd_does_not() -> None:
+    """Small weights shrink what SGD moves; Adam moves each weight by its rate."""
+    worse = {}
+    for optimizer in ("sgd", "adam", lambda net: torch.optim.Adam(net.parameters(), lr=0.001)):
+        found = ib.recommend(
+            model(), *batch(), inits=["he_normal", "normal(std=0.05)"], seeds=3, optimizer=optimizer
+        )
+        losses = found.table.set_index("init")["loss"]
+        worse[found.optimizer] = losses["normal(std=0.05)"] / losses["he_normal"]
+        assert f"{found.optimizer}, mean over seeds" in str(found)
+    assert worse["sgd"] > 2 * worse["adam"] and worse["Adam"] == worse["adam"]
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_rates_of_adam_lie_around_a_thousandth() -> None:
+    found = ib.recommend(model(), *batch(), inits=["he_normal"], seeds=3, optimizer="adamw")
+    assert found.rates == pytest.approx((1e-4, 1e-3, 1e-2))
+
+
+def test_an_unknown_optimizer_is_told_with_the_known_ones() -> None:
+    with pytest.raises(ib.InitBenchError, match="adamm"):
+        ib.recommend(model(), *batch(), inits=["he_normal"], optimizer="adamm")
+
+
 @pytest.mark.usefixtures("few_steps")
 def test_a_single_initializer_is_compared_with_nothing() -> None:
     found = ib.recommend(model(), *batch(), inits=["he_normal"], seeds=3)
