@@ -105,7 +105,6 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     one_seed = len(values) == 1 and not claim.exact
     holds = claim.low <= ends[0] and ends[1] <= claim.high
     undecided = one_seed or (not holds and ends[0] <= claim.high and claim.low <= ends[1])
-    wants_seeds = one_seed or (not holds and claim.low <= mean <= claim.high)
     second = claim.second if claim.second and claim.second.frame in frames else None
     second_value = second.measure(frames[second.frame]).mean() if second else math.nan
     return {
@@ -121,7 +120,7 @@ def _row(claim: Claim, frames: dict[str, pd.DataFrame]) -> dict[str, object]:
         "verdict": "holds" if holds else "undecided" if undecided else "does not hold",
         "second_quantity": second.quantity if second else "",
         "second_value": second_value,
-        "note": "; ".join(_notes(claim, values, wants_seeds, second_value)),
+        "note": "; ".join(_notes(claim, values, undecided, second_value)),
     }
 
 
@@ -130,13 +129,11 @@ def _interval(claim: Claim, values: pd.Series) -> tuple[float, float, float]:
     return ratio_interval(values) if claim.of_ratios else t_interval(values, within=claim.within)
 
 
-def _notes(
-    claim: Claim, values: pd.Series, wants_seeds: bool, second_value: float
-) -> Iterator[str]:
+def _notes(claim: Claim, values: pd.Series, undecided: bool, second_value: float) -> Iterator[str]:
     """Yield what to mind about a row of the table, its second number first."""
     if claim.second and math.isfinite(second_value):
         yield f"{claim.second.quantity}: {second_value:.3g}"
-    if wants_seeds:
+    if undecided:
         one = len(values) == 1
         why = "one seed gives no interval" if one else "the interval straddles the threshold"
         yield f"{why}: more seeds are needed"

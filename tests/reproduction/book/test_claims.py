@@ -34,8 +34,9 @@ def test_a_claim_holds_where_the_whole_interval_does(low: float, high: float, ve
     assert _verdict(_claim(low, high), [0.99, 1.0, 1.01])["verdict"] == verdict
 
 
-def test_a_straddling_interval_leaves_the_claim_undecided_and_says_why() -> None:
-    row = _verdict(_claim(high=1.5), [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("high", [0.5, 1.5], ids=["mean outside", "mean inside"])
+def test_a_straddling_interval_leaves_the_claim_undecided_and_says_why(high: float) -> None:
+    row = _verdict(_claim(high=high), [0.0, 1.0, 2.0])
     assert row["verdict"] == "undecided"
     assert "straddles" in row["note"]
 
