@@ -126,7 +126,7 @@ Shard = Annotated[
     str | None,
     typer.Option(
         metavar="i/n",
-        help="Train the i-th of n shares of the grid, counted from 1. A share is made of "
+        help="Train the i-th of n shards of the grid, counted from 1. A shard is made of "
         "whole chunks of up to 10 cells. slurm/n takes i from $SLURM_ARRAY_TASK_ID.",
     ),
 ]

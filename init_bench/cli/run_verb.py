@@ -91,8 +91,8 @@ def _print_run(results: "Results", folder: Path) -> None:
 
     if results.cells.empty:
         print(
-            f"this share is empty: the grid has fewer chunks (of up to {CHUNK_CELLS} cells) than "
-            f"shares; use fewer shares. Tables: {folder}"
+            f"this shard is empty: the grid has fewer chunks (of up to {CHUNK_CELLS} cells) than "
+            f"shards; use fewer shards. Tables: {folder}"
         )
         return
     print_frame(results.table)

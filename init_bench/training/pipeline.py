@@ -57,7 +57,7 @@ def run(
             cluster as many as it takes.
         executor_options: of the executor, such as ``{"partition": "gpu"}`` for ``slurm``. Every
             executor has ``chunk_timeout``: seconds after which a chunk counts as failed.
-        shard: ``(i, n)`` trains and returns the i-th of n shares of the cells, counted from 1: n
+        shard: ``(i, n)`` trains and returns the i-th of n shards of the cells, counted from 1: n
             calls anywhere, on one folder, train the grid, and no two of them the same cell.
         progress: show a bar on a terminal and log lines elsewhere.
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,47 @@ def _listed(values: Iterable[Any]) -> str:
     return ", ".join(texts[:30]) + (f" … ({len(texts)})" if len(texts) > 30 else "")
 
 
-def commands_of(manifest: Mapping[str, Any]) -> list[str]:
+def commands_of(manifest: Mapping[str, Any], folder: Path | None = None) -> list[str]:
     """Return the command lines that gave a run its grids, the first one first.
 
+    A driver's share of a grid is left out: the command repeats the whole grid.
+
+    Args:
+        manifest: of the run.
+        folder: where the run lies now. A command that writes elsewhere, as that of a copied folder
+            does, gets it as ``--out``.
+
     Example:
-        >>> commands_of({"earlier_commands": [["init-bench", "run", "a.toml"]]})
-        ['init-bench run a.toml']
+        >>> manifest = {"command": ["init-bench", "run", "a.toml", "--shard", "1/3"]}
+        >>> commands_of(manifest), commands_of(manifest, Path("copy"))
+        (['init-bench run a.toml'], ['init-bench run a.toml --out copy'])
     """
-    arguments = [*manifest.get("earlier_commands", ()), manifest.get("command")]
-    commands = (command_of({"command": command}) for command in arguments)
-    return list(dict.fromkeys(filter(None, commands)))
+    stored = [*manifest.get("earlier_commands", ()), manifest.get("command")]
+    commands = [_without(command, "--shard") for command in stored if command]
+    if folder:
+        commands = [_into(folder, command) for command in commands]
+    return list(dict.fromkeys(filter(None, (command_of({"command": c}) for c in commands))))
+
+
+def _without(command: Sequence[str], option: str) -> list[str]:
+    """Return a command line without an option that takes a value."""
+    before = ["", *command]
+    return [
+        word
+        for previous, word in zip(before, command, strict=False)
+        if option not in (previous, word) and not word.startswith(f"{option}=")
+    ]
+
+
+def _into(folder: Path, command: list[str]) -> list[str]:
+    """Return a command line of ours that writes its runs into this folder."""
+    if not command_of({"command": command}).startswith("init-bench "):
+        return command
+    out = folder.parent if "bench" in command[1:2] else folder  # a bench stores runs in OUT/runs
+    given = [word for previous, word in pairwise(command) if previous == "--out"]
+    if any(Path(path).resolve() == out.resolve() for path in given):
+        return command
+    return [*_without(command, "--out"), "--out", str(out)]
 
 
 def command_of(manifest: Mapping[str, Any]) -> str:

@@ -234,7 +234,7 @@ class Store:
         bad = [path for name in sorted(self._look()) for path in self._chunk(name).expected_tables]
         if bad:
             listed = "\n  ".join(str(path) for path in bad)
-            commands = commands_of(self.manifest() or {})
+            commands = commands_of(self.manifest() or {}, self.folder)
             ours = commands and all(command.startswith("init-bench ") for command in commands)
             again = (
                 f"run {' and '.join(commands)} again"

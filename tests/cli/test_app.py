@@ -305,7 +305,7 @@ def test_a_share_without_cells_says_so(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text("steps = 2\n")
     done = _cli("run", "grid.toml", "--device", "cpu", "--shard", "2/2", cwd=tmp_path)
     assert done.returncode == 0
-    assert "this share is empty" in done.stdout
+    assert "this shard is empty" in done.stdout
 
 
 def test_a_bad_shard_is_refused_and_nothing_written(tmp_path: Path) -> None:

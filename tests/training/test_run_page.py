@@ -106,6 +106,18 @@ def test_seeds_versions_and_the_command_are_told(several: ib.Results) -> None:
     assert command_of({}) == ""
 
 
+def test_the_advice_for_a_damaged_copy_trains_the_whole_grid_in_the_copy(tmp_path: Path) -> None:
+    copy = trained(tmp_path / "copy").folder
+    stored = json.loads((copy / "manifest.json").read_text())
+    stored["command"] = ["init-bench", "run", "a.toml", "--out", "old", "--shard", "1/3"]
+    (copy / "manifest.json").write_text(json.dumps(stored))
+    assert page_of_run(ib.load(copy)).command == "init-bench run a.toml --out old"
+    next((copy / "curves").iterdir()).unlink()
+    with pytest.raises(InitBenchError) as refused:
+        ib.load(copy)
+    assert f"run init-bench run a.toml --out {copy} again" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("optimizers", "is_listed"), [(["sgd", "adam"], False), (["sgd", "momentum"], True)]
 )
