@@ -45,6 +45,7 @@ def blocks(page: str, language: str) -> list[str]:
         ("docs/own-initializer.md", "half_he"),
         ("docs/trackers.md", "0."),
         ("docs/mup.md", "width-independent"),
+        ("docs/audit.md", "as initialized"),
     ],
 )
 def test_the_python_of_a_page_runs_in_order(
@@ -68,7 +69,9 @@ init-bench() { printf '%s\\n' "$@" '' >> commands; }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/mup.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/command-line.md", "docs/mup.md", "docs/bench.md"]
+)
 def test_the_commands_of_a_page_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
