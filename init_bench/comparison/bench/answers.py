@@ -103,11 +103,11 @@ def summary_of(
                 "task": name,
                 "use": ", ".join(answer.use),
                 "verdict": answer.verdict,
-                "loss": "{:.3f} [{:.3f}, {:.3f}]".format(
+                "loss": "{:#.3g} [{:#.3g}, {:#.3g}]".format(
                     *value_of(arms, name, answer.use[0], "final_loss")
                 ),
                 "avoid": ", ".join(answer.avoid),
-                "loss_of_avoided": f"{min(bad):.3f} to {max(bad):.3f}" if bad else "",
+                "loss_of_avoided": f"{min(bad):#.3g} to {max(bad):#.3g}" if bad else "",
                 "worse_by": _worse_by(tests, answer),
                 "arms": own["init"].nunique(),
                 "runs": len(own),
@@ -129,7 +129,7 @@ def _worse_by(tests: pd.DataFrame, answer: Answer) -> str:
     if not answer.avoid:
         return ""
     row = tests[(tests["a"] == answer.use[0]) & (tests["b"] == answer.avoid[-1])].iloc[0]
-    return f"{row['difference']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+    return f"{row['difference']:#.3g} [{row['ci_low']:#.3g}, {row['ci_high']:#.3g}]"
 
 
 def ranking_of(runs: pd.DataFrame) -> Ranking | None:

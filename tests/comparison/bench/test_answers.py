@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_bench.comparison.bench.answers import answer_of, pairs_of_arms, ranking_of
+from init_bench.comparison.bench.answers import answer_of, pairs_of_arms, ranking_of, summary_of
 from init_bench.comparison.bench.outcomes import arm_outcomes, run_outcomes
-from init_bench.comparison.bench.tasks import Task
+from init_bench.comparison.bench.tasks import TASKS, Task
 from init_bench.comparison.bench.tuning import Tuned
 from init_bench.errors import InitBenchError
 
@@ -119,3 +119,24 @@ def test_only_arms_of_all_tasks_are_ranked() -> None:
     found = ranking_of(pd.concat([one, two]))
     assert found is not None
     assert found.mean_ranks.to_dict() == {"a": 1.0, "b": 2.0, "c": 3.0}
+
+
+def test_a_small_loss_is_told_to_three_digits() -> None:
+    """Of a mean squared error of pixels three decimals would be one digit."""
+    task, losses = TASKS["siren"], {"siren": 0.00158, "he_normal": 0.0845}
+    runs = pd.DataFrame(
+        [
+            {"task": "siren", "init": init, "seed": seed, "final_loss": loss * (1 + seed / 100)}
+            for init, loss in losses.items()
+            for seed in range(10)
+        ]
+    )
+    arms = pd.DataFrame(
+        [
+            {"task": "siren", "init": init, "outcome": "final_loss", "value": loss}
+            for init, loss in losses.items()
+        ]
+    ).assign(ci_low=0.0014, ci_high=0.00175)
+    row = summary_of({"siren": task}, runs, pairs_of_arms(task, runs), arms, {"siren": 0.0854})
+    assert row["loss"].item() == "0.00158 [0.00140, 0.00175]"
+    assert row["worse_by"].item().startswith("0.0867 [0.08")
