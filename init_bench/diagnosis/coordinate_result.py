@@ -1,14 +1,19 @@
 """Hold how far training moves each layer's output at each width and depth, and judge it."""
 
 import json
+import math
 import warnings
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from init_bench.diagnosis.width_slopes import (
+    DIVERGES,
     IN_BLOCK,
     TOLERANCE,
     UNDECIDED,
@@ -67,19 +72,26 @@ class CoordCheck:
     def _said(self, over: str, slopes: pd.DataFrame) -> str:
         worst = min(map(str, slopes["verdict"]), key=VERDICTS.index)
         found = slopes[slopes["verdict"] == worst]
-        layers = ", ".join(
-            f'layer "{row["layer"]}" has slope {row["slope"]:.2f} '
-            f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-            for row in found.head(MOST_LAYERS).to_dict("records")
-        )
+        layers = ", ".join(map(_said_of, found.head(MOST_LAYERS).to_dict("records")))
         if len(found) > MOST_LAYERS:
             layers += f" and {len(found) - MOST_LAYERS} more layers"
         decides = f"; {self._what_decides(over)}" if worst == UNDECIDED else ""
+        where = self._where_it_diverges(over) if worst == DIVERGES else ""
         return (
-            f"{worst}: {layers}{decides}. Slope, with its 95 % interval: of log change of the "
-            f"layer's output against log {over}; within ±{TOLERANCE:g} counts as {over}-independent"
+            f"{worst}{where}: {layers}{decides}. Slope, with its 95 % interval: of log change of "
+            f"the layer's output against log {over}; within ±{TOLERANCE:g} counts as "
+            f"{over}-independent"
             f"{_INSIDE if (slopes['verdict'] == IN_BLOCK).any() else ''}"
         ) + "." * (len(self._by_size()) > 1)
+
+    def _where_it_diverges(self, over: str) -> str:
+        """Return at which sizes outputs are not finite at the last step, and in how many seeds."""
+        last = sweep_of(self.changes, over).query("step == step.max()")
+        bad = last[~np.isfinite(last["change"])].groupby(over)["seed"].nunique()
+        sizes = ", ".join(
+            f"{size} ({seeds} of {last['seed'].nunique()} seeds)" for size, seeds in bad.items()
+        )
+        return f" at {over} {sizes}"
 
     def _what_decides(self, over: str) -> str:
         """Return what narrows the intervals: they shrink as 1/√seeds, and as the sizes spread."""
@@ -142,6 +154,13 @@ class CoordCheck:
     def _repr_html_(self) -> str:
         """Return verdict, slopes and figure as HTML without JavaScript."""
         return page_of(self.summary, self.table, self.figure())
+
+
+def _said_of(row: Mapping[Hashable, Any]) -> str:
+    """Return a layer with its slope, where it has one."""
+    interval = f"{row['slope']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    has_slope = f" has slope {interval}" if math.isfinite(row["slope"]) else ""
+    return f'layer "{row["layer"]}"{has_slope}'
 
 
 def sweep_of(changes: pd.DataFrame, over: str) -> pd.DataFrame:

@@ -22,8 +22,12 @@ UNDECIDED = "undecided"
 """Verdict of a layer whose interval crosses an end of the tolerance."""
 
 
+DIVERGES = "diverges"
+"""Verdict of a layer whose output is not finite at some size."""
+
+
 VERDICTS = (
-    "diverges",
+    DIVERGES,
     "blows up",
     "shrinks",
     UNDECIDED,
@@ -68,7 +72,7 @@ def _slope(part: pd.DataFrame, over: str) -> dict[str, Any]:
     """Fit one layer's change, for each seed a line through its sizes."""
     change = part.pivot(index="seed", columns=over, values="change")
     if not np.isfinite(change.to_numpy()).all():
-        return _row(math.nan, math.nan, math.nan, "diverges")
+        return _row(math.nan, math.nan, math.nan, DIVERGES)
     if (change.to_numpy() == 0).any():
         return _row(math.nan, math.nan, math.nan, "does not move")
     x = np.log(change.columns.to_numpy(float))

@@ -113,6 +113,10 @@ def test_a_rate_of_0_moves_nothing() -> None:
 def test_divergence_is_a_verdict() -> None:
     check = checked(optimizer=sgd(lambda width: 1e30), steps=2)
     assert check.worst == "diverges"
+    seeds = check.changes["seed"].nunique()
+    widths = ", ".join(f"{w} ({seeds} of {seeds} seeds)" for w in check.changes["width"].unique())
+    assert check.verdict.startswith(f"diverges at width {widths}: layer ")
+    assert "nan" not in check.verdict
     check.figure()
 
 

@@ -43,7 +43,7 @@ _AFTER = "the same after the update of each step, as the book notes it"
 
 
 _TUNED = (
-    f"the same at the best of the learning rates {', '.join(f'{lr:g}' for lr in RATES)} (first "
+    f"the same at the best of the learning rates {', '.join(f'{lr:g}' for lr in RATES)} (at most "
     f"{RATE_SEEDS} seeds)"
 )
 
