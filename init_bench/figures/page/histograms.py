@@ -98,7 +98,7 @@ def training_histograms_section(
         lead="Share of a layer's values per bin at the chosen step, first seed only. "
         f"{thinned(len(kept), len(total))}Bins reach from -{REACH:g} to {REACH:g} times the "
         "layer's root mean square; values beyond are counted in the end bins. std: of all values; "
-        "signal: sample_std, the part that depends on the input.",
+        "sample_std: the part that depends on the input.",
         data=_data(table, [*axes, "values"]) | {"reach": REACH},
     )
 

@@ -198,6 +198,7 @@ def test_histograms_are_followed_over_captured_steps(run: Opened) -> None:
     section.get_by_label("values").select_option(label="pre-activations")
     assert "fc3" in run.words("histograms-during-training")
     section.get_by_label("same x axis").uncheck()
+    assert "sample_std" in section.inner_text() and "signal" not in section.inner_text()
     assert run.wrong == []
 
 
@@ -349,7 +350,7 @@ def test_the_diagnosis_names_the_layer_that_is_pointed_at(diagnosis: Opened) -> 
     said = found.page.evaluate(
         "document.querySelector('.plot').data.find((t) => t.customdata).customdata[0]"
     )
-    assert "fc1" in said and "gradient RMS" in said
+    assert "fc1" in said and "gradient RMS" in said and "sample_std" in said
     slider = found.page.locator("#scale-of-every-layer input[type=range]")
     slider.focus()
     slider.press("End")

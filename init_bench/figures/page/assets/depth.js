@@ -4,8 +4,8 @@ DRAW.depth = function (section, data) {
   const form = section.querySelector("form");
   const draw = () => drawDepth(section, data, read);
   const names = Object.keys(data.quantities).filter((name) => data.lines.some((line) => line[name]));
-  const left = addSelect(form, "left", names.map(headOf), 0, draw);
-  const right = addSelect(form, "right", names.map(headOf), names.length - 1, draw);
+  const left = addSelect(form, "left", names, 0, draw);
+  const right = addSelect(form, "right", names, names.length - 1, draw);
   const read = {
     panels: () => [names[left()], names[right()]],
     log: addCheck(form, "log scale", true, draw),
@@ -16,10 +16,6 @@ DRAW.depth = function (section, data) {
   draw();
   return draw;
 };
-
-function headOf(name) {
-  return name.replace("_", " ");
-}
 
 function drawDepth(section, data, read) {
   const step = data.steps[read.step()];
@@ -38,10 +34,10 @@ function drawDepth(section, data, read) {
     const drawn = lines.flatMap((line) => line[quantity]?.flat() ?? []);
     const log = read.log() && quantity !== "correlation";
     figure[`yaxis${part}`] = log ? logAxis("", drawn, place) : axis("", { ...place, ...(quantity === "correlation" ? { range: [-0.03, 1.05] } : {}) });
-    const title = section.clientWidth < 960 ? headOf(quantity) : data.quantities[quantity];
+    const title = section.clientWidth < 960 ? quantity : data.quantities[quantity];
     figure.annotations.push({ xref: "paper", yref: "paper", x: domains[0][0], y: domains[1][1], xanchor: "left", yanchor: "bottom", yshift: 6, showarrow: false, text: plain(title), font: { size: 13, color: color("ink") } });
   });
-  const words = lines.map((line) => `${line.label}: ${panels.map((name) => `${headOf(name)} ${number(line[name]?.[0][0])} to ${number(line[name]?.[0].at(-1))}`).join(", ")}`);
+  const words = lines.map((line) => `${line.label}: ${panels.map((name) => `${name} ${number(line[name]?.[0][0])} to ${number(line[name]?.[0].at(-1))}`).join(", ")}`);
   return show(section, traces, figure, `Step ${step}, first to last hidden layer. ${words.join("; ")}.`);
 }
 

@@ -69,7 +69,7 @@ function barsOf(panel, data, panels) {
 function spreadOf(layer) {
   const finite = layer.std !== null || layer.share.some((part) => part);
   const gap = narrow() ? "<br>" : ", ";
-  return finite ? `std ${number3(layer.std)}${gap}signal ${number3(layer.sample_std)}` : "no finite value";
+  return finite ? `std ${number3(layer.std)}${gap}sample_std ${number3(layer.sample_std)}` : "no finite value";
 }
 
 function stripOf(panel, data) {

@@ -2,7 +2,7 @@
 
 const SERIES = [
   { name: "rms", label: "output (RMS)", tone: "black", symbol: "circle", dash: "solid" },
-  { name: "sample_std", label: "signal (depends on the input)", tone: "blue", symbol: "circle", dash: "solid" },
+  { name: "sample_std", label: "sample_std (depends on the input)", tone: "blue", symbol: "circle", dash: "solid" },
   { name: "gradient", label: "gradient (RMS)", tone: "wine", symbol: "diamond", dash: "dash" },
 ];
 const FORMAT_NAMES = { float16: "float16", bfloat16: "bfloat16", float8_e4m3: "float8 E4M3", float8_e5m2: "float8 E5M2" };
@@ -81,7 +81,7 @@ function scaleTrace(values, words, style) {
 function hoverOf(step, i) {
   const found = step.findings.filter((each) => each.place === i);
   const facts = [
-    ["output RMS", step.rms], ["std", step.std], ["signal", step.sample_std], ["gradient RMS", step.gradient],
+    ["output RMS", step.rms], ["std", step.std], ["sample_std", step.sample_std], ["gradient RMS", step.gradient],
     ["dead units", step.dead], ["saturated", step.saturated], ["weight gain", step.weight_gain],
   ].filter((pair) => pair[1][i] !== null).map((pair) => `${pair[0]} ${number(pair[1][i])}`);
   const said = found.map((each) => `<b>${plain(each.verdict)}</b>: ${plain(each.meaning)}`);
