@@ -85,8 +85,13 @@ class Progress:
         return f"{self.cells_done}/{self.cells} cells{failed}{workers}"
 
     def _log_line(self) -> None:
-        self.last_line = time.monotonic()
-        if self.logged:
-            rate = max(self.steps_done, 1) / max(self.last_line - self.started, 1e-9)
-            left = max(0, self.steps - self.steps_done) / rate
-            log.info("%s, %.0f steps/s, %.0f s left", self._counts(), rate, left)
+        """Say how far the run is; its first steps, which load and compile, tell no speed."""
+        first, self.last_line = self.last_line is None, time.monotonic()
+        if not self.logged:
+            return
+        if first:
+            log.info("%s", self._counts())
+            return
+        rate = max(self.steps_done, 1) / max(self.last_line - self.started, 1e-9)
+        left = max(0, self.steps - self.steps_done) / rate
+        log.info("%s, %.0f steps/s, %.0f s left", self._counts(), rate, left)

@@ -195,7 +195,7 @@ def test_a_stopped_run_says_how_to_go_on(
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
     assert child.stderr is not None
-    assert b"steps/s" in child.stderr.readline()
+    assert b" cells" in child.stderr.readline()
     child.send_signal(sent)
     said = child.stderr.read().decode()
     assert child.wait(timeout=60) == 1

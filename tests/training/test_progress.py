@@ -28,6 +28,7 @@ def test_a_log_gets_a_line_a_minute(caplog: pytest.LogCaptureFixture, clock: lis
         progress.close()
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 4
+    assert said[0] == "0/4 cells", "the first steps load and compile: they tell no speed"
     assert said[-1] == "0/4 cells, 10 steps/s, 250 s left"
 
 
