@@ -40,8 +40,8 @@ def tables(measured: Iterable[tuple[Any, ...]], expected: Iterable[tuple[Any, ..
 
 
 QUICK_NOTE = (
-    "A quick run, on smaller sizes and with fewer steps than the words below say: what holds here, "
-    "or does not, is no verdict on the paper."
+    "A quick run, on smaller sizes and with fewer steps than the setting of a whole run says: what "
+    "holds here, or does not, is no verdict on the paper."
 )
 
 

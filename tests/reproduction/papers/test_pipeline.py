@@ -101,11 +101,13 @@ def documented() -> str:
     """Return the page of the docs that lists the claims of all papers with their verdicts."""
     parts = [
         "# Papers, rechecked",
-        "Written by `pytest tests/reproduction/papers/test_pipeline.py --rewrite-golden` from "
-        "`results/papers/`, which `init-bench paper NAME` writes. A claim holds if its whole 95 % "
-        "interval over seeds lies within the threshold, does not hold if all of it lies outside, "
-        "and is undecided otherwise. `init-bench report results/papers` writes one page of all of "
-        "them: the claims in a table to filter, and each paper's figures.",
+        "`init-bench paper NAME` measures the claims of a paper again, on smaller networks; "
+        "`init-bench paper --list` names the papers, `--quick` is a first look that judges "
+        "nothing. A claim holds if its whole 95 % interval over seeds lies within the threshold, does not "
+        "hold if all of it lies outside, and is undecided otherwise. `init-bench report "
+        "results/papers` writes one page of all of them: the claims in a table to filter, and each "
+        "paper's figures. The numbers below are those of `results/papers`; this page is written "
+        "from them by `pytest tests/reproduction/papers/test_pipeline.py --rewrite-golden`.",
         "All of them, from nothing, took 8 min 40 s on one core of an Intel Xeon (28 November "
         "2026, torch 2.14.1), and every measured number came out as stored, to the last bit.",
     ]
