@@ -103,8 +103,8 @@ def documented() -> str:
         "# Papers, rechecked",
         "`init-bench paper NAME` measures the claims of a paper again, on smaller networks; "
         "`init-bench paper --list` names the papers, `--quick` is a first look that judges "
-        "nothing. A claim holds if its whole 95 % interval over seeds lies within the threshold, does not "
-        "hold if all of it lies outside, and is undecided otherwise. `init-bench report "
+        "nothing. A claim holds if its whole 95 % interval over seeds lies within the threshold, "
+        "does not hold if all of it lies outside, and is undecided otherwise. `init-bench report "
         "results/papers` writes one page of all of them: the claims in a table to filter, and each "
         "paper's figures. The numbers below are those of `results/papers`; this page is written "
         "from them by `pytest tests/reproduction/papers/test_pipeline.py --rewrite-golden`.",
