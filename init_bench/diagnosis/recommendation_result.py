@@ -74,8 +74,8 @@ class Recommendation:
         return (
             f"loss: after {STEPS} steps of {self.optimizer}, mean over seeds, with its 95 % "
             "interval; lr: the best for this initializer.\n"
-            "worse than first by: interval of the difference to the first, seed by seed; it covers "
-            "all comparisons and looks together.\n"
+            "worse than first by: interval of the difference to the first, seed by seed; it holds "
+            "for all comparisons at once, however often seeds were added.\n"
             "differs: whether that interval excludes 0; diverged: number of seeds; seeds: how many "
             "it took until it differs; verdicts: of diagnose, before training."
         )

@@ -80,8 +80,8 @@ DEPTH_SIGNAL_RULES = (
     ),
     too_small(
         "vanishing_signal",
-        f"{OUTPUT_SPREAD}, divided by the gain of the last layer over the median of the others', "
-        f"where that is below {SMALL_HEAD:g}",
+        f"{OUTPUT_SPREAD}; where the gain of the last layer is below {SMALL_HEAD:g} of the median "
+        "of the others, divided by that share",
         output_spread_without_small_head,
         10**-5.40,  # calibration: fitted to the output itself, widened to 1 % false alarms
         meaning="the output is almost the same for all samples",
