@@ -20,6 +20,7 @@ from init_bench.comparison.bench.tuning import tune
 from init_bench.errors import InitBenchError
 from init_bench.files import check_writable
 from init_bench.training.devices import resolve_device
+from init_bench.training.folder_format import MANIFEST
 from init_bench.training.grid import Grid
 from init_bench.training.pipeline import run
 from init_bench.training.results import Results
@@ -119,7 +120,12 @@ def planned(
 
 
 def _refuse_to_replace(out: Path, plan: Plan) -> None:
-    """Refuse a folder whose tables hold tasks or runs that those of this plan would not."""
+    """Refuse a folder of a run, or whose tables hold tasks or runs that those of this plan lack."""
+    if (out / MANIFEST).is_file():
+        raise InitBenchError(
+            f"{out} holds a run, whose page this benchmark would replace: give another folder with "
+            "out, --out in the shell"
+        )
     if not (out / "summary.parquet").is_file():
         return
     stored = pd.read_parquet(out / "summary.parquet")

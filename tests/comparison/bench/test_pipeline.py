@@ -53,6 +53,14 @@ def test_a_package_outside_of_a_checkout_writes_its_page(
     assert facts["machine"] in (tmp_path / "report.html").read_text()
 
 
+def test_the_folder_of_a_run_is_refused(tmp_path: Path) -> None:
+    ib.run(ib.Grid(steps=1, width=8), tmp_path, device="cpu", progress=False)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InitBenchError, match=r"holds a run, .*another folder"):
+        ib.bench([DEEP], ["he_normal", "zeros"], out=tmp_path, **OPTIONS)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.slow
 def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
     halved: str, tmp_path: Path
