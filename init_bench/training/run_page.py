@@ -52,6 +52,10 @@ NETWORK = ("init", "activation", "seed", "model", "norm", "width")
 """Axes that theory reads."""
 
 
+OF_VALUES = " (of real values R²)"
+"""What the test accuracy is where the targets are no classes."""
+
+
 NO_MANIFEST = (
     "The run's manifest.json cannot be read: machine, versions and command are not known, nor "
     "whether cells are missing."
@@ -168,7 +172,7 @@ def _sections(
     drawn = drawn_steps(steps, len(runs))
     curves = run.mean_curves(steps=None if len(drawn) == steps else drawn)
     classes = common_classes(cells)
-    accuracy = "test accuracy" if classes else "test accuracy (of real values R²)"
+    accuracy = f"test accuracy{'' if classes else OF_VALUES}"
     sections = [curves_section(curves, runs, axes, classes=classes)]
     if len(axes) > 1:
         metrics = {"final_loss": "final loss", "test_accuracy": accuracy}
@@ -181,8 +185,11 @@ def _sections(
         sections += _histograms(run, layers, runs, axes)
     columns = [*axes, "seed", "status", "final_loss", "test_accuracy", "train_seconds"]
     every = cells.sort_values("final_loss", na_position="last")[list(dict.fromkeys(columns))]
-    words = {"loss_sd": "sd of loss", "train_seconds": "seconds", "test_accuracy": accuracy}
-    lead = "Mean over seeds; runs that diverged are left out of the means and counted."
+    words = {} if classes else {"test_accuracy": f"test_accuracy{OF_VALUES}"}
+    lead = (
+        "Mean over seeds; loss_sd: standard deviation of final_loss. Runs that diverged are left "
+        "out of both and counted."
+    )
     return [
         *sections,
         table_section(runs, title="Ranking", lead=lead, words=words),

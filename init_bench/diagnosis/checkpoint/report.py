@@ -80,7 +80,7 @@ def shown_findings(table: pd.DataFrame) -> pd.DataFrame:
             "state": rows["state"],
             "shape": [" × ".join(map(str, shape)) or "scalar" for shape in rows["shape"]],
             "std": rows["std"].map("{:.4g}".format),
-            "looks like": rows["looks_like"],
+            "looks_like": rows["looks_like"],
             "chance of an accidental match": rows["chance"].map(_percent),
             "same as": rows["tied_to"].where(rows["tied_to"] != "", rows["copy_of"]),
         }

@@ -54,7 +54,7 @@ def table_section(
         lead=f"{lead} {note}".strip(),
         content={
             "columns": [
-                {"name": words.get(str(name), str(name).replace("_", " ")), "number": number}
+                {"name": words.get(str(name), str(name)), "number": number}
                 for name, number in zip(kept, numeric, strict=True)
             ],
             "rows": [[_cell(value) for value in row] for row in rows],
