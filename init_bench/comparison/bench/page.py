@@ -165,8 +165,8 @@ def _ranks(folder: Path, runs: pd.DataFrame) -> Iterator[Section]:
     yield table_section(
         table,
         title="Ranks over all tasks",
-        lead=f"Mean rank over {found.tasks} tasks of the arms that all of them have; 1 is best."
-        + tested,
+        lead=f"Mean rank over {counted(found.tasks, 'task')} of the arms that all of them have; 1 "
+        f"is best.{tested}",
         images=_images(folder, "ranks", "Mean ranks with the critical difference"),
     )
 

@@ -17,6 +17,7 @@ from init_bench.comparison.bench.tasks import Task
 from init_bench.init import parse
 from init_bench.statistics.ranks import Ranking
 from init_bench.training.manifest import versions
+from init_bench.words import counted
 
 OUTCOMES = {
     "final_loss": "loss at the end",
@@ -123,8 +124,8 @@ def _ranks(ranking: Ranking) -> str:
         f"{ranking.critical_difference:.2f} apart do not differ (Nemenyi)."
     ) * (not math.isnan(ranking.p))
     return (
-        f"## Over {ranking.tasks} tasks\n\nMean ranks of the arms that all tasks have: {listed}."
-        f"{tested}\n\n"
+        f"## Over {counted(ranking.tasks, 'task')}\n\n"
+        f"Mean ranks of the arms that all tasks have: {listed}.{tested}\n\n"
         f"![mean ranks](figures/ranks.png)"
     )
 

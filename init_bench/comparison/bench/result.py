@@ -20,6 +20,7 @@ from init_bench.errors import lookup
 from init_bench.figures.export import images_of
 from init_bench.files import README, json_records, make_folder, write_atomic, write_files
 from init_bench.statistics.ranks import Ranking
+from init_bench.words import counted
 
 TABLES = ("summary", "arms", "pairs", "runs", "tuning")
 
@@ -141,6 +142,6 @@ class Bench:
         return figures.rank_diagram(
             found.mean_ranks,
             critical_difference=found.critical_difference,
-            caption=f"Mean rank over {found.tasks} tasks of the arms that all of them have; 1 is "
-            f"best.{tested}",
+            caption=f"Mean rank over {counted(found.tasks, 'task')} of the arms that all of them "
+            f"have; 1 is best.{tested}",
         )

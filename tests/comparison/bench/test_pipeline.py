@@ -72,7 +72,7 @@ def test_a_halved_std_on_a_deep_network_is_found_and_everything_is_written(
         table = pd.read_parquet(tmp_path / f"{name}.parquet")
         assert len(table) == len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
     text = (tmp_path / "README.md").read_text()
-    assert "final runs 0 to 3" in text
+    assert "final runs 0 to 3" in text and "## Over 1 task\n" in text
     assert "A quick look" in text and "A quick look" in str(result)
     assert "| `half_he` |" in text
     assert "not trained here: lecun_normal, " in text
