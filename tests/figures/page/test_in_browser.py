@@ -220,13 +220,13 @@ def test_the_benchmark_compares_tasks_by_their_lowest_loss(bench: Opened) -> Non
     assert bench.page.evaluate(drawn) and bench.page.locator(".image img").count() > 1
 
 
-def test_a_narrow_color_bar_leaves_its_name_to_the_choice_above(bench: Opened) -> None:
-    title = "(plot) => plot.data[0].colorbar.title.text"
+def test_a_narrow_heat_map_has_its_color_bar_below(bench: Opened) -> None:
+    orientation = "(plot) => plot.data[0].colorbar.orientation"
     plot = bench.page.locator("#heat-map .plot")
-    assert plot.evaluate(title) != ""
+    assert plot.evaluate(orientation) != "h"
     bench.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
     bench.page.wait_for_selector("#heat-map .plot[data-size=narrow]")
-    assert plot.evaluate(title) == ""
+    assert plot.evaluate(orientation) == "h"
     bench.page.set_viewport_size({"width": WIDTHS[1], "height": HEIGHT})
 
 

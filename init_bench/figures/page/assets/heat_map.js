@@ -46,7 +46,7 @@ function drawHeatMap(section, data, read) {
     if (all) marks.push({ x: j, y: i, text: "✕", showarrow: false, font: { size: 15, color: color("bad") } });
     else texts[i][j] = [written ? number3(row[metric]) : "", row.diverged ? `✕${row.diverged}` : ""].filter(Boolean).join(" ");
   }
-  const colorbar = { title: { text: narrow() ? "" : metricName, side: "right" }, thickness: 10, outlinewidth: 0, ...(log ? logTicks(finite) : {}), ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
+  const colorbar = { thickness: 10, outlinewidth: 0, ...(log ? logTicks(finite) : {}), ...(narrow() ? { orientation: "h", y: -0.02, yanchor: "top", len: 1 } : {}) };
   const trace = { type: "heatmap", z, text: texts, texttemplate: "%{text}", textfont: { size: 12 }, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorscale: "Cividis", xgap: 2, ygap: 2, colorbar, hoverongaps: false };
   const length = narrow() ? 18 : 34;
   const side = narrow() ? "top" : "bottom";
