@@ -247,14 +247,13 @@ def torch_func(
     count: int,
     steps: int,
     device: str = "cpu",
-    threads: int = 2,
     make: Callable[[], nn.Module] = book_mlp,
 ) -> float:
     """Time ``stack_module_state`` and ``vmap(grad)``, as in PyTorch's tutorial on ensembles."""
     from torch.func import functional_call, grad, stack_module_state, vmap
 
     data, before = mnist(device), torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(2)
     models = [make().to(device) for _ in range(count)]
     params, buffers = stack_module_state(models)
     base = models[0]
@@ -411,7 +410,7 @@ def _rate(count: int, m: int, k: int, n: int, device: str, workers: int) -> floa
     return workers * rounds * 2 * count * m * k * n / max(times)
 
 
-def products_of_a_step(count: int, per_seed: int, device: torch.device, rounds: int = 20) -> float:
+def products_of_a_step(count: int, per_seed: int, device: torch.device) -> float:
     """The time of a model-step's products alone, all of ``count`` models in ``bmm``, in its shapes.
 
     The cells of a seed share the product of the first layer, as in the engine.
@@ -421,7 +420,7 @@ def products_of_a_step(count: int, per_seed: int, device: torch.device, rounds: 
         (seeds, 784, 100 * per_seed),
         *[(count, i, o) for i, o in itertools.pairwise(SIZES[1:])],
     ]
-    total = 0.0
+    total, rounds = 0.0, 20
     for k, (batches, fan_in, units) in enumerate(shapes):
         x = torch.rand(batches, BATCH, fan_in).to(device)
         w = torch.rand(batches, fan_in, units).to(device)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers and editors
     from init_bench.diagnosis.checkpoint.pipeline import diff as diff
     from init_bench.diagnosis.checkpoint.result import Audit as Audit
     from init_bench.diagnosis.checkpoint.result import Difference as Difference
-    from init_bench.diagnosis.coordinate_check import CoordCheck as CoordCheck
     from init_bench.diagnosis.coordinate_check import coord_check as coord_check
+    from init_bench.diagnosis.coordinate_result import CoordCheck as CoordCheck
     from init_bench.diagnosis.learning_rates.pipeline import rate_window as rate_window
     from init_bench.diagnosis.learning_rates.result import RateWindow as RateWindow
     from init_bench.diagnosis.pipeline import diagnose as diagnose
@@ -74,8 +74,8 @@ _HOMES = {
     "diff": "diagnosis.checkpoint.pipeline",
     "Audit": "diagnosis.checkpoint.result",
     "Difference": "diagnosis.checkpoint.result",
-    "CoordCheck": "diagnosis.coordinate_check",
     "coord_check": "diagnosis.coordinate_check",
+    "CoordCheck": "diagnosis.coordinate_result",
     "rate_window": "diagnosis.learning_rates.pipeline",
     "RateWindow": "diagnosis.learning_rates.result",
     "diagnose": "diagnosis.pipeline",

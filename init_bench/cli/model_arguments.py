@@ -70,7 +70,7 @@ def _where(error: Exception, factory: Callable[..., object]) -> str:
     return f" at {users[-1].filename}:{users[-1].lineno} in {users[-1].name}" if users else ""
 
 
-def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0) -> object:
+def draw_inputs(descriptions: Sequence[str], model: nn.Module) -> object:
     """Return random inputs of the shapes and types described, a tuple if there are several.
 
     ``8,3,224,224`` is float32 from N(0, 1); ``8,128:int64`` holds indices that every embedding of
@@ -86,11 +86,11 @@ def draw_inputs(descriptions: Sequence[str], model: nn.Module, *, seed: int = 0)
     """
     tables = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
     high = min(tables, default=SMALLEST_VOCABULARY)
-    drawn = [_drawn(text, high, stream(seed, f"input {i}")) for i, text in enumerate(descriptions)]
+    drawn = [_drawn(text, high, stream(0, f"input {i}")) for i, text in enumerate(descriptions)]
     return drawn[0] if len(drawn) == 1 else tuple(drawn)
 
 
-def random_classes(output: object, inputs: object, *, seed: int = 0) -> Tensor | None:
+def random_classes(output: object, inputs: object) -> Tensor | None:
     """Return random class targets if ``output`` is logits, else ``None``.
 
     Logits are (samples, classes), or one row of classes for each token of the inputs.
@@ -111,7 +111,7 @@ def random_classes(output: object, inputs: object, *, seed: int = 0) -> Tensor |
     )
     if logits.dim() != 2 and not of_tokens:
         return None
-    generator = stream(seed, "targets")
+    generator = stream(0, "targets")
     return torch.randint(logits.shape[-1], logits.shape[:-1], generator=generator)
 
 

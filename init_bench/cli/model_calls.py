@@ -15,7 +15,7 @@ from init_bench.init import InitSpec, Report, initialize, parse
 from init_bench.models import find_factory
 
 if TYPE_CHECKING:
-    from init_bench.diagnosis.coordinate_check import CoordCheck
+    from init_bench.diagnosis.coordinate_result import CoordCheck
     from init_bench.diagnosis.recommendation_result import Recommendation
     from init_bench.diagnosis.result import Diagnosis
 

@@ -68,7 +68,7 @@ def report(
             answer=_answer(verdicts, lines),
             sections=[*sections, _numbers(table)],
             facts=facts_of(cells, manifest),
-            command=command_of(manifest),
+            command=command_of(manifest.get("command", [])),
         )
     )
 

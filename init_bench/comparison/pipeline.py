@@ -16,9 +16,9 @@ from init_bench.comparison.tensor_draws import distribution_rows, quantiles
 from init_bench.comparison.timing import network_speed_rows, speed_rows
 from init_bench.comparison.training import train
 from init_bench.comparison.training_setting import RunOptions, cell_of, planned_seeds
+from init_bench.training.axes import GridAxes
 from init_bench.training.cell import Cell
 from init_bench.training.devices import resolve_device
-from init_bench.training.grid import GridAxes
 from init_bench.training.manifest import manifest
 from init_bench.training.store import Store
 

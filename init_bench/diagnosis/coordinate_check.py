@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from init_bench.diagnosis.coordinate_result import CoordCheck, sweep_of
-from init_bench.diagnosis.coordinate_runs import SUCH_AS, Size, Trainer
+from init_bench.diagnosis.coordinate_runs import Size, Trainer
 from init_bench.diagnosis.input_checks import check_finite
 from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer
@@ -16,8 +16,6 @@ from init_bench.errors import InitBenchError, as_ints, check_int
 from init_bench.hooks.model_call import shapes
 from init_bench.init import InitSpec
 from init_bench.training.seeds_argument import FEWEST_OF_INTERVAL, seeds_from
-
-__all__ = ["SUCH_AS", "CoordCheck", "coord_check"]
 
 
 def coord_check(

@@ -72,7 +72,7 @@ def report(
             notes=[size, *map(capitalized, notes)],
             sections=sections,
             facts={"versions": ", ".join(f"{k} {v}" for k, v in versions().items())},
-            command=command_of({"command": sys.argv}),
+            command=command_of(sys.argv),
         )
     )
 

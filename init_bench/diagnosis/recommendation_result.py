@@ -61,7 +61,7 @@ class Recommendation:
         if len(self.best) < tried:
             best = ", ".join(self.best)
             return f"no difference shown between {best}; the others are worse than {name}"
-        if not self.table["behind_high"].any():
+        if not self.table["behind_ci_high"].any():
             return f"no difference: all {tried} reach the same loss from every seed"
         return (
             f"no difference shown between {tried} initializers with {self.seeds} seeds; try more "

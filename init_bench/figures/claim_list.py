@@ -49,17 +49,13 @@ def claim_verdicts(claims: pd.DataFrame, *, caption: str, figure: Canvas | None 
             at = list(verdicts).index(row["verdict"])
             ax.plot(at, place, linestyle="none", markersize=8, **verdicts[row["verdict"]])
             numbers = f"{number_of(row)}  ({row['threshold']})"
-            ax.annotate(
-                numbers, (len(verdicts) - 0.5, place), va="center", fontsize=8, backgroundcolor="w"
-            )
+            ax.annotate(numbers, (count - 0.5, place), va="center", fontsize=8, backgroundcolor="w")
         labels = [
             textwrap.shorten(f"{figure_name}: {statement}", 95, placeholder=" …")
             for figure_name, statement in zip(claims["figure"], claims["statement"], strict=True)
         ]
         ax.set_yticks(range(len(claims)), labels, fontsize=8)
-        ax.set_xticks(
-            [*range(len(verdicts)), len(verdicts) + 0.5], [*verdicts, "value [95 %] (threshold)"]
-        )
+        ax.set_xticks([*range(count), count + 0.5], [*verdicts, "value [95 %] (threshold)"])
         ax.set(xlim=(-0.5, count + 1.8), ylim=(len(claims) - 0.5, -0.5))
         ax.xaxis.tick_top()
         ax.grid(visible=False, axis="x")

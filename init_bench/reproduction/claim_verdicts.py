@@ -77,11 +77,10 @@ def judge(
 ) -> pd.DataFrame:
     """Return a row per claim whose table is there: value, 95 % interval, threshold, verdict.
 
-    The interval is Student's t over seeds, of ratios that of their logarithms; it ends where the
-    value can be. A claim
-    *holds* if all of the interval lies within the threshold, *does not hold* if all of it lies
-    outside, and is *undecided* if the interval contains the threshold, or if there is one seed and
-    so no interval.
+    The interval is Student's t over seeds, of ratios that of their logarithms; no end of it is
+    beyond what the value can be. A claim *holds* if all of the interval lies within the threshold,
+    *does not hold* if all of it lies outside, and is *undecided* if the interval contains the
+    threshold, or if there is one seed and so no interval.
 
     Args:
         claims: what to judge.

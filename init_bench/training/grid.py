@@ -16,11 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from init_bench.errors import InitBenchError, nearest
 from init_bench.models import SHAPING, factory_of, takes
 from init_bench.training import axes as axis
-from init_bench.training.axes import Axis, GridAxes, OneOrMany
+from init_bench.training.axes import Axis, GridAxes
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.engine.optimizers import unread_settings
-
-__all__ = ["Grid", "GridAxes", "OneOrMany", "read_grid"]
 
 EXAMPLE = 'init = ["he_normal", "normal(std=0.01)"]\n  seed = [0, 1, 2]'
 """Two lines of a grid file, for messages."""

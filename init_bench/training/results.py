@@ -26,7 +26,12 @@ from init_bench.training.axes import cells_with
 from init_bench.training.cell import AXES
 from init_bench.training.folder_format import folder_of_run
 from init_bench.training.histogram_bins import bins_of
-from init_bench.training.run_page import common_classes, ordered_axes, page_of_run
+from init_bench.training.run_page import (
+    common_classes,
+    ordered_axes,
+    over_seeds,
+    page_of_run,
+)
 from init_bench.training.store import Store
 from init_bench.training.tables import TABLES, averaged_steps
 from init_bench.words import counted
@@ -172,14 +177,7 @@ class Results:
         Cells that diverged have no final loss and are left out of its mean.
         """
         varied = [name for name in self._varied_axes() if name not in ALWAYS_SHOWN]
-        groups = self.cells.groupby([*ALWAYS_SHOWN, *varied])
-        return groups.agg(
-            cells=("key", "size"),
-            diverged=("status", lambda status: (status == "diverged").sum()),
-            final_loss=("final_loss", "mean"),
-            loss_sd=("final_loss", "std"),
-            test_accuracy=("test_accuracy", "mean"),
-        ).reset_index()
+        return over_seeds(self.cells, [*ALWAYS_SHOWN, *varied])
 
     @property
     def meaning(self) -> str:
@@ -235,10 +233,10 @@ class Results:
         """
         return render(page_of_run(self, expected=expected))
 
-    def of_cells(self, keys: set[str], failures: tuple[Path, ...] = ()) -> "Results":
+    def of_cells(self, keys: set[str]) -> "Results":
         """Return the rows of the cells with these keys: a folder may hold more."""
         mine = self.cells[self.cells["key"].isin(keys)].reset_index(drop=True)
-        return Results(mine, self.store, failures)
+        return Results(mine, self.store)
 
     def __repr__(self) -> str:
         if self.cells.empty:

@@ -25,7 +25,7 @@ def facts_of(cells: pd.DataFrame, manifest: Mapping[str, Any]) -> dict[str, str]
             f"{len(cells)}, of which {int((cells['status'] == 'diverged').sum())} diverged"
         )
         facts["seeds"] = ", ".join(map(str, seeds[:20])) + (" …" if len(seeds) > 20 else "")
-        facts |= {f"{name}": _listed(cells[name].unique()) for name in several}
+        facts |= {name: _listed(cells[name].unique()) for name in several}
         unread = set.intersection(*map(unread_settings, cells["optimizer"].unique()))
         fixed = [f"{n} {cells[n].iloc[0]}" for n in AXES if n not in {*several, "seed", *unread}]
         facts["the same in all"] = ", ".join(fixed)
@@ -78,7 +78,7 @@ def commands_of(manifest: Mapping[str, Any], folder: Path | None = None) -> list
     commands = [_without(command, "--shard") for command in stored if command]
     if folder:
         commands = [_into(folder, command) for command in commands]
-    return list(dict.fromkeys(filter(None, (command_of({"command": c}) for c in commands))))
+    return list(dict.fromkeys(filter(None, map(command_of, commands))))
 
 
 def _without(command: Sequence[str], option: str) -> list[str]:
@@ -93,7 +93,7 @@ def _without(command: Sequence[str], option: str) -> list[str]:
 
 def _into(folder: Path, command: list[str]) -> list[str]:
     """Return a command line of ours that writes its runs into this folder."""
-    if not command_of({"command": command}).startswith("init-bench "):
+    if not command_of(command).startswith("init-bench "):
         return command
     out = folder.parent if "bench" in command[1:2] else folder  # a bench stores runs in OUT/runs
     given = [word for previous, word in pairwise(command) if previous == "--out"]
@@ -102,14 +102,14 @@ def _into(folder: Path, command: list[str]) -> list[str]:
     return [*_without(command, "--out"), "--out", str(out)]
 
 
-def command_of(manifest: Mapping[str, Any]) -> str:
-    """Return the command line of a run, without the folder in which its program lies.
+def command_of(arguments: Sequence[str]) -> str:
+    """Return the command line of these arguments, without the folder in which the program lies.
 
     Example:
-        >>> command_of({"command": ["/opt/init_bench/__main__.py", "book", "--out", "my book"]})
+        >>> command_of(["/opt/init_bench/__main__.py", "book", "--out", "my book"])
         "init-bench book --out 'my book'"
     """
-    program, *arguments = manifest.get("command") or [""]
+    program, *arguments = arguments or [""]
     name = Path(program).name
     if not name:
         return ""

@@ -129,19 +129,25 @@ def page_of_run(
 
 
 def ranking(cells: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Return a row per combination of axes, the lowest final loss first.
+    """Return ``over_seeds``, the lowest final loss first."""
+    table = over_seeds(cells, axes)
+    return table.sort_values("final_loss", na_position="last", ignore_index=True)
+
+
+def over_seeds(cells: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Return a row per combination of axes.
 
     Columns: the axes, ``cells``, ``diverged``, ``final_loss``, ``loss_sd``, ``test_accuracy``.
+    Cells that diverged have no final loss and are left out of its mean.
     """
     groups = cells.groupby(list(axes))
-    table = groups.agg(
+    return groups.agg(
         cells=("key", "size"),
-        diverged=("status", lambda status: int((status == "diverged").sum())),
+        diverged=("status", lambda status: (status == "diverged").sum()),
         final_loss=("final_loss", "mean"),
         loss_sd=("final_loss", "std"),
         test_accuracy=("test_accuracy", "mean"),
-    )
-    return table.reset_index().sort_values("final_loss", na_position="last", ignore_index=True)
+    ).reset_index()
 
 
 def common_classes(cells: pd.DataFrame) -> int | None:

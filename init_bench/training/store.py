@@ -66,7 +66,7 @@ class Store:
             InitBenchError: the folder's results are of other data of the same name, or of another
                 version's columns.
         """
-        self._look()
+        self._check_new_chunks()
         self._merged(manifest)  # raises before a folder is made
         for name in ("", *OWN_FOLDERS):  # itself first
             make_folder(self.folder / name)
@@ -132,14 +132,14 @@ class Store:
         Args:
             results: of the chunk's cells.
             claimed: whether these cells are still claimed by this driver, so that no other has
-                stored them. To look through a folder of 10,000 chunks takes longer than to write.
+                stored them. To read the names of 10,000 chunks takes longer than to write.
 
         Raises:
             StorageError: a file cannot be written; nothing of the chunk is left.
         """
         with self.locked():
             if not claimed():
-                self._look()
+                self._check_new_chunks()
             new = [result for result in results if result.cell.key not in self._stored]
             if new:
                 tables = to_tables(new)
@@ -182,7 +182,7 @@ class Store:
     def set_aside_damaged(self) -> list[Path]:
         """Move chunks with a missing or unreadable file to ``damaged/``; return their files."""
         with self.locked():
-            unsound = self._look()
+            unsound = self._check_new_chunks()
             self.remove_replaced()
             self._remove_temporary()
             # Under the lock nobody writes: a chunk without checksums is a killed driver's.
@@ -231,24 +231,28 @@ class Store:
             InitBenchError: a file is damaged or missing; the message names it.
         """
         # A chunk without checksums is being written, or was when its driver was killed: left out.
-        bad = [path for name in sorted(self._look()) for path in self._chunk(name).expected_tables]
-        if bad:
-            listed = "\n  ".join(str(path) for path in bad)
-            commands = commands_of(self.manifest() or {}, self.folder)
-            ours = commands and all(command.startswith("init-bench ") for command in commands)
-            again = (
-                f"run {' and '.join(commands)} again"
-                if ours
-                else "repeat the call that wrote this folder"
-            )
-            raise InitBenchError(
-                f"a stored chunk is damaged or incomplete:\n  {listed}\n"
-                f"{again}: it moves the damaged chunk to damaged/ and trains it once more"
-            )
+        if unsound := self._check_new_chunks():
+            raise self._damage(unsound)
         return set(self._stored)
 
-    def _look(self) -> set[str]:
-        """Find and check the chunks that are new since the last look; return the unsound ones."""
+    def _damage(self, unsound: Collection[str]) -> InitBenchError:
+        """Return the error that names the files of these chunks, and what trains them again."""
+        bad = [path for name in sorted(unsound) for path in self._chunk(name).expected_tables]
+        listed = "\n  ".join(str(path) for path in bad)
+        commands = commands_of(self.manifest() or {}, self.folder)
+        ours = commands and all(command.startswith("init-bench ") for command in commands)
+        again = (
+            f"run {' and '.join(commands)} again"
+            if ours
+            else "repeat the call that wrote this folder"
+        )
+        return InitBenchError(
+            f"a stored chunk is damaged or incomplete:\n  {listed}\n"
+            f"{again}: it moves the damaged chunk to damaged/ and trains it once more"
+        )
+
+    def _check_new_chunks(self) -> set[str]:
+        """Check the chunks that are new since the last call; return the unsound ones."""
         summed = names_in(self.folder / CHECKSUMS, ".json")
         for name in sorted(summed - self._row_groups.keys() - self._replaced):
             sums = self._chunk(name).sound_sums()

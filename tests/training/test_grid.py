@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from init_bench import datasets
 from init_bench.activations.menu import ACTIVATIONS
 from init_bench.errors import InitBenchError
+from init_bench.training.axes import GridAxes
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.chunks import CHUNK_CELLS, chunks
-from init_bench.training.grid import Grid, GridAxes, read_grid
+from init_bench.training.grid import Grid, read_grid
 
 OTHER: dict[str, Any] = {
     "dataset": "kmnist",

@@ -102,8 +102,8 @@ def test_seeds_versions_and_the_command_are_told(several: ib.Results) -> None:
     facts = facts_of(several.cells, several.manifest)
     assert facts["seeds"] == "0, 1" and "torch" in facts["versions"]
     assert "width 8" in facts["the same in all"] and facts["lr"] == "0.1, 3e+38"
-    assert command_of({"command": ["/a/b/train.py", "x"]}) == "python train.py x"
-    assert command_of({}) == ""
+    assert command_of(["/a/b/train.py", "x"]) == "python train.py x"
+    assert command_of([]) == ""
 
 
 def test_the_advice_for_a_damaged_copy_trains_the_whole_grid_in_the_copy(tmp_path: Path) -> None:

@@ -423,7 +423,7 @@ def test_the_folder_is_looked_through_only_where_others_may_have_stored_the_cell
         looks.append("look")
         return set()
 
-    monkeypatch.setattr(filled, "_look", look)
+    monkeypatch.setattr(filled, "_check_new_chunks", look)
     mine, others = Cell(steps=3, seed=10), Cell(steps=3, seed=11)
     filled.write([result(mine)], claimed=lambda: True)
     assert looks == []

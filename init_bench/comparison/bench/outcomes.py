@@ -114,13 +114,13 @@ def value_of(arms: pd.DataFrame, task: str, init: str, outcome: str) -> tuple[fl
     return float(row["value"]), float(row["ci_low"]), float(row["ci_high"])
 
 
-def by_seed(runs: pd.DataFrame, outcome: str = "final_loss") -> pd.DataFrame:
-    """Return a row per seed and a column per arm of one task, nan where there is no run.
+def by_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return final losses, a row per seed and a column per arm, nan where there is no run.
 
     Raises:
         InitBenchError: no seed has a run of every arm.
     """
-    wide = runs.pivot(index="seed", columns="init", values=outcome)
+    wide = runs.pivot(index="seed", columns="init", values="final_loss")
     if wide.dropna().empty:
         missing = ", ".join(wide.columns[wide.isna().any()]) or "all"
         raise InitBenchError(

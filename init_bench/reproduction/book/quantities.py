@@ -22,11 +22,11 @@ def last_layer(init: str, activation: str, column: str) -> Values:
     return measure
 
 
-def last_to_first_layer(init: str, activation: str, column: str = "std") -> Values:
-    """Return ``column`` of the fifth layer over that of the first, by seed."""
+def last_to_first_layer(init: str, activation: str) -> Values:
+    """Return the std of the fifth layer over that of the first, by seed."""
 
     def measure(layers: pd.DataFrame) -> pd.Series:
-        wide = rows_of(layers, init, activation).pivot(index="seed", columns="layer", values=column)
+        wide = rows_of(layers, init, activation).pivot(index="seed", columns="layer", values="std")
         return wide[wide.columns.max()] / wide[wide.columns.min()]
 
     return measure

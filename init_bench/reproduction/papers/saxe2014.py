@@ -110,13 +110,13 @@ def _weight(start: str, depth: int, at: int, seed: int, width: int) -> Tensor:
     return normal_(weight, std=width**-0.5, generator=generator)
 
 
-def _mode_time(depth: int, seed: int, rate: float = 1e-3) -> float:
+def _mode_time(depth: int, seed: int) -> float:
     """Return steps times rate in which gradient descent takes an aligned mode from 0.1 to 0.9."""
     generator = stream(seed, f"saxe2014/mode/{depth}")
     turns = [orthogonal_(torch.empty(4, 4), generator=generator).double() for _ in range(depth + 1)]
     scale = 0.1 ** (1 / depth)
     weights = [scale * turns[at + 1] @ turns[at].T for at in range(depth)]
-    target, time = turns[depth] @ turns[0].T, 0.0
+    target, rate, time = turns[depth] @ turns[0].T, 1e-3, 0.0
     while True:
         below = [torch.eye(4, dtype=torch.float64)]
         for w in weights:

@@ -84,17 +84,17 @@ def _series(sigma_w2: float) -> str:
     return f"sigma_w2 = {sigma_w2:g}"
 
 
-def _measured_xi(net: MeanField, width: int, seed: int, inputs: int = 40) -> float:
+def _measured_xi(net: MeanField, width: int, seed: int) -> float:
     """Return the number of layers in which correlations approach c* e-fold, fitted to signals.
 
-    Two groups of inputs start with another correlation each and pass one network. The difference
+    Two groups of 40 inputs start with another correlation each and pass one network. The difference
     of the two groups' mean correlations falls as exp(-l/ξ_c), and what fluctuates for both cancels.
     """
     generator = stream(seed, f"schoenholz2017/{net.sigma_w2}")
     near = (max(0.0, net.c_star - 0.2), net.c_star + 0.3 * (1 - net.c_star))
     chaotic = net.c_star < 1 - 1e-6
     pair, least = (near, 0.02) if chaotic else ((0.8, 0.95), 1e-3)
-    a = torch.cat([_correlated(inputs, width, c, net.q_star, generator) for c in pair])
+    a = torch.cat([_correlated(40, width, c, net.q_star, generator) for c in pair])
     gaps: list[float] = []
     while len(gaps) < min(60, 6 * net.xi_c) and (len(gaps) < 4 or gaps[-1] > least):
         weights = torch.randn(width, width, generator=generator, dtype=torch.float64)

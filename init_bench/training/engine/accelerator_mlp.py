@@ -10,7 +10,8 @@ from init_bench.activations.menu import ACTIVATIONS
 from init_bench.datasets import Dataset
 from init_bench.training.cell import Cell
 from init_bench.training.engine.equal_neighbors import run_length, runs
-from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
+from init_bench.training.engine.optimizers import OPTIMIZERS
+from init_bench.training.engine.update_rule import UpdateRule, accumulate
 
 ALIGNED = 8
 """Dimensions of products are rounded up to a multiple of this, 16 bytes of bfloat16: for others an

@@ -16,8 +16,8 @@ from init_bench.hooks.random_streams import drawing_from, stream
 from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.training.cell import Cell
 from init_bench.training.engine.minibatches import Minibatch
-from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule
-from init_bench.training.engine.update_rule import CellFactors, factors_of
+from init_bench.training.engine.optimizers import OPTIMIZERS
+from init_bench.training.engine.update_rule import CellFactors, UpdateRule, factors_of
 from init_bench.training.networks import loss_of
 
 log = logging.getLogger(__name__)

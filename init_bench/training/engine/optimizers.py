@@ -16,9 +16,7 @@ from torch import Tensor
 
 from init_bench.init.whole_model.rate_factors import Factors
 from init_bench.training.cell import Cell
-from init_bench.training.engine.update_rule import Axis, UpdateRule, accumulate
-
-__all__ = ["OPTIMIZERS", "Axis", "Optimizer", "UpdateRule", "accumulate", "unread_settings"]
+from init_bench.training.engine.update_rule import Axis, UpdateRule
 
 
 class SGD(UpdateRule):
@@ -197,7 +195,7 @@ class Optimizer:
             that ``torch_class`` takes. A grid makes no cells for those that it does not read.
     """
 
-    rule: Callable[[Tensor, Any, Sequence[Cell]], UpdateRule]
+    rule: Callable[[Tensor, Axis, Sequence[Cell]], UpdateRule]
     help: str
     torch_class: type[torch.optim.Optimizer] | None = None
     reads: tuple[str, ...] = ()

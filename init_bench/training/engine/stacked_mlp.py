@@ -10,8 +10,8 @@ from init_bench.training.cell import Cell
 from init_bench.training.engine.equal_neighbors import run_length, runs
 from init_bench.training.engine.first_layer_inputs import padded_rows
 from init_bench.training.engine.minibatches import PaddedMinibatch, padded_size
-from init_bench.training.engine.optimizers import OPTIMIZERS, UpdateRule, accumulate
-from init_bench.training.engine.update_rule import CellFactors, factors_of
+from init_bench.training.engine.optimizers import OPTIMIZERS
+from init_bench.training.engine.update_rule import CellFactors, UpdateRule, accumulate, factors_of
 
 
 class StackedMLP:

@@ -92,11 +92,8 @@ def engine_of(
     Args:
         factors: of the rates of each network's parameters; empty if none has any.
     """
-    seeds, size, on_cpu = (
-        [cell.seed for cell in cells],
-        cells[0].batch_size,
-        data.device.type == "cpu",
-    )
+    seeds, size = [cell.seed for cell in cells], cells[0].batch_size
+    on_cpu = data.device.type == "cpu"
     if cells[0].is_plain_mlp and on_cpu:
         mlps = StackedMLP(cells, networks, data.sorted_columns.order, factors)
         batches = padded_minibatches(data, seeds, size, precision=cells[0].precision)

@@ -14,7 +14,7 @@ from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.grid import Grid
 from init_bench.training.minibatch_indices import sample_indices
-from tests.training.engine.test_trainer import DATA, _network, train_plainly
+from tests.training.engine.plain_training import DATA, perceptron_of, train_plainly
 
 KEPT = torch.arange(DATA.features) % 3 != 0  # the other columns are 0 in every sample
 SPARSE = replace(DATA, sorted_columns=sort_columns(DATA.inputs.double() * KEPT))
@@ -34,19 +34,16 @@ def _steps(stack: AcceleratorMLP, cell: Cell) -> torch.Tensor:
 @pytest.mark.slow
 @pytest.mark.parametrize(("bias", "depth"), [(True, 3), (False, 3), (True, 1)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_it_trains_as_a_plain_loop_does(
-    optimizer: str, bias: bool, depth: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.training.engine.test_trainer.DATA", SPARSE)
+def test_it_trains_as_a_plain_loop_does(optimizer: str, bias: bool, depth: int) -> None:
     axes: dict[str, Any] = {"depth": depth, "width": 7, "batch_size": 5, "steps": 12}
     cells = Grid(
         init="he_normal", activation=list(ACTIVATIONS), weight_decay=[0.0, 0.1], lr=[0.02, 0.05],
         momentum=0.5, optimizer=optimizer, bias=bias, **axes,
     ).cells  # fmt: skip
-    stack = AcceleratorMLP(cells, [_network(c, torch.float64) for c in cells], SPARSE)
+    stack = AcceleratorMLP(cells, [perceptron_of(c, torch.float64) for c in cells], SPARSE)
     losses = _steps(stack, cells[0])
     for i, cell in enumerate(cells):
-        plain, mine = (_network(cell, torch.float64) for _ in range(2))
+        plain, mine = (perceptron_of(cell, torch.float64) for _ in range(2))
         np.testing.assert_allclose(losses[:, i], train_plainly(cell, plain, SPARSE), rtol=1e-10)
         stack.load_into(mine, i)
         for p, q in zip(plain.parameters(), mine.parameters(), strict=True):
@@ -62,9 +59,9 @@ def test_cells_of_a_seed_share_one_product_where_seeds_have_equally_many(
     """Whatever the grouping, each cell trains with the minibatches of its own seed."""
     axes: dict[str, Any] = {"depth": 2, "width": 7, "batch_size": 5, "steps": 4}
     cells = [Cell(lr=0.01 * (i + 1), seed=seed, **axes) for i, seed in enumerate(seeds)]
-    stack = AcceleratorMLP(cells, [_network(c, torch.float64) for c in cells], SPARSE)
+    stack = AcceleratorMLP(cells, [perceptron_of(c, torch.float64) for c in cells], SPARSE)
     assert stack.group == group
     losses = _steps(stack, cells[0])
     for i, cell in enumerate(cells):
-        alone = AcceleratorMLP([cell], [_network(cell, torch.float64)], SPARSE)
+        alone = AcceleratorMLP([cell], [perceptron_of(cell, torch.float64)], SPARSE)
         np.testing.assert_allclose(losses[:, i], _steps(alone, cell)[:, 0], rtol=1e-10)

@@ -11,13 +11,13 @@ from init_bench.training.engine.accelerator_mlp import AcceleratorMLP
 from init_bench.training.engine.cuda_graph import GRAPH_STEPS, WARM_STEPS, StepGraph
 from init_bench.training.engine.device_steps import DeviceSteps
 from init_bench.training.grid import Grid
-from tests.training.engine.test_trainer import DATA, _network
+from tests.training.engine.plain_training import DATA, perceptron_of
 
 CELLS = Grid(width=12, depth=2, batch_size=16, seed=[0, 1]).cells
 
 
 def engine() -> DeviceSteps:
-    stack = AcceleratorMLP(CELLS, [_network(cell) for cell in CELLS], DATA)
+    stack = AcceleratorMLP(CELLS, [perceptron_of(cell) for cell in CELLS], DATA)
     return DeviceSteps(stack, DATA, 16, range(len(CELLS)))
 
 

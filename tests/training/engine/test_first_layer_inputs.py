@@ -23,7 +23,7 @@ from init_bench.training.engine.minibatches import padded_minibatches
 from init_bench.training.engine.optimizers import OPTIMIZERS
 from init_bench.training.engine.trainer import train_chunk
 from init_bench.training.grid import Grid
-from tests.training.engine.test_trainer import _network, train_plainly
+from tests.training.engine.plain_training import perceptron_of, train_plainly
 
 FEATURES, CLASSES = 30, 6
 
@@ -135,7 +135,7 @@ AXES: dict[str, Any] = {"width": 17, "depth": 3, "steps": 20}
 def test_a_cell_trains_as_a_plain_loop_does(optimizer: str, batch_size: int) -> None:
     grid = Grid(init="he_normal", lr=0.01, optimizer=optimizer, batch_size=batch_size, **AXES)
     result = train_chunk(grid.cells, SPARSE, torch.device("cpu"))[0]
-    plain = train_plainly(grid.cells[0], _network(grid.cells[0]), SPARSE)
+    plain = train_plainly(grid.cells[0], perceptron_of(grid.cells[0]), SPARSE)
     np.testing.assert_allclose(result.losses, plain, rtol=1e-4, atol=1e-5)
 
 

@@ -21,7 +21,8 @@ from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.networks import check, network_of
 from init_bench.training.tables import CellResult
-from tests.training.engine.test_trainer import assert_never_waits, train_plainly
+from tests.training.engine.host_waits import assert_never_waits
+from tests.training.engine.plain_training import train_plainly
 
 CPU = torch.device("cpu")
 IMAGE = (1, 12, 12)

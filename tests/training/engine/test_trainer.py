@@ -1,8 +1,7 @@
 """One chunk: against a plain loop, against itself in other company, and when it blows up."""
 
 import functools
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from init_bench.activations.in_place import Kernel
 from init_bench.activations.menu import ACTIVATIONS, Activation
-from init_bench.datasets import Dataset
 from init_bench.datasets.column_order import sort_columns
 from init_bench.errors import InitBenchError
 from init_bench.init import INITS
-from init_bench.models import mlp
 from init_bench.training.cell import Cell
 from init_bench.training.engine.first_layer_inputs import DenseInputs
 from init_bench.training.engine.minibatches import PaddedMinibatch, padded_minibatches
@@ -31,8 +27,14 @@ from init_bench.training.engine.stacked_mlp import StackedMLP
 from init_bench.training.engine.trainer import engine_of, train_chunk
 from init_bench.training.grid import Grid
 from init_bench.training.minibatch_indices import sample_indices
-from init_bench.training.networks import build
 from init_bench.training.tables import CellResult
+from tests.training.engine.host_waits import assert_never_waits
+from tests.training.engine.plain_training import (
+    DATA,
+    perceptron_of,
+    torch_optimizer,
+    train_plainly,
+)
 
 CPU = torch.device("cpu")
 ARGUMENTS = {
@@ -50,16 +52,6 @@ ARGUMENTS = {
 there rounding grows tenfold in a few steps, and no two orders of summation agree to 1e-5."""
 
 
-def _data() -> Dataset:
-    g = torch.Generator().manual_seed(7)
-    inputs, test_inputs = torch.rand((500, 30), generator=g), torch.rand((100, 30), generator=g)
-    labels = torch.randint(0, 5, (600,), generator=g)
-    return Dataset(
-        sort_columns(inputs), labels[:500], test_inputs, labels[500:], classes=6, sha256=""
-    )
-
-
-DATA = _data()
 SMALL: dict[str, Any] = {"width": 12, "depth": 4, "batch_size": 16}
 
 
@@ -75,44 +67,8 @@ def _by_key(results: list[CellResult]) -> dict[str, CellResult]:
     return {result.cell.key: result for result in results}
 
 
-def torch_optimizer(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of ``torch.optim`` with the cell's updates."""
-    entry = OPTIMIZERS[cell.optimizer]
-    kind: Any = entry.torch_class
-    trained = [p for p in model.parameters() if p.requires_grad]
-    own = {name: getattr(cell, name) for name in entry.reads}
-    made: torch.optim.Optimizer = kind(trained, lr=cell.lr, weight_decay=cell.weight_decay, **own)
-    return made
-
-
-def _network(cell: Cell, dtype: torch.dtype = torch.float32) -> nn.Module:
-    def factory() -> nn.Module:
-        return mlp(
-            DATA.features, DATA.classes, cell.width, cell.depth, cell.activation, bias=cell.bias
-        )
-
-    return build(factory, cell.init, cell.seed).to(dtype)
-
-
-def train_plainly(
-    cell: Cell, model: nn.Module, data: Dataset, shape: tuple[int, ...] = (-1,)
-) -> list[float]:
-    """Train the way most people write it: alone, ``nn.Module`` and ``torch.optim``."""
-    dtype = next(model.parameters()).dtype
-    optimizer, losses = torch_optimizer(cell, model), []
-    batches = sample_indices(len(data.targets), cell.seed, cell.batch_size)
-    for chosen in itertools.islice(batches, cell.steps):
-        logits = model(data.inputs[chosen].view(len(chosen), *shape).to(dtype))
-        loss = nn.functional.cross_entropy(logits, data.targets[chosen])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
 def _plain_losses(cell: Cell, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
-    return np.array(train_plainly(cell, _network(cell, dtype), DATA))
+    return np.array(train_plainly(cell, perceptron_of(cell, dtype), DATA))
 
 
 @pytest.mark.parametrize("name", [name for name in INITS if _fits_a_matrix(name)])
@@ -159,14 +115,14 @@ def test_every_rule_and_activation_equals_autograd_and_torch_optim_in_float64(
     )  # fmt: skip
     cells = grid.cells
     stack = StackedMLP(
-        cells, [_network(c, torch.float64) for c in cells], DOUBLE.sorted_columns.order
+        cells, [perceptron_of(c, torch.float64) for c in cells], DOUBLE.sorted_columns.order
     )
     losses = [
         stack.step(batches)
         for _, batches in zip(range(6), padded_minibatches(DOUBLE, [0], 5), strict=False)
     ]
     for i, cell in enumerate(cells):
-        plain, mine = (_network(cell, torch.float64) for _ in range(2))
+        plain, mine = (perceptron_of(cell, torch.float64) for _ in range(2))
         expected = train_plainly(cell, plain, DATA)
         stack.load_into(mine, i)
         np.testing.assert_allclose(torch.stack(losses)[:, i], expected, rtol=1e-10, atol=1e-10)
@@ -182,8 +138,8 @@ def test_columns_that_no_sample_of_a_minibatch_uses_change_nothing() -> None:
     keep[:, :10] = True
     sparse = replace(DOUBLE, sorted_columns=sort_columns(DOUBLE.inputs * keep))
     cell = Grid(init="he_normal", optimizer="adam", weight_decay=0.1, lr=0.01, **SMALL).cells[0]
-    stack = StackedMLP([cell], [_network(cell, torch.float64)], sparse.sorted_columns.order)
-    plain, mine = (_network(cell, torch.float64) for _ in range(2))
+    stack = StackedMLP([cell], [perceptron_of(cell, torch.float64)], sparse.sorted_columns.order)
+    plain, mine = (perceptron_of(cell, torch.float64) for _ in range(2))
     optimizer, widths = torch_optimizer(cell, plain), set()
     source = sample_indices(len(sparse.targets), 0, cell.batch_size)
     for _, chosen, batches in zip(
@@ -373,38 +329,10 @@ def test_a_diverged_cell_leaves_and_is_looked_at_once_more() -> None:
         assert list(dict.fromkeys(row["step"] for row in fine.layers)) == [0, 120]
 
 
-class Syncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations for which an accelerator's host must wait."""
-
-    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: list[str] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        name = func.overloadpacket.__name__
-        if name in self.WAITS:
-            self.seen.append(name)
-        return func(*args, **(kwargs or {}))
-
-
-def assert_never_waits(step: Callable[[], object]) -> None:
-    """Assert that no operation of three steps makes an accelerator's host wait."""
-    with Syncs() as syncs:
-        torch.zeros(1).item()
-        assert syncs.seen == ["_local_scalar_dense"], "the count itself works"
-        for _ in range(3):
-            step()
-    assert syncs.seen == ["_local_scalar_dense"]
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_never_makes_the_host_wait(optimizer: str) -> None:
     axes = {**SMALL, "optimizer": optimizer, "weight_decay": 0.1, "activation": list(ACTIVATIONS)}
     cells = Grid(init="he_normal", **axes).cells
-    stack = StackedMLP(cells, [_network(cell) for cell in cells], DATA.sorted_columns.order)
+    stack = StackedMLP(cells, [perceptron_of(cell) for cell in cells], DATA.sorted_columns.order)
     batches = padded_minibatches(DATA, [0], 16)
     assert_never_waits(lambda: stack.step(next(batches)))
