@@ -187,7 +187,7 @@ _Training._capture = lambda *words: time.sleep(600) if words[2] else whole(*word
 def test_a_stopped_run_says_how_to_go_on(
     tmp_path: Path, fake_idx: Path, sent: signal.Signals, worker: str
 ) -> None:
-    """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
+    """A run stopped by Ctrl-C or a scheduler says the command with which its folder goes on."""
     grid = f'dataset = "idx:{fake_idx}"\nsteps = 1000000\nwidth = 8\n'
     grid += "capture_at = [0, 50]\n"
     (tmp_path / "long.toml").write_text(grid)
@@ -198,10 +198,36 @@ def test_a_stopped_run_says_how_to_go_on(
     assert b"steps/s" in child.stderr.readline()
     child.send_signal(sent)
     said = child.stderr.read().decode()
-    assert child.wait(timeout=60) == 1
+    assert child.wait(timeout=60) == 128 + sent
     assert "init-bench run long.toml" in said
     assert "Traceback" not in said
     child.stderr.close()
+
+
+STOPPED_IN_IMPORT = """
+import os, signal, sys
+from init_bench.__main__ import main
+
+class Stops:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            os.kill(os.getpid(), SENT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stops())
+main()
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_verb_that_is_stopped_while_it_loads_says_so(sent: signal.Signals) -> None:
+    code = STOPPED_IN_IMPORT.replace("SENT", str(int(sent)))
+    command = [sys.executable, "-c", code, "report", "a folder"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + sent
+    assert done.stderr.startswith("\nStopped. Nothing of this call is stored")
+    assert done.stderr.endswith("init-bench report 'a folder'\n")
+    assert len(done.stderr.splitlines()) == 3
 
 
 @pytest.mark.slow
