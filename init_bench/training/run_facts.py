@@ -83,3 +83,24 @@ def command_of(manifest: Mapping[str, Any]) -> str:
         return ""
     ours = name in ("init-bench", "__main__.py")
     return shlex.join([*(["init-bench"] if ours else ["python", name]), *arguments])
+
+
+def command_into(command: str, folder: Path) -> str:
+    """Return a command line of this package that writes the runs of ``folder``.
+
+    The folder may lie elsewhere than where the command wrote it.
+
+    Example:
+        >>> command_into("init-bench run a.toml --out old --workers 2", Path("copy"))
+        'init-bench run a.toml --workers 2 --out copy'
+        >>> command_into("init-bench bench --out=old", Path("copy/runs"))
+        'init-bench bench --out copy'
+    """
+    words = shlex.split(command)
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before != "--out" and word.partition("=")[0] != "--out"
+    ]
+    out = folder.parent if "bench" in words[1:2] else folder
+    return shlex.join([*kept, "--out", str(out)])
