@@ -19,7 +19,14 @@ from init_bench.cli.options import (
     integers,
     seed_count,
 )
-from init_bench.cli.verb_output import print_frame, print_json, print_text, records, say
+from init_bench.cli.verb_output import (
+    print_frame,
+    print_json,
+    print_text,
+    prints_aside,
+    records,
+    say,
+)
 from init_bench.errors import InitBenchError, check_int
 from init_bench.training.seeds_argument import AUTO, FEWEST_OF_INTERVAL, FEWEST_TO_RANK
 
@@ -78,7 +85,8 @@ def diagnose(
     at = _capture_steps(capture_at, steps, lr)
     from init_bench.cli.model_calls import diagnoses
 
-    results = diagnoses(model, inputs, init or [], steps=at, lr=lr, rates=rates, out=out)
+    with prints_aside():
+        results = diagnoses(model, inputs, init or [], steps=at, lr=lr, rates=rates, out=out)
     if as_json:
         tables = [(name, table) for name, one in results.items() for table in _tables(one)]
         print_json([row for name, table in tables for row in records(table, init=name)])
@@ -119,9 +127,9 @@ def recommend(
     check_inits(init or ())
     from init_bench.cli.model_calls import recommendation
 
-    result = recommendation(
-        model, inputs, init, seeds=seed_count(seeds, minimum=FEWEST_TO_RANK), out=out
-    )
+    count = seed_count(seeds, minimum=FEWEST_TO_RANK)
+    with prints_aside():
+        result = recommendation(model, inputs, init, seeds=count, out=out)
     rows = records(result.table)
     print_json(rows) if as_json else _print_ranking(result)
     if out:
@@ -171,18 +179,19 @@ def coord_check(
     deep = depths and integers(depths, "--depths", minimum=1, example="2,8,32")
     from init_bench.cli.model_calls import size_check
 
-    result = size_check(
-        model,
-        wide,
-        deep or None,
-        inputs,
-        init=init,
-        out=out,
-        steps=steps,
-        lr=lr,
-        seeds=seeds,
-        optimizer=optimizer,
-    )
+    with prints_aside():
+        result = size_check(
+            model,
+            wide,
+            deep or None,
+            inputs,
+            init=init,
+            out=out,
+            steps=steps,
+            lr=lr,
+            seeds=seeds,
+            optimizer=optimizer,
+        )
     rows = records(result.slopes)
     print_json(rows) if as_json else print_text(str(result))
     if out:

@@ -18,7 +18,7 @@ from init_bench.cli.options import (
 )
 from init_bench.cli.report_verb import say_page
 from init_bench.cli.stop_signals import stoppable
-from init_bench.cli.verb_output import end_if_failed, print_frame, print_json, records
+from init_bench.cli.verb_output import end_if_failed, print_frame, print_json, prints_aside, records
 from init_bench.errors import InitBenchError
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def run(
         print_json([expected.to_dict()]) if as_json else print(expected)
         return
     with stoppable():
-        results = run_grid(cells, folder, shard=share, **kwargs)
+        with prints_aside():
+            results = run_grid(cells, folder, shard=share, **kwargs)
         if as_json:
             print_json(records(results.table))
         else:

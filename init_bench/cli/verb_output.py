@@ -1,8 +1,10 @@
 """What every verb prints and how it ends: messages, tables, exit codes."""
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+STDOUT, STDERR = 1, 2
+"""File descriptors, which workers inherit."""
+
+
 def say(text: str) -> None:
     """Print a message to stderr, so that stdout holds the result alone."""
     print(text, file=sys.stderr)
+
+
+@contextmanager
+def prints_aside() -> Iterator[None]:
+    """Let what a model itself prints go to stderr while the block runs, in workers too."""
+    if not sys.stdout:  # closed: its number may be that of another file
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
 
 
 def records(table: "pd.DataFrame", **columns: object) -> list[dict[str, Any]]:

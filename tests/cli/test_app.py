@@ -266,6 +266,48 @@ def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
     assert {row["init"] for row in json.loads(bad.stdout)} == {"zeros"}
 
 
+OWN_MODEL = """
+from torch import nn
+def net(width=8):
+    print("built")
+    return nn.Sequential(nn.Linear(20, width), nn.ReLU(), nn.Linear(width, 5))
+def leaves():
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["diagnose", "recommend --seeds 3 --init zeros", "coord-check --widths 8,16", "audit"],
+)
+def test_what_a_model_prints_is_no_part_of_the_result(verb: str, tmp_path: Path) -> None:
+    name = f"own_{verb[:3]}"  # a module is imported once
+    (tmp_path / f"{name}.py").write_text(OWN_MODEL)
+    inputs = () if verb == "audit" else ("--input", "8,20")
+    verb, *options = verb.split()
+    done = _cli(verb, f"{name}:net", *inputs, *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "built" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_a_model_prints_in_a_worker_is_no_part_of_the_result(tmp_path: Path) -> None:
+    printing = 'print("built") or nn.Sequential(nn.Flatten(), nn.Linear(784, 10))'
+    (tmp_path / "own_run.py").write_text(f"from torch import nn\ndef net(): return {printing}\n")
+    (tmp_path / "grid.toml").write_text('model = "own_run:net"\nsteps = 3\nseed = [0, 1]\n')
+    done = _process("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)[0]["cells"] == 2, done.stderr
+    assert "built" in done.stderr
+
+
+def test_a_factory_that_leaves_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own_leaves.py").write_text(OWN_MODEL)
+    _refused(
+        _cli("diagnose", "own_leaves:leaves", cwd=tmp_path), "its own code fails", "SystemExit: 3"
+    )
+
+
 def test_diagnose_looks_during_training_when_asked() -> None:
     words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "he_normal")
     done = _cli(*words, "--capture-at", "0,3", "--lr", "0.05", cwd=Path(SOURCE))
