@@ -176,8 +176,7 @@ def read_grid(path: str | Path) -> Grid:
         ('zeros',)
     """
     try:
-        with Path(path).open("rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(Path(path).read_text("utf-8-sig"))  # editors may write a BOM
     except OSError as cause:
         raise InitBenchError(f"cannot read grid file {path}: {cause.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:

@@ -299,6 +299,14 @@ def test_a_grid_file_is_a_grid(tmp_path: Path) -> None:
     assert read_grid(str(tmp_path / "grid.toml")) == expected
 
 
+def test_a_grid_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_on_windows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xef\xbb\xbfinit = 'zeros'\r\nsteps = 5\r\n")
+    assert read_grid(path) == Grid(init="zeros", steps=5)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "# init = 'zeros'\n"], ids=["empty", "line", "comment"])
 def test_an_empty_grid_file_is_refused_and_told_what_to_write(tmp_path: Path, text: str) -> None:
     path = grid_file(tmp_path, text)
