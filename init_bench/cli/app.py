@@ -91,6 +91,10 @@ def main() -> None:
     except StorageError as error:
         say(f"error: {error}:\n  {command()}")
         sys.exit(1)
+    except OSError as error:  # a full disk, a file that is gone
+        say(f"error: {error}. What was stored before is whole. Once mended, run the command again:")
+        say(f"  {command()}")
+        sys.exit(1)
     except InitBenchError as error:
         say(f"error: {str(error).strip()}")
         sys.exit(2)

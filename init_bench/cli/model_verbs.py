@@ -28,6 +28,7 @@ from init_bench.cli.verb_output import (
     say,
 )
 from init_bench.errors import InitBenchError, check_int
+from init_bench.files import write_atomic
 from init_bench.training.seeds_argument import AUTO, FEWEST_OF_INTERVAL, FEWEST_TO_RANK
 
 if TYPE_CHECKING:
@@ -237,5 +238,6 @@ def _capture_steps(capture_at: str, steps: str | None, lr: float | None) -> list
 
 
 def _write_table(path: Path, rows: list[dict[str, object]]) -> Path:
-    path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    text = json.dumps(rows, ensure_ascii=False)
+    write_atomic(path, lambda part: part.write_text(text, "utf-8"))
     return path

@@ -180,7 +180,7 @@ def read_grid(path: str | Path) -> Grid:
         ('zeros',)
     """
     try:
-        values = tomllib.loads(Path(path).read_text("utf-8-sig"))  # Windows begins it with a BOM
+        values = tomllib.loads(Path(path).read_text("utf-8-sig"))  # editors may write a BOM
     except OSError as cause:
         raise InitBenchError(f"cannot read grid file {path}: {cause.strerror}") from None
     except ValueError as cause:  # of TOML, of UTF-8, or of an integer with thousands of digits

@@ -1,5 +1,6 @@
 """Test the command line: output, exit codes, one screen of error."""
 
+import errno
 import json
 import os
 import signal
@@ -245,6 +246,21 @@ def test_compare_prints_verdicts_or_json_and_nothing_else(tmp_path: Path) -> Non
 
 A_MODEL = "tests.models_to_diagnose:sound"
 SOURCE = str(Path(__file__).parents[2])
+
+
+def test_a_full_disk_is_said_after_the_result_and_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = _cli("diagnose", A_MODEL, "--input", "8,30", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("as built\n")
+    assert done.stderr.startswith("error: [Errno 28] No space left on device: 'out/as-built")
+    assert done.stderr.endswith(f"init-bench diagnose {A_MODEL} --input 8,30 --out out\n")
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.slow

@@ -302,8 +302,12 @@ def test_a_grid_file_is_a_grid(tmp_path: Path) -> None:
     assert read_grid(str(tmp_path / "grid.toml")) == expected
 
 
-def test_a_grid_file_of_windows_is_read(tmp_path: Path) -> None:
-    assert read_grid(grid_file(tmp_path, b"\xef\xbb\xbfseed = 3\r\nlr = 0.1\r\n")).seed == (3,)
+def test_a_grid_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_on_windows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xef\xbb\xbfinit = 'zeros'\r\nsteps = 5\r\n")
+    assert read_grid(path) == Grid(init="zeros", steps=5)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# init = 'zeros'\n"], ids=["empty", "line", "comment"])
