@@ -3,6 +3,7 @@
 A verb is a function in a file of its own, or of its kind; to add one, list it in ``VERBS``.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -82,6 +83,8 @@ def main() -> None:
 
     Exit code 1 is output that cannot be written, 130 Ctrl-C, 143 SIGTERM.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of a locale without × and é: ? in their place
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app(standalone_mode=True)

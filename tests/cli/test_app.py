@@ -307,6 +307,14 @@ def test_what_a_model_prints_is_no_part_of_the_result(verb: str, tmp_path: Path)
     assert "built" in done.stderr
 
 
+def test_a_locale_without_the_letters_of_the_text_gets_question_marks(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "init_bench", "list", "verdicts", "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "?" in str(json.loads(done.stdout.decode("ascii")))
+
+
 @pytest.mark.slow
 def test_what_a_model_prints_in_a_worker_is_no_part_of_the_result(tmp_path: Path) -> None:
     printing = 'print("built") or nn.Sequential(nn.Flatten(), nn.Linear(784, 10))'
