@@ -99,6 +99,8 @@ def lookup(
         >>> lookup({"relu": 1}, "relu", kind="activation")
         1
     """
+    if not isinstance(name, str):
+        raise InitBenchError(f"{kind} must be a name such as {next(iter(menu))!r}, got {name!r}")
     if name in menu:
         return menu[name]
     known = f"Known: {', '.join(menu)}."

@@ -50,13 +50,20 @@ def check_writable(folder: Path) -> None:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing."""
+    """Let ``write`` make a temporary file beside ``path``, then rename it: all or nothing.
+
+    Raises:
+        OSError: the file cannot be written; it names the file, which on a full disk it does not.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")  # hosts may share the folder
     try:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as cause:
+        cause.filename = cause.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -84,6 +84,11 @@ def test_a_device_called_gpu_is_cuda_to_torch() -> None:
         resolve_device("gpu")
 
 
+def test_what_is_no_name_of_a_device_is_refused() -> None:
+    with pytest.raises(InitBenchError, match="device 3 is not available"):
+        resolve_device(3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "guess"),
     [

@@ -3,6 +3,7 @@
 A verb is a function in a file of its own, or of its kind; to add one, list it in ``VERBS``.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -21,9 +22,10 @@ from init_bench.cli.model_verbs import coord_check, diagnose, recommend
 from init_bench.cli.paper_verb import paper
 from init_bench.cli.report_verb import report
 from init_bench.cli.run_verb import run
+from init_bench.cli.stop_signals import StoppedError, command
 from init_bench.cli.verb_help import Command
 from init_bench.cli.verb_output import say
-from init_bench.errors import InitBenchError
+from init_bench.errors import InitBenchError, StorageError
 
 app = typer.Typer(
     help="Which initial weights let a network train, and why do the others fail?",
@@ -77,10 +79,25 @@ for _name, _verb in VERBS.items():
 
 
 def main() -> None:
-    """Run the command line; an error of the caller's is one message and exit code 2."""
+    """Run the command line; an error of the caller's is one message and exit code 2.
+
+    Exit code 1 is output that cannot be written, 130 Ctrl-C, 143 SIGTERM.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of a locale without × and é: ? in their place
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app(standalone_mode=True)
+    except StoppedError as stopped:
+        say(str(stopped))
+        sys.exit(stopped.exit_code)
+    except StorageError as error:
+        say(f"error: {error}:\n  {command()}")
+        sys.exit(1)
+    except OSError as error:  # a full disk, a file that is gone
+        say(f"error: {error}. What was stored before is whole. Once mended, run the command again:")
+        say(f"  {command()}")
+        sys.exit(1)
     except InitBenchError as error:
         say(f"error: {str(error).strip()}")
         sys.exit(2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from init_bench.cli.options import AsJson
-from init_bench.cli.verb_output import print_json, print_text, records, say
+from init_bench.cli.verb_output import print_json, print_text, prints_aside, records, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,9 @@ def audit(
     from init_bench.diagnosis.checkpoint.pipeline import audit as audit_source
     from init_bench.files import make_folder
 
-    before = None if reference is None else _source(reference)
-    after = _source(source)
+    with prints_aside():
+        before = None if reference is None else _source(reference)
+        after = _source(source)
     if out:
         make_folder(out)
     result = audit_source(after, reference=before)

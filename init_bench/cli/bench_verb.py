@@ -7,7 +7,8 @@ import typer
 
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import AsJson, Device, DryRun, Out, Workers, inits_option, seed_count
-from init_bench.cli.verb_output import end_if_failed, print_json, records, say, stoppable
+from init_bench.cli.stop_signals import stoppable
+from init_bench.cli.verb_output import end_if_failed, print_json, records, say
 from init_bench.training.seeds_argument import FEWEST_OF_INTERVAL
 
 

@@ -7,13 +7,13 @@ import typer
 
 from init_bench.cli.options import AsJson, Device, Out
 from init_bench.cli.report_verb import say_page
+from init_bench.cli.stop_signals import stoppable
 from init_bench.cli.verb_output import (
     end_if_failed,
     print_json,
     print_text,
     records,
     say,
-    stoppable,
 )
 from init_bench.errors import InitBenchError, check_int
 
@@ -51,10 +51,10 @@ def book(
     figures = [*(only or ()), *(more or ())]
     with stoppable():
         result = reproduce_book(out, only=figures, seeds=seeds, steps=steps, device=device)
-    end_if_failed(result.failures)
-    for path in result.figures:
-        say(f"wrote {path}")
-    say_page(out)
+        end_if_failed(result.failures)
+        for path in result.figures:
+            say(f"wrote {path}")
+        say_page(out)
     if as_json:
         print_json(records(result.claims))
         return

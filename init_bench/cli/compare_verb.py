@@ -9,7 +9,8 @@ import typer
 from init_bench.cli import completion
 from init_bench.cli.early_checks import check_inits
 from init_bench.cli.options import AsJson, Device, seed_count
-from init_bench.cli.verb_output import end_if_failed, print_text, say, stoppable
+from init_bench.cli.stop_signals import stoppable
+from init_bench.cli.verb_output import end_if_failed, print_text, say
 from init_bench.words import counted
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from init_bench.cli.verb_output import stoppable
+from init_bench.cli.stop_signals import stoppable
 from init_bench.errors import InitBenchError
 from init_bench.words import counted
 

@@ -33,7 +33,7 @@ def make(factory: Callable[..., object], text: str, *arguments: object, seed: in
     try:
         with drawing_from(stream(seed, "factory")):
             built = factory(*arguments)
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:  # one that parses a command line may leave
         raise InitBenchError(
             f"model {text!r} cannot be built, its own code fails{_where(cause, factory)}: "
             f"{type(cause).__name__}: {cause}"
@@ -59,7 +59,7 @@ def _check_arguments(factory: Callable[..., object], text: str, *arguments: obje
     )
 
 
-def _where(error: Exception, factory: Callable[..., object]) -> str:
+def _where(error: BaseException, factory: Callable[..., object]) -> str:
     """Return file, line and function of the innermost code in the factory's own file, or else of
     that which is neither torch's nor ours."""
     ours = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))

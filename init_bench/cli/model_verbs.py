@@ -19,8 +19,16 @@ from init_bench.cli.options import (
     integers,
     seed_count,
 )
-from init_bench.cli.verb_output import print_frame, print_json, print_text, records, say
+from init_bench.cli.verb_output import (
+    print_frame,
+    print_json,
+    print_text,
+    prints_aside,
+    records,
+    say,
+)
 from init_bench.errors import InitBenchError, check_int
+from init_bench.files import write_atomic
 from init_bench.training.seeds_argument import AUTO, FEWEST_OF_INTERVAL, FEWEST_TO_RANK
 
 if TYPE_CHECKING:
@@ -78,7 +86,8 @@ def diagnose(
     at = _capture_steps(capture_at, steps, lr)
     from init_bench.cli.model_calls import diagnoses
 
-    results = diagnoses(model, inputs, init or [], steps=at, lr=lr, rates=rates, out=out)
+    with prints_aside():
+        results = diagnoses(model, inputs, init or [], steps=at, lr=lr, rates=rates, out=out)
     if as_json:
         tables = [(name, table) for name, one in results.items() for table in _tables(one)]
         print_json([row for name, table in tables for row in records(table, init=name)])
@@ -124,7 +133,8 @@ def recommend(
     from init_bench.cli.model_calls import recommendation
 
     count = seed_count(seeds, minimum=FEWEST_TO_RANK)
-    result = recommendation(model, inputs, init, seeds=count, optimizer=optimizer, out=out)
+    with prints_aside():
+        result = recommendation(model, inputs, init, seeds=count, optimizer=optimizer, out=out)
     rows = records(result.table)
     print_json(rows) if as_json else _print_ranking(result)
     if out:
@@ -174,18 +184,19 @@ def coord_check(
     deep = depths and integers(depths, "--depths", minimum=1, example="2,8,32")
     from init_bench.cli.model_calls import size_check
 
-    result = size_check(
-        model,
-        wide,
-        deep or None,
-        inputs,
-        init=init,
-        out=out,
-        steps=steps,
-        lr=lr,
-        seeds=seeds,
-        optimizer=optimizer,
-    )
+    with prints_aside():
+        result = size_check(
+            model,
+            wide,
+            deep or None,
+            inputs,
+            init=init,
+            out=out,
+            steps=steps,
+            lr=lr,
+            seeds=seeds,
+            optimizer=optimizer,
+        )
     rows = records(result.slopes)
     print_json(rows) if as_json else print_text(str(result))
     if out:
@@ -229,5 +240,6 @@ def _capture_steps(capture_at: str, steps: str | None, lr: float | None) -> list
 
 
 def _write_table(path: Path, rows: list[dict[str, object]]) -> Path:
-    path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    text = json.dumps(rows, ensure_ascii=False)
+    write_atomic(path, lambda part: part.write_text(text, "utf-8"))
     return path

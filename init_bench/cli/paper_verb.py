@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from init_bench.cli.options import AsJson
-from init_bench.cli.verb_output import print_json, print_rows, records, stoppable
+from init_bench.cli.stop_signals import stoppable
+from init_bench.cli.verb_output import print_json, print_rows, records
 from init_bench.errors import InitBenchError, check_int, lookup
 
 

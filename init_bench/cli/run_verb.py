@@ -17,7 +17,8 @@ from init_bench.cli.options import (
     executor_options,
 )
 from init_bench.cli.report_verb import say_page
-from init_bench.cli.verb_output import end_if_failed, print_frame, print_json, records, stoppable
+from init_bench.cli.stop_signals import stoppable
+from init_bench.cli.verb_output import end_if_failed, print_frame, print_json, prints_aside, records
 from init_bench.errors import InitBenchError
 
 if TYPE_CHECKING:
@@ -76,12 +77,13 @@ def run(
         print_json([expected.to_dict()]) if as_json else print(expected)
         return
     with stoppable():
-        results = run_grid(cells, folder, shard=share, **kwargs)
-    if as_json:
-        print_json(records(results.table))
-    else:
-        _print_run(results, folder)
-    say_page(folder)
+        with prints_aside():
+            results = run_grid(cells, folder, shard=share, **kwargs)
+        if as_json:
+            print_json(records(results.table))
+        else:
+            _print_run(results, folder)
+        say_page(folder)
     end_if_failed(results.failures)
 
 

@@ -1,33 +1,46 @@
-"""What every verb prints and how it ends: messages, tables, exit codes, Ctrl-C."""
+"""What every verb prints and how it ends: messages, tables, exit codes."""
 
 import json
 import os
-import shlex
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from init_bench.errors import StorageError
+from init_bench.cli.stop_signals import command
 from init_bench.files import json_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-GRACE_SECONDS = 1.0
-"""A worker in the middle of long steps may take this long to stop; then the process ends."""
+STDOUT, STDERR = 1, 2
+"""File descriptors, which workers inherit."""
 
 
 def say(text: str) -> None:
     """Print a message to stderr, so that stdout holds the result alone."""
     print(text, file=sys.stderr)
+
+
+@contextmanager
+def prints_aside() -> Iterator[None]:
+    """Let what a model itself prints go to stderr while the block runs, in workers too."""
+    if not sys.stdout:  # closed: its number may be that of another file
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
 
 
 def records(table: "pd.DataFrame", **columns: object) -> list[dict[str, Any]]:
@@ -79,56 +92,10 @@ def print_text(text: str) -> None:
         print(text)
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Turn Ctrl-C, or a scheduler's SIGTERM, into exit code 1 and the command that resumes."""
-    timer = threading.Timer(GRACE_SECONDS, _end_now)
-    timer.daemon = True
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if timer.ident is None:  # the first one
-            timer.start()
-        raise KeyboardInterrupt
-
-    before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
-    heeded = [sent for sent, handler in before.items() if handler is not signal.SIG_IGN]
-    for sent in heeded:  # what a shell has set to be ignored stays so
-        signal.signal(sent, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(_stopped())
-        raise typer.Exit(1) from None
-    except StorageError as error:
-        say(f"error: {error}:\n  {_command()}")
-        raise typer.Exit(1) from None
-    finally:
-        timer.cancel()
-        for sent in heeded:
-            signal.signal(sent, before[sent] or signal.SIG_DFL)
-
-
-def _end_now() -> None:
-    """End the process without waiting for its workers."""
-    say(_stopped())
-    os._exit(1)
-
-
-def _stopped() -> str:
-    return (
-        "\nStopped. Finished training runs are stored; those in progress are lost. "
-        f"Resume with:\n  {_command()}"
-    )
-
-
 def end_if_failed(failures: Sequence[Path]) -> None:
     """End with exit code 1 and the command that resumes, if training runs failed."""
     if failures:
         listed = "\n  ".join(map(str, failures))
         say(f"Some training runs failed; these files say which and why:\n  {listed}")
-        say(f"The others are stored. Once the cause is mended, resume with:\n  {_command()}")
+        say(f"The others are stored. Once the cause is mended, resume with:\n  {command()}")
         raise typer.Exit(1)
-
-
-def _command() -> str:
-    return shlex.join(["init-bench", *sys.argv[1:]])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from init_bench.diagnosis.coordinate_result import CoordCheck, sweep_of
 from init_bench.diagnosis.coordinate_runs import Size, Trainer
-from init_bench.diagnosis.input_checks import check_finite
+from init_bench.diagnosis.input_checks import check_dense, check_finite
 from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.diagnosis.width_slopes import slopes_of
@@ -131,6 +131,7 @@ def _check_batch(batch: tuple[Tensor, Any]) -> None:
         raise InitBenchError(
             f"batch must be a pair (inputs, targets), the inputs a tensor, got {shapes(batch)}"
         )
+    check_dense(batch[0])
     check_finite(batch[0], "inputs", "no change of a layer can be measured; clean the inputs")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.collection import collect_evidence
+from init_bench.diagnosis.evidence.preconditions import check_parameters
 from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.training_steps import Optimizer, rated_optimizer_of
 from init_bench.diagnosis.trial_loss import trial_loss
@@ -46,7 +47,9 @@ class Trainer:
         inputs, targets = self.batch
         found = {}
         for size in sizes:
-            model = self.build(size, seed).to(inputs.device)
+            model = self.build(size, seed)
+            check_parameters(model)
+            model.to(inputs.device)
             collect_evidence(model, inputs, targets, self.loss_fn)
             found[size] = tuple(parameter.shape for parameter in model.parameters())
         if len(set(found.values())) == 1:

@@ -28,9 +28,7 @@ def check_inputs(inputs: Any) -> None:
         Traceback (most recent call last):
         init_bench.errors.InitBenchError: inputs float32 (1, 3) hold 1 sample: samples are compared, which takes two or more; pass a batch
     """  # noqa: E501 - the doctest shows the message as a user sees it
-    first = first_argument(inputs)
-    if why := _no_dense_tensor(first):
-        raise InitBenchError(f"inputs begin with a {type(first).__name__}: {why}")
+    check_dense(first_argument(inputs))
     samples = number_of_samples(inputs)
     if samples is not None and samples < 2:
         raise InitBenchError(
@@ -38,6 +36,20 @@ def check_inputs(inputs: Any) -> None:
             f"two or more; pass a batch"
         )
     check_finite(inputs, "inputs", "no layer that gets them can be judged; clean the inputs")
+
+
+def check_dense(first: Any) -> None:
+    """Refuse a first argument that is an array, a loader or a tensor without statistics.
+
+    Raises:
+        InitBenchError: it is; the message says how to make a dense tensor of it.
+
+    Example:
+        >>> import torch
+        >>> check_dense(torch.ones(2, 3))
+    """
+    if why := _no_dense_tensor(first):
+        raise InitBenchError(f"inputs begin with a {type(first).__name__}: {why}")
 
 
 def check_finite(values: Any, name: str, consequence: str) -> None:

@@ -21,6 +21,7 @@ from init_bench.diagnosis.training_steps import Optimizer
 from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
+from init_bench.hooks.model_call import check_is_module
 from init_bench.init import Report, initialize, parse
 from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
@@ -112,11 +113,12 @@ def recommend(
         >>> result.best
         ('lecun_normal',)
     """
+    check_is_module(model)
+    check_inputs(inputs)
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend trains the model: pass targets, loss_fn or both")
     looks = _looks(seeds)
     specs = _specs(inits)
-    check_inputs(inputs)
     loss_fn = loss_fn or cross_entropy
     collect_evidence(model, inputs, targets, loss_fn)  # refuses what does not fit, first
     name, rated, rates = optimizer_and_rates(model, optimizer, None)

@@ -44,6 +44,34 @@ def call(model: Model, inputs: Any) -> Any:
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
+def why_no_parameters(model: nn.Module) -> str:
+    """Return what a model without parameters may have in their place, and what to do.
+
+    Example:
+        >>> why_no_parameters(nn.ReLU())
+        'layers in a plain list or dict count once they are in nn.ModuleList or nn.ModuleDict'
+    """
+    for module in model.modules():
+        if ".quantized." in type(module).__module__:
+            return (
+                f"its {type(module).__name__} is quantized, which packs the weights away: "
+                f"pass the model as it was before"
+            )
+    return "layers in a plain list or dict count once they are in nn.ModuleList or nn.ModuleDict"
+
+
+def check_loss_fn(loss_fn: object) -> None:
+    """Refuse a loss that cannot be called with output and targets."""
+    if isinstance(loss_fn, type):
+        name = loss_fn.__name__
+        raise InitBenchError(f"loss_fn is the class {name}: pass an instance: loss_fn={name}()")
+    if loss_fn is not None and not callable(loss_fn):
+        raise InitBenchError(
+            f"loss_fn must be a function of output and targets, such as nn.functional.mse_loss, "
+            f"got {loss_fn!r}"
+        )
+
+
 def needs_graph(error: BaseException | None) -> bool:
     """Return whether a model failed because it differentiates while gradients are off.
 

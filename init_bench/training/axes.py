@@ -116,6 +116,11 @@ def _check_capture(values: tuple[int, ...]) -> tuple[int, ...]:
     return _check_distinct(values) if values else ()
 
 
+DEEPEST = 100_000
+"""Layers with weights of a network, ten times the deepest ones that are trained: to build one of a
+billion, a misprint, fills the memory before any message."""
+
+
 # Named, so that help() shows the names: Axis[Lr] and not what they stand for.
 Axis = TypeAliasType(
     "Axis",
@@ -132,6 +137,7 @@ ActivationName = TypeAliasType(
 OptimizerName = TypeAliasType("OptimizerName", Annotated[str, _name_in(OPTIMIZERS, "optimizer")])
 PrecisionName = TypeAliasType("PrecisionName", Annotated[str, _name_in(PRECISIONS, "precision")])
 Count = TypeAliasType("Count", Annotated[int, Field(gt=0, lt=INT64)])
+Depth = TypeAliasType("Depth", Annotated[int, Field(gt=0, le=DEEPEST)])
 Step = TypeAliasType("Step", Annotated[int, Field(ge=0)])
 CaptureSteps = TypeAliasType(
     "CaptureSteps",

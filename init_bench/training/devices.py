@@ -23,7 +23,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as cause:
         reason = first_line(cause)
-        if name.lower().startswith("gpu"):
+        if str(name).lower().startswith("gpu"):
             reason = "torch calls a GPU 'cuda'"
         elif reason.startswith("Expected one of"):  # then torch lists all that exist anywhere
             reason = "torch knows no device of this name"

@@ -45,11 +45,27 @@ def locked(path: Path) -> Iterator[None]:
         lease.acquire(timeout=PATIENCE_SECONDS)
     except Timeout:
         log.warning("waiting for %s, held by %s", path, _holder_of(lease))
-        lease.acquire()
+        _acquire_from_nobody(lease)
     try:
         yield
     finally:
         lease.release()
+
+
+def _acquire_from_nobody(lease: SoftFileLease) -> None:
+    """Take a lease when it is free, or its file names no holder for as long as a lease lasts.
+
+    ``filelock`` takes over a dead process's lease, but waits forever for one that was killed, or
+    whose disk was full, before its name was written.
+    """
+    while True:
+        with suppress(Timeout):
+            lease.acquire(timeout=PATIENCE_SECONDS)
+            return
+        with suppress(FileNotFoundError):
+            age = time.time() - Path(lease.lock_file).stat().st_mtime
+            if lease.owner is None and age > LEASE_SECONDS:
+                Path(lease.lock_file).unlink()
 
 
 def _holder_of(lease: SoftFileLease) -> str:

@@ -20,6 +20,10 @@ from init_bench.training.axes import Axis, GridAxes
 from init_bench.training.cell import AXES, Cell
 from init_bench.training.engine.optimizers import unread_settings
 
+LONGEST_SHOWN = 200
+"""Characters of a bad value that a message repeats."""
+
+
 EXAMPLE = 'init = ["he_normal", "normal(std=0.01)"]\n  seed = [0, 1, 2]'
 """Two lines of a grid file, for messages."""
 
@@ -67,7 +71,7 @@ class Grid(BaseModel):
     dataset: Axis[axis.DatasetName] = ("mnist",)
     model: Axis[axis.ModelName] = ("mlp",)
     width: Axis[axis.Count] = (100,)
-    depth: Axis[axis.Count] = (5,)
+    depth: Axis[axis.Depth] = (5,)
     bias: Axis[bool] = (True,)
     norm: Axis[axis.NormName] = ("none",)
     activation: Axis[axis.ActivationName] = ("relu",)
@@ -174,11 +178,10 @@ def read_grid(path: str | Path) -> Grid:
         ('zeros',)
     """
     try:
-        with Path(path).open("rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(Path(path).read_text("utf-8-sig"))  # editors may write a BOM
     except OSError as cause:
         raise InitBenchError(f"cannot read grid file {path}: {cause.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+    except ValueError as cause:  # of TOML, of UTF-8, or of an integer with thousands of digits
         raise InitBenchError(
             f"{path} is not TOML: {cause}. A grid file has a line per axis, such as\n  {EXAMPLE}"
         ) from None
@@ -202,10 +205,15 @@ def _explain_one(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"][:1])
     if error["type"] == "extra_forbidden":
         known = ", ".join(Grid.model_fields)
-        meant = axis.SYNONYMS.get(where.lower())
-        hint = f": did you mean {meant!r}?" if meant else nearest(where, Grid.model_fields)
+        hint = nearest(where, Grid.model_fields, axis.SYNONYMS)
         return f"unknown axis {where!r}{hint} Known: {known}."
     reason = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":
         return f"{where}: {reason}" if where else reason
-    return f"{where}: {reason}, got {error['input']!r}"
+    return f"{where}: {reason}, got {_shortened(error['input'])}"
+
+
+def _shortened(value: object) -> str:
+    """Return the value as it is written, its end left out where it is long, as of a data set."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"

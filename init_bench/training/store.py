@@ -46,6 +46,7 @@ class Store:
         # By chunk that was found sound (each is checked once): the keys in each of its row groups.
         self._row_groups: dict[str, Sequence[Sequence[str]]] = {}
         self._stored: set[str] = set()  # all of these keys
+        self._said_damaged = False  # of the manifest
         self._replaced: set[str] = set()  # chunks whose cells stand in a larger one as well
         check_format(folder / MANIFEST)
         if writable:
@@ -117,12 +118,17 @@ class Store:
         path = self.folder / MANIFEST
         try:
             read = json.loads(path.read_text())
-            return read if {"grid", "dataset_sha256"} <= read.keys() else None
         except FileNotFoundError:
             return None
-        except (ValueError, AttributeError):
+        except ValueError:
+            read = None
+        if _is_manifest(read):
+            whole: dict[str, Any] = read
+            return whole
+        if not self._said_damaged:
+            self._said_damaged = True
             log.warning("%s is damaged; a run writes it again", path)
-            return None
+        return None
 
     def write(
         self, results: Sequence[CellResult], *, claimed: Callable[[], bool] = lambda: False
@@ -284,6 +290,18 @@ class Store:
 
     def _chunk(self, name: str) -> ChunkFiles:
         return ChunkFiles(self.folder, name)
+
+
+def _is_manifest(read: object) -> bool:
+    """Return whether a JSON value has what is relied on: grids, and the data's checksums."""
+    if not isinstance(read, dict):
+        return False
+    grids, sums = read.get("grid"), read.get("dataset_sha256")
+    return (
+        isinstance(sums, dict)
+        and isinstance(grids, list)
+        and all(isinstance(grid, dict) for grid in grids)
+    )
 
 
 def _cannot_write(folder: Path, cause: OSError) -> StorageError:

@@ -1,5 +1,6 @@
 """Test the command line: output, exit codes, one screen of error."""
 
+import errno
 import json
 import os
 import signal
@@ -187,7 +188,7 @@ _Training._capture = lambda *words: time.sleep(600) if words[2] else whole(*word
 def test_a_stopped_run_says_how_to_go_on(
     tmp_path: Path, fake_idx: Path, sent: signal.Signals, worker: str
 ) -> None:
-    """A run stopped by Ctrl-C or a scheduler exits 1 with the command, and its folder goes on."""
+    """A run stopped by Ctrl-C or a scheduler says the command with which its folder goes on."""
     grid = f'dataset = "idx:{fake_idx}"\nsteps = 1000000\nwidth = 8\n'
     grid += "capture_at = [0, 50]\n"
     (tmp_path / "long.toml").write_text(grid)
@@ -198,10 +199,36 @@ def test_a_stopped_run_says_how_to_go_on(
     assert b" cells" in child.stderr.readline()
     child.send_signal(sent)
     said = child.stderr.read().decode()
-    assert child.wait(timeout=60) == 1
+    assert child.wait(timeout=60) == 128 + sent
     assert "init-bench run long.toml" in said
     assert "Traceback" not in said
     child.stderr.close()
+
+
+STOPPED_IN_IMPORT = """
+import os, signal, sys
+from init_bench.__main__ import main
+
+class Stops:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            os.kill(os.getpid(), SENT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Stops())
+main()
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_verb_that_is_stopped_while_it_loads_says_so(sent: signal.Signals) -> None:
+    code = STOPPED_IN_IMPORT.replace("SENT", str(int(sent)))
+    command = [sys.executable, "-c", code, "report", "a folder"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + sent
+    assert done.stderr.startswith("\nStopped. Nothing of this call is stored")
+    assert done.stderr.endswith("init-bench report 'a folder'\n")
+    assert len(done.stderr.splitlines()) == 3
 
 
 @pytest.mark.slow
@@ -221,6 +248,21 @@ A_MODEL = "tests.models_to_diagnose:sound"
 SOURCE = str(Path(__file__).parents[2])
 
 
+def test_a_full_disk_is_said_after_the_result_and_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = _cli("diagnose", A_MODEL, "--input", "8,30", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("as built\n")
+    assert done.stderr.startswith("error: [Errno 28] No space left on device: 'out/as-built")
+    assert done.stderr.endswith(f"init-bench diagnose {A_MODEL} --input 8,30 --out out\n")
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.slow
 def test_diagnose_prints_a_table_and_writes_its_faces(tmp_path: Path) -> None:
     words = ("diagnose", A_MODEL, "--input", "16,30", "--init", "normal(std=0.001)")
@@ -238,6 +280,56 @@ def test_diagnose_is_strict_when_asked_and_prints_json_alone() -> None:
     bad = _cli(*words, "--init", "zeros", cwd=Path(SOURCE))
     assert bad.returncode == 1
     assert {row["init"] for row in json.loads(bad.stdout)} == {"zeros"}
+
+
+OWN_MODEL = """
+from torch import nn
+def net(width=8):
+    print("built")
+    return nn.Sequential(nn.Linear(20, width), nn.ReLU(), nn.Linear(width, 5))
+def leaves():
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["diagnose", "recommend --seeds 3 --init zeros", "coord-check --widths 8,16", "audit"],
+)
+def test_what_a_model_prints_is_no_part_of_the_result(verb: str, tmp_path: Path) -> None:
+    name = f"own_{verb[:3]}"  # a module is imported once
+    (tmp_path / f"{name}.py").write_text(OWN_MODEL)
+    inputs = () if verb == "audit" else ("--input", "8,20")
+    verb, *options = verb.split()
+    done = _cli(verb, f"{name}:net", *inputs, *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "built" in done.stderr
+
+
+def test_a_locale_without_the_letters_of_the_text_gets_question_marks(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "init_bench", "list", "verdicts", "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "?" in str(json.loads(done.stdout.decode("ascii")))
+
+
+@pytest.mark.slow
+def test_what_a_model_prints_in_a_worker_is_no_part_of_the_result(tmp_path: Path) -> None:
+    printing = 'print("built") or nn.Sequential(nn.Flatten(), nn.Linear(784, 10))'
+    (tmp_path / "own_run.py").write_text(f"from torch import nn\ndef net(): return {printing}\n")
+    (tmp_path / "grid.toml").write_text('model = "own_run:net"\nsteps = 3\nseed = [0, 1]\n')
+    done = _process("run", "grid.toml", "--device", "cpu", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)[0]["cells"] == 2, done.stderr
+    assert "built" in done.stderr
+
+
+def test_a_factory_that_leaves_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own_leaves.py").write_text(OWN_MODEL)
+    _refused(
+        _cli("diagnose", "own_leaves:leaves", cwd=tmp_path), "its own code fails", "SystemExit: 3"
+    )
 
 
 def test_diagnose_looks_during_training_when_asked() -> None:

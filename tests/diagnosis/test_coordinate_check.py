@@ -226,6 +226,8 @@ def test_the_figure_has_a_line_per_layer() -> None:
         ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
         ({"batch": torch.ones(4, 12)}, r"batch must be a pair .*, got float32 \(4, 12\)"),
         ({"batch": (torch.full((4, 12), torch.nan), None)}, "inputs .* hold nan"),
+        ({"batch": (torch.ones(4, 12, device="meta"), None)}, "on the meta device"),
+        ({"factory": lambda width: nn.Linear(12, 3, device="meta")}, "'weight' is on the meta"),
         ({"batch": (X, torch.full((16, 3), torch.nan))}, "targets .* hold nan"),
         ({"batch": (torch.ones(16, 5), Y)}, r"Sequential does not run on .*\(16, 5\).*'fc1'"),
         ({"batch": (X, Y[:4])}, r"loss_fn does not take .* with targets float32 \(4, 3\)"),

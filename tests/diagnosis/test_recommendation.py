@@ -225,6 +225,7 @@ LOSS = {"loss_fn": nn.functional.mse_loss}
     ("arguments", "keywords", "said"),
     [
         ((batch()[0],), {}, "recommend trains the model: pass targets"),
+        ((iter([batch()]),), {}, "inputs begin with a list_iterator: pass its first batch"),
         (batch(), {"seeds": 2}, "seeds must be a count, .* at least 3; got 2"),
         (batch(), {"seeds": range(2)}, "seeds must be a count, .* at least 3; got range"),
         (batch(), {"inits": []}, r"inits must be a list of specs, .* got \[\]"),
@@ -241,3 +242,8 @@ def test_bad_input_is_said(
 ) -> None:
     with pytest.raises(InitBenchError, match=said):
         ib.recommend(model(), *arguments, **keywords)  # type: ignore[arg-type]
+
+
+def test_no_module_is_refused() -> None:
+    with pytest.raises(InitBenchError, match=r"model must be a torch\.nn\.Module, got the class"):
+        ib.recommend(nn.Linear, *batch())  # type: ignore[arg-type]

@@ -117,6 +117,20 @@ def test_a_lock_is_waited_for_and_this_is_said(
     assert f"waiting for {tmp_path / '.lock'}, held by {who}" in caplog.text
 
 
+@pytest.mark.parametrize("text", ["", "no lease"])
+def test_a_lock_that_names_nobody_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Its process was killed, or its disk full, before the name was written."""
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    path = tmp_path / ".lock"
+    path.write_text(text)
+    long_ago = time.time() - 2 * module.LEASE_SECONDS
+    os.utime(path, (long_ago, long_ago))
+    with locked(path):
+        assert str(os.getpid()) in path.read_text()
+
+
 @pytest.mark.parametrize("second", [range(8), range(4, 12)], ids=["equal", "overlapping"])
 def test_two_drivers_at_once_store_every_cell_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: range

@@ -62,7 +62,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("steps", 0, r"steps: .*greater than 0.*, got 0"),
     ("steps", 2.5, r"steps: .*integer.*, got 2\.5"),
     ("batch_size", -1, r"batch_size: .*greater than 0.*, got -1"),
+    ("lr", 10**400, r"lr: .*, got 10{199} …$"),
+    ("learning_rat", 1, r"unknown axis 'learning_rat': did you mean 'lr'"),
     ("width", 0, r"width: .*greater than 0.*, got 0"),
+    ("depth", 10**9, r"depth: .*less than or equal to 100000, got 1000000000"),
     ("depth", 0, r"depth: .*greater than 0.*, got 0"),
     ("seed", True, r"seed: .*integer.*, got True"),
     ("seed", -1, r"seed: .*greater than or equal to 0.*, got -1"),
@@ -300,6 +303,14 @@ def test_a_grid_file_is_a_grid(tmp_path: Path) -> None:
     assert read_grid(str(tmp_path / "grid.toml")) == expected
 
 
+def test_a_grid_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_on_windows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xef\xbb\xbfinit = 'zeros'\r\nsteps = 5\r\n")
+    assert read_grid(path) == Grid(init="zeros", steps=5)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "# init = 'zeros'\n"], ids=["empty", "line", "comment"])
 def test_an_empty_grid_file_is_refused_and_told_what_to_write(tmp_path: Path, text: str) -> None:
     path = grid_file(tmp_path, text)
@@ -314,6 +325,7 @@ def test_an_empty_grid_file_is_refused_and_told_what_to_write(tmp_path: Path, te
     [
         ("lr = ", r"is not TOML: .*A grid file has a line per axis"),
         ("lr = 0.1\nlr = 0.2", r"is not TOML: .*A grid file has a line per axis"),
+        ("lr = " + "1" * 5000, r"is not TOML: .*A grid file has a line per axis"),
         (b"\xff\xfe", r"is not TOML: .*A grid file has a line per axis"),
         (
             'lr = "fast"\nstep = 3',

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,19 @@ def test_a_missing_chunk_file_is_not_taken_for_a_done_one(filled: Store, cells: 
         Store(filled.folder).done()
 
 
+def test_the_command_that_mends_a_moved_folder_names_its_new_place(
+    filled: Store, cells: list[Cell], tmp_path: Path
+) -> None:
+    copy = tmp_path / "a copy"
+    shutil.copytree(filled.folder, copy)
+    said = json.loads((copy / MANIFEST).read_text())
+    words = ["init-bench", "run", "a.toml", "--out", "old"]
+    (copy / MANIFEST).write_text(json.dumps(said | {"command": words}))
+    (copy / "cells" / f"{chunk_name(cells[2:])}.parquet").unlink()
+    with pytest.raises(InitBenchError, match=f"run init-bench run a.toml --out '{copy}' again"):
+        Store(copy).done()
+
+
 @pytest.mark.parametrize("kind", ["curves", "layers", "cells"])
 def test_a_failed_write_leaves_no_file(
     store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -385,13 +399,16 @@ def test_the_manifest_of_the_same_grid_is_kept(store: Store) -> None:
     assert (store.folder / MANIFEST).read_bytes() == before
 
 
-def test_a_damaged_manifest_is_named_and_written_anew(
-    store: Store, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[1]", '{"format": 1}', '{"grid": "abc", "dataset_sha256": 5}']
+)
+def test_a_damaged_manifest_is_named_once_and_written_anew(
+    store: Store, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     path = store.folder / MANIFEST
-    path.write_text("{")
+    path.write_text(damage)
     Store(store.folder).open(manifest())
-    assert f"{path} is damaged" in caplog.text
+    assert caplog.text.count(f"{path} is damaged") == 1
     assert json.loads(path.read_text()) == manifest()
 
 

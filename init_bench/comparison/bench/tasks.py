@@ -209,7 +209,7 @@ def read_tasks(path: Path) -> list[Task]:
         InitBenchError: the file cannot be read or describes no task.
     """
     try:
-        entries = tomllib.loads(path.read_text("utf-8")).get("task")
+        entries = tomllib.loads(path.read_text("utf-8-sig")).get("task")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise InitBenchError(f"cannot read task file {path}: {cause}") from None
     if not isinstance(entries, list) or not entries:

@@ -22,7 +22,6 @@ from init_bench.diagnosis.evidence.parameters import parameter_table
 from init_bench.diagnosis.evidence.preconditions import (
     check_batch,
     check_layers,
-    check_loss_fn,
     check_parameters,
     dtype_hint,
 )
@@ -34,7 +33,7 @@ from init_bench.hooks.forward_hooks import LayerTracker, track
 from init_bench.hooks.gradients import parametrized_gradients
 from init_bench.hooks.isolation import isolated_pass, seed_rng
 from init_bench.hooks.layer_call import describe_signal
-from init_bench.hooks.model_call import call, needs_graph, shapes
+from init_bench.hooks.model_call import call, check_loss_fn, needs_graph, shapes
 from init_bench.hooks.model_view import ModelView
 from init_bench.hooks.nested_tensors import tensors_in
 from init_bench.hooks.record import Record

@@ -9,7 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from init_bench.errors import InitBenchError
 from init_bench.hooks.layer_call import LayerCall
-from init_bench.hooks.model_call import first_argument, shapes
+from init_bench.hooks.model_call import first_argument, shapes, why_no_parameters
 from init_bench.hooks.nested_tensors import nonfinite_in, tensors_in
 
 
@@ -48,7 +48,7 @@ def check_parameters(model: nn.Module) -> None:
     if not any(True for _ in model.parameters()):
         raise InitBenchError(
             f"{type(model).__name__} has no parameters: there is no initialization to diagnose; "
-            f"layers in a plain list or dict count once they are in nn.ModuleList or nn.ModuleDict"
+            f"{why_no_parameters(model)}"
         )
 
 
@@ -86,18 +86,6 @@ def check_batch(modules: Mapping[str, nn.Module], inputs: Any, calls: Sequence[L
             f"inputs {shapes(inputs)} are a single sample without a batch dimension for layer "
             f'"{call.layer}" ({kind.__name__}), and samples are compared: put the batch first, as '
             f"in sizes {sizes} (--input {sizes} on the command line)"
-        )
-
-
-def check_loss_fn(loss_fn: object) -> None:
-    """Refuse a loss that cannot be called with output and targets."""
-    if isinstance(loss_fn, type):
-        name = loss_fn.__name__
-        raise InitBenchError(f"loss_fn is the class {name}: pass an instance: loss_fn={name}()")
-    if loss_fn is not None and not callable(loss_fn):
-        raise InitBenchError(
-            f"loss_fn must be a function of output and targets, such as nn.functional.mse_loss, "
-            f"got {loss_fn!r}"
         )
 
 

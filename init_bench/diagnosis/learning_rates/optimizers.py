@@ -47,6 +47,10 @@ def optimizer_and_rates(
         InitBenchError: the name is unknown, the function builds no optimizer of ``model``, one
             without a learning rate or one that needs a closure, or ``rates`` are no rates.
     """
+    if report is not None and not isinstance(report, Report):
+        raise InitBenchError(
+            f"report must be what ib.initialize returns, got a {type(report).__name__}"
+        )
     build = _named(optimizer) if isinstance(optimizer, str) else optimizer
     probe = optimizer_of(model, build)
     kind = type(probe).__name__

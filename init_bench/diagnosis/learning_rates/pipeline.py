@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from init_bench.diagnosis.default_loss import cross_entropy
+from init_bench.diagnosis.evidence.preconditions import check_parameters
 from init_bench.diagnosis.learning_rates.learner import Learner
 from init_bench.diagnosis.learning_rates.minibatches import Minibatches, is_loader
 from init_bench.diagnosis.learning_rates.optimizers import optimizer_and_rates
@@ -92,6 +93,7 @@ def rate_window(
         (True, True)
     """
     check_is_module(model)
+    check_parameters(model)
     if not is_loader(inputs) and targets is None and loss_fn is None:
         raise InitBenchError(
             "rate_window trains the model: pass targets, loss_fn or both, or a loader of pairs "

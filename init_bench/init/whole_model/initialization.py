@@ -1,16 +1,17 @@
 """Fill a whole network by one initializer, completely or not at all, and report it."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from init_bench.activations.recognition import known_names
 from init_bench.errors import InitBenchError, lookup, nearest
 from init_bench.hooks.isolation import rollback_on_error
-from init_bench.hooks.model_call import check_is_module
+from init_bench.hooks.model_call import check_is_module, check_loss_fn, why_no_parameters
 from init_bench.hooks.module_names import without_wrappers
 from init_bench.init.lookup import INITS, all_inits
 from init_bench.init.spec import InitSpec, parse
@@ -22,6 +23,9 @@ from init_bench.init.whole_model.rate_factors import FactorsByKind
 from init_bench.init.whole_model.report import KEPT, Report
 from init_bench.init.whole_model.report_rows import how_it_was_traced, row_of
 from init_bench.init.whole_model.tensor_fill import fill_all, nonlinearities
+
+T = TypeVar("T")
+
 
 MOST_NAMES = 4
 """Parameters that an error names."""
@@ -108,10 +112,10 @@ def initialize(
             activation=activation,
             batch=batch,
             loss=loss,
-            overrides=_overrides(own, overrides or {}),
+            overrides=_overrides(own, _by_pattern(overrides, "overrides", "zeros")),
             kept=dict.fromkeys(_named(own, keep, "keep"), KEPT),
         )
-        for pattern, pair in (fans or {}).items():
+        for pattern, pair in _by_pattern(fans, "fans", (64, 10)).items():
             for name in _named(own, [pattern], "fans"):
                 network.parameters[name] = _with_fans(network.parameters[name], pair)
         with rollback_on_error(own):
@@ -198,18 +202,28 @@ def _check(
     """Refuse what cannot work before anything is touched."""
     check_is_module(model)
     if next(model.parameters(), None) is None:
-        raise InitBenchError(f"this {type(model).__name__} has no parameters to initialize")
+        raise InitBenchError(
+            f"this {type(model).__name__} has no parameters to initialize; "
+            f"{why_no_parameters(model)}"
+        )
     if not all(value.is_meta for value in model.parameters()) or init.needs in ("batch", "loss"):
         refuse_meta(model)
     if activation is not None:
         known = dict.fromkeys(known_names())
         lookup(known, activation, kind="activation")
+    check_loss_fn(loss)
     _refuse_missing(init, batch, loss)
 
 
 def _refuse_missing(init: InitSpec, batch: Any, loss: Callable[..., Tensor] | None) -> None:
     """Refuse an initializer that must see what was not given."""
-    missing = {"batch": batch is None, "loss": loss is None}.get(init.needs, False)
+    if isinstance(batch, DataLoader | Iterator):
+        raise InitBenchError(
+            f"batch is a {type(batch).__name__}: pass the first one it gives, "
+            f"batch=next(iter(loader))"
+        )
+    no_batch = batch is None or (isinstance(batch, tuple | list | Mapping) and not batch)
+    missing = {"batch": no_batch, "loss": loss is None}.get(init.needs, False)
     if missing:
         raise InitBenchError(
             f"{init.name} needs a {init.needs}: "
@@ -250,10 +264,20 @@ def _overrides(model: nn.Module, patterns: Mapping[str, str | InitSpec]) -> dict
     return found
 
 
+def _by_pattern(given: Mapping[str, T] | None, argument: str, example: T) -> Mapping[str, T]:
+    """Return ``given``, or refuse what does not map patterns to values."""
+    if given is not None and not isinstance(given, Mapping):
+        such_as = {"head.*": example}
+        raise InitBenchError(f"{argument} must be a dict such as {such_as}, got {given!r}")
+    return given or {}
+
+
 def _named(model: nn.Module, patterns: Iterable[str], argument: str) -> list[str]:
     """Return the parameters that patterns of module or parameter names match, by first name."""
     if isinstance(patterns, str):
         raise InitBenchError(f"{argument}={patterns!r}: give a list of patterns: [{patterns!r}]")
+    if not isinstance(patterns, Iterable):
+        raise InitBenchError(f"{argument} must be a list such as ['head.*'], got {patterns!r}")
     names = first_names(model)
     paths = {path: None for path, _ in model.named_modules() if path}
     hits = [hit for pattern in patterns for hit in matching(pattern, {**names, **paths})]

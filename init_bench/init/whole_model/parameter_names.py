@@ -48,6 +48,8 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
         >>> matching("head.*", ["body.weight", "head.weight", "head.bias"])
         ['head.weight', 'head.bias']
     """
+    if not isinstance(pattern, str):
+        raise InitBenchError(f"a pattern is a string such as 'head.*', got {pattern!r}")
     names = list(names)
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:

@@ -253,6 +253,7 @@ X, Y = data()
             {"inputs": X, "targets": Y, "loss_fn": lambda output, targets: -output.square().sum()},
             "pass goal=",
         ),
+        ({"inputs": X, "targets": Y, "report": 3}, "report must be what ib.initialize returns"),
         ({"inputs": iter([X])}, "must yield pairs"),
         ({"inputs": iter(())}, "yields nothing"),
         ({"inputs": X[:, :5], "targets": Y}, "does not run on"),
@@ -277,6 +278,11 @@ def test_a_loss_that_is_no_number_at_the_start_is_refused() -> None:
 def test_no_module_is_refused() -> None:
     with pytest.raises(ib.InitBenchError, match="must be a torch"):
         ib.rate_window(sum, X, Y)  # type: ignore[arg-type]
+
+
+def test_a_model_without_parameters_is_refused() -> None:
+    with pytest.raises(ib.InitBenchError, match="ReLU has no parameters"):
+        ib.rate_window(nn.ReLU(), X, Y)
 
 
 @pytest.mark.slow

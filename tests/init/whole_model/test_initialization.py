@@ -512,6 +512,14 @@ BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
             {"batch": BATCH, "loss_fn": lambda out: out.sum() * torch.nan},
             "step is nan at",
         ),
+        ("lsuv", {"batch": ()}, "lsuv needs a batch"),
+        ("lsuv", {"batch": iter([BATCH])}, r"pass the first one it gives, batch=next\(iter"),
+        ("gradinit", {"batch": BATCH, "loss_fn": nn.MSELoss}, r"pass an instance: .*MSELoss\(\)"),
+        ("he_normal", {"overrides": "zeros"}, r"overrides must be a dict .* got 'zeros'"),
+        ("he_normal", {"overrides": {0: "zeros"}}, r"a pattern is a string .* got 0"),
+        ("he_normal", {"fans": [1]}, r"fans must be a dict .* got \[1\]"),
+        ("he_normal", {"keep": 3}, r"keep must be a list .* got 3"),
+        ("he_normal", {"activation": nn.ReLU()}, r"activation must be a name .* got ReLU\(\)"),
         ("fixup", {}, r"no residual branch .* in this Flow; name the modules"),
         ("zero_gamma", {}, r"no residual branch .* in this Flow"),
         ("skipinit(branches='norm')", {}, "branches='norm' names norm, without a weight inside"),
@@ -548,6 +556,13 @@ def test_what_fails_leaves_the_model_exactly_as_it_was(
 @pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_a_model_without_values_is_refused_with_the_way_out(model: Any, message: str) -> None:
     with pytest.raises(InitBenchError, match=message):
+        initialize(model, "he_normal")
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_a_quantized_model_is_refused_as_such() -> None:
+    model = nn.Sequential(torch.ao.nn.quantized.Linear(2, 2))  # type: ignore[no-untyped-call]
+    with pytest.raises(InitBenchError, match=r"its Linear is quantized, .* pass the model as it"):
         initialize(model, "he_normal")
 
 
