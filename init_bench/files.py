@@ -62,7 +62,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as cause:
-        cause.filename = cause.filename or str(path)
+        if cause.errno and not cause.filename:
+            cause.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
