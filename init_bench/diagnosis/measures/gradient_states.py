@@ -42,6 +42,18 @@ def stuck(evidence: Evidence) -> pd.DataFrame:
     return NO_ROWS if _are_ignored(evidence, found) else found
 
 
+def zero_factors(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights that are stuck at zero and all 0 themselves.
+
+    They let no gradient back to the layers before either. Only what multiplies the signal counts:
+    a position embedding of zeros shuts nothing.
+    """
+    weights = evidence.weights
+    zero = (weights["gain"] == 0) & (weights["gradient_state"] == gradient_states.STUCK)
+    found = stuck(evidence)
+    return found[found["layer"].isin(weights["layer"][zero])]
+
+
 def ignored(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that the loss of this batch makes no use of.
 

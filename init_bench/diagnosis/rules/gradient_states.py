@@ -10,8 +10,16 @@ from init_bench.diagnosis.measures.gradient_states import (
     nothing_learns,
     output_without_gradient,
     stuck,
+    zero_factors,
 )
 from init_bench.diagnosis.rules.rule import too_large
+
+OPEN = (
+    "of two factors that are both 0 draw one at random; where a unit, gate or normalization is "
+    "shut, open it (bias 0, weight 1)"
+)
+"""What helps where a gradient is stuck at zero."""
+
 
 GRADIENT_STATE_RULES = (
     too_large(
@@ -73,14 +81,23 @@ GRADIENT_STATE_RULES = (
     ),
     too_large(
         "vanishing_gradient",
+        "share of the layer's trainable weight matrices, all 0, whose gradient is exactly 0 and "
+        "stays so while the other weights learn",
+        zero_factors,
+        0.0,
+        local=True,
+        meaning="its weights are 0, and so is their gradient, which stays so: it never learns",
+        advice=OPEN,
+    ),
+    too_large(
+        "vanishing_gradient",
         "share of the layer's trainable weight matrices whose gradient is exactly 0 and "
         "stays so while the other weights learn",
         stuck,
         0.0,
         backward=True,
         meaning="its gradient is exactly 0 and stays so: it never learns",
-        advice="of two factors that are both 0 draw one at random; where a unit, gate or "
-        "normalization is shut, open it (bias 0, weight 1)",
+        advice=OPEN,
     ),
     too_large(
         "vanishing_gradient",
