@@ -91,6 +91,46 @@ def test_a_model_that_returns_its_loss_is_compared_with_its_own_chance() -> None
         assert (("inner.head", "exploding_signal") in watched(found)) == far
 
 
+class Density(nn.Module):
+    """The mean and the log of the standard deviation of a target."""
+
+    def __init__(self, log_std: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Linear(30, 48), nn.Tanh(), nn.Linear(48, 48), nn.Tanh())
+        self.log_std, self.mean = nn.Linear(48, 1), nn.Linear(48, 1)
+        nn.init.constant_(self.log_std.bias, log_std)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.body(x)
+        return self.mean(z), self.log_std(z)
+
+
+def likelihood(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+    mean, log_std = output
+    error = (targets[:, None] - mean) / log_std.exp()
+    return (error.square() / 2 + log_std).mean()
+
+
+def squared_error_of_mean(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+    return (output[0] - 1e-4 * targets[:, None]).square().mean()
+
+
+def test_a_bias_that_alone_takes_the_first_loss_orders_of_magnitude_above_chance_is_bad() -> None:
+    assert ib.diagnose(Density(0.0), X, Y.float(), likelihood).healthy
+    found = ib.diagnose(Density(-8.0), X, Y.float(), likelihood)
+    (fault,) = found.bad.to_dict("records")
+    assert (fault["layer"], fault["verdict"]) == ("log_std", "exploding_signal"), str(found)
+    assert "log_std.bias" in fault["advice"] and "constant outputs" in str(found.notes)
+
+
+def test_a_first_loss_orders_of_magnitude_above_chance_is_bad_at_the_last_layer() -> None:
+    found = ib.diagnose(Density(0.0), X, Y.float(), squared_error_of_mean)
+    (fault,) = found.bad.to_dict("records")
+    assert (fault["layer"], fault["verdict"]) == ("mean", "exploding_signal"), str(found)
+    assert "scale the targets" in fault["advice"]
+
+
 def negative(output: Tensor, targets: object) -> Tensor:
     return -output.square().mean()
 

@@ -1,11 +1,12 @@
 """List the verdict rules about what learns: weights without a gradient, a loss above chance."""
 
-from init_bench.diagnosis.evidence.chance import FAR
+from init_bench.diagnosis.evidence.chance import FAR, HOPELESS
 from init_bench.diagnosis.measures.gradient_states import (
     cut_off,
     ignored,
     ignored_output,
     loss_over_chance,
+    loss_over_chance_by_bias,
     nonfinite_weight_gradient,
     nothing_learns,
     output_without_gradient,
@@ -115,14 +116,36 @@ GRADIENT_STATE_RULES = (
 """For weights that learn nothing, where there is a loss."""
 
 
-FIRST_LOSS_RULE = too_large(
-    "exploding_signal",
-    "loss divided by that of constant outputs",
-    loss_over_chance,
-    FAR,
-    severity="watch",
-    meaning="the loss starts far above that of constant outputs",
-    advice="the first steps only undo this output: make the last layer smaller (std 0.02 or "
-    "1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
+LIMITS = {"bad": HOPELESS, "watch": FAR}
+"""Of the first loss, by severity."""
+
+
+FIRST_LOSS_RULES = (
+    *(
+        too_large(
+            "exploding_signal",
+            "loss divided by that of constant outputs, where one bias makes it large",
+            loss_over_chance_by_bias,
+            limit,
+            local=True,
+            severity=severity,
+            meaning="by its bias alone the loss starts far above that of constant outputs",
+            advice="fill the bias of this output with 0",
+        )
+        for severity, limit in LIMITS.items()
+    ),
+    *(
+        too_large(
+            "exploding_signal",
+            "loss divided by that of constant outputs",
+            loss_over_chance,
+            limit,
+            severity=severity,
+            meaning="the loss starts far above that of constant outputs",
+            advice="the first steps only undo this output: make the last layer smaller (std 0.02 "
+            "or 1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
+        )
+        for severity, limit in LIMITS.items()
+    ),
 )
 """For the first loss, where there is one."""
