@@ -235,6 +235,16 @@ def test_a_cross_entropy_of_probabilities_is_told(loss_fn: Loss | None) -> None:
     assert not floor_told(classifier(nn.LogSoftmax(1)), loss_fn, CLASSES)  # a second is harmless
 
 
+@pytest.mark.parametrize(
+    ("last", "loss_fn"),
+    [(nn.Softmax(1), nn.functional.cross_entropy), (nn.Identity(), nn.functional.nll_loss)],
+    ids=["softmax", "logits"],
+)
+def test_a_loss_that_gets_something_else_is_to_be_watched(last: nn.Module, loss_fn: Loss) -> None:
+    inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    assert "watch" in ib.diagnose(classifier(last), inputs, CLASSES, loss_fn).headline
+
+
 def test_probabilities_are_no_fault_of_another_loss() -> None:
     def log_likelihood(output: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.nll_loss(output.log(), targets)

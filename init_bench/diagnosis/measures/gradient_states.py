@@ -89,6 +89,16 @@ def loss_over_chance_by_bias(evidence: Evidence) -> pd.DataFrame:
     return found.assign(remedy=f"fill {bias} with 0, or with a value that the loss is small for")
 
 
+def floor_of_probabilities(evidence: Evidence) -> pd.DataFrame:
+    """Return what a cross-entropy that gets probabilities cannot fall below, at the last layer."""
+    return as_rows(_last_layer(evidence), evidence.loss_floor)
+
+
+def mass_of_no_probabilities(evidence: Evidence) -> pd.DataFrame:
+    """Return what the exponentials of no log-probabilities sum to, at the last layer."""
+    return as_rows(_last_layer(evidence), evidence.log_mass)
+
+
 def _over_chance(evidence: Evidence, layer: str) -> pd.DataFrame:
     ratio = evidence.loss / evidence.chance
     if not math.isfinite(ratio):

@@ -40,7 +40,7 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
 
 
 def _turn(size: pd.Series, *, grows: bool) -> int:
-    """Return the position of the first row that changes the gradient nearly as much as any, within ``ALIKE``.
+    """Return the position of the first row that changes the gradient about as much as any does.
 
     From one layer to the next the gradient may also change back, as in a gate: that is no loss.
     """

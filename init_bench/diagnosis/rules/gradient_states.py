@@ -3,10 +3,12 @@
 from init_bench.diagnosis.evidence.chance import FAR, HOPELESS
 from init_bench.diagnosis.measures.gradient_states import (
     cut_off,
+    floor_of_probabilities,
     ignored,
     ignored_output,
     loss_over_chance,
     loss_over_chance_by_bias,
+    mass_of_no_probabilities,
     nonfinite_weight_gradient,
     nothing_learns,
     output_without_gradient,
@@ -114,6 +116,30 @@ GRADIENT_STATE_RULES = (
     ),
 )
 """For weights that learn nothing, where there is a loss."""
+
+
+WRONG_INPUT_RULES = (
+    too_large(
+        "vanishing_gradient",
+        "what a cross-entropy cannot fall below that gets probabilities and expects logits",
+        floor_of_probabilities,
+        0.0,
+        severity="watch",
+        meaning="the loss gets probabilities and expects logits: little gradient comes back",
+        advice="leave out the softmax in front of the cross-entropy",
+    ),
+    too_large(
+        "exploding_signal",
+        "sum over the classes of the exponentials of what a negative log-likelihood gets, which "
+        "expects log-probabilities (median over samples)",
+        mass_of_no_probabilities,
+        0.0,
+        severity="watch",
+        meaning="the loss gets values that are no log-probabilities, and falls as these rise",
+        advice="end the model with log_softmax, or give logits to a cross-entropy",
+    ),
+)
+"""For what a loss gets that expects something else."""
 
 
 LIMITS = {"bad": HOPELESS, "watch": FAR}
