@@ -314,3 +314,12 @@ def test_a_loss_ends_its_sentence_with_one_full_stop(size: float) -> None:
     targets = size * torch.randn(len(X), 1, generator=torch.Generator().manual_seed(0))
     found = ib.diagnose(nn.Sequential(nn.Linear(30, 1)), X, targets, nn.functional.mse_loss)
     assert found.headline.endswith(".") and ".." not in found.headline
+
+
+def test_small_weights_are_not_counted_beside_a_fault_that_is_none_of_scale() -> None:
+    model = sound(init="normal(std=0.05)")
+    with torch.no_grad():
+        model.get_parameter("fc3.weight").copy_(model.get_parameter("fc3.weight")[:1].clone())
+    found = ib.diagnose(model, X, Y)
+    assert set(found.bad.loc[found.bad["cause"] == "", "verdict"]) == {"symmetric"}, str(found)
+    assert "recommended std" not in " ".join(found.notes)

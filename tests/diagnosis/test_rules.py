@@ -789,3 +789,20 @@ def test_one_step_down_is_no_rate_per_layer() -> None:
     targets = torch.sin(8 * inputs[:, :1])
     found = diagnose(model, inputs, targets, nn.MSELoss()).verdicts
     assert "vanishing_signal" not in set(found["verdict"])
+
+
+@pytest.mark.parametrize(("init", "small"), [("he_normal", False), ("lecun_normal", True)])
+def test_where_no_weight_is_small_a_signal_that_shrinks_is_not_laid_to_the_weights(
+    init: str, small: bool
+) -> None:
+    class Shrinking(nn.ReLU):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.7 * super().forward(x)
+
+    blocks = [(nn.Linear(64, 64), Shrinking()) for _ in range(5)]
+    model = nn.Sequential(*(part for block in blocks for part in block), nn.Linear(64, 10))
+    initialize(model, init)
+    x = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    found = diagnose(model, x, torch.arange(64) % 10).verdicts
+    (advice,) = found.loc[found["severity"] == "watch", "advice"]
+    assert ("no weight is smaller than recommended" in advice) != small

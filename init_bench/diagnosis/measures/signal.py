@@ -25,6 +25,17 @@ SMALL_HEAD = 0.1
 """Usual last layers have 0.4 of the gain of the others (torch.default behind he_normal) or more."""
 
 
+AS_RECOMMENDED = 1.25
+"""A std that differs by less than this factor is the recommended one."""
+
+
+BESIDE_WEIGHTS = (
+    "no weight is smaller than recommended: what is between the layers shrinks the signal, such as "
+    "gates or a mean; residual connections or a normalization keep it level"
+)
+"""What helps where the signal shrinks although the weights have the recommended std."""
+
+
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
     """Return √(mean weight²) of normalizations that let nothing through.
 
@@ -114,7 +125,8 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     spread = rows["sample_std"].to_numpy()
     factor = np.exp(np.sort(np.diff(np.log(spread)))[1:].mean())
-    return as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    shrinks = as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    return shrinks.assign(remedy=_beside_weights(evidence))
 
 
 def left_by_few_layers(evidence: Evidence) -> pd.DataFrame:
@@ -123,7 +135,14 @@ def left_by_few_layers(evidence: Evidence) -> pd.DataFrame:
     if not 1 < len(rows) < FEWEST_LAYERS:
         return NO_ROWS
     left = _over_first(rows)
-    return as_rows(rows.tail(1), left[left > 0].tail(1))
+    return as_rows(rows.tail(1), left[left > 0].tail(1)).assign(remedy=_beside_weights(evidence))
+
+
+def _beside_weights(evidence: Evidence) -> str:
+    """Return what helps where no weight is smaller than recommended, else empty."""
+    known = evidence.weights[evidence.weights["recommended_std"] > 0]
+    small = known["std"] < known["recommended_std"] / AS_RECOMMENDED
+    return "" if known.empty or small.any() else BESIDE_WEIGHTS
 
 
 def _over_first(rows: pd.DataFrame) -> pd.Series:
