@@ -158,8 +158,10 @@ def _collect(
         profile = profile_of(view, tracker.calls, weights)
         if again is not None:
             heads = {name: view.modules[name] for name in heads_of(profile)}
+            weighted = profile.loc[profile["weight_gain"].notna(), "layer"].unique()
+            layers = [view.modules[name] for name in weighted]
             with dropout_disabled(model), restored_writes(model):
-                chance = chance_loss(ran.loss.value, chance, heads.values(), again)
+                chance = chance_loss(ran.loss.value, chance, heads.values(), layers, again)
                 if FAR * chance < ran.loss.value < math.inf:
                     usual = min(FAR * chance, ran.loss.value / FAR)
                     spoilt = excess_bias(usual, heads, again)
