@@ -35,7 +35,10 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     layers = _layers_with_weights(evidence)[rows.index]
     first = size[layers == layers.iloc[0]].max()
     ratio = first / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
-    named = rows.iloc[[_turn(size, grows=ratio > 1)]]
+    turn, taken = _turn(size, grows=ratio > 1), rows[["input_std", "input_sample_std"]]
+    while turn and taken.iloc[turn].equals(taken.iloc[turn - 1]):  # beside it, not behind it
+        turn -= 1
+    named = rows.iloc[[turn]]
     return as_rows(named, pd.Series([ratio], index=named.index))
 
 
