@@ -25,6 +25,10 @@ SMALL_HEAD = 0.1
 """Usual last layers have 0.4 of the gain of the others (torch.default behind he_normal) or more."""
 
 
+SAME = 1.25
+"""Factor up to which two spreads over samples are those of one signal, with or without a token."""
+
+
 AS_RECOMMENDED = 1.25
 """A std that differs by less than this factor is the recommended one."""
 
@@ -113,6 +117,22 @@ def output_spread_without_small_head(evidence: Evidence) -> pd.DataFrame:
     rows, gains = output_spread(evidence), multiplying(evidence)["weight_gain"]
     share = gains.iloc[-1:] / (gains.iloc[:-1].median() if len(gains) > 1 else 1.0)
     return rows.assign(value=rows["value"] / share.where(share < SMALL_HEAD, 1.0).min())
+
+
+def drowned(evidence: Evidence) -> pd.DataFrame:
+    """Return by how much the std grows in a layer or behind it, where sample_std stays the same.
+
+    Then a constant was added, such as a position embedding. Of both places the larger counts.
+    """
+    rows = evidence.profile[~evidence.profile["is_output"]]
+    received, returned = ["input_std", "input_sample_std"], ["std", "sample_std"]
+    signals = [rows[received], rows[returned], rows[received].shift(-1)]
+    before, after, later = (signal.set_axis(returned, axis=1) for signal in signals)
+    factors = [after / before.where(before > 0), later / after.where(after > 0)]
+    grown = [
+        factor["std"].where(factor["sample_std"].between(1 / SAME, SAME)) for factor in factors
+    ]
+    return as_rows(rows, pd.concat(grown, axis=1).max(axis=1))
 
 
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
