@@ -186,8 +186,7 @@ class _Learner:
         with restored_parameters(self.model):
             self._fill(spec, 0)
             found = judge(collect_evidence(self.model, self.inputs, self.targets, self.loss_fn))
-        names = found.loc[found["severity"] != "watch", "verdict"].unique()
-        return _Start(verdicts=", ".join(names), rate=min(self.rates, key=worst))
+        return _Start(verdicts=_names(found), rate=min(self.rates, key=worst))
 
     def losses(self, spec: str, rate: float, seeds: Sequence[int]) -> np.ndarray:
         """Return the loss reached from each seed."""
@@ -215,6 +214,14 @@ class _Learner:
 
     def _measured(self, where: str) -> Tensor:
         return trial_loss(self.model, self.inputs, self.targets, self.loss_fn, where)
+
+
+def _names(found: pd.DataFrame) -> str:
+    """Return the verdicts, each once, and behind ``healthy`` what is to be watched."""
+    watched = found["severity"] == "watch"
+    names = ", ".join(found.loc[~watched, "verdict"].unique())
+    to_watch = ", ".join(found.loc[watched, "verdict"].unique())
+    return f"{names}; watch: {to_watch}" if to_watch else names
 
 
 def _table(

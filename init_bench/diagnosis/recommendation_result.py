@@ -28,7 +28,8 @@ class Recommendation:
             (mean over seeds of its loss minus the best's of the same seed), ``behind_ci_low``,
             ``behind_ci_high`` (its interval, which covers all comparisons together), ``differs``
             (whether that excludes 0), ``diverged`` (number of seeds), ``seeds`` (how many it took)
-            and ``verdicts`` at step 0.
+            and ``verdicts`` at step 0
+            (``healthy; watch: saturated`` where it is healthy, with findings to watch).
             Old names of columns: ``low``, ``high``, ``rate``, ``behind_low``, ``behind_high``.
         refused: initializers that cannot fill this model, and why.
         seeds: the largest number of seeds that one of them took.

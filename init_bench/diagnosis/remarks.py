@@ -11,8 +11,13 @@ from torch import Tensor, nn
 from init_bench.diagnosis.evidence.chance import FAR as FAR_ABOVE_CHANCE
 from init_bench.diagnosis.evidence.collection import Evidence
 from init_bench.diagnosis.evidence.gradient_states import ARRIVES
-from init_bench.diagnosis.evidence.layers import heads_of
+from init_bench.diagnosis.evidence.layers import head_of_loss
 from init_bench.diagnosis.phrases import factor_span, listed, three_digits
+from init_bench.diagnosis.rules.gradient_states import FIRST_LOSS_RULES
+from init_bench.diagnosis.rules.gradients import GRADIENT_RULES
+from init_bench.diagnosis.rules.signal import DEPTH_SIGNAL_RULES
+from init_bench.diagnosis.rules.units import UNIT_RULES
+from init_bench.diagnosis.rules.weight_scale import WEIGHT_SCALE_RULES
 from init_bench.hooks.layer_call import describe_signal
 from init_bench.hooks.model_call import arguments_of, first_argument, number_of_samples
 from init_bench.hooks.nested_tensors import dense_tensors
@@ -26,6 +31,14 @@ AFTER_TRAINING = (
 
 FAR = 3.0
 """A std that differs by this factor from the recommended one is counted beside the findings."""
+
+
+OF_SCALE = {
+    rule.quantity
+    for rule in (*WEIGHT_SCALE_RULES, *DEPTH_SIGNAL_RULES, *GRADIENT_RULES, *UNIT_RULES)
+    if rule.verdict not in ("symmetric", "dead_units")
+}
+"""Findings that the scale of weights may explain: beside others it is not counted."""
 
 
 LOSS_ROSE = 0.5
@@ -166,10 +179,12 @@ def remarks_on_steps(
     yield from _no_logits(evidence[0].loss_floor)
     yield from _no_log_probabilities(evidence[0].log_mass)
     yield from _faults(evidence[0].weights)
-    if (verdicts[0]["severity"] == "bad").any():
+    bad = verdicts[0].loc[verdicts[0]["severity"] == "bad", "quantity"]
+    if bad[verdicts[0]["cause"] == ""].isin(OF_SCALE).any():
         yield from _far_from_recommended(evidence[0].weights)
-    else:  # with what is bad, the loss and tiny gradients follow from it
+    if bad.isin([rule.quantity for rule in FIRST_LOSS_RULES]).all():
         yield from _far_above_chance(evidence[0])
+    if bad.empty:  # from what is bad, tiny gradients follow
         yield from _tiny_gradients(evidence[0].weights)
     yield from _copies(evidence[0].weights)
     if evidence[worst].loss - first > LOSS_ROSE * abs(first):
@@ -229,8 +244,8 @@ def _far_above_chance(evidence: Evidence) -> Iterator[str]:
     if FAR_ABOVE_CHANCE < times < math.inf:
         yield (
             f"the loss starts at {three_digits(evidence.loss)}, {times:.2g} times that of constant "
-            f"outputs ({three_digits(evidence.chance)}); {heads_of(evidence.profile)[-1]} makes "
-            f"this output"
+            f"outputs ({three_digits(evidence.chance)}); "
+            f"{evidence.excess_bias or head_of_loss(evidence.profile)} makes this output"
         )
 
 

@@ -78,6 +78,33 @@ def test_two_factors_of_zeros_are_named_where_nothing_else_is_trained() -> None:
     assert origins(ib.diagnose(model, X, Y)) == {("0", "vanishing_gradient")}
 
 
+class Readout(nn.Module):
+    """A token that reads the input through a branch whose scale and last weights are both 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position, self.token = nn.Parameter(torch.zeros(1, 30)), nn.Parameter(torch.randn(30))
+        self.first, self.mix, self.last = nn.Linear(30, 30), nn.Linear(30, 30), nn.Linear(30, 4)
+        self.branch, self.scale = nn.Linear(30, 30), nn.Parameter(torch.zeros(30))
+        nn.init.zeros_(self.branch.weight)
+        nn.init.zeros_(self.branch.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        read = self.first(x + self.position)
+        tokens = torch.stack([self.token.expand_as(read), read], 1)
+        tokens = tokens + self.scale * self.branch(tokens.mean(1, keepdim=True))
+        tokens = tokens + torch.tanh(self.mix(tokens))
+        logits: Tensor = self.last(tokens[:, 0])
+        return logits
+
+
+def test_what_two_factors_of_zeros_shut_off_follows_from_them() -> None:
+    torch.manual_seed(0)
+    found = ib.diagnose(Readout(), X, Y)
+    assert origins(found) == {("branch", "vanishing_gradient")}, str(found)
+    assert {"", "first"} <= set(found.bad.loc[found.bad["cause"] == "branch", "layer"])
+
+
 def test_zeros_behind_zeros_wake_one_after_the_other() -> None:
     model = adapted(0.2, 0.0)
     nn.init.zeros_(model[4].weight)  # type: ignore[index]

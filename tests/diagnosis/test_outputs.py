@@ -91,6 +91,83 @@ def test_a_model_that_returns_its_loss_is_compared_with_its_own_chance() -> None
         assert (("inner.head", "exploding_signal") in watched(found)) == far
 
 
+class Density(nn.Module):
+    """The mean and the log of the standard deviation of a target."""
+
+    def __init__(self, log_std: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Linear(30, 48), nn.Tanh(), nn.Linear(48, 48), nn.Tanh())
+        self.log_std, self.mean = nn.Linear(48, 1), nn.Linear(48, 1)
+        nn.init.constant_(self.log_std.bias, log_std)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.body(x)
+        return self.mean(z), self.log_std(z)
+
+
+def likelihood(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+    mean, log_std = output
+    error = (targets[:, None] - mean) / log_std.exp()
+    return (error.square() / 2 + log_std).mean()
+
+
+def squared_error_of_mean(output: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+    return (output[0] - 1e-4 * targets[:, None]).square().mean()
+
+
+def test_a_bias_that_alone_takes_the_first_loss_orders_of_magnitude_above_chance_is_bad() -> None:
+    assert ib.diagnose(Density(0.0), X, Y.float(), likelihood).healthy
+    found = ib.diagnose(Density(-8.0), X, Y.float(), likelihood)
+    (fault,) = found.bad.to_dict("records")
+    assert (fault["layer"], fault["verdict"]) == ("log_std", "exploding_signal"), str(found)
+    assert "log_std.bias" in fault["advice"] and "constant outputs" in str(found.notes)
+
+
+def test_a_first_loss_orders_of_magnitude_above_chance_is_bad_at_the_last_layer() -> None:
+    found = ib.diagnose(Density(0.0), X, Y.float(), squared_error_of_mean)
+    (fault,) = found.bad.to_dict("records")
+    assert (fault["layer"], fault["verdict"]) == ("mean", "exploding_signal"), str(found)
+    assert "scale the targets" in fault["advice"]
+
+
+class Flow(nn.Module):
+    """Four steps, each of which shifts and scales one half by what a network makes of the other."""
+
+    def __init__(self, last: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        parts = [nn.Sequential(nn.Linear(15, 48), nn.ReLU(), nn.Linear(48, 30)) for _ in range(4)]
+        self.parts = nn.ModuleList(parts)
+        for part in parts:
+            nn.init.normal_(part[2].weight, std=last)  # type: ignore[arg-type]
+            nn.init.zeros_(part[2].bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        log_volume = torch.zeros(len(x))
+        for part in self.parts:
+            kept, moved = x.chunk(2, 1)
+            log_scale, shift = part(kept).chunk(2, 1)
+            x = torch.cat([moved * torch.tanh(log_scale).exp() + shift, kept], 1)
+            log_volume = log_volume + torch.tanh(log_scale).sum(1)
+        return x, log_volume
+
+
+def negative_log_density(output: tuple[Tensor, Tensor], _: object) -> Tensor:
+    z, log_volume = output
+    return (z.square().sum(1) / 2 + 15 * math.log(2 * math.pi) - log_volume).mean()
+
+
+@pytest.mark.parametrize(
+    ("last", "size", "far"), [(0.5, 1, True), (0.01, 1, False), (0, 30, False)]
+)
+def test_the_first_loss_of_a_flow_is_compared_with_that_of_steps_that_change_nothing(
+    last: float, size: float, *, far: bool
+) -> None:
+    found = ib.diagnose(Flow(last), X * size, None, negative_log_density)
+    assert ("exploding_signal" in {verdict for _, verdict in watched(found)}) == far, str(found)
+
+
 def negative(output: Tensor, targets: object) -> Tensor:
     return -output.square().mean()
 

@@ -247,3 +247,10 @@ def test_bad_input_is_said(
 def test_no_module_is_refused() -> None:
     with pytest.raises(InitBenchError, match=r"model must be a torch\.nn\.Module, got the class"):
         ib.recommend(nn.Linear, *batch())  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_verdicts_are_those_of_diagnose_with_what_is_to_be_watched() -> None:
+    with_softmax = nn.Sequential(model(), nn.Softmax(1))
+    found = ib.recommend(with_softmax, *batch(), inits=["lecun_normal"], seeds=3)
+    assert found.table["verdicts"].tolist() == ["healthy; watch: vanishing_gradient"]

@@ -235,6 +235,16 @@ def test_a_cross_entropy_of_probabilities_is_told(loss_fn: Loss | None) -> None:
     assert not floor_told(classifier(nn.LogSoftmax(1)), loss_fn, CLASSES)  # a second is harmless
 
 
+@pytest.mark.parametrize(
+    ("last", "loss_fn"),
+    [(nn.Softmax(1), nn.functional.cross_entropy), (nn.Identity(), nn.functional.nll_loss)],
+    ids=["softmax", "logits"],
+)
+def test_a_loss_that_gets_something_else_is_to_be_watched(last: nn.Module, loss_fn: Loss) -> None:
+    inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    assert "watch" in ib.diagnose(classifier(last), inputs, CLASSES, loss_fn).headline
+
+
 def test_probabilities_are_no_fault_of_another_loss() -> None:
     def log_likelihood(output: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.nll_loss(output.log(), targets)
@@ -304,3 +314,12 @@ def test_a_loss_ends_its_sentence_with_one_full_stop(size: float) -> None:
     targets = size * torch.randn(len(X), 1, generator=torch.Generator().manual_seed(0))
     found = ib.diagnose(nn.Sequential(nn.Linear(30, 1)), X, targets, nn.functional.mse_loss)
     assert found.headline.endswith(".") and ".." not in found.headline
+
+
+def test_small_weights_are_not_counted_beside_a_fault_that_is_none_of_scale() -> None:
+    model = sound(init="normal(std=0.05)")
+    with torch.no_grad():
+        model.get_parameter("fc3.weight").copy_(model.get_parameter("fc3.weight")[:1].clone())
+    found = ib.diagnose(model, X, Y)
+    assert set(found.bad.loc[found.bad["cause"] == "", "verdict"]) == {"symmetric"}, str(found)
+    assert "recommended std" not in " ".join(found.notes)

@@ -789,3 +789,44 @@ def test_one_step_down_is_no_rate_per_layer() -> None:
     targets = torch.sin(8 * inputs[:, :1])
     found = diagnose(model, inputs, targets, nn.MSELoss()).verdicts
     assert "vanishing_signal" not in set(found["verdict"])
+
+
+@pytest.mark.parametrize(("init", "small"), [("he_normal", False), ("lecun_normal", True)])
+def test_where_no_weight_is_small_a_signal_that_shrinks_is_not_laid_to_the_weights(
+    init: str, small: bool
+) -> None:
+    class Shrinking(nn.ReLU):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.7 * super().forward(x)
+
+    blocks = [(nn.Linear(64, 64), Shrinking()) for _ in range(5)]
+    model = nn.Sequential(*(part for block in blocks for part in block), nn.Linear(64, 10))
+    initialize(model, init)
+    x = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    found = diagnose(model, x, torch.arange(64) % 10).verdicts
+    (advice,) = found.loc[found["severity"] == "watch", "advice"]
+    assert ("no weight is smaller than recommended" in advice) != small
+
+
+@pytest.mark.parametrize(("std", "drowns"), [(0.02, False), (1.0, False), (20.0, True)])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_position_embedding_that_drowns_the_content_is_to_be_watched(
+    std: float, *, drowns: bool, inside: bool
+) -> None:
+    class Places(nn.Module):
+        def __init__(self, first: nn.Module) -> None:
+            super().__init__()
+            self.first, self.at = first, nn.Parameter(torch.randn(1, 30) * std)
+
+        def forward(self, x: Tensor) -> Tensor:
+            added: Tensor = self.first(x) + self.at
+            return added
+
+    torch.manual_seed(0)
+    first = nn.Linear(30, 30)
+    start = [Places(first)] if inside else [first, Places(nn.Identity())]
+    head = nn.LayerNorm(30), nn.Linear(30, 30), nn.GELU(), nn.Linear(30, 4)
+    found = diagnose(nn.Sequential(*start, *head), *batch())
+    told = found.verdicts[found.verdicts["severity"] == "watch"]
+    assert ("collapsed" in set(told["verdict"])) == drowns, str(found)
+    assert found.healthy, str(found)

@@ -240,6 +240,23 @@ def test_a_product_beside_child_layers_is_judged_at_its_module(
     assert found(model) == said
 
 
+def test_a_signal_without_spread_does_not_make_weights_of_zero_large() -> None:
+    """Equal weights sum what LayerNorm centers: about 0, of which the next layer sees nothing."""
+
+    class Adapted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.down = nn.Linear(64, 64), nn.Parameter(torch.ones(64, 4))
+            self.up = nn.Parameter(torch.zeros(4, 64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.inner(x) + x @ self.down @ self.up
+            return out
+
+    layers = nn.Linear(64, 64), nn.LayerNorm(64), Adapted(), nn.ReLU(), nn.Linear(64, 10)
+    assert found(nn.Sequential(*layers)) == [("2", "symmetric")]
+
+
 def test_a_product_scaled_afterwards_is_judged_by_what_the_next_layer_receives() -> None:
     class Scaled(ProductBesideLayer):
         def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.backward_pass import PassedLoss, backward_pass
-from init_bench.diagnosis.evidence.chance import chance_loss
+from init_bench.diagnosis.evidence.chance import FAR, chance_loss, excess_bias
 from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.loss_use import (
@@ -80,6 +80,7 @@ class Evidence:
         products: a row per product with a weight that a module computes itself beside its child
             modules, see ``hooks.layer_call.OwnProduct``.
         chance: the loss of constant outputs, see ``chance.chance_loss``; nan where unknown.
+        excess_bias: the bias of an output layer that alone takes the loss far above it, if any.
         loss_floor, log_mass: what is wrong with the values that a cross-entropy or a negative
             log-likelihood gets, see ``loss_use.LossUse``; nan where nothing is.
         output_used: ``arrives`` where the gradient of the loss arrives at the output, or at some
@@ -100,6 +101,7 @@ class Evidence:
     gates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(GATES)))
     products: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PRODUCTS)))
     chance: float = math.nan
+    excess_bias: str = ""
     loss_floor: float = math.nan
     log_mass: float = math.nan
     output_used: str = ARRIVES
@@ -149,14 +151,19 @@ def _collect(
                 states = gradient_states(view, ran.gradients, again, written)
                 shut = shut_off(view, states, inputs, targets, loss_fn)
                 states |= dict.fromkeys(shut, STUCK)
-        tracker, chance = ran.tracker, ran.loss.of_zeros
+        tracker, chance, spoilt = ran.tracker, ran.loss.of_zeros, ""
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
         if again is not None:
-            heads = [view.modules[name] for name in heads_of(profile)]
+            heads = {name: view.modules[name] for name in heads_of(profile)}
+            weighted = profile.loc[profile["weight_gain"].notna(), "layer"].unique()
+            layers = [view.modules[name] for name in weighted]
             with dropout_disabled(model), restored_writes(model):
-                chance = chance_loss(ran.loss.value, chance, heads, again)
+                chance = chance_loss(ran.loss.value, chance, heads.values(), layers, again)
+                if FAR * chance < ran.loss.value < math.inf:
+                    usual = min(FAR * chance, ran.loss.value / FAR)
+                    spoilt = excess_bias(usual, heads, again)
         output_used = _use_of_output(ran, profile, loss_fn, targets)
     record = Record(tracker.calls)
     signal = describe_signal(ran.output, view.batch_dims[""])
@@ -171,6 +178,7 @@ def _collect(
         gates=_gate_table(tracker),
         products=_product_table(tracker),
         chance=chance,
+        excess_bias=spoilt,
         loss_floor=ran.loss.floor,
         log_mass=ran.loss.log_mass,
         output_used=output_used,

@@ -76,6 +76,13 @@ def heads_of(profile: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(weighted.loc[weighted["is_output"] | last, "layer"]))
 
 
+def head_of_loss(profile: pd.DataFrame) -> str:
+    """Return which of these layers has the largest gradient; empty where there is none."""
+    heads = heads_of(profile)[::-1]  # of equal ones the last
+    gradients = profile[profile["layer"].isin(heads)].groupby("layer")["gradient"].max()
+    return max(heads, key=gradients.fillna(0.0).__getitem__, default="")
+
+
 def _row(call: LayerCall) -> dict[str, object]:
     """Return one call as a row: the gradient is that of its first backward pass."""
     gradient = call.gradients[0] if call.gradients else {"mean": math.nan, "std": math.nan}

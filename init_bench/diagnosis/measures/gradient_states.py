@@ -6,7 +6,7 @@ import pandas as pd
 
 from init_bench.diagnosis.evidence import gradient_states
 from init_bench.diagnosis.evidence.collection import Evidence
-from init_bench.diagnosis.evidence.layers import heads_of
+from init_bench.diagnosis.evidence.layers import head_of_loss, heads_of
 from init_bench.diagnosis.evidence.loss_use import IGNORED, NO_GRADIENT
 from init_bench.diagnosis.measures.rows import NO_ROWS, as_rows, indices_of
 
@@ -42,6 +42,18 @@ def stuck(evidence: Evidence) -> pd.DataFrame:
     return NO_ROWS if _are_ignored(evidence, found) else found
 
 
+def zero_factors(evidence: Evidence) -> pd.DataFrame:
+    """Return the share of each layer's weights that are stuck at zero and all 0 themselves.
+
+    They let no gradient back to the layers before either. Only what multiplies the signal counts:
+    a position embedding of zeros shuts nothing.
+    """
+    weights = evidence.weights
+    zero = (weights["gain"] == 0) & (weights["gradient_state"] == gradient_states.STUCK)
+    found = stuck(evidence)
+    return found[found["layer"].isin(weights["layer"][zero])]
+
+
 def ignored(evidence: Evidence) -> pd.DataFrame:
     """Return the share of each layer's weights that the loss of this batch makes no use of.
 
@@ -62,13 +74,36 @@ def nonfinite_weight_gradient(evidence: Evidence) -> pd.DataFrame:
 
 
 def loss_over_chance(evidence: Evidence) -> pd.DataFrame:
-    """Return the loss divided by that of constant outputs, at the last layer of the output."""
+    """Return the loss divided by that of constant outputs, at the layer that makes the output.
+
+    Of several it is the one that the loss depends on most.
+    """
+    head = head_of_loss(evidence.profile)
+    return NO_ROWS if evidence.excess_bias or not head else _over_chance(evidence, head)
+
+
+def loss_over_chance_by_bias(evidence: Evidence) -> pd.DataFrame:
+    """Return the same where a bias alone makes it large, at the layer of that bias."""
+    bias = evidence.excess_bias
+    found = _over_chance(evidence, bias.rpartition(".")[0]) if bias else NO_ROWS
+    return found.assign(remedy=f"fill {bias} with 0, or with a value that the loss is small for")
+
+
+def floor_of_probabilities(evidence: Evidence) -> pd.DataFrame:
+    """Return what a cross-entropy that gets probabilities cannot fall below, at the last layer."""
+    return as_rows(_last_layer(evidence), evidence.loss_floor)
+
+
+def mass_of_no_probabilities(evidence: Evidence) -> pd.DataFrame:
+    """Return what the exponentials of no log-probabilities sum to, at the last layer."""
+    return as_rows(_last_layer(evidence), evidence.log_mass)
+
+
+def _over_chance(evidence: Evidence, layer: str) -> pd.DataFrame:
     ratio = evidence.loss / evidence.chance
-    heads = heads_of(evidence.profile)
-    if not heads or not math.isfinite(ratio):
+    if not math.isfinite(ratio):
         return NO_ROWS
-    index = indices_of(evidence)[heads[-1]]
-    return pd.DataFrame({"layer": heads[-1:], "index": [index], "value": [ratio]})
+    return pd.DataFrame({"layer": layer, "index": indices_of(evidence)[layer], "value": [ratio]})
 
 
 def _last_layer(evidence: Evidence) -> pd.DataFrame:

@@ -14,10 +14,14 @@ from init_bench.diagnosis.measures.rows import (
     multiplying,
 )
 
+ALIKE = 2.0
+"""Layers that change the gradient by factors this near to each other are alike."""
+
 
 def gradient_left(evidence: Evidence) -> pd.DataFrame:
     """Return the gradient's norm at the first hidden layer divided by that at the last.
 
+    It is the value of the layer in which the gradient changes most on its way back, see ``_turn``.
     Of a layer that runs several times, as a cell in a loop over time, the call with the largest
     counts: its weights learn from all of them.
     """
@@ -31,7 +35,23 @@ def gradient_left(evidence: Evidence) -> pd.DataFrame:
     layers = _layers_with_weights(evidence)[rows.index]
     first = size[layers == layers.iloc[0]].max()
     ratio = first / size.iloc[-1] if size.iloc[-1] > 0 else np.nan
-    return as_rows(rows.head(1), pd.Series([ratio], index=rows.index[:1]))
+    turn, taken = _turn(size, grows=ratio > 1), rows[["input_std", "input_sample_std"]]
+    while turn and taken.iloc[turn].equals(taken.iloc[turn - 1]):  # beside it, not behind it
+        turn -= 1
+    named = rows.iloc[[turn]]
+    return as_rows(named, pd.Series([ratio], index=named.index))
+
+
+def _turn(size: pd.Series, *, grows: bool) -> int:
+    """Return the position of the first row that changes the gradient about as much as any does.
+
+    From one layer to the next the gradient may also change back, as in a gate: that is no loss.
+    """
+    kept = size.cummin() if grows else size.cummax()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.exp(np.abs(np.diff(np.log(kept.to_numpy(float)), prepend=np.nan)))
+    factor = np.nan_to_num(factor, nan=1.0, posinf=np.inf)
+    return int(np.argmax(factor * ALIKE >= factor.max()))
 
 
 def _layers_with_weights(evidence: Evidence) -> pd.Series:

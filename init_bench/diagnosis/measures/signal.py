@@ -25,6 +25,21 @@ SMALL_HEAD = 0.1
 """Usual last layers have 0.4 of the gain of the others (torch.default behind he_normal) or more."""
 
 
+SAME = 1.25
+"""Factor up to which two spreads over samples are those of one signal, with or without a token."""
+
+
+AS_RECOMMENDED = 1.25
+"""A std that differs by less than this factor is the recommended one."""
+
+
+BESIDE_WEIGHTS = (
+    "no weight is smaller than recommended: what is between the layers shrinks the signal, such as "
+    "gates or a mean; residual connections or a normalization keep it level"
+)
+"""What helps where the signal shrinks although the weights have the recommended std."""
+
+
 def norm_scale(evidence: Evidence) -> pd.DataFrame:
     """Return √(mean weight²) of normalizations that let nothing through.
 
@@ -104,6 +119,22 @@ def output_spread_without_small_head(evidence: Evidence) -> pd.DataFrame:
     return rows.assign(value=rows["value"] / share.where(share < SMALL_HEAD, 1.0).min())
 
 
+def drowned(evidence: Evidence) -> pd.DataFrame:
+    """Return by how much the std grows in a layer or behind it, where sample_std stays the same.
+
+    Then a constant was added, such as a position embedding. Of both places the larger counts.
+    """
+    rows = evidence.profile[~evidence.profile["is_output"]]
+    received, returned = ["input_std", "input_sample_std"], ["std", "sample_std"]
+    signals = [rows[received], rows[returned], rows[received].shift(-1)]
+    before, after, later = (signal.set_axis(returned, axis=1) for signal in signals)
+    factors = [after / before.where(before > 0), later / after.where(after > 0)]
+    grown = [
+        factor["std"].where(factor["sample_std"].between(1 / SAME, SAME)) for factor in factors
+    ]
+    return as_rows(rows, pd.concat(grown, axis=1).max(axis=1))
+
+
 def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
     """Return the geometric mean of the factor by which sample_std changes from layer to layer.
 
@@ -114,7 +145,8 @@ def factor_per_layer(evidence: Evidence) -> pd.DataFrame:
         return NO_ROWS
     spread = rows["sample_std"].to_numpy()
     factor = np.exp(np.sort(np.diff(np.log(spread)))[1:].mean())
-    return as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    shrinks = as_rows(rows.tail(1), pd.Series([factor], index=rows.index[-1:]))
+    return shrinks.assign(remedy=_beside_weights(evidence))
 
 
 def left_by_few_layers(evidence: Evidence) -> pd.DataFrame:
@@ -123,7 +155,14 @@ def left_by_few_layers(evidence: Evidence) -> pd.DataFrame:
     if not 1 < len(rows) < FEWEST_LAYERS:
         return NO_ROWS
     left = _over_first(rows)
-    return as_rows(rows.tail(1), left[left > 0].tail(1))
+    return as_rows(rows.tail(1), left[left > 0].tail(1)).assign(remedy=_beside_weights(evidence))
+
+
+def _beside_weights(evidence: Evidence) -> str:
+    """Return what helps where no weight is smaller than recommended, else empty."""
+    known = evidence.weights[evidence.weights["recommended_std"] > 0]
+    small = known["std"] < known["recommended_std"] / AS_RECOMMENDED
+    return "" if known.empty or small.any() else BESIDE_WEIGHTS
 
 
 def _over_first(rows: pd.DataFrame) -> pd.Series:

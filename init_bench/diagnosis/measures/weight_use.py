@@ -61,7 +61,8 @@ def own_products(evidence: Evidence) -> pd.DataFrame:
             continue
         passed = after["input_sample_std"].iloc[0] / (product["input_sample_std"] or math.nan)
         if passed >= 0:
-            gain = min(product["gain"], passed, key=distance_from_1)
+            small = product["gain"] < 1  # then what is more than the input came another way
+            gain = min(product["gain"], min(passed, 1) if small else passed, key=distance_from_1)
             found.append({**product, "place": product["layer"], "weight_gain": gain})
     columns = ["layer", "place", "index", "weight_gain", "stored_gain"]
     return pd.DataFrame(found).reindex(columns=columns)

@@ -1,17 +1,28 @@
 """List the verdict rules about what learns: weights without a gradient, a loss above chance."""
 
-from init_bench.diagnosis.evidence.chance import FAR
+from init_bench.diagnosis.evidence.chance import FAR, HOPELESS
 from init_bench.diagnosis.measures.gradient_states import (
     cut_off,
+    floor_of_probabilities,
     ignored,
     ignored_output,
     loss_over_chance,
+    loss_over_chance_by_bias,
+    mass_of_no_probabilities,
     nonfinite_weight_gradient,
     nothing_learns,
     output_without_gradient,
     stuck,
+    zero_factors,
 )
 from init_bench.diagnosis.rules.rule import too_large
+
+OPEN = (
+    "of two factors that are both 0 draw one at random; where a unit, gate or normalization is "
+    "shut, open it (bias 0, weight 1)"
+)
+"""What helps where a gradient is stuck at zero."""
+
 
 GRADIENT_STATE_RULES = (
     too_large(
@@ -73,14 +84,23 @@ GRADIENT_STATE_RULES = (
     ),
     too_large(
         "vanishing_gradient",
+        "share of the layer's trainable weight matrices, all 0, whose gradient is exactly 0 and "
+        "stays so while the other weights learn",
+        zero_factors,
+        0.0,
+        local=True,
+        meaning="its weights are 0, and so is their gradient, which stays so: it never learns",
+        advice=OPEN,
+    ),
+    too_large(
+        "vanishing_gradient",
         "share of the layer's trainable weight matrices whose gradient is exactly 0 and "
         "stays so while the other weights learn",
         stuck,
         0.0,
         backward=True,
         meaning="its gradient is exactly 0 and stays so: it never learns",
-        advice="of two factors that are both 0 draw one at random; where a unit, gate or "
-        "normalization is shut, open it (bias 0, weight 1)",
+        advice=OPEN,
     ),
     too_large(
         "vanishing_gradient",
@@ -98,14 +118,60 @@ GRADIENT_STATE_RULES = (
 """For weights that learn nothing, where there is a loss."""
 
 
-FIRST_LOSS_RULE = too_large(
-    "exploding_signal",
-    "loss divided by that of constant outputs",
-    loss_over_chance,
-    FAR,
-    severity="watch",
-    meaning="the loss starts far above that of constant outputs",
-    advice="the first steps only undo this output: make the last layer smaller (std 0.02 or "
-    "1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
+WRONG_INPUT_RULES = (
+    too_large(
+        "vanishing_gradient",
+        "what a cross-entropy cannot fall below that gets probabilities and expects logits",
+        floor_of_probabilities,
+        0.0,
+        severity="watch",
+        meaning="the loss gets probabilities and expects logits: little gradient comes back",
+        advice="leave out the softmax in front of the cross-entropy",
+    ),
+    too_large(
+        "exploding_signal",
+        "sum over the classes of the exponentials of what a negative log-likelihood gets, which "
+        "expects log-probabilities (median over samples)",
+        mass_of_no_probabilities,
+        0.0,
+        severity="watch",
+        meaning="the loss gets values that are no log-probabilities, and falls as these rise",
+        advice="end the model with log_softmax, or give logits to a cross-entropy",
+    ),
+)
+"""For what a loss gets that expects something else."""
+
+
+LIMITS = {"bad": HOPELESS, "watch": FAR}
+"""Of the first loss, by severity."""
+
+
+FIRST_LOSS_RULES = (
+    *(
+        too_large(
+            "exploding_signal",
+            "loss divided by that of constant outputs, where one bias makes it large",
+            loss_over_chance_by_bias,
+            limit,
+            local=True,
+            severity=severity,
+            meaning="by its bias alone the loss starts far above that of constant outputs",
+            advice="fill the bias of this output with 0",
+        )
+        for severity, limit in LIMITS.items()
+    ),
+    *(
+        too_large(
+            "exploding_signal",
+            "loss divided by that of constant outputs",
+            loss_over_chance,
+            limit,
+            severity=severity,
+            meaning="the loss starts far above that of constant outputs",
+            advice="the first steps only undo this output: make the last layer smaller (std 0.02 "
+            "or 1/√fan_in; of an embedding that is tied to it, that one), or scale the targets",
+        )
+        for severity, limit in LIMITS.items()
+    ),
 )
 """For the first loss, where there is one."""

@@ -18,7 +18,7 @@ GRADIENT_RULES = (
         gradient_left,
         10**-2.74,  # calibration: fitted, widened to 1 % false alarms
         backward=True,
-        meaning="almost no gradient reaches it",
+        meaning="almost no gradient is left at the first layers: it shrinks here",
         advice="the first layers learn nothing: draw all weights with std = gain/√fan_in "
         "(he_normal for ReLU), or add residual connections or normalization",
     ),
@@ -29,7 +29,7 @@ GRADIENT_RULES = (
         10**2.74,  # calibration: fitted, widened to 1 % false alarms
         backward=True,
         where=is_plain,
-        meaning="its gradient is far larger than that of the last layer",
+        meaning="the gradient of the first layers is far above that of the last: it grows here",
         advice="no learning rate suits all layers: smaller weights, scaled residual branches",
     ),
     too_large(
@@ -39,7 +39,7 @@ GRADIENT_RULES = (
         EXPLODES_NORMALIZED,
         backward=True,
         where=is_normalized,
-        meaning="its gradient is far larger than that of the last layer",
+        meaning="the gradient of the first layers is far above that of the last: it grows here",
         advice="fewer layers between shortcuts, or a larger batch",
     ),
     too_large(

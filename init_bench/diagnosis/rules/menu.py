@@ -6,7 +6,11 @@ and the figure then show it. Thresholds are decisions; what each rests on stands
 training part; "placing" is ``python -m benchmarks.fault_localization``.
 """
 
-from init_bench.diagnosis.rules.gradient_states import FIRST_LOSS_RULE, GRADIENT_STATE_RULES
+from init_bench.diagnosis.rules.gradient_states import (
+    FIRST_LOSS_RULES,
+    GRADIENT_STATE_RULES,
+    WRONG_INPUT_RULES,
+)
 from init_bench.diagnosis.rules.gradients import GRADIENT_RULES
 from init_bench.diagnosis.rules.nonfinite import NONFINITE_RULES
 from init_bench.diagnosis.rules.rule import MARKS, Rule
@@ -29,7 +33,8 @@ RULES: list[Rule] = [
     *SHRINKING_SIGNAL_RULES,
     *GRADIENT_STATE_RULES,
     *UNDONE_SCALE_RULES,
-    FIRST_LOSS_RULE,
+    *FIRST_LOSS_RULES,
+    *WRONG_INPUT_RULES,
 ]
 """In order of precedence: of two rules for one layer, verdict and severity the first counts."""
 

@@ -53,7 +53,9 @@ def initialize(
     modules without a weight (normalization layers) by their own ``reset_parameters``, which
     ``torch.default`` leaves everything to. Gates of a recurrent layer, packed query, key and
     value, and groups of a convolution are drawn each with its own fans; a transposed convolution
-    and an embedding with their true ones; a tied weight once; a parametrized one (``weight_norm``)
+    and an embedding with their true ones; a tied weight once, an embedding that is the output
+    layer too with the fans of that layer (Vaswani et al. 2017, sec. 3.4: std near 1/√d); a
+    parametrized one (``weight_norm``)
     through its parametrization. If anything fails the model is as it was. Of a model on the meta
     device the report says what would be drawn, and nothing gets memory.
 

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class NamedParameter:
             class says it.
         factor: the constant by which a user's own module multiplies the weight when it uses it.
         given: the fans that the caller stated.
+        of_head: of a table that an output layer multiplies by too, the fans that it has there.
         why: why it stays as it is, where that needs words.
     """
 
@@ -62,6 +63,7 @@ class NamedParameter:
     use: WeightUse | None = None
     factor: float = 1.0
     given: Fans | None = None
+    of_head: Fans | None = None
     why: str = ""
 
     @property
@@ -69,6 +71,8 @@ class NamedParameter:
         """fan_in and fan_out as given or as it is used; ``None`` of no weight, or if unknown."""
         if self.given is not None or self.role != "weight":
             return self.given
+        if self.of_head is not None:
+            return self.of_head
         if is_known(self.module, self.attribute):
             return module_fans(self.module, self.attribute)
         return None if self.use is None else (self.use.fan_in, self.use.fan_out)
@@ -195,12 +199,20 @@ def named_parameters(model: nn.Module) -> list[NamedParameter]:
     """
     seen: set[int] = set()
     uses = UsesInModel(model)
+    linear = {id(m._parameters.get("weight")): m for m in model.modules() if type(m) is nn.Linear}
+    linear.pop(id(None), None)
     return [
-        parameter
+        _with_head(parameter, linear) if parameter.is_table else parameter
         for path, module in model.named_modules()
         if "parametrizations" not in path.split(".")
         for parameter in _own_parameters(path, module, seen, uses)
     ]
+
+
+def _with_head(table: NamedParameter, linear: Mapping[int, nn.Module]) -> NamedParameter:
+    """Return a table that knows its fans in the linear layer that has its weight, if one has."""
+    head = linear.get(id(table.module._parameters.get(table.attribute)))
+    return table if head is None else replace(table, of_head=module_fans(head, "weight"))
 
 
 def _own_parameters(

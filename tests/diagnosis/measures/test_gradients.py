@@ -39,3 +39,34 @@ def test_a_loop_over_time_is_judged_as_the_recurrent_layer(kind: str) -> None:
 @pytest.mark.parametrize(("gain", "verdict"), [(0.5, "vanishing_gradient"), (1.2, "healthy")])
 def test_the_layer_before_one_that_runs_often_is_judged(gain: float, verdict: str) -> None:
     assert verdict in set(ib.diagnose(Tied(gain), X, Y).verdicts["verdict"])
+
+
+class Sines(nn.Module):
+    """Layers behind each other, each followed by sin(30 z) as in a SIREN."""
+
+    def __init__(self, gains: list[float]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in gains)
+        self.head = nn.Linear(64, 3)
+        for layer, gain in zip(self.layers, gains, strict=True):
+            nn.init.normal_(layer.weight, std=gain * 2**0.5 / 8 / 30)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x.flatten(1)[:, :64]
+        for layer in self.layers:
+            z = torch.sin(30 * layer(z))
+        logits: Tensor = self.head(z)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [([1, 1, 12, 12, 12], "exploding_gradient"), ([1, 1, 0.04, 0.04, 0.04], "vanishing_gradient")],
+)
+def test_the_layers_that_change_the_gradient_are_named_not_the_first(
+    gains: list[float], verdict: str
+) -> None:
+    assert ib.diagnose(Sines([1.0] * 5), X, Y).healthy
+    bad = ib.diagnose(Sines(gains), X, Y).bad
+    assert bad.loc[bad["verdict"] == verdict, "layer"].tolist() == ["layers.2"]

@@ -285,6 +285,35 @@ def test_a_tied_weight_is_drawn_once_under_its_first_name() -> None:
     assert torch.equal(weights(alone, "normal(std=0.02)")["embedding.weight"], model.head.weight)
 
 
+@pytest.mark.parametrize("spec", ["lecun_normal", "he_normal", "xavier_uniform"])
+def test_an_embedding_that_is_the_output_layer_too_is_drawn_with_the_fans_of_that(
+    spec: str,
+) -> None:
+    class Speaker(nn.Module):
+        def __init__(self, *, tied: bool) -> None:
+            super().__init__()
+            self.embedding, self.norm = nn.Embedding(500, 64), nn.LayerNorm(64)
+            self.inner, self.head = nn.Linear(64, 64), nn.Linear(64, 500, bias=False)
+            if tied:
+                self.head.weight = self.embedding.weight
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            x = self.embedding(tokens)
+            logits: Tensor = self.head(self.norm(x + torch.tanh(self.inner(self.norm(x)))))
+            return logits
+
+    tied, untied = Speaker(tied=True), Speaker(tied=False)
+    report = initialize(tied, spec)
+    initialize(untied, spec)
+    assert tied.embedding.weight.std().item() == pytest.approx(
+        untied.head.weight.std().item(), rel=0.05
+    )
+    assert (report.rows[0].fan_in, report.rows[0].fan_out) == (64, 500)
+    tokens = torch.arange(500)
+    loss = nn.functional.cross_entropy(tied(tokens), tokens.flip(0))
+    assert loss < 1.5 * math.log(500)
+
+
 @pytest.mark.parametrize("pattern", ["head.weight", "head", "embedding.*"])
 def test_a_tied_weight_is_overridden_by_any_of_its_names(pattern: str) -> None:
     model = Tied()
