@@ -198,13 +198,15 @@ def margin_of(rule: Rule, evidence: Evidence) -> float:
 def _cause(finding: Finding, faults: Sequence[Finding]) -> Finding | None:
     """Return the fault that ``finding`` follows from, ``None`` where it originates.
 
-    A local fault originates in its layer. Any other follows from that of its own layer, else from
-    the nearest local fault before it, if there is one; a gradient, which runs backwards, from the
-    last local fault anywhere.
+    A local fault originates in its layer; that of a gradient follows from another one there. Any
+    other finding follows from a fault of its own layer, else from the nearest local fault before
+    it, if there is one; a gradient, which runs backwards, from the last local fault anywhere.
     """
+    own = [fault for fault in faults if fault.layer == finding.layer]
     if finding.rule.local:
-        return None
-    if own := [fault for fault in faults if fault.layer == finding.layer]:
+        other = [fault for fault in own if not fault.rule.backward]
+        return other[0] if other and finding.rule.backward else None
+    if own:
         return own[0]
     before = [f for f in faults if finding.rule.backward or f.index <= finding.index]
     return before[-1] if before else None

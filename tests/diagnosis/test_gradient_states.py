@@ -54,6 +54,21 @@ def test_one_factor_of_zeros_learns_and_wakes_the_other() -> None:
     assert seen["0.weight"] == ""  # frozen
 
 
+def test_a_layer_of_zeros_has_one_finding() -> None:
+    """Its weights are 0: that its gradient is 0 too, where the bias is, is no fault of its own."""
+    model = nn.Sequential(
+        nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 3)
+    )
+    for value in model[2].parameters():
+        nn.init.zeros_(value)
+    x = torch.randn(32, 10, generator=torch.Generator().manual_seed(0))
+    found = ib.diagnose(model, x, torch.arange(32) % 3).verdicts
+    at_layer = found[found["layer"] == "2"]
+    assert at_layer["verdict"].tolist() == ["vanishing_signal"] and at_layer["cause"].tolist() == [
+        ""
+    ]
+
+
 def test_two_factors_of_zeros_never_learn() -> None:
     found = ib.diagnose(adapted(0.0, 0.0), X, Y)
     assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}

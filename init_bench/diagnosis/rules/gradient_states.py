@@ -89,6 +89,7 @@ GRADIENT_STATE_RULES = (
         zero_factors,
         0.0,
         local=True,
+        backward=True,
         meaning="its weights are 0, and so is their gradient, which stays so: it never learns",
         advice=OPEN,
     ),
