@@ -50,7 +50,8 @@ def records(table: "pd.DataFrame", **columns: object) -> list[dict[str, Any]]:
 
 def print_json(rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as JSON records."""
-    print(json.dumps(rows, ensure_ascii=False))
+    knows_all = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    print(json.dumps(rows, ensure_ascii=not knows_all))
 
 
 def print_rows(rows: list[dict[str, str]]) -> None:

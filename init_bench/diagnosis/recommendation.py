@@ -22,6 +22,7 @@ from init_bench.diagnosis.trial_loss import trial_loss
 from init_bench.errors import InitBenchError
 from init_bench.hooks.isolation import isolated_pass, restored_parameters
 from init_bench.hooks.model_call import check_is_module
+from init_bench.hooks.module_names import unwrapped
 from init_bench.init import Report, initialize, parse
 from init_bench.init.progress_bar import progress_bar
 from init_bench.statistics.intervals import t_interval
@@ -114,6 +115,7 @@ def recommend(
         ('lecun_normal',)
     """
     check_is_module(model)
+    model = unwrapped(model)
     check_inputs(inputs)
     if targets is None and loss_fn is None:
         raise InitBenchError("recommend trains the model: pass targets, loss_fn or both")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -242,6 +243,21 @@ def test_bad_input_is_said(
 ) -> None:
     with pytest.raises(InitBenchError, match=said):
         ib.recommend(model(), *arguments, **keywords)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_module_inside_a_wrapper_is_trained() -> None:
+    """A compiled model runs without the compiler, which would take most of the time."""
+    inner = model()
+    compiled: Any = torch.compile(inner, backend=_refuse)
+    plain, wrapped = (
+        ib.recommend(net, *batch(), inits=["he_normal"], seeds=3) for net in (inner, compiled)
+    )
+    assert plain.table.equals(wrapped.table)
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("compiled")
 
 
 def test_no_module_is_refused() -> None:
