@@ -69,6 +69,16 @@ def test_a_layer_of_zeros_has_one_finding() -> None:
     ]
 
 
+def test_zeros_of_a_wide_head_learn_although_a_large_step_would_fit_two_samples() -> None:
+    """After it the loss is 0 and no gradient is left, which says nothing of the layers before."""
+    head = nn.Linear(768, 1000)
+    nn.init.zeros_(head.weight)
+    model = nn.Sequential(nn.Linear(20, 768), nn.LayerNorm(768), head)
+    x = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
+    found = ib.diagnose(model, x, torch.tensor([427, 222]))
+    assert found.healthy and states(found)["0.weight"] == gradient_states.LATER
+
+
 def test_two_factors_of_zeros_never_learn() -> None:
     found = ib.diagnose(adapted(0.0, 0.0), X, Y)
     assert origins(found) == {("0", "vanishing_gradient"), ("2", "vanishing_gradient")}

@@ -30,8 +30,9 @@ MOST_UPDATES = 8
 """Virtual updates at most; they end before where one wakes no further parameter."""
 
 
-STEP = 0.1
-"""Size of a virtual update, relative to the parameter's RMS; ``ZERO`` stands for an RMS of 0."""
+STEPS = (0.1, 0.001)
+"""Sizes of virtual updates, relative to the parameter's RMS; ``ZERO`` stands for an RMS of 0. Large
+ones may fit a small batch perfectly, or saturate, and leave no gradient: then small ones follow."""
 
 
 ZERO = 0.1
@@ -87,8 +88,11 @@ def gradient_states(
     again = _Repeat(view.model, loss)
     zeros = {name for name in silent if states[name] == STUCK}
     if zeros:
-        with again.restored():
-            woken = _woken(trainable, gradients, zeros, again)
+        woken = set[str]()
+        for step in STEPS:
+            if zeros - woken:
+                with again.restored():
+                    woken |= _woken(trainable, gradients, zeros - woken, step, again)
         states |= dict.fromkeys(woken, LATER)
         silent -= woken
     if silent:
@@ -148,16 +152,17 @@ def _woken(
     parameters: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
     zeros: set[str],
+    step: float,
     again: _Repeat,
 ) -> set[str]:
-    """Return which of ``zeros`` get a gradient after virtual updates."""
+    """Return which of ``zeros`` get a gradient after virtual updates of this size."""
     waiting = set(zeros)
     for _ in range(MOST_UPDATES):
         if not waiting:
             break
         for name, gradient in gradients.items():
             if name in parameters:
-                _descend(parameters[name].data, gradient)
+                _descend(parameters[name].data, gradient, step)
         gradients = again.gradients(parameters)
         woken = {name for name in waiting if state_of(gradients.get(name)) == ARRIVES}
         if not woken:
@@ -166,11 +171,11 @@ def _woken(
     return zeros - waiting
 
 
-def _descend(values: Tensor, gradient: Tensor) -> None:
+def _descend(values: Tensor, gradient: Tensor, step: float) -> None:
     gradient = gradient.to_dense() if gradient.is_sparse else gradient
     size = rms(gradient)
     if 0 < size < math.inf:
-        values.sub_((gradient / size * (STEP * (rms(values) or ZERO))).to(values.dtype))
+        values.sub_((gradient / size * (step * (rms(values) or ZERO))).to(values.dtype))
 
 
 def _used(parameters: Mapping[str, Tensor], again: _Repeat) -> tuple[set[str], set[str]]:
