@@ -22,8 +22,12 @@ def normal(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=stream(0, "values"))
 
 
+NUMBERS = st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-30)
+"""Scaled below too: an RMS too small for a float32 counts as 0."""
+
+
 @given(
-    values=st.lists(st.floats(-1e6, 1e6, width=32, allow_subnormal=False), min_size=1),
+    values=st.lists(NUMBERS, min_size=1),
     power=st.integers(-20, 20),
 )
 def test_shares_are_a_distribution_that_no_scale_changes(values: list[float], power: int) -> None:
