@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from init_bench.diagnosis.data_remarks import remarks_on_inputs, remarks_on_targets
 from init_bench.diagnosis.default_loss import cross_entropy
 from init_bench.diagnosis.input_checks import check_inputs
 from init_bench.diagnosis.judgment import judge, rate_first
@@ -15,9 +16,7 @@ from init_bench.diagnosis.loss_or_nan import Loss
 from init_bench.diagnosis.remarks import (
     remark_on_training,
     remarks_on_frozen,
-    remarks_on_inputs,
     remarks_on_steps,
-    remarks_on_targets,
 )
 from init_bench.diagnosis.result import Diagnosis
 from init_bench.diagnosis.training_steps import (

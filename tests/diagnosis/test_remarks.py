@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import init_bench as ib
+from init_bench.diagnosis.data_remarks import USUAL_RMS, remarks_on_inputs
 from init_bench.diagnosis.loss_or_nan import Loss
-from init_bench.diagnosis.remarks import USUAL_RMS, remarks_on_inputs
 from init_bench.errors import InitBenchError
 from tests.models_to_diagnose import batch, sound
 
