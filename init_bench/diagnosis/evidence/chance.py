@@ -121,14 +121,22 @@ def _silenced(layers: Iterable[nn.Module], again: Callable[[], Tensor]) -> float
             return math.nan
 
 
-def excess_bias(usual: float, heads: Mapping[str, nn.Module], again: Callable[[], Tensor]) -> str:
-    """Return the bias with zeros in whose place the loss is at most ``usual``; empty if none.
+def excess_bias(
+    loss: float, chance: float, heads: Mapping[str, nn.Module], again: Callable[[], Tensor]
+) -> str:
+    """Return the bias that alone takes the first loss far above chance; empty if none does.
+
+    With zeros in its place the loss is neither far above chance nor near the first one.
 
     Args:
-        usual: a loss that is neither far above chance nor near the first loss.
+        loss: the first loss.
+        chance: that of constant outputs.
         heads: the layers that make the output, by name.
         again: runs the model and returns its loss.
     """
+    if not FAR * chance < loss < math.inf:
+        return ""
+    usual = min(FAR * chance, loss / FAR)
     biases = {
         f"{name}.bias".lstrip("."): getattr(head, "bias", None) for name, head in heads.items()
     }

@@ -1,6 +1,7 @@
 """Run a model once, forward and backward, collect statistics, restore all state."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from init_bench.diagnosis.evidence.backward_pass import PassedLoss, backward_pass
-from init_bench.diagnosis.evidence.chance import FAR, chance_loss, excess_bias
+from init_bench.diagnosis.evidence.chance import chance_loss, excess_bias
 from init_bench.diagnosis.evidence.gradient_states import ARRIVES, STUCK, gradient_states
 from init_bench.diagnosis.evidence.layers import heads_of, profile_of
 from init_bench.diagnosis.evidence.loss_use import (
@@ -151,19 +152,11 @@ def _collect(
                 states = gradient_states(view, ran.gradients, again, written)
                 shut = shut_off(view, states, inputs, targets, loss_fn)
                 states |= dict.fromkeys(shut, STUCK)
-        tracker, chance, spoilt = ran.tracker, ran.loss.of_zeros, ""
+        tracker = ran.tracker
         order = [call.layer for call in tracker.calls]
         weights = parameter_table(view, order, ran.gradients, uses=_uses(tracker), states=states)
         profile = profile_of(view, tracker.calls, weights)
-        if again is not None:
-            heads = {name: view.modules[name] for name in heads_of(profile)}
-            weighted = profile.loc[profile["weight_gain"].notna(), "layer"].unique()
-            layers = [view.modules[name] for name in weighted]
-            with dropout_disabled(model), restored_writes(model):
-                chance = chance_loss(ran.loss.value, chance, heads.values(), layers, again)
-                if FAR * chance < ran.loss.value < math.inf:
-                    usual = min(FAR * chance, ran.loss.value / FAR)
-                    spoilt = excess_bias(usual, heads, again)
+        chance, spoilt = _chance_of(ran.loss, view, profile, again)
         output_used = _use_of_output(ran, profile, loss_fn, targets)
     record = Record(tracker.calls)
     signal = describe_signal(ran.output, view.batch_dims[""])
@@ -184,6 +177,20 @@ def _collect(
         output_used=output_used,
         output_shut=bool(shut),
     )
+
+
+def _chance_of(
+    loss: PassedLoss, view: ModelView, profile: pd.DataFrame, again: Callable[[], Tensor] | None
+) -> tuple[float, str]:
+    """Return the loss of constant outputs, and the bias that alone takes the first far above it."""
+    if again is None:
+        return loss.of_zeros, ""
+    heads = {name: view.modules[name] for name in heads_of(profile)}
+    weighted = profile.loc[profile["weight_gain"].notna(), "layer"].unique()
+    layers = [view.modules[name] for name in weighted]
+    with dropout_disabled(view.model), restored_writes(view.model):
+        chance = chance_loss(loss.value, loss.of_zeros, heads.values(), layers, again)
+        return chance, excess_bias(loss.value, chance, heads, again)
 
 
 class _Pass(NamedTuple):
