@@ -49,3 +49,20 @@ def check_format(manifest: Path) -> None:
             f"{manifest} is of a run in format {stated}, and this version of init_bench knows "
             f"format {FORMAT} alone: upgrade init_bench, or give a new folder. Nothing was written"
         )
+
+
+def is_manifest(read: object) -> bool:
+    """Return whether a JSON value has what is relied on: grids, and the data's checksums.
+
+    Example:
+        >>> is_manifest({"grid": [{}], "dataset_sha256": {}}), is_manifest([1])
+        (True, False)
+    """
+    if not isinstance(read, dict):
+        return False
+    grids, sums = read.get("grid"), read.get("dataset_sha256")
+    return (
+        isinstance(sums, dict)
+        and isinstance(grids, list)
+        and all(isinstance(grid, dict) for grid in grids)
+    )

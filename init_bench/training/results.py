@@ -26,12 +26,7 @@ from init_bench.training.axes import cells_with
 from init_bench.training.cell import AXES
 from init_bench.training.folder_format import folder_of_run
 from init_bench.training.histogram_bins import bins_of
-from init_bench.training.run_page import (
-    common_classes,
-    ordered_axes,
-    over_seeds,
-    page_of_run,
-)
+from init_bench.training.run_page import common_classes, ordered_axes, over_seeds, page_of_run
 from init_bench.training.store import Store
 from init_bench.training.tables import TABLES, averaged_steps
 from init_bench.words import counted

@@ -21,7 +21,7 @@ from init_bench.training.cell import Cell
 from init_bench.training.chunk_files import CHECKSUMS, ChunkContent, ChunkFiles, names_in
 from init_bench.training.chunk_tables import dataset_of, read_cells
 from init_bench.training.chunks import chunk_name, name_of_keys
-from init_bench.training.folder_format import MANIFEST, check_format
+from init_bench.training.folder_format import MANIFEST, check_format, is_manifest
 from init_bench.training.folder_locks import CLAIMS, locked
 from init_bench.training.run_facts import commands_of
 from init_bench.training.tables import SCHEMAS, TABLES, CellResult, to_tables
@@ -122,7 +122,7 @@ class Store:
             return None
         except ValueError:
             read = None
-        if _is_manifest(read):
+        if is_manifest(read):
             whole: dict[str, Any] = read
             return whole
         if not self._said_damaged:
@@ -290,18 +290,6 @@ class Store:
 
     def _chunk(self, name: str) -> ChunkFiles:
         return ChunkFiles(self.folder, name)
-
-
-def _is_manifest(read: object) -> bool:
-    """Return whether a JSON value has what is relied on: grids, and the data's checksums."""
-    if not isinstance(read, dict):
-        return False
-    grids, sums = read.get("grid"), read.get("dataset_sha256")
-    return (
-        isinstance(sums, dict)
-        and isinstance(grids, list)
-        and all(isinstance(grid, dict) for grid in grids)
-    )
 
 
 def _cannot_write(folder: Path, cause: OSError) -> StorageError:
