@@ -210,7 +210,7 @@ def read_tasks(path: Path) -> list[Task]:
     """
     try:
         entries = tomllib.loads(path.read_text("utf-8-sig")).get("task")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+    except (OSError, ValueError) as cause:  # of TOML, UTF-8, or an integer of thousands of digits
         raise InitBenchError(f"cannot read task file {path}: {cause}") from None
     if not isinstance(entries, list) or not entries:
         raise InitBenchError(

@@ -46,6 +46,7 @@ def test_a_file_describes_tasks_by_axes_of_a_grid(tmp_path: Path) -> None:
         ('[[task]]\nname = "a"\nsteps = 3', "steps of task 'a' must be an integer of at least 40"),
         ('[[task]]\nname = "a"\n[[task]]\nname = "a"', "task 'a' is given twice"),
         ("[[task", "cannot read task file"),
+        ("width = 1" + 5000 * "0", "cannot read task file"),
     ],
 )
 def test_a_bad_file_is_refused_with_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
